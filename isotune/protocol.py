@@ -1,0 +1,259 @@
+"""Protocols: the whole recipe of a run, read from TOML.
+
+A protocol says what is trained, with which optimizer and schedule, on what input, and how it is
+evaluated. It is either a *probe* (logistic regression on frozen features) or a list of training
+*stages*. Everything in it is validated on reading; an unknown key or an impossible combination is a
+`UsageError` that names the file, the field and what would be valid.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from isotune.conventions import NETWORK_AXES, Conventions
+from isotune.errors import UsageError, nearest
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Images(Strict):
+    """How many images of the data set are used; drawn once, stratified by class, the same for every seed."""
+
+    train: int | None = Field(None, gt=0, description="training images at most; absent: all")
+    test: int | None = Field(None, gt=0, description="test images at most; absent: all")
+
+
+class Input(Strict):
+    """From an image of any size to the network's input, [size, size, 3] uint8."""
+
+    size: int = Field(224, ge=8, description="side of the network's input, pixels")
+    resize: int | Literal["squash"] = Field(
+        "squash", description="shorter side before the centre crop, pixels; squash: straight to size x size"
+    )
+    interpolation: Literal["nearest", "bilinear", "bicubic"] = "bilinear"
+
+    @model_validator(mode="after")
+    def crop_fits(self) -> Input:
+        if self.resize != "squash" and self.resize < self.size:
+            raise ValueError(f"a crop of size={self.size} is larger than the image resized to resize={self.resize}")
+        return self
+
+
+class Augmentation(Strict):
+    """Random changes of the training images, drawn in NumPy from the augmentation seed."""
+
+    random_resized_crop: tuple[float, float] | None = Field(
+        None, description="least and greatest share of the area; aspect ratio 3/4 to 4/3 (torchvision's)"
+    )
+    horizontal_flip: float = Field(0.0, ge=0, le=1, description="probability")
+
+    @model_validator(mode="after")
+    def scale_is_a_range(self) -> Augmentation:
+        if self.random_resized_crop and not 0 < self.random_resized_crop[0] <= self.random_resized_crop[1] <= 1:
+            raise ValueError("random_resized_crop must be [least, greatest] with 0 < least <= greatest <= 1")
+        return self
+
+
+class _Optimizer(Strict):
+    weight_decay: float = Field(0.0, ge=0)
+    clip_norm: float | None = Field(None, gt=0)
+
+
+class SGD(_Optimizer):
+    name: Literal["sgd"]
+    momentum: float = Field(0.0, ge=0, lt=1)
+    nesterov: bool = False
+
+    @model_validator(mode="after")
+    def nesterov_needs_momentum(self) -> SGD:
+        if self.nesterov and not self.momentum:
+            raise ValueError("nesterov = true needs momentum > 0")
+        return self
+
+
+class Adam(_Optimizer):
+    """Adam, or AdamW: the same step with decoupled weight decay whatever the conventions say."""
+
+    name: Literal["adam", "adamw"]
+    beta1: float = Field(0.9, ge=0, lt=1)
+    beta2: float = Field(0.999, ge=0, lt=1)
+    epsilon: float = Field(1e-8, gt=0)
+
+
+class RMSprop(_Optimizer):
+    name: Literal["rmsprop"]
+    rho: float = Field(0.99, ge=0, lt=1, description="smoothing constant (torch calls it alpha)")
+    epsilon: float = Field(1e-8, gt=0)
+    momentum: float = Field(0.0, ge=0, lt=1)
+
+
+Optimizer = Annotated[SGD | Adam | RMSprop, Field(discriminator="name")]
+
+
+class Schedule(Strict):
+    """The learning rate of every step, computed once as one array (isotune.training.learning_rates)."""
+
+    name: Literal["constant", "cosine", "step"] = "constant"
+    learning_rate: float = Field(gt=0, description="the peak")
+    warmup_steps: int = Field(0, ge=0, description="linear, from learning_rate/warmup_steps; never a step at rate 0")
+    per: Literal["step", "epoch"] = Field("step", description="how often the rate changes")
+    milestones: tuple[int, ...] = Field((), description="step only: epochs (per = epoch) or steps after which it drops")
+    gamma: float = Field(0.1, gt=0, description="step only: factor at each milestone")
+
+    @model_validator(mode="after")
+    def milestones_belong_to_step(self) -> Schedule:
+        if (self.name == "step") != bool(self.milestones):
+            raise ValueError("milestones are needed by name = 'step', and by no other schedule")
+        if list(self.milestones) != sorted(set(self.milestones)):
+            raise ValueError("milestones must rise")
+        return self
+
+
+class Stage(Strict):
+    """One stretch of training. The optimizer starts afresh in each stage."""
+
+    trained: str = Field("all", pattern=r"^(head|all|last:[1-9]\d*|from:\S+)$", description="what is not frozen")
+    epochs: int | None = Field(None, gt=0)
+    steps: int | None = Field(None, gt=0)
+    batch_size: int = Field(gt=0)
+    drop_last: bool = Field(False, description="leave out an epoch's last batch when it is short")
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    head_dropout: float = Field(0.0, ge=0, lt=1, description="on the features; masks are drawn outside, in NumPy")
+    optimizer: Optimizer
+    schedule: Schedule
+
+    @model_validator(mode="after")
+    def epochs_or_steps(self) -> Stage:
+        if (self.epochs is None) == (self.steps is None):
+            raise ValueError("give either epochs or steps")
+        return self
+
+
+class Probe(Strict):
+    """Multinomial logistic regression on frozen features, by L-BFGS (scikit-learn), float64.
+
+    The held-out part, drawn from the order seed and stratified, chooses the L2 strength; then the
+    classifier is fitted again on everything when `refit`, else the held-out part stays unused.
+    """
+
+    l2: tuple[Annotated[float, Field(gt=0)], ...] = Field(
+        description="strengths to try: the objective is mean cross-entropy + l2/2 * |W|^2", min_length=1
+    )
+    held_out: float = Field(0.2, gt=0, lt=1)
+    refit: bool = True
+    standardise: bool = Field(True, description="features to mean 0, variance 1 on the training part")
+    max_iterations: int = Field(1000, gt=0)
+
+
+class Evaluation(Strict):
+    batch_size: int = Field(64, gt=0)
+
+
+class Protocol(Strict):
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
+    title: str
+    source: str = Field(description="where the recipe comes from")
+    deviations: tuple[str, ...] = Field((), description="in what it differs from its source")
+    images: Images = Images()
+    input: Input = Input()
+    augmentation: Augmentation = Augmentation()
+    probe: Probe | None = None
+    stage: tuple[Stage, ...] = ()
+    evaluation: Evaluation = Evaluation()
+    conventions: dict[str, Any] = Field(default_factory=dict, description="recipe axes; the rest are torch's")
+
+    @model_validator(mode="after")
+    def probe_or_stages(self) -> Protocol:
+        if (self.probe is None) == (not self.stage):
+            raise ValueError("give either [probe] or at least one [[stage]]")
+        if self.probe and self.augmentation != Augmentation():
+            raise ValueError("a probe's features are computed once: it cannot have [augmentation]")
+        return self
+
+    @model_validator(mode="after")
+    def conventions_are_recipe_axes(self) -> Protocol:
+        recipe = [axis for axis in Conventions.model_fields if axis not in NETWORK_AXES]
+        for axis in self.conventions:
+            if axis not in recipe:
+                raise ValueError(f"conventions.{axis} is not a recipe axis; {nearest(axis, recipe)}")
+        Conventions.model_validate(self.conventions)
+        return self
+
+
+def builtin() -> list[str]:
+    """Names of the protocols that come with isotune."""
+    folder = resources.files("isotune.protocols")
+    return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
+
+
+def load(name_or_path: str) -> Protocol:
+    """A protocol by its name, or from a TOML file (anything that ends in .toml or has a slash)."""
+    if name_or_path.endswith(".toml") or "/" in name_or_path:
+        path = Path(name_or_path)
+        try:
+            return parse(path.read_text(encoding="utf-8"), str(path))
+        except OSError as error:
+            raise UsageError(f"protocol file {name_or_path}: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise UsageError(f"protocol file {name_or_path}: not UTF-8 text") from None
+    if name_or_path not in builtin():
+        raise UsageError(f"protocol {name_or_path!r} is unknown; {nearest(name_or_path, builtin())}")
+    file = f"{name_or_path}.toml"
+    return parse(resources.files("isotune.protocols").joinpath(file).read_text(encoding="utf-8"), file)
+
+
+def parse(text: str, where: str) -> Protocol:
+    """A protocol from TOML text; errors are prefixed with `where`."""
+    try:
+        return Protocol.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{where}: not TOML: {error}") from None
+    except ValidationError as error:
+        raise UsageError(f"{where}: {explain(error, Protocol)}") from None
+
+
+def explain(error: ValidationError, model: type[BaseModel]) -> str:
+    """The first validation error in one line: field, what is wrong, what would be valid."""
+    first = error.errors()[0]
+    path = [part for part in first["loc"] if part not in ("sgd", "adam", "adamw", "rmsprop")]
+    field = ".".join(str(part) for part in path)
+    match first["type"]:
+        case "extra_forbidden":
+            return f"{field}: unknown key; {nearest(str(path[-1]), _fields_at(model, first['loc'][:-1]))}"
+        case "missing":
+            return f"{field}: is missing"
+        case _:
+            message = first["msg"].removeprefix("Value error, ")
+            shown = f" (is {first['input']!r})" if isinstance(first["input"], str | int | float | bool) else ""
+            return f"{field}: {message}{shown}" if field else message
+
+
+def _fields_at(model: type[BaseModel], loc: tuple[str | int, ...]) -> list[str]:
+    """Names of the fields of the model that `loc` leads to."""
+    schema: dict[str, Any] = model.model_json_schema()
+    node = schema
+    for part in loc:
+        node = _dereference(schema, node)
+        if "discriminator" in node:
+            node = {"$ref": node["discriminator"]["mapping"][part]}
+        elif isinstance(part, int):
+            node = node["items"]
+        else:
+            node = node["properties"][part]
+    return list(_dereference(schema, node).get("properties", {}))
+
+
+def _dereference(schema: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
+    for option in node.get("anyOf", ()):
+        if "$ref" in option:
+            node = option
+    if "$ref" in node:
+        return schema["$defs"][node["$ref"].rpartition("/")[2]]  # type: ignore[no-any-return]
+    return node

@@ -1,0 +1,188 @@
+"""Cells and records: what one run is asked, what it gave, and where that is kept.
+
+A cell's key is the SHA-256 of its canonical JSON, so a record is found again by what was asked. In the
+store every cell has a folder `KEY/` with `record.json` and `predictions.npy`, renamed into place when
+complete. The JSON schema of a record: `isotune report --schema`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from isotune.conventions import Conventions
+from isotune.errors import UsageError
+from isotune.protocol import Protocol
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Seeds(Strict):
+    """One stream for each source of randomness, so that variance can be split by source."""
+
+    head: int = Field(ge=0, description="head initialisation")
+    order: int = Field(ge=0, description="order of the training images, the probe's held-out part, dropout masks")
+    augmentation: int = Field(ge=0, description="crops and flips")
+
+    @classmethod
+    def all(cls, seed: int) -> Seeds:
+        return cls(head=seed, order=seed, augmentation=seed)
+
+    def __str__(self) -> str:
+        values = (self.head, self.order, self.augmentation)
+        return str(self.head) if len(set(values)) == 1 else "/".join(map(str, values))
+
+
+class Cell(Strict):
+    """One run: model x checkpoint x data set x protocol x conventions x seeds, in one mode."""
+
+    model: str = Field(description="adapter:name, canonical spelling")
+    checkpoint: str = Field(description="offline, pretrained, a library's own name, file:PATH, random:SEED")
+    dataset: str
+    dataset_digest: str = Field(description="SHA-256 of the prepared data set")
+    protocol: Protocol
+    conventions: str = Field("identical", description="identical or native, then overrides: native,axis=value")
+    seeds: Seeds
+    numeric_mode: Literal["float32", "bfloat16", "float64"] = "float32"
+    compiled: bool = Field(False, description="torch.compile, or XLA in Keras")
+
+    @cached_property
+    def key(self) -> str:
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+    @property
+    def adapter(self) -> str:
+        """Adapter with its engine: "timm", "keras@jax"."""
+        return self.model.partition(":")[0]
+
+    def __str__(self) -> str:
+        mode = "" if (self.numeric_mode, self.compiled) == ("float32", False) else f" {self.mode}"
+        return f"{self.model} {self.dataset} {self.protocol.name} {self.conventions}{mode} seed {self.seeds}"
+
+    @property
+    def mode(self) -> str:
+        """Numeric mode, and whether compiled: "float32", "bfloat16 compiled"."""
+        return self.numeric_mode + (" compiled" if self.compiled else "")
+
+
+class Metrics(Strict):
+    accuracy: float = Field(ge=0, le=1, description="share of the test images that are classified right")
+    loss: float | None = Field(None, description="mean test cross-entropy, nats; None when it is not finite")
+    train_loss: tuple[float, ...] = Field((), description="mean training loss of every epoch, nats")
+    test_images: int = Field(gt=0)
+    train_images: int = Field(gt=0)
+    l2: float | None = Field(None, description="the strength that the probe chose")
+
+
+class Timings(Strict):
+    """Seconds by the worker's clock, the device synchronised before each reading."""
+
+    total: float = Field(ge=0, description="the whole cell, without building the model")
+    build: float = Field(0, ge=0, description="building the model and loading its checkpoint")
+    first_step: float | None = Field(None, description="the first training step or feature batch, compilation included")
+    training: float | None = Field(None, description="training steps after the first, or the probe's fits")
+    training_images: int = Field(0, ge=0, description="images that went through those steps")
+    evaluation: float | None = Field(None, description="logits of the test images")
+    features: float | None = Field(None, description="a probe's feature extraction after the first batch; shared by seeds")
+    features_images: int = Field(0, ge=0)
+    features_cached: bool = Field(False, description="features were read, and their time is that of the run that made them")
+    alone: bool = Field(True, description="no other worker ran at the same time")
+
+
+class Memory(Strict):
+    """Peak bytes while the cell ran."""
+
+    resident: int | None = Field(None, description="peak resident set of the worker")
+    baseline: int | None = Field(None, description="resident set just before: framework, data, earlier models")
+    device: int | None = Field(None, description="peak allocated on an accelerator")
+
+
+class Record(Strict):
+    """What one cell gave."""
+
+    version: Literal[1] = 1
+    cell: Cell
+    status: Literal["done", "failed"]
+    error: str | None = Field(None, description="why it failed, in one line")
+    architecture: str = ""
+    conventions: Conventions | None = Field(None, description="resolved: one value per axis")
+    checkpoint_digest: str | None = Field(None, description="SHA-256 of the canonical weights before training")
+    metrics: Metrics | None = None
+    predictions_digest: str | None = Field(None, description="SHA-256 of predictions.npy's int64 array, test order")
+    timings: Timings | None = None
+    memory: Memory | None = None
+    environment: dict[str, str] = Field(default_factory=dict)
+    started: datetime
+    finished: datetime
+
+
+def predictions_digest(predictions: np.ndarray) -> str:
+    return hashlib.sha256(np.ascontiguousarray(predictions, dtype=np.int64).tobytes()).hexdigest()
+
+
+class Store:
+    """Records on disk, one folder a cell."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def write(self, record: Record, predictions: np.ndarray | None = None) -> Path:
+        """Put a record in place atomically; an older one of the same cell is replaced."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        place = self.folder / record.cell.key
+        draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=self.folder))
+        try:
+            if predictions is not None:
+                np.save(draft / "predictions.npy", predictions.astype(np.int64), allow_pickle=False)
+            (draft / "record.json").write_text(record.model_dump_json(indent=1) + "\n", encoding="utf-8")
+            if place.exists():
+                os.rename(place, draft / "replaced")  # a rename cannot replace a folder that is not empty
+            os.rename(draft, place)
+            shutil.rmtree(place / "replaced", ignore_errors=True)
+        except BaseException:
+            shutil.rmtree(draft, ignore_errors=True)
+            raise
+        return place
+
+    def read(self, cell: Cell) -> Record | None:
+        """The cell's record, or None."""
+        path = self.folder / cell.key / "record.json"
+        return self._parse(path) if path.exists() else None
+
+    def predictions(self, cell: Cell) -> np.ndarray:
+        """int64 [test images]."""
+        array: np.ndarray = np.load(self.folder / cell.key / "predictions.npy", allow_pickle=False)
+        return array
+
+    def __iter__(self) -> Iterator[Record]:
+        for path in sorted(self.folder.glob("*/record.json")):
+            if not path.parent.name.startswith("."):
+                yield self._parse(path)
+
+    @staticmethod
+    def _parse(path: Path) -> Record:
+        try:
+            return Record.model_validate_json(path.read_bytes())
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(map(str, first["loc"]))
+            raise UsageError(f"{path}: not a record of this version ({where}: {first['msg']}); remove it") from None
+
+
+def schema() -> dict[str, Any]:
+    """JSON schema of a record."""
+    return Record.model_json_schema()

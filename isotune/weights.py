@@ -1,0 +1,178 @@
+"""Weights in canonical form: neutral names and layouts, with the conventions they were trained with.
+
+A canonical name is `LAYER.SLOT`. A layer is one module that owns tensors, named by its place in the order
+of execution and its kind, `007.norm`; the classifier is `head`. Slots and layouts:
+
+| kind | slots |
+|---|---|
+| conv | kernel [h, w, in/groups, out] (a depthwise kernel is [h, w, 1, channels]), bias [out] |
+| dense | kernel [in, out], bias [out] |
+| norm | scale, shift, and for BatchNorm mean, variance: [channels] each |
+| other | the library's own tensor names and layouts |
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from isotune.errors import UsageError, nearest
+
+Array = np.ndarray
+HEAD = "head"
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A module that owns tensors, in the order of execution."""
+
+    name: str  # canonical: "007.norm", or "head"
+    kind: str  # conv, dense, norm, other
+    block: int  # residual block (or stage of a plain network) it belongs to, from 0; the head's is -1
+    library_name: str  # what the library calls it
+
+
+@dataclass(frozen=True)
+class Weights(Mapping[str, Array]):
+    """Canonical tensors by name; float32 or float64."""
+
+    tensors: Mapping[str, Array]
+    conventions: Mapping[str, Any] = field(default_factory=dict)  # network axes the weights were trained with
+    architecture: str = ""
+    origin: str = ""  # where they came from, in words
+
+    def __getitem__(self, name: str) -> Array:
+        return self.tensors[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.tensors)
+
+    def __len__(self) -> int:
+        return len(self.tensors)
+
+    def digest(self) -> str:
+        """SHA-256 over names, dtypes, shapes and bytes, in the order of the names."""
+        sha = hashlib.sha256()
+        for name in sorted(self.tensors):
+            array = np.ascontiguousarray(self.tensors[name])
+            sha.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
+            sha.update(array.tobytes())
+        return sha.hexdigest()
+
+    def without_head(self) -> Weights:
+        kept = {name: array for name, array in self.tensors.items() if not name.startswith(f"{HEAD}.")}
+        return Weights(kept, self.conventions, self.architecture, self.origin)
+
+    def write(self, path: Path) -> None:
+        """Write safetensors; conventions, architecture and origin go into its metadata."""
+        from safetensors.numpy import save_file
+
+        metadata = {
+            "isotune": "1",
+            "conventions": json.dumps(dict(self.conventions), sort_keys=True),
+            "architecture": self.architecture,
+            "origin": self.origin,
+        }
+        save_file({name: np.ascontiguousarray(a) for name, a in self.tensors.items()}, path, metadata)
+
+    @classmethod
+    def read(cls, path: Path) -> Weights:
+        """Read what `write` wrote. Errors: UsageError for a file that is not whole or not canonical."""
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            with safe_open(path, framework="numpy") as file:
+                metadata = file.metadata() or {}
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except (SafetensorError, OSError) as error:
+            raise UsageError(f"{path}: not a whole safetensors file ({error})") from None
+        if metadata.get("isotune") != "1":
+            raise UsageError(f"{path}: safetensors without isotune's metadata, so its conventions are unknown")
+        return cls(
+            tensors, json.loads(metadata["conventions"]), metadata["architecture"], metadata["origin"]
+        )
+
+
+def check_fit(weights: Mapping[str, Array], layout: Mapping[str, tuple[int, ...]], what: str) -> None:
+    """Refuse weights that do not fit, naming the first tensor that differs and both shapes."""
+    for name, shape in layout.items():
+        if name not in weights:
+            raise UsageError(f"{what}: tensor {name!r} of the model {tuple(shape)} is missing from the checkpoint")
+        if tuple(weights[name].shape) != tuple(shape):
+            raise UsageError(
+                f"{what}: tensor {name!r} is {tuple(weights[name].shape)} in the checkpoint, {tuple(shape)} in the model"
+            )
+    if extra := [name for name in weights if name not in layout]:
+        raise UsageError(f"{what}: the checkpoint has {len(extra)} tensors that the model lacks, first {extra[0]!r}")
+
+
+def random_weights(layout: Mapping[str, tuple[int, ...]], seed: int) -> Weights:
+    """Weights drawn once in NumPy, BatchNorm tensors included; the same for every library.
+
+    Kernels are He normal (He et al. 2015, fan-in), biases and shifts N(0, 0.1), scales and variances
+    U(0.5, 1.5), means N(0, 0.1). Each tensor has its own stream, keyed by seed and name, so that the
+    order of the layout does not matter. float32.
+    """
+    drawn = {}
+    for name, shape in layout.items():
+        stream = np.random.default_rng([seed, zlib.crc32(name.encode())])
+        slot = name.rpartition(".")[2]
+        if slot == "kernel":
+            array = stream.normal(0.0, np.sqrt(2 / max(1, np.prod(shape[:-1]))), shape)
+        elif slot in ("scale", "variance"):
+            array = stream.uniform(0.5, 1.5, shape)
+        else:
+            array = stream.normal(0.0, 0.1, shape)
+        drawn[name] = array.astype(np.float32)
+    return Weights(drawn, {}, "", f"random:{seed}")
+
+
+def head_weights(features: int, classes: int, initialisation: str, seed: int) -> dict[str, Array]:
+    """A new classifier `{"head.kernel": [features, classes], "head.bias": [classes]}`, float32.
+
+    uniform-fan-in: torch.nn.Linear's default, U(+-1/sqrt(features)) for both; glorot-uniform: Keras's
+    Dense, U(+-sqrt(6/(features+classes))) and a zero bias (Glorot and Bengio 2010); zeros.
+    """
+    stream = np.random.default_rng([seed, 0x68656164])
+    kernel, bias = np.zeros((features, classes)), np.zeros(classes)
+    if initialisation == "uniform-fan-in":
+        bound = 1 / np.sqrt(features)
+        kernel, bias = stream.uniform(-bound, bound, kernel.shape), stream.uniform(-bound, bound, bias.shape)
+    elif initialisation == "glorot-uniform":
+        bound = np.sqrt(6 / (features + classes))
+        kernel = stream.uniform(-bound, bound, kernel.shape)
+    elif initialisation != "zeros":
+        raise UsageError(
+            f"head initialisation {initialisation!r} is unknown;"
+            f" {nearest(initialisation, ['uniform-fan-in', 'glorot-uniform', 'zeros'])}"
+        )
+    return {f"{HEAD}.kernel": kernel.astype(np.float32), f"{HEAD}.bias": bias.astype(np.float32)}
+
+
+def select_trained(layers: list[Layer], trained: str) -> set[str]:
+    """Names of the layers that `trained` leaves trainable: `head`, `last:N` blocks and the head,
+    `from:LAYER` (a canonical layer and all after it), or `all`."""
+    names = [layer.name for layer in layers]
+    word, _, argument = trained.partition(":")
+    if trained == "all":
+        return set(names)
+    if trained == "head":
+        return {HEAD}
+    if word == "last" and argument.isdecimal():
+        blocks = sorted({layer.block for layer in layers if layer.block >= 0})
+        if int(argument) > len(blocks):
+            raise UsageError(f"trained = {trained!r}: the model has only {len(blocks)} blocks")
+        kept = set(blocks[len(blocks) - int(argument) :])
+        return {layer.name for layer in layers if layer.block in kept} | {HEAD}
+    if word == "from":
+        if argument not in names:
+            raise UsageError(f"trained = {trained!r}: no such layer; {nearest(argument, names)}")
+        return set(names[names.index(argument) :]) | {HEAD}
+    raise UsageError(f"trained = {trained!r} is unknown; head, last:N, from:LAYER or all")
