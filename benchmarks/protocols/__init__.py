@@ -1,0 +1,1 @@
+"""The recipes that come with isotune, one TOML file each."""

@@ -1,0 +1,1 @@
+"""Data sets: framework-neutral images and labels."""

@@ -1,0 +1,1 @@
+"""Reports: records to markdown leaderboards and figures."""
