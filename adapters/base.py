@@ -11,6 +11,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import ClassVar, Literal, SupportsFloat
 
 import numpy as np
@@ -80,6 +81,22 @@ class Adapter(ABC):
         options: the library's own arguments, as given in `adapter:name:option=value`.
         Errors: UsageError for a name, option or checkpoint that does not exist or fit; NotCached when it
         must be downloaded and cannot be.
+        """
+
+    @abstractmethod
+    def load_file(
+        self,
+        name: str,
+        path: Path,
+        *,
+        options: Mapping[str, str] | None = None,
+        image_size: tuple[int, int] = (224, 224),
+    ) -> Weights:
+        """Canonical weights of one of the library's own checkpoint files for the model `name`.
+
+        `conventions` of the result are the model's native network axes. Nothing in the file is executed.
+        Errors: UsageError for a file that is cut off, holds more than plain tensors, or does not fit (the
+        first layer that differs, and both shapes).
         """
 
     @abstractmethod
