@@ -49,7 +49,8 @@ class Adapter(ABC):
     """One library's pretrained image models."""
 
     name: ClassVar[str]  # "timm"
-    engine: str  # what computes: "torch", "tensorflow", "jax"
+    engines: ClassVar[tuple[str, ...]]  # what can compute: ("tensorflow", "jax", "torch"), the default first
+    engine: str  # the one of them that computes here; __init__ takes `engine=` when there are several
 
     @abstractmethod
     def models(self) -> Iterable[ModelInfo]:
