@@ -6,9 +6,13 @@ alone, in worker processes. The way through it:
     protocol (TOML) -> plan (cells) -> executor -> worker process -> record on disk -> statistics -> report
 """
 
-from importlib.metadata import PackageNotFoundError, version
 
-try:
-    __version__ = version("isotune")
-except PackageNotFoundError:  # a checkout that was never installed
-    __version__ = "0+unknown"
+def __getattr__(name: str) -> str:
+    if name == "__version__":  # looked up when asked for: importlib.metadata is slow to import
+        from importlib import metadata
+
+        try:
+            return metadata.version("isotune")
+        except metadata.PackageNotFoundError:  # a checkout that was never installed
+            return "0+unknown"
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,281 @@
+"""Options of the suite, and the session that measures in turns.
+
+pytest runs one test after another, but speed is only comparable when models take turns (A B C A B C), so
+that a slow minute of the machine hits all of them. The first test of a group therefore has the whole
+group measured, round by round, and each test then reports its own rounds to pytest-benchmark: the timer
+of the suite is the worker's clock, advanced by the seconds that the worker measured.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from isotune import data, protocol
+from isotune.errors import UsageError
+from isotune.execution import LocalExecutor, WorkerFailure, Workers
+from isotune.measuring import Measurement
+from isotune.planning import DEFAULT_MODELS, Matrix, check_models, parse_seeds, plan
+from isotune.progress import Reporter
+from isotune.records import Record, Store
+
+TIERS: dict[str, dict[str, Any]] = {
+    "quick": {"protocols": ["quick", "quick-fine-tune"], "seeds": "3", "rounds": 7},
+    "standard": {"protocols": ["linear-probe", "frozen-head-sgd", "fine-tune-sgd"], "seeds": "5", "rounds": 15},
+    "full": {
+        "protocols": ["linear-probe", "frozen-head-sgd", "fine-tune-sgd", "fine-tune-adamw", "sfda"],
+        "seeds": "10",
+        "rounds": 30,
+    },
+}
+EMBEDDED = ("digits", "fashion-mnist")  # the default data sets: those of them that need no download
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("isotune", "isotune: what is measured")
+    group.addoption("--models", help="comma-separated adapter[@engine]:name[:option=value]; default: three MobileNetV2")
+    group.addoption("--datasets", help="comma-separated; default: digits, and fashion-mnist where it needs no download")
+    group.addoption("--protocols", help="comma-separated names or TOML files; default: the tier's")
+    group.addoption("--seeds", help="how many (3), which (0,4,7) or a range (5-9); default: the tier's")
+    group.addoption("--tier", default="quick", help="quick, standard or full: protocols, seeds and rounds")
+    group.addoption(
+        "--conventions", action="append", help="identical, native, with overrides; repeatable; default: both"
+    )
+    group.addoption(
+        "--checkpoint", default="offline", help="offline, pretrained, a library's own, file:PATH, random:SEED"
+    )
+    group.addoption(
+        "--modes", default="float32", help="comma-separated float32, bfloat16, float64, each also as NAME-compiled"
+    )
+    group.addoption(
+        "--store", default=".isotune/records", help="folder of records; what is done there is not run again"
+    )
+    group.addoption("--fresh", action="store_true", help="run again what is already in the store")
+
+
+class Choices:
+    """The options, checked: what is crossed with what."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        option = config.getoption
+        if (tier := option("tier")) not in TIERS:
+            raise UsageError(f"--tier {tier!r} is unknown; quick, standard or full")
+        chosen = TIERS[tier]
+        self.checkpoint: str = option("checkpoint")
+        self.models = _split(option("models")) or list(DEFAULT_MODELS)
+        self.datasets = _split(option("datasets")) or [name for name in EMBEDDED if data.at_hand(name)]
+        self.protocols = _split(option("protocols")) or chosen["protocols"]
+        self.seeds = parse_seeds(option("seeds") or chosen["seeds"])
+        self.conventions = option("conventions") or ["identical", "native"]
+        self.rounds: int = chosen["rounds"]
+        self.modes = [_mode(text) for text in _split(option("modes"))]
+        self.store = Store(Path(option("store")))
+        self.fresh: bool = option("fresh")
+        for name in self.protocols:
+            protocol.load(name)
+
+
+def _split(text: str | None) -> list[str]:
+    return [part.strip() for part in (text or "").split(",") if part.strip()]
+
+
+def _mode(text: str) -> tuple[str, bool]:
+    numeric, _, compiled = text.partition("-")
+    if numeric not in ("float32", "bfloat16", "float64") or compiled not in ("", "compiled"):
+        raise UsageError(f"--modes {text!r}: float32, bfloat16 or float64, with -compiled after it or not")
+    return numeric, bool(compiled)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    try:
+        config.stash[CHOICES] = Choices(config)
+    except UsageError as error:
+        raise pytest.UsageError(str(error)) from None
+
+
+CHOICES: pytest.StashKey[Choices] = pytest.StashKey()
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    choices = metafunc.config.stash[CHOICES]
+    values: dict[str, list[Any]] = {
+        "dataset": choices.datasets,
+        "recipe": choices.protocols,
+        "conventions": choices.conventions,
+        "mode": choices.modes,
+        "model": choices.models,
+    }
+    for name, options in values.items():
+        if name in metafunc.fixturenames:
+            ids = [_identifier(option) for option in options]
+            metafunc.parametrize(name, options, ids=ids)
+
+
+def _identifier(option: Any) -> str:
+    if isinstance(option, tuple):
+        return option[0] + ("-compiled" if option[1] else "")
+    return Path(option).stem if str(option).endswith(".toml") else str(option)
+
+
+_worker_clock = 0.0
+
+
+def worker_seconds() -> float:
+    """The suite's timer: seconds that workers have measured so far."""
+    return _worker_clock
+
+
+class Suite:
+    """Runs the cells and measurements of the selected tests, in turns, and hands out what each test is about."""
+
+    def __init__(self, session: pytest.Session, workers: Workers, reporter: Reporter) -> None:
+        self.choices = session.config.stash[CHOICES]
+        self._items = [item for item in session.items if isinstance(item, pytest.Function)]
+        self._workers, self._reporter = workers, reporter
+        self._records: dict[tuple[Any, ...], list[Record]] = {}
+        self._rounds: dict[str, list[dict[str, Any]] | Exception] = {}
+        self._asked: set[tuple[str, ...]] = set()
+
+    def _selected(self, function: str, **fixed: Any) -> list[dict[str, Any]]:
+        """Parameters of the selected tests of one function, with the fixed ones among them."""
+        found = [item.callspec.params for item in self._items if item.originalname == function]
+        return [params for params in found if all(params[name] == value for name, value in fixed.items())]
+
+    def records(self, dataset: str, recipe: str, mode: tuple[str, bool], model: str, conventions: str) -> list[Record]:
+        """One record a seed; those of the whole group (data set, protocol, mode) are run in turns at the first call."""
+        group = (dataset, recipe, mode)
+        if group not in self._records:
+            self._records[group] = []
+            fixed = {"dataset": dataset, "recipe": recipe, "mode": mode}
+            chosen = [
+                (params["model"], params["conventions"]) for params in self._selected("test_fine_tuning", **fixed)
+            ]
+            matrix = Matrix(
+                models=list(dict.fromkeys(model for model, _ in chosen)),
+                datasets=[dataset],
+                protocols=[recipe],
+                conventions=list(dict.fromkeys(spec for _, spec in chosen)),
+                seeds=self.choices.seeds,
+                checkpoint=self.choices.checkpoint,
+                numeric_mode=mode[0],  # type: ignore[arg-type]
+                compiled=mode[1],
+            )
+            prepared = {dataset: data.prepare(dataset, progress=self._reporter.preparing)}
+            cells = plan(matrix, prepared, self._workers)
+            self._reporter.cells(len(cells))
+            executor = LocalExecutor(
+                self.choices.store, fresh=self.choices.fresh, workers=self._workers, progress=self._reporter.within
+            )
+            for record in executor.run(cells):
+                self._records[group].append(self._reporter.ended(record))
+        wanted = check_models([model], self.choices.checkpoint, self._workers)[0]
+        mine = [r for r in self._records[group] if (r.cell.model, r.cell.conventions) == (wanted, conventions)]
+        return sorted(mine, key=lambda record: self.choices.seeds.index(record.cell.seeds.head))
+
+    def rounds(self, function: str, asked: Measurement) -> list[dict[str, Any]]:
+        """The measurement's rounds; those of the whole test function are measured in turns at the first call."""
+        if (function,) not in self._asked:
+            self._asked.add((function,))
+            group = [
+                self.measurement(asked.question, asked.batch_size, **params) for params in self._selected(function)
+            ]
+            self._reporter.cells(len(group) * self.choices.rounds)
+            for number, one in itertools.product(range(self.choices.rounds), group):
+                self._one_round(number, one)
+            for adapter in {one.model.partition(":")[0] for one in group}:
+                if adapter in self._workers:
+                    self._workers[adapter].ask("close")
+        found = self._rounds[asked.model_dump_json()]
+        if isinstance(found, Exception):
+            pytest.fail(str(found), pytrace=False)
+        return found
+
+    def measurement(
+        self, question: str, batch_size: int, model: str, conventions: str, mode: tuple[str, bool]
+    ) -> Measurement:
+        return Measurement(
+            question=question,  # type: ignore[arg-type]
+            model=model,
+            checkpoint=self.choices.checkpoint,
+            conventions=conventions,
+            numeric_mode=mode[0],  # type: ignore[arg-type]
+            compiled=mode[1],
+            batch_size=batch_size,
+        )
+
+    def _one_round(self, number: int, one: Measurement) -> None:
+        key = one.model_dump_json()
+        found = self._rounds.setdefault(key, [])
+        if isinstance(found, Exception):
+            return
+        self._reporter.within(f"{one.model} {one.conventions}", one.question, number + 1, self.choices.rounds)
+        try:
+            worker = self._workers[one.model.partition(":")[0]]
+            found.append(worker.ask("measure", measurement=one.model_dump(mode="json")))
+        except (UsageError, WorkerFailure) as error:  # one that cannot be measured does not take the others along
+            self._rounds[key] = error
+
+
+@pytest.fixture(scope="session")
+def suite(request: pytest.FixtureRequest) -> Iterator[Suite]:
+    capture = request.config.pluginmanager.getplugin("capturemanager")
+    visible = capture.global_and_fixture_disabled() if capture else contextlib.nullcontext()
+    with visible, Reporter() as reporter, Workers() as workers:
+        yield Suite(request.session, workers, reporter)
+
+
+@pytest.fixture
+def advance_clock() -> Any:
+    """A function to benchmark: each call advances the worker's clock by the next of the seconds given."""
+
+    def replaying(seconds: list[float]) -> Any:
+        remaining = iter(seconds)
+
+        def advance() -> None:
+            global _worker_clock  # noqa: PLW0603
+            _worker_clock += next(remaining)
+
+        return advance
+
+    return replaying
+
+
+@pytest.fixture
+def replay(benchmark: Any, advance_clock: Any) -> Any:
+    """Reports seconds measured by a worker as rounds of pytest-benchmark, with what belongs to them."""
+
+    def rounds(seconds: list[float], extra: dict[str, Any]) -> None:
+        benchmark.extra_info["isotune"] = extra
+        benchmark.pedantic(advance_clock(seconds), rounds=len(seconds), iterations=1, warmup_rounds=0)
+
+    return rounds
+
+
+@pytest.fixture
+def measure(suite: Suite, replay: Any) -> Any:
+    """Measures a test function's group in turns and reports this test's rounds."""
+
+    def report(function: str, asked: Measurement) -> None:
+        rounds = suite.rounds(function, asked)
+        last = rounds[-1]
+        extra = {
+            "question": asked.question,
+            "model": asked.model,
+            "architecture": last["architecture"],
+            "conventions": asked.conventions,
+            "mode": asked.numeric_mode + (" compiled" if asked.compiled else ""),
+            "image_size": asked.image_size,
+            "batch_size": asked.batch_size,
+            "first_step": last["first_step"],
+            "resident": last["resident"],
+            "device": last["device"],
+            "environment": last["environment"],
+        }
+        replay([one["seconds"] for one in rounds], extra)
+
+    return report

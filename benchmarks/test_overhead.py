@@ -1,0 +1,30 @@
+"""What does the adapter cost? Its training step against a bare hand-written loop, in turns.
+
+    pytest benchmarks/test_overhead.py --benchmark-json=out.json
+
+A round is four steps of one side, in the same process; the figure to read is
+`extra_info["adapter_images_per_second_over"]`: the adapter's images/s over the bare side's, median of the
+rounds' ratios. The goal is at least 0.98.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import worker_seconds
+
+
+@pytest.mark.benchmark(timer=worker_seconds)
+@pytest.mark.parametrize("library", ["torchvision", "timm", "keras"])
+def test_overhead(benchmark, advance_clock, library):
+    script = Path(__file__).with_name("bare_loop.py")
+    done = subprocess.run([sys.executable, str(script), library], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    found = json.loads(done.stdout.splitlines()[-1])
+    seconds = found["seconds"]["adapter"]
+    benchmark.extra_info.update(found)
+    benchmark.pedantic(advance_clock(seconds), rounds=len(seconds), iterations=1, warmup_rounds=0)

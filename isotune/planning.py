@@ -1,0 +1,101 @@
+"""Planning: a matrix of names becomes cells, everything checked before anything runs."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from isotune import checkpoints, conventions, data, names, protocol
+from isotune.errors import UsageError
+from isotune.execution import Workers
+from isotune.records import Cell, Seeds
+
+DEFAULT_MODELS = ("torchvision:mobilenet_v2", "timm:mobilenetv2_100", "keras:MobileNetV2")
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """What is crossed with what; names as the user gave them."""
+
+    models: Sequence[str] = DEFAULT_MODELS
+    datasets: Sequence[str] = ("digits",)
+    protocols: Sequence[str] = ("quick",)
+    conventions: Sequence[str] = ("identical", "native")
+    seeds: Sequence[int] = (0, 1, 2)
+    checkpoint: str = "offline"
+    numeric_mode: Literal["float32", "bfloat16", "float64"] = "float32"
+    compiled: bool = False
+
+
+def plan(matrix: Matrix, prepared: dict[str, data.Dataset], workers: Workers) -> list[Cell]:
+    """All cells of the matrix, in turns: models change fastest, then conventions, then seeds.
+
+    prepared: data sets by name. workers: asked whether their library has the model.
+    UsageError: a name is wrong, or a combination impossible.
+    """
+    protocols = [protocol.load(name) for name in matrix.protocols]
+    models = check_models(matrix.models, matrix.checkpoint, workers)
+    specs = [_canonical(spec) for spec in matrix.conventions]
+    for name, recipe in itertools.product(matrix.datasets, protocols):
+        check_images(prepared[name], recipe)
+    return [
+        Cell(
+            model=model,
+            checkpoint=matrix.checkpoint,
+            dataset=name,
+            dataset_digest=prepared[name].digest,
+            protocol=recipe,
+            conventions=spec,
+            seeds=Seeds.all(seed),
+            numeric_mode=matrix.numeric_mode,
+            compiled=matrix.compiled,
+        )
+        for name, recipe, seed, spec, model in itertools.product(
+            matrix.datasets, protocols, matrix.seeds, specs, models
+        )
+    ]
+
+
+def check_models(models: Iterable[str], checkpoint: str, workers: Workers) -> list[str]:
+    """Canonical spellings of models that exist."""
+    checkpoints.check_name(checkpoint)
+    parsed = [names.parse(model) for model in models]
+    for name in parsed:
+        workers[str(name).partition(":")[0]].ask("check", model=str(name), checkpoint=checkpoint)
+    return list(dict.fromkeys(map(str, parsed)))
+
+
+def check_images(dataset: data.Dataset, recipe: protocol.Protocol) -> None:
+    """Refuse a protocol that takes fewer images than the data set has classes."""
+    taken = min(recipe.images.train or len(dataset.train), len(dataset.train))
+    if len(dataset.classes) > taken:
+        raise UsageError(
+            f"{recipe.name}: images.train = {taken} is fewer than the {len(dataset.classes)} classes of {dataset.name};"
+            f" give at least {len(dataset.classes)}"
+        )
+
+
+def parse_seeds(text: str) -> list[int]:
+    """`"3"` -> 0, 1, 2; `"0,4,7"` -> those; `"5-9"` -> 5 to 9."""
+    try:
+        if "," not in text and "-" not in text:
+            seeds = list(range(int(text)))
+        else:
+            seeds = []
+            for part in filter(None, text.split(",")):
+                first, _, last = part.partition("-")
+                seeds += range(int(first), int(last or first) + 1)
+    except ValueError:
+        seeds = []
+    if not seeds:
+        raise UsageError(f"seeds {text!r}: give how many (3), which (0,4,7) or a range (5-9)")
+    return list(dict.fromkeys(seeds))
+
+
+def _canonical(spec: str) -> str:
+    """One spelling of a conventions spec: overrides in the order of their names."""
+    base, overrides = conventions.parse(spec)
+    values = [f"{axis}={'own' if value is None else value}" for axis, value in sorted(overrides.items())]
+    return ",".join([base, *values])

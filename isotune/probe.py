@@ -1,0 +1,152 @@
+"""The linear probe: logistic regression on frozen features.
+
+Features depend on the model, its checkpoint, its network axes and the images, and on no seed: they are
+computed once, kept in the cache under a key of all that, and shared by all seeds and protocols. The
+classifier is scikit-learn's L-BFGS in float64, the same for every library. Its solution is unique, so
+what differs between two runs comes from their features, or from the held-out part that the seed drew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+import warnings
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from isotune import cache
+from isotune.protocol import Probe
+from isotune.records import Seeds
+from isotune.training import Progress
+
+if TYPE_CHECKING:
+    from isotune.adapters.base import Model
+
+
+@dataclass(frozen=True)
+class Features:
+    train: np.ndarray  # float32 or float64 [N, D]
+    test: np.ndarray
+    first_batch: float  # seconds, compilation included
+    seconds: float  # of the batches after it
+    images: int  # that went through those batches
+    cached: bool
+
+
+def features(
+    model: Model, train: np.ndarray, test: np.ndarray, batch_size: int, identity: dict[str, Any], progress: Progress
+) -> Features:
+    """Features of both splits, from the cache when `identity` was computed before.
+
+    train, test: uint8 [N, H, W, 3]. identity: everything that the features depend on, JSON.
+    """
+    key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:32]
+    file = cache.folder("features") / f"{key}.npz"
+    if (found := _read(file)) is not None:
+        return found
+    total, done, first, images = len(train) + len(test), 0, 0.0, 0
+    parts: dict[str, list[np.ndarray]] = {"train": [], "test": []}
+    began = time.perf_counter()
+    for split, source in (("train", train), ("test", test)):
+        for start in range(0, len(source), batch_size):
+            batch = np.ascontiguousarray(source[start : start + batch_size])
+            parts[split].append(model.features(batch))
+            if not done:
+                first = time.perf_counter() - began
+                began = time.perf_counter()
+            else:
+                images += len(batch)
+            done += len(batch)
+            progress("features", done, total)
+    seconds = time.perf_counter() - began
+    made = Features(np.concatenate(parts["train"]), np.concatenate(parts["test"]), first, seconds, images, False)
+    timing = np.array([made.first_batch, made.seconds, made.images])
+
+    def write(path: Path) -> None:
+        with path.open("wb") as stream:
+            np.savez(stream, train=made.train, test=made.test, timing=timing)
+
+    cache.write(file, write)
+    return made
+
+
+def _read(file: Path) -> Features | None:
+    """Features from the cache; a damaged file counts as absent and is made again."""
+    if not file.exists():
+        return None
+    try:
+        with np.load(file, allow_pickle=False) as arrays:
+            first, seconds, images = arrays["timing"].tolist()
+            return Features(arrays["train"], arrays["test"], first, seconds, int(images), True)
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None
+
+
+@dataclass(frozen=True)
+class Fitted:
+    logits: np.ndarray  # float64 [test images, classes]
+    l2: float  # the strength chosen
+    seconds: float
+    train_images: int  # that the final classifier saw
+
+
+def fit(probe: Probe, train: np.ndarray, labels: np.ndarray, test: np.ndarray, classes: int, seeds: Seeds) -> Fitted:
+    """Choose the L2 strength on a held-out part and score the test features.
+
+    train: [N, D], labels: int64 [N] in 0..classes-1, test: [M, D]. A class that the training part lacks
+    gets the score -inf. Of strengths that tie on the held-out part the largest is taken.
+    """
+    began = time.perf_counter()
+    fitted_on, held_out = _split(labels, probe.held_out, seeds.order)
+    best = max(
+        probe.l2,
+        key=lambda l2: (
+            _accuracy(probe, l2, train[fitted_on], labels[fitted_on], train[held_out], labels[held_out]),
+            l2,
+        ),
+    )
+    final = np.arange(len(labels)) if probe.refit else fitted_on
+    model = _logistic(probe, best, train[final], labels[final])
+    logits = np.full((len(test), classes), -np.inf)
+    scores = model.decision_function(test.astype(np.float64))
+    known = model[-1].classes_
+    if scores.ndim == 1:  # two classes: scikit-learn gives one score
+        scores = np.stack([-scores / 2, scores / 2], axis=1)
+    logits[:, known] = scores
+    return Fitted(logits, best, time.perf_counter() - began, len(final))
+
+
+def _split(labels: np.ndarray, held_out: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """(fitted, held-out) indices, stratified; a class of one image stays in the fitted part."""
+    stream = np.random.default_rng([seed, 0x9806E])
+    held: list[np.ndarray] = []
+    for label in np.unique(labels):
+        members = stream.permutation(np.flatnonzero(labels == label))
+        held.append(members[: min(len(members) - 1, max(1, round(held_out * len(members))))])
+    chosen = np.sort(np.concatenate(held))
+    return np.setdiff1d(np.arange(len(labels)), chosen), chosen
+
+
+def _logistic(probe: Probe, l2: float, features: np.ndarray, labels: np.ndarray) -> Any:
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    # scikit-learn minimises sum(loss) + |W|^2/(2C); ours is mean(loss) + l2/2*|W|^2, hence C = 1/(l2*N).
+    model = LogisticRegression(C=1 / (l2 * len(labels)), max_iter=probe.max_iterations, tol=1e-6)
+    steps = [StandardScaler(), model] if probe.standardise else [model]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # a strength that does not converge competes all the same
+        return make_pipeline(*steps).fit(features.astype(np.float64), labels)
+
+
+def _accuracy(
+    probe: Probe, l2: float, train: np.ndarray, labels: np.ndarray, held_out: np.ndarray, truth: np.ndarray
+) -> float:
+    return float(_logistic(probe, l2, train, labels).score(held_out.astype(np.float64), truth))

@@ -1,0 +1,137 @@
+"""The worker: a plain program that runs cells of one adapter, one framework in one process.
+
+    python -m isotune.worker ADAPTER[@ENGINE] [--threads N] [--shared]
+
+It reads requests from standard input and answers on standard output, one JSON object a line; whatever a
+framework prints goes to standard error. Requests are `{"do": VERB, ...}`:
+
+| verb | with | gives |
+|---|---|---|
+| run | cell, store | writes the record into the store; its key |
+| measure | measurement | one round of it |
+| close | | forgets measurements that are ready |
+| check | model, checkpoint | the model's native conventions; an error when there is no such model |
+| models | | everything that the library lists |
+| fetch | model, checkpoint, size | downloads or converts the checkpoint into its cache |
+| environment | | versions, device, threads, flags |
+
+Answers are `{"event": "progress", "what", "done", "total"}`, then either `{"event": "done", "result"}` or
+`{"event": "error", "kind": "usage" | "failure", "message", "trace"}`. An error ends the request, not the
+worker. `ready` is the first answer of all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+import traceback
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO
+
+from isotune.errors import UsageError
+
+if TYPE_CHECKING:
+    from isotune.running import Bench
+
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "ISOTUNE_THREADS")
+PROGRESS_SECONDS = 0.2
+
+
+class Worker:
+    """Answers requests; one `Bench` and one `Stopwatch` for its life."""
+
+    def __init__(self, adapter: str, answers: TextIO, *, alone: bool) -> None:
+        from isotune import names
+        from isotune.measuring import Stopwatch
+        from isotune.running import Bench
+
+        self._answers = answers
+        self._adapter = names.load_adapter(names.parse(f"{adapter}:any"))
+        self._bench: Bench = Bench(self._adapter, alone=alone)
+        self._stopwatch = Stopwatch(self._bench)
+        self._told = 0.0
+
+    def serve(self, requests: TextIO) -> None:
+        self._say({"event": "ready"})
+        for line in requests:
+            request = json.loads(line)
+            try:
+                result = getattr(self, f"_{request.pop('do')}")(**request)
+                self._say({"event": "done", "result": result})
+            except UsageError as error:
+                self._say({"event": "error", "kind": "usage", "message": str(error), "trace": ""})
+            except Exception as error:
+                message = " ".join(f"{type(error).__name__}: {error}".split())
+                trace = traceback.format_exc()
+                self._say({"event": "error", "kind": "failure", "message": message[:500], "trace": trace})
+
+    def _say(self, answer: dict[str, Any]) -> None:
+        self._answers.write(json.dumps(answer) + "\n")
+        self._answers.flush()
+
+    def _progress(self, what: str, done: int, total: int) -> None:
+        if done == total or time.monotonic() - self._told > PROGRESS_SECONDS:
+            self._told = time.monotonic()
+            self._say({"event": "progress", "what": what, "done": done, "total": total})
+
+    def _run(self, cell: dict[str, Any], store: str) -> str:
+        from isotune.records import Cell, Store
+
+        record, predictions = self._bench.run(Cell.model_validate(cell), self._progress)
+        Store(Path(store)).write(record, predictions)
+        return record.cell.key
+
+    def _measure(self, measurement: dict[str, Any]) -> dict[str, Any]:
+        from isotune.measuring import Measurement
+
+        return self._stopwatch.round(Measurement.model_validate(measurement))
+
+    def _close(self) -> None:
+        self._stopwatch.close()
+
+    def _check(self, model: str, checkpoint: str) -> dict[str, Any]:
+        from isotune import checkpoints, names
+
+        checkpoints.check_name(checkpoint)
+        return self._adapter.native_conventions(names.parse(model).name).model_dump()
+
+    def _models(self) -> list[dict[str, Any]]:
+        return [asdict(info) for info in self._adapter.models()]
+
+    def _fetch(self, model: str, checkpoint: str, size: int) -> dict[str, Any]:
+        built = self._bench.build(
+            model, checkpoint=checkpoint, spec="identical", recipe={}, classes=1, numeric_mode="float32",
+            compiled=False, size=size, keep=False,
+        )  # fmt: skip
+        return {"digest": built.initial.without_head().digest(), "architecture": built.architecture}
+
+    def _environment(self) -> dict[str, str]:
+        return self._bench.environment()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m isotune.worker", description="Run cells of one adapter.")
+    parser.add_argument("adapter", help="ADAPTER or ADAPTER@ENGINE")
+    parser.add_argument("--threads", type=int, help="threads of the framework; default: all cores")
+    parser.add_argument("--shared", action="store_true", help="other workers run at the same time: timings say so")
+    options = parser.parse_args()
+    if options.threads:  # before any framework is imported
+        os.environ |= dict.fromkeys(THREAD_VARIABLES, str(options.threads))
+    # Frameworks print to standard output; keep it for answers alone.
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    try:
+        worker = Worker(options.adapter, answers, alone=not options.shared)
+    except UsageError as error:
+        answers.write(json.dumps({"event": "error", "kind": "usage", "message": str(error), "trace": ""}) + "\n")
+        answers.flush()
+        sys.exit(2)
+    worker.serve(sys.stdin)
+
+
+if __name__ == "__main__":
+    main()
