@@ -1,0 +1,120 @@
+"""What a leaderboard rests on: when, where, with which versions, weights, data and recipes."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from isotune.protocol import Protocol
+from isotune.records import Record
+from isotune.report import _format as f
+from isotune.report._benchmark import Speed
+from isotune.report._sections import moment
+
+_SHOWN = 16  # hexadecimal digits of a digest: enough to tell two apart, short enough to read
+_MANY = 4
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Everything in markdown already."""
+
+    date: str
+    cells: str
+    duration: str
+    environment: list[str]
+    checkpoints: list[str]
+    datasets: list[str]
+    protocols: list[str]
+
+
+def evidence(records: Sequence[Record], speeds: Sequence[Speed]) -> Evidence:
+    return Evidence(
+        date=_date(records),
+        cells=_cells(records),
+        duration=f.duration(sum((r.finished - r.started).total_seconds() for r in records)) if records else "",
+        environment=_environment(
+            [(record.cell.adapter, record.environment) for record in records]
+            + [(speed.model.partition(":")[0], speed.environment) for speed in speeds]
+        ),
+        checkpoints=_checkpoints(records),
+        datasets=_datasets(records),
+        protocols=_protocols([record.cell.protocol for record in records]),
+    )
+
+
+def _date(records: Sequence[Record]) -> str:
+    if not records:
+        return ""
+    first = f"{min(moment(record.started) for record in records):%Y-%m-%d}"
+    last = f"{max(moment(record.finished) for record in records):%Y-%m-%d}"
+    return first if first == last else f"{first} to {last}"
+
+
+def _cells(records: Sequence[Record]) -> str:
+    failed = sum(record.status == "failed" for record in records)
+    done = f"{len(records) - failed:,}"
+    return f"{done}, and {failed:,} that failed" if failed else done
+
+
+def _environment(environments: Sequence[tuple[str, dict[str, str]]]) -> list[str]:
+    """One line a setting: its value, or each value with the adapters that had it."""
+    seen: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+    for adapter, environment in environments:
+        for key, value in environment.items():
+            seen[key][value].add(adapter)
+    lines = []
+    for key, values in sorted(seen.items()):
+        if len(values) > _MANY:
+            shown = f"{len(values)} different values"
+        elif len(values) == 1:
+            shown = f.text(next(iter(values)))
+        else:
+            shown = "; ".join(
+                f"{f.text(value)} ({f.listing([f.text(f.library(a)) for a in sorted(adapters)])})"
+                for value, adapters in sorted(values.items())
+            )
+        lines.append(f"{f.text(key)}: {shown}")
+    return lines
+
+
+def _checkpoints(records: Sequence[Record]) -> list[str]:
+    """A line for each checkpoint of each architecture: equal weights in all libraries have one digest."""
+    seen: dict[tuple[str, str], dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+    for record in records:
+        if record.checkpoint_digest:
+            place = seen[record.cell.checkpoint, record.architecture or record.cell.model]
+            place[record.checkpoint_digest].add(record.cell.model)
+    lines = []
+    for (checkpoint, architecture), digests in sorted(seen.items()):
+        start = f"{f.code(checkpoint)}, {f.code(architecture)}: "
+        if len(digests) == 1:
+            lines.append(start + f"SHA-256 {_digest(next(iter(digests)))}")
+        else:
+            whose = [
+                f"{_digest(digest)} ({f.listing([f.code(m) for m in sorted(models)])})"
+                for digest, models in sorted(digests.items())
+            ]
+            lines.append(f"{start}SHA-256 {'; '.join(whose)}")
+    return lines
+
+
+def _datasets(records: Sequence[Record]) -> list[str]:
+    seen = sorted({(record.cell.dataset, record.cell.dataset_digest) for record in records})
+    return [f"{f.code(name)}: SHA-256 {_digest(digest)}" for name, digest in seen]
+
+
+def _protocols(protocols: Sequence[Protocol]) -> list[str]:
+    unique = {protocol.model_dump_json(): protocol for protocol in protocols}
+    lines = []
+    for _, protocol in sorted(unique.items(), key=lambda item: (item[1].name, item[0])):
+        deviations = "; deviates: " + "; ".join(map(f.text, protocol.deviations)) if protocol.deviations else ""
+        lines.append(
+            f"{f.code(protocol.name)}, {f.text(protocol.title)}; source: {f.text(protocol.source)}{deviations}"
+        )
+    return lines
+
+
+def _digest(digest: str) -> str:
+    return f.code(digest[:_SHOWN])

@@ -1,0 +1,147 @@
+"""Numbers and words as the leaderboard prints them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import floor, isnan, log10
+
+from isotune.report._sections import Changed, Row
+from isotune.statistics import Estimate, Quartiles
+
+NOTHING = "-"
+_LIBRARIES = {"keras": "Keras"}  # names that are not written as their package is
+
+
+@dataclass(frozen=True)
+class Table:
+    """A markdown table; the first `left` columns are words, the others numbers and set to the right."""
+
+    columns: list[str]
+    rows: list[list[str]]
+    left: int = 1
+
+    def filled(self) -> Table:
+        """Without the columns that say nothing in any row; the first always stays."""
+        keep = [i for i in range(len(self.columns)) if i == 0 or any(row[i] != NOTHING for row in self.rows)]
+        rows = [[row[i] for i in keep] for row in self.rows]
+        return Table([self.columns[i] for i in keep], rows, sum(i < self.left for i in keep))
+
+    def head(self, rows: int) -> Table:
+        return Table(self.columns, self.rows[:rows], self.left)
+
+
+def text(words: object) -> str:
+    """Words of others, to appear as they are in markdown, also within a table."""
+    line = " ".join(str(words).split())
+    return re.sub(r"([\\`*_{}\[\]<>#|~$&!])", r"\\\1", line)
+
+
+def code(words: object) -> str:
+    """A code span that may stand in a table (where a pipe is escaped even within code)."""
+    line = " ".join(str(words).split())
+    fence = "`" * (max((len(run) for run in re.findall(r"`+", line)), default=0) + 1)
+    pad = " " if line.startswith("`") or line.endswith("`") or not line else ""
+    return f"{fence}{pad}{line}{pad}{fence}".replace("|", r"\|")
+
+
+def accuracy(value: Estimate | None, decimals: int) -> str:
+    """ "85.0 ± 0.3" percent, without the margin when one seed gives none."""
+    if value is None or isnan(value.mean):
+        return NOTHING
+    margin = "" if isnan(value.margin) else f" ± {value.margin:.{decimals}f}"
+    return f"{value.mean:.{decimals}f}{margin}"
+
+
+def gap(value: Estimate | None, decimals: int) -> str:
+    """ "-6.1 ± 0.4" points; exactly 0 for every seed is "0"."""
+    if value is None or isnan(value.mean):
+        return NOTHING
+    if value.mean == 0 and not value.margin > 0:
+        return "0"
+    margin = "" if isnan(value.margin) else f" ± {value.margin:.{decimals}f}"
+    return f"{value.mean:+.{decimals}f}{margin}"
+
+
+def changed(value: Changed | None, decimals: int) -> str:
+    """Share of predictions; without the predictions themselves, what is certain: "> 0", "≥ 6.1"."""
+    if value is None:
+        return NOTHING
+    if value.at_least:
+        return f"≥ {value.share:.{decimals}f}" if round(value.share, decimals) > 0 else "> 0"
+    return f"{value.share:.{decimals}f}" if value.share else "0"
+
+
+def significant(value: float | None, digits: int = 3) -> str:
+    """Three digits, thousands set apart: 1,240 and 231 and 58.1 and 0.0123."""
+    if value is None or isnan(value):
+        return NOTHING
+    if value == 0:
+        return "0"
+    decimals = max(0, digits - 1 - floor(log10(abs(value))))
+    return f"{value:,.{decimals}f}"
+
+
+def middle(value: Quartiles | None) -> str:
+    """ "231 (224 to 238)": median and quartiles."""
+    if value is None or isnan(value.median):
+        return NOTHING
+    low, mid, high = significant(value.q1), significant(value.median), significant(value.q3)
+    return mid if low == mid == high else f"{mid} ({low} to {high})"
+
+
+def mebibytes(value: int | None, above: int | None = None) -> str:
+    """ "612 (+143)": peak, and how much of it came after the start."""
+    if value is None:
+        return NOTHING
+    return f"{value / 2**20:,.0f}" + ("" if above is None else f" ({above / 2**20:+,.0f})")
+
+
+def duration(seconds: float) -> str:
+    """ "4 min 12 s"."""
+    if seconds < 60:
+        return f"{significant(seconds, 2)} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def decimals(test_images: int) -> int:
+    """Decimals of a percentage that so many test images can tell apart."""
+    return 2 if test_images >= 10_000 else 1
+
+
+def library(name: str) -> str:
+    """ "keras@jax" -> "Keras on jax"."""
+    adapter, _, engine = name.partition("@")
+    shown = _LIBRARIES.get(adapter, adapter)
+    return f"{shown} on {engine}" if engine else shown
+
+
+def row_name(row: Row, *, with_checkpoint: bool) -> str:
+    """Model, then whatever sets the row apart: mode, checkpoint, convention overrides."""
+    parts = [code(row.model)]
+    if row.mode != "float32":
+        parts.append(text(row.mode))
+    if with_checkpoint:
+        parts.append(code(row.checkpoint))
+    if row.overrides:
+        parts.append(code(row.overrides))
+    return " ".join(parts)
+
+
+def number(count: int, noun: str) -> str:
+    """ "1 seed", "5 seeds"."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def word(count: int) -> str:
+    """A small number in words."""
+    words = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
+    return words[count] if count < len(words) else f"{count:,}"
+
+
+def listing(parts: Sequence[str]) -> str:
+    """ "a, b and c"."""
+    return " and ".join(filter(None, (", ".join(parts[:-1]), parts[-1]))) if parts else ""

@@ -1,0 +1,207 @@
+"""A section's tables: the board (what is reached, how fast) and the differences (between frameworks)."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from isotune.records import Record
+from isotune.report import _format as f
+from isotune.report._benchmark import Speed
+from isotune.report._format import Table
+from isotune.report._sections import Row, Section
+from isotune.statistics import quartiles, wilson
+
+Number = TypeVar("Number", int, float)
+
+
+@dataclass(frozen=True)
+class View:
+    """A section as the template prints it; everything in markdown."""
+
+    title: str
+    facts: str
+    board: Table | None
+    differences: Table | None
+    differences_intro: str
+
+
+def view(section: Section) -> View:
+    differences = _differences(section)
+    return View(
+        title=f.text(section.title),
+        facts=_facts(section),
+        board=board(section) if section.rows else None,
+        differences=differences,
+        differences_intro=_DIFFERENCES if section.twins() else _DEFAULTS,
+    )
+
+
+_DEFAULTS = "What the library's own defaults cost: native less identical, points, paired by seed."
+_DIFFERENCES = (
+    "Between frameworks: each model against the most accurate one of its architecture and checkpoint"
+    " (gaps in points, paired by seed; share of the test images that it puts into another class),"
+    " and what its library's own defaults cost (native less identical, points)."
+)
+
+
+def board(section: Section) -> Table:
+    """Model by model: accuracy, speed, memory."""
+    decimals = f.decimals(section.test_images)
+    batch = section.speeds.batch_size
+    columns = [
+        "model",
+        "accuracy %, identical",
+        "accuracy %, native",
+        "seeds",
+        "training images/s" + ("\\*" if any(row.measured.disturbed for row in section.rows) else ""),
+        f"inference images/s, batch {batch.get('inference-throughput', 0)}",
+        f"latency ms, batch {batch.get('inference-latency', 0)}",
+        "first step s",
+        "peak memory MiB (above start)",
+        "device memory MiB",
+    ]
+    several = len({row.checkpoint for row in section.rows}) > 1
+    rows = []
+    for row in section.rows:
+        cost = row.measured
+        rows.append(
+            [
+                f.row_name(row, with_checkpoint=several),
+                f.accuracy(row.identical.accuracy if row.identical else None, decimals),
+                f.accuracy(row.native.accuracy if row.native else None, decimals),
+                _seeds(row),
+                f.middle(cost.training),
+                f.middle(cost.inference),
+                f.middle(cost.latency),
+                f.significant(cost.first_step),
+                f.mebibytes(cost.resident, cost.above_baseline),
+                f.mebibytes(cost.device),
+            ]
+        )
+    return Table(columns, rows).filled()
+
+
+def _differences(section: Section) -> Table | None:
+    """None when no two rows can be compared and no row ran both ways."""
+    decimals = f.decimals(section.test_images)
+    several = len({row.checkpoint for row in section.rows}) > 1
+    columns = [
+        "model",
+        "against",
+        "gap, identical",
+        "% changed, identical",
+        "gap, native",
+        "% changed, native",
+        "native less identical",
+    ]
+    rows = []
+    for c in section.comparisons:
+        line = [
+            f.gap(c.identical, decimals),
+            f.changed(c.identical_changed, decimals),
+            f.gap(c.native, decimals),
+            f.changed(c.native_changed, decimals),
+            f.gap(c.defaults, decimals),
+        ]
+        if any(cell != f.NOTHING for cell in line):
+            against = f.row_name(c.reference, with_checkpoint=False) if c.reference else f.NOTHING
+            rows.append([f.row_name(c.row, with_checkpoint=several), against, *line])
+    return Table(columns, rows, left=2).filled() if rows else None
+
+
+def _facts(section: Section) -> str:
+    """What all rows of a section share, in a few sentences."""
+    protocol, rows = section.protocol, section.rows
+    checkpoints = sorted({row.checkpoint for row in rows})
+    facts = [f"{f.text(protocol.title)}: {protocol.input.size} px"]
+    if rows:
+        facts.append(f"{f.number(section.train_images, 'training image')}")
+        facts.append(f"{f.number(section.test_images, 'test image')}")
+    if len(checkpoints) == 1:
+        facts.append(f"checkpoint {f.code(checkpoints[0])}")
+    sentences = [", ".join(facts) + "."]
+    setup = (rows[0].identical or rows[0].native) if rows else None
+    if setup:
+        low, high = wilson(setup.accuracy.mean / 100, section.test_images)
+        decimals = f.decimals(section.test_images)
+        sentences.append(
+            f"With so many test images an accuracy of {setup.accuracy.mean:.{decimals}f} % is uncertain between"
+            f" {100 * low:.{decimals}f} and {100 * high:.{decimals}f} % (95 %, Wilson), which all rows share."
+        )
+    if any(row.measured.training for row in rows):
+        sentences.append(f"Training speed: {section.speeds.training_source}.")
+    if any(row.measured.disturbed for row in rows):
+        sentences.append("\\* While other workers ran on the machine.")
+    return " ".join(sentences)
+
+
+def _seeds(row: Row) -> str:
+    """ "5", or "5 / 3" when identical and native ran with different numbers of seeds."""
+    counts = [str(len(setup.records)) for setup in (row.identical, row.native) if setup]
+    return counts[0] if len(set(counts)) == 1 else " / ".join(counts)
+
+
+def speed_table(speeds: Sequence[Speed]) -> Table | None:
+    """Every speed, whatever protocol it belongs to: one row for each model, mode, conventions, size and batch."""
+    groups: dict[tuple[str, int, int, str, str, str], list[Speed]] = defaultdict(list)
+    for s in speeds:
+        groups[s.question, s.image_size, s.batch_size, s.model, s.mode, s.conventions].append(s)
+    rows = []
+    for (question, size, batch, model, mode, conventions), group in sorted(groups.items()):
+        rates = quartiles([rate for s in group for rate in s.images_per_second])
+        times = quartiles([1000 * seconds for s in group for seconds in s.seconds])
+        rows.append(
+            [
+                f.code(model),
+                question.replace("-", " "),
+                f.text(mode),
+                f.text(conventions),
+                f"{size}",
+                f"{batch}",
+                f.middle(rates),
+                f.middle(times),
+                f"{rates.n}",
+                f.significant(_largest([s.first_step for s in group])),
+                f.mebibytes(_largest([s.resident for s in group])),
+                f.mebibytes(_largest([s.device for s in group])),
+            ]
+        )
+    columns = [
+        "model",
+        "question",
+        "mode",
+        "conventions",
+        "px",
+        "batch",
+        "images/s",
+        "ms a batch",
+        "rounds",
+        "first step s",
+        "peak memory MiB",
+        "device memory MiB",
+    ]
+    return Table(columns, rows, left=4).filled() if rows else None
+
+
+def _largest(values: Sequence[Number | None]) -> Number | None:
+    return max((value for value in values if value is not None), default=None)
+
+
+def failed_table(records: Sequence[Record]) -> Table | None:
+    """Failed cells, the seeds of one reason in one row."""
+    seeds: dict[tuple[str, ...], list[str]] = defaultdict(list)
+    for record in records:
+        cell = record.cell
+        error = f.text(record.error or "no reason was recorded")
+        key = (f.code(cell.model), f.text(cell.dataset), f.text(cell.protocol.name))
+        seeds[*key, f.text(cell.conventions), f.text(cell.mode), error].append(str(cell.seeds))
+    rows = [[*key[:-1], _shortened(found), key[-1]] for key, found in seeds.items()]
+    columns = ["model", "data set", "protocol", "conventions", "mode", "seeds", "error"]
+    return Table(columns, rows, left=len(columns)) if rows else None
+
+
+def _shortened(seeds: Sequence[str], most: int = 10) -> str:
+    return ", ".join(seeds[:most]) + (f" and {len(seeds) - most} more" if len(seeds) > most else "")
