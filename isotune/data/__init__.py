@@ -1,1 +1,32 @@
-"""Data sets: framework-neutral images and labels."""
+"""Data sets: framework-neutral images and labels.
+
+The door. A data set is prepared once into the cache and known by its digest afterwards; every framework
+then reads the same bytes:
+
+    dataset = prepare("digits")
+    images, labels = inputs(dataset, "train", protocol.images, protocol.input, resize="antialias", decode="pillow")
+    Augmenter(dataset, ...).batches(order, seed)      # isotune.data.augmentation
+
+What may be imported from here is below; modules whose name begins with `_` are this folder's own.
+"""
+
+from isotune.data._dataset import Dataset, Split
+from isotune.data._decoding import Unreadable, decode
+from isotune.data._preparing import Availability, describe, load, prepare, status
+from isotune.data._sources import names
+from isotune.data._views import inputs, subset
+
+__all__ = [
+    "Availability",
+    "Dataset",
+    "Split",
+    "Unreadable",
+    "decode",
+    "describe",
+    "inputs",
+    "load",
+    "names",
+    "prepare",
+    "status",
+    "subset",
+]

@@ -1,0 +1,104 @@
+"""Where prepared things live, and how they get there whole.
+
+The cache is one folder: `$ISOTUNE_CACHE`, else the user's cache folder for isotune. Everything in it can
+be made again, so it may be deleted at any time.
+
+Whoever fills it works on a draft beside the target and renames it into place when it is complete, under a
+lock that other processes wait for; a process that is killed leaves a draft, never half a result:
+
+    target = cache.folder("features") / key
+    with cache.locked(target):
+        if not target.exists():
+            with cache.draft_folder(target) as draft:
+                np.save(draft / "train.npy", features)
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import platformdirs
+from filelock import FileLock
+
+from isotune.errors import UsageError
+
+
+def root() -> Path:
+    """The cache's folder, absolute; it need not exist yet."""
+    chosen = os.environ.get("ISOTUNE_CACHE")
+    return Path(chosen).expanduser().absolute() if chosen else Path(platformdirs.user_cache_dir("isotune"))
+
+
+def folder(name: str) -> Path:
+    """The cache's subfolder `name`, which is made if it is not there. UsageError: it cannot be made."""
+    path = root() / name
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"the cache folder {path} cannot be made ({error.strerror}); name another: ISOTUNE_CACHE=PATH"
+        ) from None
+    return path
+
+
+@contextmanager
+def locked(target: Path) -> Iterator[None]:
+    """One process at a time; the lock lies beside the target as a hidden file and is left there."""
+    lock = FileLock(target.with_name(f".{target.name}.lock"))
+    try:
+        lock.acquire()
+    except OSError as error:
+        raise UsageError(
+            f"the cache folder {target.parent} cannot be written ({error.strerror}); name another: ISOTUNE_CACHE=PATH"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def draft_folder(target: Path) -> Iterator[Path]:
+    """An empty folder that takes the place of `target` when the block ends well, and vanishes otherwise.
+
+    Call it under `locked(target)`: what a killed process left of an earlier draft is removed first.
+    """
+    draft = target.with_name(f".draft-{target.name}")
+    shutil.rmtree(draft, ignore_errors=True)
+    draft.mkdir(parents=True)
+    try:
+        yield draft
+        place_folder(draft, target)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def place_folder(draft: Path, target: Path) -> None:
+    """Rename `draft` to `target`; a folder that is already there is replaced."""
+    if not target.exists():
+        draft.rename(target)
+        return
+    aside = Path(tempfile.mkdtemp(prefix=".replaced-", dir=target.parent))
+    try:
+        target.rename(aside / "old")  # a rename cannot replace a folder that is not empty
+        draft.rename(target)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+@contextmanager
+def draft_file(target: Path) -> Iterator[Path]:
+    """A path beside `target`; the file written there replaces `target` when the block ends well."""
+    handle, name = tempfile.mkstemp(prefix=".draft-", suffix=target.suffix, dir=target.parent)
+    os.close(handle)
+    draft = Path(name)
+    try:
+        yield draft
+        draft.replace(target)
+    finally:
+        draft.unlink(missing_ok=True)

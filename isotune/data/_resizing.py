@@ -1,0 +1,104 @@
+"""From an image of any size to the network's input: resize, then crop.
+
+The `resize` axis says by which filter, the protocol says to what size.
+
+- `antialias`: Pillow's. The filter grows with the reduction, so that every source pixel counts
+  (torchvision and timm on Pillow images).
+- `plain`: the same filter without that: two (bilinear) or four (bicubic) source pixels around the sample
+  point however strong the reduction, half-pixel centres. It is what `tf.image.resize` and Keras's
+  `Resizing` do by default. Bicubic is Keys' kernel with a = -1/2; source pixels outside the image are
+  left out and the weights of the rest sum to one, as in TensorFlow (which reads the kernel from a table
+  of 1024 entries; the difference is below one grey level). Keras hands the network the unrounded result;
+  here it is rounded, half to even, and clipped to 0..255, so that every framework gets the same bytes.
+- `nearest`: the source pixel under the sample point (Keras `load_img`), whatever the protocol's
+  interpolation says.
+
+Sizes follow torchvision: `resize = N` makes the shorter side N and the longer int(N * long / short), then
+a square is cut from the centre; `squash` goes straight to the square.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+from PIL import Image
+
+from isotune.protocol import Input
+
+Resize = Literal["antialias", "plain", "nearest"]
+Interpolation = Literal["nearest", "bilinear", "bicubic"]
+
+_PILLOW = {
+    "nearest": Image.Resampling.NEAREST,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+}
+
+
+def fixed_view(image: np.ndarray, input: Input, resize: Resize) -> np.ndarray:
+    """uint8 [size, size, 3]: the image resized and cut as the protocol's input says, without randomness."""
+    height, width = resized_size(image.shape[0], image.shape[1], input)
+    return center_crop(resized(image, height, width, resize, input.interpolation), input.size)
+
+
+def resized_size(height: int, width: int, input: Input) -> tuple[int, int]:
+    """(height, width) before the crop; torchvision.transforms.functional's `_compute_resized_output_size`."""
+    if input.resize == "squash":
+        return input.size, input.size
+    if width <= height:
+        return int(input.resize * height / width), input.resize
+    return input.resize, int(input.resize * width / height)
+
+
+def center_crop(image: np.ndarray, size: int) -> np.ndarray:
+    """The central [size, size] part of an image that is at least that large; torchvision's rounding."""
+    top = round((image.shape[0] - size) / 2.0)
+    left = round((image.shape[1] - size) / 2.0)
+    return image[top : top + size, left : left + size]
+
+
+def resized(image: np.ndarray, height: int, width: int, resize: Resize, interpolation: Interpolation) -> np.ndarray:
+    """uint8 [height, width, C] from uint8 [H, W, C]."""
+    if image.shape[:2] == (height, width):
+        return image
+    method: Interpolation = "nearest" if resize == "nearest" else interpolation
+    if resize == "plain" and method != "nearest":
+        return _plain(image, height, width, method)
+    return np.asarray(Image.fromarray(image).resize((width, height), _PILLOW[method]))
+
+
+def _plain(image: np.ndarray, height: int, width: int, interpolation: Interpolation) -> np.ndarray:
+    """Separable: rows, then columns, in float64 and tap by tap, so that the result is the same everywhere."""
+    pixels = image.astype(np.float64)
+    for axis, length in ((0, height), (1, width)):
+        sources, weights = _taps(image.shape[axis], length, interpolation)
+        shape = [1, 1, 1]
+        shape[axis] = length
+        pixels = sum(  # type: ignore[assignment]
+            np.take(pixels, source, axis=axis) * weight.reshape(shape)
+            for source, weight in zip(sources, weights, strict=True)
+        )
+    return np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
+
+
+def _taps(source: int, target: int, interpolation: Interpolation) -> tuple[np.ndarray, np.ndarray]:
+    """Source indices and weights, both [taps, target], of every target pixel along one side."""
+    centre = (np.arange(target) + 0.5) * source / target - 0.5
+    first = np.floor(centre)
+    offsets = np.array([0, 1]) if interpolation == "bilinear" else np.array([-1, 0, 1, 2])
+    position = first + offsets[:, np.newaxis]
+    distance = np.abs(centre - position)
+    if interpolation == "bilinear":
+        weights = 1 - distance  # what falls outside repeats the border pixel
+    else:
+        weights = np.where((position >= 0) & (position < source), _keys(distance), 0)
+        weights = weights / weights.sum(axis=0)
+    return np.clip(position, 0, source - 1).astype(np.int64), weights
+
+
+def _keys(distance: np.ndarray) -> np.ndarray:
+    """Cubic convolution with a = -1/2 (Keys, IEEE Trans. ASSP 29(6), 1981)."""
+    near = ((1.5 * distance - 2.5) * distance) * distance + 1
+    far = ((-0.5 * distance + 2.5) * distance - 4) * distance + 2
+    return np.where(distance < 1, near, np.where(distance < 2, far, 0))

@@ -1,0 +1,178 @@
+"""What the network is fed: a stratified part of a split, at the protocol's size, as one array on disk.
+
+A view is made once for a data set, part and input, and shared by all processes. Its key does not hold the
+version of Pillow: whoever made it, every framework of a comparison reads the same bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from isotune import cache
+from isotune.data._dataset import Dataset, FileSplit, Split, SplitName
+from isotune.data._process import run_module
+from isotune.data._resizing import Resize, fixed_view
+from isotune.data._sealing import Damaged, check, seal
+from isotune.errors import UsageError
+from isotune.protocol import Images, Input
+
+Decode = Literal["pillow", "tensorflow"]
+
+_FORMAT = 1  # raised when a change here alters the views' bytes
+_log = logging.getLogger("isotune")
+
+
+def subset(labels: np.ndarray, n: int | None, seed: int = 0, *, field: str = "images") -> np.ndarray:
+    """Indices, rising, of `n` images in which every class keeps its share: int64 [min(n, N)].
+
+    Every class gets at least one image; the rest is shared out in proportion, by largest remainders. The
+    choice depends on labels, n and seed alone. n: None or more than there are takes all.
+    UsageError: more classes than images; the message names `field`.
+    """
+    if n is None or n >= len(labels):
+        return np.arange(len(labels))
+    classes, counts = np.unique(labels, return_counts=True)
+    if n < len(classes):
+        raise UsageError(f"{field} = {n} is less than one image for each of {len(classes)} classes")
+    taken = _shares(counts, n)
+    chosen = []
+    for label, count in zip(classes, taken, strict=True):
+        members = np.flatnonzero(labels == label)
+        order = np.random.default_rng([seed, int(label)]).random(len(members)).argsort(kind="stable")
+        chosen.append(members[order[:count]])
+    return np.sort(np.concatenate(chosen))
+
+
+def _shares(counts: np.ndarray, n: int) -> np.ndarray:
+    """How many of each class: one, and of the others in proportion to what is left of each class."""
+    left = counts - 1
+    exact = left * ((n - len(counts)) / max(left.sum(), 1))
+    shares = np.floor(exact).astype(np.int64)
+    remainder = n - len(counts) - shares.sum()
+    shares[np.argsort(shares - exact, kind="stable")[:remainder]] += 1
+    return 1 + shares
+
+
+def inputs(
+    dataset: Dataset,
+    split: SplitName,
+    images: Images,
+    input: Input,
+    *,
+    resize: Resize = "antialias",
+    decode: Decode = "pillow",
+) -> tuple[np.ndarray, np.ndarray]:
+    """The protocol's fixed view: uint8 [n, size, size, 3], memory-mapped and read-only, and labels int64 [n].
+
+    UsageError: the split is empty, too small for its classes, or there is no room on the disk.
+    MissingExtra: decode is `tensorflow` and it is not installed.
+    """
+    part, indices, key = chosen(dataset, split, images, decode)
+    key |= {"input": input.model_dump(mode="json"), "resize": resize}
+    if resize == "nearest":
+        key["input"]["interpolation"] = "nearest"
+    shape = (len(indices), input.size, input.size, 3)
+
+    def build(folder: Path) -> None:
+        _room(folder, int(np.prod(shape)))
+        view = np.lib.format.open_memmap(folder / "images.npy", mode="w+", dtype=np.uint8, shape=shape, version=(1, 0))
+
+        def fill(position: int) -> None:
+            view[position] = fixed_view(part.image(int(indices[position])), input, resize)
+
+        in_threads(fill, range(len(indices)))
+        view.flush()
+
+    folder = _made("view", key, build)
+    view = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
+    return view, getattr(dataset, split).labels[subset_of(dataset, split, images)]
+
+
+def subset_of(dataset: Dataset, split: SplitName, images: Images) -> np.ndarray:
+    """Indices of the split's images that a protocol uses. UsageError: there is none, or too few."""
+    labels = getattr(dataset, split).labels
+    if not len(labels):
+        raise UsageError(f"data set {dataset.name} has no {split} images; it is for evaluation only")
+    return subset(labels, getattr(images, split), field=f"images.{split}")
+
+
+def chosen(
+    dataset: Dataset, split: SplitName, images: Images, decode: Decode
+) -> tuple[Split, np.ndarray, dict[str, Any]]:
+    """A split, the indices in it of the images that a protocol uses, and what they depend on.
+
+    Files that TensorFlow decodes are decoded once, in a process of its own, and kept without loss: so the
+    calling process need not import it, and may hold another framework.
+    """
+    part: Split = getattr(dataset, split)
+    indices = subset_of(dataset, split, images)
+    key = {"format": _FORMAT, "dataset": dataset.digest, "split": split, "n": len(indices)}
+    if decode == "pillow" or not isinstance(part, FileSplit):
+        return part, indices, key
+    key["decode"] = decode
+
+    def build(folder: Path) -> None:
+        np.save(folder / "indices.npy", indices, allow_pickle=False)
+        request = {"dataset": str(dataset.folder), "split": split, "folder": str(folder)}
+        run_module("isotune.data._tensorflow_decoding", request)
+
+    folder = _made("decoded", key, build)
+    offsets = np.load(folder / "offsets.npy", allow_pickle=False)
+    decoded = FileSplit(np.memmap(folder / "images.blob", np.uint8, "r"), offsets, part.labels[indices])
+    return decoded, np.arange(len(indices)), key
+
+
+def _made(kind: str, key: dict[str, Any], build: Callable[[Path], None]) -> Path:
+    """The sealed folder of a key; built when it is not there or damaged."""
+    name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:32]
+    target = cache.folder("views") / f"{kind}-{name}"
+    if _intact(target):
+        return target
+    with cache.locked(target):
+        if not _intact(target, warn=True):
+            with cache.draft_folder(target) as draft:
+                build(draft)
+                seal(draft)
+    return target
+
+
+def _intact(folder: Path, *, warn: bool = False) -> bool:
+    if not folder.exists():
+        return False
+    try:
+        check(folder)
+    except Damaged as error:
+        if warn:
+            _log.warning("damaged cache: %s; it is made again", error)
+        return False
+    return True
+
+
+def _room(folder: Path, needed: int) -> None:
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise UsageError(
+            f"the resized images need {needed / 1e9:.1f} GB in {folder.parent}, where {free / 1e9:.1f} GB are free;"
+            " use fewer images (images.train, images.test) or another folder: ISOTUNE_CACHE=PATH"
+        )
+
+
+def in_threads(work: Callable[[int], None], items: Iterable[int]) -> None:
+    """Call `work` on every item, on all cores (Pillow decodes and resizes outside Python's lock)."""
+    cores = os.cpu_count() or 1
+    remaining = iter(items)
+    with ThreadPoolExecutor(cores) as pool:
+        while some := list(islice(remaining, 64 * cores)):  # not all at once: an early error must end it
+            for _ in pool.map(work, some):
+                pass

@@ -1,0 +1,104 @@
+"""Random crops and flips, drawn in NumPy, the same for every framework.
+
+Every image's draw comes from a generator of its own, keyed by seed, epoch and the image's number, so it
+depends neither on the order of the samples nor on the size of the batches.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from isotune.data._dataset import Dataset
+from isotune.data._resizing import Resize, resized
+from isotune.data._views import Decode, chosen, inputs
+from isotune.protocol import Augmentation, Images, Input
+
+_RATIO = (3 / 4, 4 / 3)  # torchvision.transforms.RandomResizedCrop's default
+_TRIES = 10
+
+
+class Augmenter:
+    """The training images of a protocol, augmented.
+
+    labels: int64 [n], of the images that the protocol uses; image numbers below are positions in it.
+    UsageError, MissingExtra: as in `isotune.data.inputs`.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        images: Images,
+        input: Input,
+        augmentation: Augmentation,
+        *,
+        resize: Resize = "antialias",
+        decode: Decode = "pillow",
+    ) -> None:
+        self._input, self._augmentation, self._resize = input, augmentation, resize
+        if augmentation.random_resized_crop:
+            self._split, self._indices, _ = chosen(dataset, "train", images, decode)
+            self.labels = self._split.labels[self._indices]
+        else:
+            self._view, self.labels = inputs(dataset, "train", images, input, resize=resize, decode=decode)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def batch(self, epoch: int, samples: np.ndarray, seed: int) -> np.ndarray:
+        """uint8 [B, size, size, 3]: the images with the numbers `samples`, int64 [B], as of an epoch."""
+        return np.stack([self._image(epoch, int(sample), seed) for sample in samples])
+
+    def batches(self, order: Iterable[tuple[int, np.ndarray]], seed: int) -> Iterator[np.ndarray]:
+        """`batch` for every (epoch, samples) of `order`, each prepared while the one before it is in use."""
+        with ThreadPoolExecutor(1, "augmentation") as pool:
+            waiting = None
+            try:
+                for epoch, samples in order:
+                    following = pool.submit(self.batch, epoch, samples, seed)
+                    if waiting is not None:
+                        yield waiting.result()
+                    waiting = following
+                if waiting is not None:
+                    yield waiting.result()
+            finally:
+                pool.shutdown(wait=True, cancel_futures=True)
+
+    def _image(self, epoch: int, sample: int, seed: int) -> np.ndarray:
+        if self._augmentation == Augmentation():
+            return self._view[sample]
+        draws = np.random.default_rng([seed, epoch, sample]).random(1 + 4 * _TRIES)
+        if self._augmentation.random_resized_crop:
+            image = self._split.image(int(self._indices[sample]))
+            top, left, height, width = crop_box(*image.shape[:2], self._augmentation.random_resized_crop, draws[1:])
+            cut = image[top : top + height, left : left + width]
+            size = self._input.size
+            image = resized(np.ascontiguousarray(cut), size, size, self._resize, self._input.interpolation)
+        else:
+            image = self._view[sample]
+        return image[:, ::-1] if draws[0] < self._augmentation.horizontal_flip else image
+
+
+def crop_box(height: int, width: int, scale: tuple[float, float], draws: np.ndarray) -> tuple[int, int, int, int]:
+    """(top, left, height, width) of torchvision's `RandomResizedCrop.get_params`.
+
+    draws: float64 [40] uniform in 0..1; four for each of ten tries at a box that lies within the image:
+    area, aspect ratio (uniform in its logarithm), top, left. When none fits, the central box whose ratio
+    is nearest to the allowed ones.
+    """
+    low, high = math.log(_RATIO[0]), math.log(_RATIO[1])
+    for area, ratio, top, left in draws.reshape(_TRIES, 4):
+        target = height * width * (scale[0] + area * (scale[1] - scale[0]))
+        aspect = math.exp(low + ratio * (high - low))
+        w, h = round(math.sqrt(target * aspect)), round(math.sqrt(target / aspect))
+        if 0 < w <= width and 0 < h <= height:
+            return int(top * (height - h + 1)), int(left * (width - w + 1)), h, w
+    w, h = width, height
+    if width / height < _RATIO[0]:
+        h = round(width / _RATIO[0])
+    elif width / height > _RATIO[1]:
+        w = round(height * _RATIO[1])
+    return (height - h) // 2, (width - w) // 2, h, w
