@@ -1,0 +1,217 @@
+"""The 40 models of `keras.applications`: what is known of each without building it, and how each is built.
+
+Sources. Top-1: the table of https://keras.io/api/applications/ (single centre crop, ImageNet validation);
+MobileNetV3: the docstring of keras/src/applications/mobilenet_v3.py. Sizes: the default input shapes.
+Scaling: the mode of the application's `preprocess_input` (keras/src/applications/*.py); `none` where the
+model scales its input itself. Architectures carry the name that torchvision or timm give the same network;
+Keras's ResNets stride on the first 1x1 convolution (v1) and are not torchvision's, hence `resnet50_v1`.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import socket
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from isotune.errors import NotCached, UsageError, nearest
+
+CHECKPOINT = "imagenet"  # the only one that keras.applications has
+
+_TF, _CAFFE, _TORCH, _INSIDE = "minus-one-to-one", "caffe", "mean-std", "none"
+
+
+@dataclass(frozen=True)
+class Application:
+    """One row of the table."""
+
+    architecture: str
+    top1: float  # percent
+    size: int  # pixels
+    scaling: str  # a value of the axis input_scaling
+    block: str = ""  # regular expression for the block's key in a layer's name; "": blocks end at merges
+
+
+_MOBILE = r"(expanded_conv(?:_\d+)?|block_\d+)_"
+_RESIDUAL = r"(conv\d+_block\d+)_"
+_MBCONV = r"(block\d+[a-z])_"
+_NUMBERED = r"(block\d+)_"
+_DENSE = r"((?:conv\d+_block\d+|pool\d+))_"
+_CONVNEXT = r"(stage_\d+_block_\d+|downsampling_(?:block|layernorm|conv)_\d+)"
+_SEPARABLE = r"conv_(?:dw|pw)_(\d+)"
+
+APPLICATIONS: dict[str, Application] = {
+    "ConvNeXtBase": Application("convnext_base", 85.3, 224, _INSIDE, _CONVNEXT),
+    "ConvNeXtLarge": Application("convnext_large", 86.3, 224, _INSIDE, _CONVNEXT),
+    "ConvNeXtSmall": Application("convnext_small", 82.3, 224, _INSIDE, _CONVNEXT),
+    "ConvNeXtTiny": Application("convnext_tiny", 81.3, 224, _INSIDE, _CONVNEXT),
+    "ConvNeXtXLarge": Application("convnext_xlarge", 86.7, 224, _INSIDE, _CONVNEXT),
+    "DenseNet121": Application("densenet121", 75.0, 224, _TORCH, _DENSE),
+    "DenseNet169": Application("densenet169", 76.2, 224, _TORCH, _DENSE),
+    "DenseNet201": Application("densenet201", 77.3, 224, _TORCH, _DENSE),
+    "EfficientNetB0": Application("efficientnet_b0", 77.1, 224, _INSIDE, _MBCONV),
+    "EfficientNetB1": Application("efficientnet_b1", 79.1, 240, _INSIDE, _MBCONV),
+    "EfficientNetB2": Application("efficientnet_b2", 80.1, 260, _INSIDE, _MBCONV),
+    "EfficientNetB3": Application("efficientnet_b3", 81.6, 300, _INSIDE, _MBCONV),
+    "EfficientNetB4": Application("efficientnet_b4", 82.9, 380, _INSIDE, _MBCONV),
+    "EfficientNetB5": Application("efficientnet_b5", 83.6, 456, _INSIDE, _MBCONV),
+    "EfficientNetB6": Application("efficientnet_b6", 84.0, 528, _INSIDE, _MBCONV),
+    "EfficientNetB7": Application("efficientnet_b7", 84.3, 600, _INSIDE, _MBCONV),
+    "EfficientNetV2B0": Application("efficientnet_v2_b0", 78.7, 224, _INSIDE, _MBCONV),
+    "EfficientNetV2B1": Application("efficientnet_v2_b1", 79.8, 240, _INSIDE, _MBCONV),
+    "EfficientNetV2B2": Application("efficientnet_v2_b2", 80.5, 260, _INSIDE, _MBCONV),
+    "EfficientNetV2B3": Application("efficientnet_v2_b3", 82.0, 300, _INSIDE, _MBCONV),
+    "EfficientNetV2L": Application("efficientnet_v2_l", 85.7, 480, _INSIDE, _MBCONV),
+    "EfficientNetV2M": Application("efficientnet_v2_m", 85.3, 480, _INSIDE, _MBCONV),
+    "EfficientNetV2S": Application("efficientnet_v2_s", 83.9, 384, _INSIDE, _MBCONV),
+    "InceptionResNetV2": Application("inception_resnet_v2", 80.3, 299, _TF),
+    "InceptionV3": Application("inception_v3", 77.9, 299, _TF),
+    "MobileNet": Application("mobilenet_v1", 70.4, 224, _TF, _SEPARABLE),
+    "MobileNetV2": Application("mobilenet_v2", 71.3, 224, _TF, _MOBILE),
+    "MobileNetV3Large": Application("mobilenet_v3_large", 75.6, 224, _INSIDE, _MOBILE),
+    "MobileNetV3Small": Application("mobilenet_v3_small", 68.1, 224, _INSIDE, _MOBILE),
+    "NASNetLarge": Application("nasnet_large", 82.5, 331, _TF),
+    "NASNetMobile": Application("nasnet_mobile", 74.4, 224, _TF),
+    "ResNet101": Application("resnet101_v1", 76.4, 224, _CAFFE, _RESIDUAL),
+    "ResNet101V2": Application("resnetv2_101", 77.2, 224, _TF, _RESIDUAL),
+    "ResNet152": Application("resnet152_v1", 76.6, 224, _CAFFE, _RESIDUAL),
+    "ResNet152V2": Application("resnetv2_152", 78.0, 224, _TF, _RESIDUAL),
+    "ResNet50": Application("resnet50_v1", 74.9, 224, _CAFFE, _RESIDUAL),
+    "ResNet50V2": Application("resnetv2_50", 76.0, 224, _TF, _RESIDUAL),
+    "VGG16": Application("vgg16", 71.3, 224, _CAFFE, _NUMBERED),
+    "VGG19": Application("vgg19", 71.3, 224, _CAFFE, _NUMBERED),
+    "Xception": Application("xception", 79.0, 299, _TF, _NUMBERED),
+}
+
+_FIXED = frozenset(  # what the adapter decides itself; dropout is drawn outside, as feature masks
+    "include_top include_preprocessing weights input_tensor input_shape pooling classes classifier_activation name"
+    " dropout dropout_rate".split()
+)
+
+
+def application(name: str) -> Application:
+    """The row of `name`. UsageError: there is none."""
+    if name not in APPLICATIONS:
+        raise UsageError(f"keras has no model {name!r}; {nearest(name, APPLICATIONS)}")
+    return APPLICATIONS[name]
+
+
+def parse_options(name: str, options: Mapping[str, str]) -> dict[str, Any]:
+    """The application's own arguments, `{"alpha": "0.35"}` -> `{"alpha": 0.35}`; the type is its default's."""
+    allowed = {
+        parameter.name: parameter.default
+        for parameter in inspect.signature(_builder(name)).parameters.values()
+        if parameter.name not in _FIXED
+    }
+    values: dict[str, Any] = {}
+    for option, text in options.items():
+        if option not in allowed:
+            raise UsageError(f"keras:{name} has no option {option!r}; {nearest(option, allowed)}")
+        kind = type(allowed[option])
+        try:
+            values[option] = {"true": True, "false": False}[text.lower()] if kind is bool else kind(text)
+        except (ValueError, KeyError):
+            raise UsageError(f"keras:{name}:{option}={text!r}: {option} is a {kind.__name__}") from None
+    return values
+
+
+def build_application(
+    name: str, options: Mapping[str, Any], *, size: tuple[int, int], top: bool, pretrained: bool
+) -> Any:
+    """The application's `keras.Model` for [height, width, 3] input.
+
+    top: with its own classifier, giving logits; else average-pooled features. pretrained: with Keras's
+    ImageNet weights, from its cache or downloaded into it. With both, the weights are loaded at the default
+    size (Keras allows no other) and carried over by layer.
+    """
+    arguments: dict[str, Any] = {"weights": None, "input_shape": (*size, 3), **options}
+    arguments |= (
+        {"include_top": True, "classifier_activation": None} if top else {"include_top": False, "pooling": "avg"}
+    )
+    try:
+        with warnings.catch_warnings():
+            # MobileNets say that they take the weights of size 224 for other sizes: that is what is asked
+            warnings.filterwarnings(
+                "ignore", message=".*`input_shape` is undefined or non-square", category=UserWarning
+            )
+            if not pretrained:
+                return _builder(name)(**arguments)
+            with _downloads(name) as asked:
+                if not top:
+                    return _loaded(asked, _builder(name), arguments | {"weights": CHECKPOINT})
+                source = _loaded(asked, _builder(name), arguments | {"weights": CHECKPOINT, "input_shape": None})
+            model = _builder(name)(**arguments)
+            for layer in source.layers:
+                if layer.weights:
+                    model.get_layer(layer.name).set_weights(layer.get_weights())
+            return model
+    except ValueError as error:
+        raise UsageError(f"keras:{name} at {size[0]}x{size[1]}: {_one_line(error)}") from None
+
+
+def _builder(name: str) -> Callable[..., Any]:
+    import keras
+
+    application(name)
+    if (found := getattr(keras.applications, name, None)) is None:
+        raise UsageError(f"keras {keras.__version__} has no model {name!r}; a newer keras has")
+    return found  # type: ignore[no-any-return]
+
+
+def _loaded(asked: list[Path], build: Callable[..., Any], arguments: dict[str, Any]) -> Any:
+    try:
+        return build(**arguments)
+    except (OSError, KeyError) as error:  # h5py: cut off, or not HDF5
+        raise UsageError(
+            f"{asked[-1] if asked else 'cached file'}: not a whole Keras file; remove it ({_one_line(error)})"
+        ) from None
+
+
+@contextmanager
+def _downloads(name: str) -> Iterator[list[Path]]:
+    """While inside, what keras.applications asks of `keras.utils.get_file` is recorded, and a download that
+    fails becomes NotCached. Yields the paths asked for.
+
+    keras.applications offers no way to ask for a path without fetching, hence the replaced function. A cached
+    file is checked against the release's MD5 where the application has one (all but the MobileNets v1 and
+    v2, VGG's newer, Xception ... see `file_hash` in keras/src/applications); Keras fetches anew, over the
+    cached file, when it differs.
+    """
+    from keras.src.utils import file_utils
+
+    asked: list[Path] = []
+    original = file_utils.get_file
+
+    def get_file(fname: str, origin: str, **kwargs: Any) -> str:
+        home = Path(file_utils.config.keras_home()).expanduser()
+        path = home / kwargs.get("cache_subdir", "datasets") / fname
+        asked.append(path)
+        present = path.exists()
+        patience = socket.getdefaulttimeout()
+        socket.setdefaulttimeout(20)  # seconds without an answer; urlretrieve itself would wait for ever
+        try:
+            return original(fname, origin, **kwargs)  # type: ignore[no-any-return]
+        except Exception as error:
+            state = "is cached but is not the release's file (its hash differs)" if present else "is not cached"
+            raise NotCached(
+                f"checkpoint {CHECKPOINT!r} of keras:{name} {state} and cannot be downloaded: {origin}"
+                f" ({_one_line(error).rpartition(' -- ')[2]}); put the file at {path}, or use another checkpoint:"
+                " offline, random:SEED or file:PATH"
+            ) from None
+        finally:
+            socket.setdefaulttimeout(patience)
+
+    file_utils.get_file = get_file
+    try:
+        yield asked
+    finally:
+        file_utils.get_file = original
+
+
+def _one_line(error: BaseException) -> str:
+    return re.sub(r"\s+", " ", str(error)).strip() or type(error).__name__

@@ -1,0 +1,99 @@
+"""Keras on JAX: jitted pure functions over the variables' values.
+
+Each number of images is compiled anew (a short last batch once more). The training step takes and gives back the
+variables' buffers (donated, so memory does not grow) and is entered into the Keras variables after each step.
+float64 needs JAX's x64 mode, which the numeric mode of the model switches on around every call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+
+Array = np.ndarray
+Loss = Callable[[Any, Any], Any]
+
+
+class JaxEngine:
+    """Runs a `Network`; see `KerasModel` for what each method gives."""
+
+    def __init__(self, network: Any, size: tuple[int, int], compiled: bool) -> None:
+        self.network = network  # always compiled by XLA
+        self._infer = jax.jit(self._forward)
+
+    def _forward(self, trained: list[Any], others: list[Any], images: Any) -> Any:
+        return self.network.stateless_call(trained, others, images, training=False)[0]
+
+    def _values(self) -> tuple[list[Any], list[Any]]:
+        network = self.network
+        return [v.value for v in network.trainable_variables], [v.value for v in network.non_trainable_variables]
+
+    def infer(self, images: Array) -> tuple[Array, Array]:
+        features, logits = self._infer(*self._values(), images)
+        return np.asarray(features), np.asarray(logits)
+
+    def _differentiator(self, loss: Loss) -> Callable[..., Any]:
+        def value(trained: list[Any], others: list[Any], images: Any, labels: Any, mask: Any) -> Any:
+            (_, logits), others = self.network.stateless_call(trained, others, images, training=True, feature_mask=mask)
+            return loss(logits, labels), others
+
+        return jax.value_and_grad(value, has_aux=True)
+
+    def loss_and_gradients(self, images: Array, labels: Array, loss: Loss) -> tuple[float, list[Array]]:
+        (value, _), gradients = jax.jit(self._differentiator(loss))(*self._values(), images, labels, None)
+        return float(value), [np.asarray(gradient) for gradient in gradients]
+
+    def make_step(self, optimizer: Any, loss: Loss) -> Callable[[Array, Array, float, Array | None], Any]:
+        differentiate = self._differentiator(loss)
+        trained_variables = self.network.trainable_variables
+        other_variables = self.network.non_trainable_variables
+        optimizer_variables = optimizer.variables
+        rate_index = next(i for i, v in enumerate(optimizer_variables) if v is optimizer.learning_rate)
+        rate_dtype = optimizer.learning_rate.dtype
+
+        def train(state: Any, images: Any, labels: Any, rate: Any, mask: Any) -> Any:
+            trained, others, slots = state
+            slots = [*slots[:rate_index], rate, *slots[rate_index + 1 :]]
+            (value, others), gradients = differentiate(trained, others, images, labels, mask)
+            trained, slots = optimizer.stateless_apply(slots, gradients, trained)
+            return value, (trained, others, slots)
+
+        compiled = jax.jit(train, donate_argnums=0)
+        everything = (trained_variables, other_variables, optimizer_variables)
+
+        def step(images: Array, labels: Array, rate: float, mask: Array | None) -> Any:
+            state = tuple([variable.value for variable in group] for group in everything)
+            value, state = compiled(state, images, labels, np.asarray(rate, rate_dtype), mask)
+            for group, values in zip(everything, state, strict=True):
+                for variable, new in zip(group, values, strict=True):
+                    variable._value = new  # assign() would check and convert each; shapes cannot have changed
+            return value
+
+        return step
+
+    def synchronize(self) -> None:
+        jax.block_until_ready(self._values())
+
+    def device_memory(self) -> int | None:
+        stats = jax.devices()[0].memory_stats()
+        return int(stats["peak_bytes_in_use"]) if stats and jax.devices()[0].platform != "cpu" else None
+
+
+def configure(threads: int | None) -> None:
+    """JAX takes all cores that the process may use; there is no supported setting."""
+
+
+def environment() -> dict[str, str]:
+    import os
+
+    return {
+        "jax": jax.__version__,
+        "jaxlib": __import__("jaxlib").__version__,
+        "device": jax.devices()[0].device_kind,
+        "threads": f"{len(os.sched_getaffinity(0))} cores allowed" if hasattr(os, "sched_getaffinity") else "all",
+        "xla_flags": os.environ.get("XLA_FLAGS", ""),
+        "matmul_precision": str(jax.config.jax_default_matmul_precision or "default"),
+    }

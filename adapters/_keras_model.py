@@ -1,0 +1,279 @@
+"""`KerasModel` and `KerasTrainer`: the adapter's interface over a `Network` and an engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from typing import Any, Protocol, SupportsFloat
+
+import keras
+import numpy as np
+
+from isotune.conventions import Conventions
+from isotune.errors import UsageError, nearest
+from isotune.weights import HEAD, Layer, Weights
+
+from ._keras_layers import Part, Tensor, flatten, tensors
+from ._keras_network import Network, cross_entropy
+from ._keras_optimizers import make_optimizer, slots
+from .base import Array, Model, NumericMode, Recipe, Trainer
+
+
+class Engine(Protocol):
+    """What computes: TensorFlow, JAX or PyTorch. Arrays come and go as NumPy; `loss` is (logits, labels) -> scalar."""
+
+    def infer(self, images: Array) -> tuple[Array, Array]:
+        """(features, logits) in inference mode."""
+
+    def loss_and_gradients(
+        self, images: Array, labels: Array, loss: Callable[[Any, Any], Any]
+    ) -> tuple[float, list[Array]]:
+        """Loss in training mode and its gradients, in the order of the network's trainable variables."""
+
+    def make_step(
+        self, optimizer: Any, loss: Callable[[Any, Any], Any]
+    ) -> Callable[[Array, Array, float, Array | None], SupportsFloat]:
+        """step(images, labels, learning rate, feature mask) for what is trainable now."""
+
+    def synchronize(self) -> None: ...
+
+    def device_memory(self) -> int | None: ...
+
+
+@contextmanager
+def numeric(mode: NumericMode) -> Iterator[None]:
+    """Keras's global settings for a numeric mode, put back on leaving.
+
+    float64 holds for building, tracing and running (Keras converts Python numbers to floatx, JAX narrows to
+    32 bits unless told otherwise); bfloat16 is a policy that layers keep from when they are built.
+    """
+    floatx, policy = keras.config.floatx(), keras.config.dtype_policy()
+    with ExitStack() as stack:
+        if mode == "float64" and keras.backend.backend() == "jax":
+            import jax
+
+            stack.enter_context(jax.enable_x64(True))
+        try:
+            keras.config.set_floatx("float64" if mode == "float64" else "float32")
+            keras.config.set_dtype_policy("mixed_bfloat16" if mode == "bfloat16" else mode)
+            yield
+        finally:
+            keras.config.set_floatx(floatx)
+            keras.config.set_dtype_policy(policy)
+
+
+class KerasModel(Model):
+    """One network of keras.applications with a head of its own."""
+
+    def __init__(
+        self,
+        network: Network,
+        parts: list[Part],
+        engine: Engine,
+        *,
+        size: tuple[int, int],
+        conventions: Conventions,
+        network_axes: Mapping[str, Any],
+        numeric_mode: NumericMode,
+        architecture: str,
+        origin: str,
+    ) -> None:
+        self.network, self.engine, self.conventions = network, engine, conventions
+        self._parts, self._size, self._mode = parts, size, numeric_mode
+        self._axes, self._architecture, self._origin = dict(network_axes), architecture, origin
+        self._dtype = np.dtype(np.float64 if numeric_mode == "float64" else np.float32)
+        self._tensors = bind(parts, network)
+
+    # -- structure and weights
+
+    def layers(self) -> list[Layer]:
+        return [part.layer for part in self._parts]
+
+    def weights(self) -> Weights:
+        with self.numeric():
+            found = {name: np.array(tensor.read(), self._dtype) for name, tensor in self._tensors.items()}
+        return Weights(found, self._axes, self._architecture, self._origin)
+
+    def load(self, weights: Mapping[str, Array]) -> None:
+        for name, array in weights.items():
+            if name not in self._tensors:
+                raise UsageError(f"the model has no tensor {name!r}; {nearest(name, self._tensors)}")
+            if tuple(array.shape) != self._tensors[name].shape:
+                raise UsageError(f"tensor {name!r} is {tuple(array.shape)}, the model's is {self._tensors[name].shape}")
+        with self.numeric():
+            for name, array in weights.items():
+                self._tensors[name].write(array)
+
+    # -- inference
+
+    def features(self, images: Array) -> Array:
+        return self._infer(images)[0]
+
+    def logits(self, images: Array) -> Array:
+        return self._infer(images)[1]
+
+    def activations(self, images: Array) -> Iterator[tuple[str, Array]]:
+        """As in the base class, computed eagerly; layers of nested models and the depthwise half of a separable
+        convolution included."""
+        seen: dict[str, Array] = {}
+        wanted: dict[str, list[Part]] = {}
+        for part in self._parts:
+            wanted.setdefault(part.owner, []).append(part)
+        owners = [layer for layer in [*flatten(self.network.base), self.network.head] if layer.name in wanted]
+        with self.numeric(), ExitStack() as stack:
+            for owner in owners:
+                stack.enter_context(_recording(owner, wanted[owner.name], seen))
+            self.network(keras.ops.convert_to_tensor(self._checked(images)), training=False)
+        for part in self._parts:
+            if part.layer.name in seen:
+                yield part.layer.name, seen[part.layer.name].astype(self._dtype)
+
+    # -- training
+
+    def gradients(self, images: Array, labels: Array, label_smoothing: float = 0.0) -> dict[str, Array]:
+        kept = {name: tensor for name, tensor in self._tensors.items() if not tensor.variable.trainable}
+        with self.numeric():
+            before = {name: tensor.read().copy() for name, tensor in kept.items()}
+            value, found = self.engine.loss_and_gradients(
+                self._checked(images), np.asarray(labels, np.int64), self.loss(label_smoothing)
+            )
+            for name, tensor in kept.items():
+                tensor.write(before[name])
+            trainable = self.network.trainable_variables
+        by_variable = {id(v): gradient for v, gradient in zip(trainable, found, strict=True)}
+        gradients = {"loss": np.asarray(value, self._dtype)}
+        for name, tensor in self._tensors.items():
+            if id(tensor.variable) in by_variable:
+                gradients[name] = tensor.canonical(by_variable[id(tensor.variable)]).astype(self._dtype)
+        return gradients
+
+    def trainer(self, recipe: Recipe) -> Trainer:
+        with self.numeric():
+            return KerasTrainer(self, recipe)
+
+    def loss(self, label_smoothing: float) -> Callable[[Any, Any], Any]:
+        """(logits, labels) -> mean loss, under the model's conventions."""
+        form = self.conventions.loss
+        return lambda logits, labels: cross_entropy(logits, labels, label_smoothing, form)
+
+    def freeze(self, trained: frozenset[str]) -> None:
+        """Make exactly the layers named trainable.
+
+        A frozen BatchNorm is in inference mode in Keras (`trainable=False`). Under frozen_batchnorm =
+        "updates" the layer stays trainable, so that it uses and tracks batch statistics, and its scale and
+        shift are not.
+        """
+        if unknown := trained - {part.layer.name for part in self._parts}:
+            name = min(unknown)
+            raise UsageError(f"the model has no layer {name!r}; {nearest(name, [p.layer.name for p in self._parts])}")
+        names = {part.owner for part in self._parts if part.layer.name in trained}
+        updates = self.conventions.frozen_batchnorm == "updates"
+        for layer in [*flatten(self.network.base), self.network.head]:
+            is_trained = layer.name in names
+            if isinstance(layer, keras.layers.BatchNormalization):
+                layer.trainable = is_trained or updates
+                for variable in (layer.gamma, layer.beta):
+                    if variable is not None:
+                        variable.trainable = is_trained
+            else:
+                layer.trainable = is_trained
+
+    # -- device
+
+    def synchronize(self) -> None:
+        self.engine.synchronize()
+
+    def device_memory(self) -> int | None:
+        return self.engine.device_memory()
+
+    # -- within the adapter
+
+    def numeric(self) -> AbstractContextManager[None]:
+        """The numeric mode's settings, where running (not only building) needs them."""
+        return numeric("float64") if self._mode == "float64" else nullcontext()
+
+    def named_tensors(self) -> dict[str, Tensor]:
+        return self._tensors
+
+    def _infer(self, images: Array) -> tuple[Array, Array]:
+        with self.numeric():
+            features, logits = self.engine.infer(self._checked(images))
+        return np.asarray(features, self._dtype), np.asarray(logits, self._dtype)
+
+    def _checked(self, images: Array) -> Array:
+        expected = (*self._size, 3)
+        if images.ndim != 4 or images.shape[1:] != expected or images.dtype != np.uint8:
+            raise UsageError(
+                f"images are {images.dtype} {images.shape}; the model takes uint8 [N, {expected[0]}, {expected[1]}, 3]"
+            )
+        return images
+
+
+class KerasTrainer(Trainer):
+    """A fresh optimizer on a model."""
+
+    def __init__(self, model: KerasModel, recipe: Recipe) -> None:
+        model.freeze(recipe.trained)
+        self.model, self.recipe = model, recipe
+        named = model.named_tensors()
+        self._variables = model.network.trainable_variables
+        self._names = {id(tensor.variable): name for name, tensor in named.items()}
+        kernels = [tensor.variable for name, tensor in named.items() if name.endswith(".kernel")]
+        self.optimizer = make_optimizer(recipe.optimizer, model.conventions, kernels, self._variables)
+        self._step = model.engine.make_step(self.optimizer, model.loss(recipe.label_smoothing))
+
+    def step(
+        self, images: Array, labels: Array, learning_rate: float, feature_mask: Array | None = None
+    ) -> SupportsFloat:
+        with self.model.numeric():
+            return self._step(self.model._checked(images), np.asarray(labels, np.int64), learning_rate, feature_mask)
+
+    def state(self) -> dict[str, Array]:
+        named = self.model.named_tensors()
+        found: dict[str, Array] = {}
+        with self.model.numeric():
+            for slot, variables in slots(self.recipe.optimizer, self.optimizer).items():
+                for variable, held in zip(self._variables, variables, strict=True):
+                    name = self._names[id(variable)]
+                    found[f"{name}/{slot}"] = named[name].canonical(keras.ops.convert_to_numpy(held)).copy()
+            for name, tensor in named.items():
+                if name.endswith((".mean", ".variance")):
+                    found[name] = tensor.read().copy()
+        return found
+
+
+def bind(parts: list[Part], network: Network) -> dict[str, Tensor]:
+    """Canonical tensors of a network, the head last."""
+    found = tensors([part for part in parts if part.layer.name != HEAD], network.base)
+    for slot, variable in (("kernel", network.head.kernel), ("bias", network.head.bias)):
+        found[f"{HEAD}.{slot}"] = Tensor(variable, tuple(variable.shape))
+    return found
+
+
+@contextmanager
+def _recording(owner: Any, parts: list[Part], seen: dict[str, Array]) -> Iterator[None]:
+    """While inside, what `owner` gives when called goes to `seen` under the names of its parts."""
+    call = owner.call
+
+    def recorded(inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        outputs = call(inputs, *args, **kwargs)
+        for part in parts:
+            given = _depthwise(owner, inputs) if part.form == "depthwise" else outputs
+            seen[part.layer.name] = np.asarray(keras.ops.convert_to_numpy(keras.ops.cast(given, owner.variable_dtype)))
+        return outputs
+
+    owner.call = recorded
+    try:
+        yield
+    finally:
+        owner.call = call
+
+
+def _depthwise(owner: Any, inputs: Any) -> Any:
+    return keras.ops.depthwise_conv(
+        inputs,
+        keras.ops.cast(owner.depthwise_kernel, inputs.dtype),
+        strides=owner.strides,
+        padding=owner.padding,
+        dilation_rate=owner.dilation_rate,
+    )

@@ -1,0 +1,79 @@
+"""The network that every engine runs: input scaling, an application without its classifier, a dense head.
+
+`Network(images)` gives (features, logits). Images are uint8 [N, H, W, 3]; features [N, D] are what the head
+receives before any mask. `cross_entropy` is the loss in both of its forms.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from isotune.conventions import affine
+
+
+class Network(keras.Model):
+    """Scaling, base and head as one Keras model, so that Keras's own freezing and stateless calls apply."""
+
+    def __init__(self, base: Any, head: Any, scaling: str) -> None:
+        super().__init__(autocast=False)  # uint8 comes in; the layers cast for themselves
+        self.base, self.head = base, head
+        # the variables' dtype: in mixed precision the first convolution is the one that rounds
+        self._pixels = keras.config.floatx()
+        bgr, scale, offset = affine(scaling)
+        self._reverse = bgr
+        self._affine = None if scaling == "none" else (scale.astype(self._pixels), offset.astype(self._pixels))
+
+    def call(self, images: Any, training: bool = False, feature_mask: Any = None) -> tuple[Any, Any]:
+        pixels = ops.cast(images, self._pixels)
+        if self._reverse:
+            pixels = ops.flip(pixels, axis=-1)
+        if self._affine:
+            pixels = pixels * self._affine[0] + self._affine[1]
+        features = self.base(pixels, training=training)
+        masked = features if feature_mask is None else features * ops.cast(feature_mask, features.dtype)
+        return features, self.head(masked)
+
+
+def cross_entropy(logits: Any, labels: Any, label_smoothing: float, form: str) -> Any:
+    """Mean cross-entropy in nats, a scalar in the variables' dtype.
+
+    labels: integer [N]. Targets are (1-a) * onehot + a/K (Szegedy et al. 2016; keras/src/losses/losses.py).
+    form: "logits", or "clipped-probabilities": softmax, renormalised, clipped to [1e-7, 1-1e-7], as Keras
+    computes from probabilities. It is written out because Keras on TensorFlow looks for the softmax in the
+    graph and takes its logits (keras/src/backend/tensorflow/nn.py, `_get_logits`): with TensorFlow, a
+    softmax head does not give Keras's users the clipped form, with JAX and PyTorch it does.
+    """
+    if keras.backend.standardize_dtype(logits.dtype) not in ("float32", "float64"):
+        logits = ops.cast(logits, "float32")
+    dtype = logits.dtype
+    classes = logits.shape[-1]
+    targets = ops.one_hot(labels, classes, dtype=dtype)
+    if label_smoothing:
+        targets = targets * np.asarray(1.0 - label_smoothing, keras.backend.standardize_dtype(dtype)) + np.asarray(
+            label_smoothing / classes, keras.backend.standardize_dtype(dtype)
+        )
+    if form == "logits":
+        return ops.mean(ops.categorical_crossentropy(targets, logits, from_logits=True))
+    probabilities = ops.softmax(logits)
+    probabilities = probabilities / ops.sum(probabilities, axis=-1, keepdims=True)
+    probabilities = ops.clip(probabilities, 1e-7, 1.0 - 1e-7)
+    return ops.mean(-ops.sum(targets * ops.log(probabilities), axis=-1))
+
+
+def split_classifier(model: Any) -> tuple[Any, Any]:
+    """(the model up to its classifier, giving [N, D]; the classifier layer), of an application with its top.
+
+    The classifier is the last layer that owns tensors, dense or a 1x1 convolution on a 1x1 map (MobileNet v1
+    and v3); dropout right before it is left out.
+    """
+    classifier = [layer for layer in model.layers if layer.weights][-1]
+    given = classifier.input
+    while isinstance(given._keras_history.operation, keras.layers.Dropout):
+        given = given._keras_history.operation.input
+    if len(given.shape) == 4:
+        given = keras.layers.Flatten()(given)
+    return keras.Model(model.input, given), classifier

@@ -1,0 +1,113 @@
+"""Keras on TensorFlow: one traced graph for inference, one for gradients, one for a training step.
+
+Graphs take any number of images (the batch dimension is None in their signatures), so a short last batch traces
+nothing anew. With `compiled`, XLA compiles them, once for each batch size that occurs.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+Array = np.ndarray
+Loss = Callable[[Any, Any], Any]  # (logits, labels) -> scalar
+
+
+class TensorFlowEngine:
+    """Runs a `Network`; see `KerasModel` for what each method gives."""
+
+    def __init__(self, network: Any, size: tuple[int, int], compiled: bool) -> None:
+        self.network = network
+        self.compile = {"jit_compile": True} if compiled else {}
+        self.images = tf.TensorSpec((None, *size, 3), tf.uint8, "images")
+        self.labels = tf.TensorSpec((None,), tf.int64, "labels")
+        self._infer = self._graph(lambda images: network(images, training=False), self.images)
+
+    def _graph(self, function: Callable[..., Any], *signature: tf.TensorSpec) -> Any:
+        return tf.function(function, input_signature=signature, autograph=False, **self.compile)
+
+    def infer(self, images: Array) -> tuple[Array, Array]:
+        features, logits = self._infer(tf.constant(images))
+        return features.numpy(), logits.numpy()
+
+    def loss_and_gradients(self, images: Array, labels: Array, loss: Loss) -> tuple[float, list[Array]]:
+        variables = self.network.trainable_variables
+
+        def compute(images: Any, labels: Any) -> Any:
+            return self._differentiate(variables, images, labels, loss, None)
+
+        value, gradients = self._graph(compute, self.images, self.labels)(tf.constant(images), tf.constant(labels))
+        return float(value), [gradient.numpy() for gradient in gradients]
+
+    def _differentiate(self, variables: list[Any], images: Any, labels: Any, loss: Loss, mask: Any) -> tuple[Any, Any]:
+        values = [variable.value for variable in variables]
+        # watching only what is trained keeps the backward pass out of a frozen beginning
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(values)
+            value = loss(self.network(images, training=True, feature_mask=mask)[1], labels)
+        gradients = tape.gradient(value, values, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        return value, gradients
+
+    def make_step(self, optimizer: Any, loss: Loss) -> Callable[[Array, Array, float, Array | None], Any]:
+        variables = self.network.trainable_variables
+        dtype = tf.as_dtype(optimizer.learning_rate.dtype)
+        rate_spec = tf.TensorSpec((), dtype, "learning_rate")
+
+        def train(images: Any, labels: Any, rate: Any, mask: Any = None) -> Any:
+            value, gradients = self._differentiate(variables, images, labels, loss, mask)
+            optimizer.learning_rate.assign(rate)
+            optimizer.apply(gradients, variables)
+            return value
+
+        plain = self._graph(train, self.images, self.labels, rate_spec)
+        # the mask has the features' dtype, whatever NumPy's is
+        mask_spec = tf.TensorSpec((None, None), dtype, "feature_mask")
+        masked = self._graph(train, self.images, self.labels, rate_spec, mask_spec)
+
+        def step(images: Array, labels: Array, rate: float, mask: Array | None) -> Any:
+            arguments = (tf.constant(images), tf.constant(labels), tf.constant(rate, dtype))
+            return plain(*arguments) if mask is None else masked(*arguments, tf.constant(mask, dtype))
+
+        return step
+
+    def synchronize(self) -> None:
+        for device in tf.config.list_logical_devices("GPU"):
+            tf.test.experimental.sync_devices() if device else None
+
+    def device_memory(self) -> int | None:
+        if not tf.config.list_logical_devices("GPU"):
+            return None
+        return int(tf.config.experimental.get_memory_info("GPU:0")["peak"])
+
+
+def configure(threads: int | None) -> None:
+    """Set the number of threads, before TensorFlow's runtime starts; afterwards it stays as it is."""
+    if threads is None:
+        return
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        tf.config.threading.set_inter_op_parallelism_threads(threads)
+    except RuntimeError:  # the runtime has started; environment() says with how many threads
+        pass
+
+
+def environment() -> dict[str, str]:
+    gpus = tf.config.list_physical_devices("GPU")
+    details = [tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name) for gpu in gpus]
+    return {
+        "tensorflow": tf.__version__,
+        "device": ", ".join(details) or "cpu",
+        "threads": f"intra {tf.config.threading.get_intra_op_parallelism_threads() or 'all'},"
+        f" inter {tf.config.threading.get_inter_op_parallelism_threads() or 'all'}",
+        "xla_auto_clustering": tf.config.optimizer.get_jit() or "off",
+        "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "default"),
+        "op_determinism": str(tf.config.experimental.is_op_determinism_enabled())
+        if hasattr(tf.config.experimental, "is_op_determinism_enabled")
+        else "unknown",
+        "tf32": str(tf.config.experimental.tensor_float_32_execution_enabled()),
+    }

@@ -1,0 +1,84 @@
+"""Keras on PyTorch: eager, or `torch.compile` of the forward pass and loss."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+
+Array = np.ndarray
+Loss = Callable[[Any, Any], Any]
+
+
+class TorchEngine:
+    """Runs a `Network`; see `KerasModel` for what each method gives."""
+
+    def __init__(self, network: Any, size: tuple[int, int], compiled: bool) -> None:
+        self.network = network
+        self.device = network.variables[0].value.device
+        self.forward = torch.compile(network) if compiled else network
+
+    def _tensor(self, array: Array) -> torch.Tensor:
+        return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)
+
+    def infer(self, images: Array) -> tuple[Array, Array]:
+        with torch.no_grad():
+            features, logits = self.forward(self._tensor(images), training=False)
+        return features.cpu().to(_exact(features)).numpy(), logits.cpu().to(_exact(logits)).numpy()
+
+    def _loss_and_gradients(
+        self, images: Array, labels: Array, loss: Loss, mask: Array | None
+    ) -> tuple[Any, list[Any]]:
+        mask_tensor = None if mask is None else self._tensor(mask)
+        _, logits = self.forward(self._tensor(images), training=True, feature_mask=mask_tensor)
+        value = loss(logits, self._tensor(labels))
+        sources = [variable.value for variable in self.network.trainable_variables]
+        gradients = torch.autograd.grad(value, sources, allow_unused=True, materialize_grads=True)
+        return value.detach(), list(gradients)
+
+    def loss_and_gradients(self, images: Array, labels: Array, loss: Loss) -> tuple[float, list[Array]]:
+        value, gradients = self._loss_and_gradients(images, labels, loss, None)
+        return float(value), [gradient.cpu().numpy() for gradient in gradients]
+
+    def make_step(self, optimizer: Any, loss: Loss) -> Callable[[Array, Array, float, Array | None], Any]:
+        variables = self.network.trainable_variables
+
+        def step(images: Array, labels: Array, rate: float, mask: Array | None) -> Any:
+            value, gradients = self._loss_and_gradients(images, labels, loss, mask)
+            with torch.no_grad():
+                optimizer.learning_rate.assign(rate)
+                optimizer.apply(gradients, variables)
+            return value
+
+        return step
+
+    def synchronize(self) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize()
+
+    def device_memory(self) -> int | None:
+        return torch.cuda.max_memory_allocated() if self.device.type == "cuda" else None
+
+
+def _exact(tensor: torch.Tensor) -> torch.dtype:
+    """A dtype that NumPy has and that holds the tensor's values."""
+    return torch.float32 if tensor.dtype in (torch.bfloat16, torch.float16) else tensor.dtype
+
+
+def configure(threads: int | None) -> None:
+    if threads is not None:
+        torch.set_num_threads(threads)
+
+
+def environment() -> dict[str, str]:
+    return {
+        "torch": torch.__version__,
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+        "threads": str(torch.get_num_threads()),
+        "deterministic": str(torch.are_deterministic_algorithms_enabled()),
+        "tf32": str(torch.backends.cuda.matmul.allow_tf32),
+        "omp": os.environ.get("OMP_NUM_THREADS", ""),
+    }
