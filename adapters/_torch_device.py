@@ -1,0 +1,84 @@
+"""The device that torch computes on, the flags under which it does, and what of it results depend on.
+
+cuda when there is one, else cpu; `ISOTUNE_DEVICE` overrides. On CUDA, float32 means float32: TF32 is switched off
+for matrix products and convolutions. cudnn may then choose among its algorithms by rule (`benchmark` stays off,
+so that the choice does not depend on timings) and is held to those that give the same bits every time.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+
+import torch
+
+from isotune.errors import UsageError
+
+
+def device() -> torch.device:
+    """The device to compute on, flags set. UsageError: ISOTUNE_DEVICE names none that torch has."""
+    asked = os.environ.get("ISOTUNE_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        found = torch.device(asked)
+        torch.empty(0, device=found)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).partition("\n")[0]
+        raise UsageError(f"ISOTUNE_DEVICE={asked!r} is no device that torch has here ({reason}); try 'cpu'") from None
+    if found.type == "cuda":
+        torch.backends.cuda.matmul.allow_tf32 = False
+        torch.backends.cudnn.allow_tf32 = False
+        torch.backends.cudnn.benchmark = False
+        torch.backends.cudnn.deterministic = True
+    return found
+
+
+def synchronize(where: torch.device) -> None:
+    """Return when the device has done all that was asked of it."""
+    if where.type == "cuda":
+        torch.cuda.synchronize(where)
+
+
+def environment(libraries: tuple[str, ...]) -> dict[str, str]:
+    """Versions of torch, NumPy and `libraries`, the device and the settings that results depend on."""
+    where = device()
+    found = {name: version(name) for name in ("torch", "numpy", *libraries)}
+    found |= {
+        "engine": "torch",
+        "device": torch.cuda.get_device_name(where) if where.type == "cuda" else f"cpu ({platform.machine()})",
+        "threads": str(torch.get_num_threads()),
+        "interop_threads": str(torch.get_num_interop_threads()),
+        "memory_format": "channels_last",
+        "deterministic_algorithms": str(torch.are_deterministic_algorithms_enabled()),
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "mkldnn": str(torch.backends.mkldnn.is_available() and torch.backends.mkldnn.enabled),
+    }
+    if where.type == "cuda":
+        found |= {
+            "cuda": str(torch.version.cuda),
+            "cudnn": str(torch.backends.cudnn.version()),
+            "cudnn_benchmark": str(torch.backends.cudnn.benchmark),
+            "cudnn_deterministic": str(torch.backends.cudnn.deterministic),
+            "tf32": str(torch.backends.cuda.matmul.allow_tf32 or torch.backends.cudnn.allow_tf32),
+        }
+    return found
+
+
+@contextmanager
+def loud(compiled: bool) -> Iterator[None]:
+    """Errors that a user can act on, in one line: the compiler's, and BatchNorm's on one value a channel."""
+    try:
+        yield
+    except ValueError as error:
+        if "more than 1 value per channel" not in str(error):
+            raise
+        raise UsageError(
+            "a batch of one image leaves BatchNorm one value a channel; set drop_last = true or another batch_size"
+        ) from None
+    except Exception as error:
+        if not compiled or not type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
+            raise
+        reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        raise UsageError(f"torch.compile failed ({reason}); run without compilation") from error

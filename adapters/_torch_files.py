@@ -1,0 +1,117 @@
+"""Checkpoint files of torch: reading one without running it, fitting it to a network, and what is in a cache.
+
+The libraries' own functions download and load; before they are called, `refuse_offline` sees to it that a machine
+without network hears so at once, and `library_loading` turns their errors into one line.
+"""
+
+from __future__ import annotations
+
+import pickle
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file as load_safetensors
+from torch import Tensor, nn
+
+from isotune.errors import NotCached, UsageError
+
+_SECONDS_TO_ANSWER = 5
+
+
+def read_state_dict(path: Path) -> dict[str, Tensor]:
+    """Tensors by name, on the CPU, from .safetensors or from torch's format with `weights_only`.
+
+    A state dict may lie under `state_dict` or `model`, and its names may start with `module.` (data parallel).
+    Errors: UsageError for a file that is missing, cut off, or holds anything but plain tensors.
+    """
+    try:
+        if path.suffix == ".safetensors":
+            return load_safetensors(path, device="cpu")
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise UsageError(f"{path}: there is no such file") from None
+    except pickle.UnpicklingError:
+        raise UsageError(
+            f"{path}: is no pickle of plain tensors (weights_only refuses it); save a state dict"
+        ) from None
+    except (SafetensorError, RuntimeError, EOFError, OSError, ValueError) as error:
+        raise UsageError(f"{path}: cannot be read, perhaps cut off ({_first_line(error)})") from None
+    for key in ("state_dict", "model"):
+        if isinstance(found, Mapping) and isinstance(found.get(key), Mapping):
+            found = found[key]
+    if not isinstance(found, Mapping) or not all(isinstance(value, Tensor) for value in found.values()):
+        raise UsageError(f"{path}: holds no state dict (tensors by name)")
+    return {str(name).removeprefix("module."): tensor for name, tensor in found.items()}
+
+
+def fit_state_dict(net: nn.Module, state: Mapping[str, Tensor], what: str, *, without: str | None = None) -> None:
+    """Load `state` into `net`, all of it; `without`: a module whose tensors the file need not have.
+
+    Errors: UsageError that names the first tensor that differs, and both shapes.
+    """
+    own = net.state_dict()
+    optional = {name for name in own if name.endswith("num_batches_tracked")}
+    if without:
+        optional |= {name for name in own if name.startswith(f"{without}.")}
+    for name, tensor in own.items():
+        if name in state and state[name].shape != tensor.shape:
+            raise UsageError(
+                f"{what}: tensor {name!r} is {tuple(state[name].shape)} in the file, {tuple(tensor.shape)} in the model"
+            )
+        if name not in state and name not in optional:
+            raise UsageError(f"{what}: tensor {name!r} of the model {tuple(tensor.shape)} is missing from the file")
+    if extra := [name for name in state if name not in own]:
+        raise UsageError(f"{what}: the file has {len(extra)} tensors that the model lacks, first {extra[0]!r}")
+    net.load_state_dict(state, strict=False)
+
+
+def hub_file(url: str) -> Path:
+    """Where torch.hub caches the file of `url`."""
+    return Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
+
+
+def refuse_offline(url: str, what: str, cached_at: Path) -> None:
+    """NotCached when nothing answers at `url` within seconds. Whatever answers, even an error, is a network."""
+    try:
+        urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=_SECONDS_TO_ANSWER).close()
+    except urllib.error.HTTPError:
+        return
+    except (OSError, ValueError):
+        raise not_cached(what, cached_at, url) from None
+
+
+def not_cached(what: str, cached_at: Path, url: str) -> NotCached:
+    """What was asked, where it would be cached, and what to run instead."""
+    return NotCached(
+        f"{what} is not cached ({cached_at}) and {url} cannot be reached; run `isotune prepare` for it on a machine"
+        " with network and copy that cache here, or use --checkpoint offline or file:PATH"
+    )
+
+
+@contextmanager
+def library_loading(what: str, cached_at: Path, url: str) -> Iterator[None]:
+    """While a library loads a checkpoint: its words go to stderr, its errors become one line."""
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    except urllib.error.URLError:
+        raise not_cached(what, cached_at, url) from None
+    except (pickle.UnpicklingError, EOFError, SafetensorError) as error:
+        raise UsageError(f"{what}: the cached file is damaged ({_first_line(error)}); remove {cached_at}") from None
+    except RuntimeError as error:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        if "PytorchStreamReader" in str(error):
+            raise UsageError(f"{what}: the cached file is damaged; remove {cached_at}") from None
+        if "loading state_dict" in str(error):
+            raise UsageError(f"{what} does not fit the model: {lines[min(1, len(lines) - 1)][:300]}") from None
+        raise
+
+
+def _first_line(error: BaseException) -> str:
+    return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)

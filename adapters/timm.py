@@ -1,0 +1,169 @@
+"""timm's pretrained image models: some 1,150 architectures with 1,800 checkpoints.
+
+A model is named `mobilenetv2_100`, or with the tag of a checkpoint that becomes its default,
+`mobilenetv2_100.ra_in1k`, or `hf-hub:timm/resnet18.a1_in1k`. A checkpoint is a tag. Most lie on the Hugging Face
+hub, a few on GitHub in torch hub's cache.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any, ClassVar
+
+from isotune.errors import MissingExtra, UsageError, nearest
+
+try:
+    import timm
+    from timm.models import (
+        get_arch_pretrained_cfgs,
+        get_pretrained_cfg,
+        is_model,
+        list_pretrained,
+        parse_model_name,
+        set_pretrained_check_hash,
+        set_pretrained_download_progress,
+        split_model_name_tag,
+    )
+except ImportError:
+    raise MissingExtra("timm", "torch") from None
+
+import huggingface_hub
+from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
+from huggingface_hub.file_download import repo_folder_name
+from torch import nn
+
+from ._timm_architectures import ARCHITECTURES
+from ._torch_adapter import TorchAdapter
+from ._torch_files import hub_file, library_loading, not_cached, refuse_offline
+from ._torch_layers import classifier_name
+from .base import ModelInfo
+
+_HUB_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+_SCALINGS = {
+    ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)): "mean-std",
+    ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)): "minus-one-to-one",
+    ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)): "unit",
+}
+
+
+class TimmAdapter(TorchAdapter):
+    """timm.create_model; checkpoints under timm's tags, `a1_in1k`."""
+
+    name: ClassVar[str] = "timm"
+    libraries: ClassVar[tuple[str, ...]] = ("timm",)
+
+    def models(self) -> Iterable[ModelInfo]:
+        return _models()
+
+    def _network(
+        self, name: str, checkpoint: str | None, size: tuple[int, int], options: Mapping[str, Any]
+    ) -> nn.Module:
+        if parse_model_name(name)[0] == "hf-hub":
+            with _hub(f"{self.name}:{name}", parse_model_name(name)[1], ("config.json",)):
+                return timm.create_model(name, pretrained=checkpoint is not None, **options)  # type: ignore[no-any-return]
+        full = _with_tag(name, checkpoint)
+        arguments: dict[str, Any] = dict(options)
+        config = get_pretrained_cfg(full)
+        if config.fixed_input_size and tuple(config.input_size[1:]) != size:
+            arguments.setdefault("img_size", size)
+        if checkpoint is None:
+            return timm.create_model(full, pretrained=False, **arguments)  # type: ignore[no-any-return]
+        set_pretrained_download_progress(True)
+        set_pretrained_check_hash(True)
+        what = f"{self.name}:{full}"
+        if config.hf_hub_id:
+            files = (config.hf_hub_filename,) if config.hf_hub_filename else _HUB_WEIGHTS
+            with _hub(what, config.hf_hub_id, files):
+                return timm.create_model(full, pretrained=True, **arguments)  # type: ignore[no-any-return]
+        cached_at = hub_file(config.url)
+        if not cached_at.exists():
+            refuse_offline(config.url, what, cached_at)
+        with library_loading(what, cached_at, config.url):
+            return timm.create_model(full, pretrained=True, **arguments)  # type: ignore[no-any-return]
+
+    def _classifier(self, net: nn.Module) -> str | None:
+        found = net.get_classifier()  # type: ignore[operator]
+        return classifier_name(net, found) if isinstance(found, nn.Module) else None
+
+    def _renew_classifier(self, name: str, net: nn.Module, head: str | None, classes: int) -> str:
+        old = net.get_classifier()  # type: ignore[operator]
+        if isinstance(old, tuple | list | nn.ModuleList):
+            raise UsageError(f"timm:{name} averages {len(old)} classifiers; only its own can be used, not a new one")
+        if head is None:  # a checkpoint without classes: timm makes the place
+            net.reset_classifier(classes)  # type: ignore[operator]
+            head = self._classifier(net)
+        return super()._renew_classifier(name, net, head, classes)
+
+    def _input_scaling(self, name: str) -> str:
+        if parse_model_name(name)[0]:
+            return "mean-std"
+        config = get_pretrained_cfg(_with_tag(name, None))
+        mean, std = tuple(config.mean), tuple(config.std)
+        written = (",".join(map(repr, values)) for values in (mean, std))
+        return _SCALINGS.get((mean, std)) or "mean-std({};{})".format(*written)
+
+    def _architecture(self, name: str) -> str:
+        architecture = split_model_name_tag(name)[0]
+        return ARCHITECTURES.get(architecture, architecture)
+
+
+@cache
+def _models() -> tuple[ModelInfo, ...]:
+    tags: dict[str, list[str]] = {}
+    for full in list_pretrained():
+        architecture, tag = split_model_name_tag(full)
+        tags.setdefault(architecture, []).append(tag)
+    return tuple(_info(architecture, found) for architecture, found in tags.items())
+
+
+def _info(name: str, tags: list[str]) -> ModelInfo:
+    config = get_pretrained_cfg(name)
+    ordered = sorted(tags, key=lambda tag: tag != config.tag)
+    return ModelInfo(name, ARCHITECTURES.get(name, name), tuple(ordered), size=config.input_size[-1])
+
+
+def _with_tag(name: str, checkpoint: str | None) -> str:
+    """The name with the checkpoint's tag. UsageError: no such model, no such tag."""
+    architecture, tag = split_model_name_tag(name)
+    if not is_model(architecture):
+        known = [info.name for info in _models()]
+        raise UsageError(f"timm has no model {architecture!r}; {nearest(architecture, known)}")
+    if checkpoint not in (None, "pretrained"):
+        tag = checkpoint
+    known = list(get_arch_pretrained_cfgs(architecture))
+    tags = [split_model_name_tag(full)[1] for full in known]
+    if tag and tag not in tags:
+        raise UsageError(f"timm:{architecture} has no checkpoint {tag!r}; {nearest(tag, tags)}")
+    if checkpoint and not any(tags):
+        raise UsageError(f"timm:{architecture} has no pretrained checkpoint")
+    return f"{architecture}.{tag}" if tag else architecture
+
+
+@contextmanager
+def _hub(what: str, repository: str, files: tuple[str, ...]) -> Iterator[None]:
+    """While timm loads from the Hugging Face hub: what is cached is used without asking the network, which the hub's
+    client would otherwise try for minutes; what is not is refused at once when the network cannot be reached."""
+    repo_id, _, revision = repository.partition("@")
+    constants = huggingface_hub.constants
+    cached_at = Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=repo_id, repo_type="model")
+    url = f"{constants.ENDPOINT}/{repo_id}"
+    found = [huggingface_hub.try_to_load_from_cache(repo_id, file, revision=revision or None) for file in files]
+    is_cached = any(isinstance(path, str) for path in found)
+    before = constants.HF_HUB_OFFLINE
+    if not is_cached:
+        if before:
+            raise not_cached(what, cached_at, url)
+        refuse_offline(url, what, cached_at)
+    try:
+        constants.HF_HUB_OFFLINE = before or is_cached
+        with library_loading(what, cached_at, url):
+            yield
+    except (LocalEntryNotFoundError, OfflineModeIsEnabled):
+        raise not_cached(what, cached_at, url) from None
+    except HfHubHTTPError as error:
+        raise UsageError(f"{what} cannot be loaded from {url}: {str(error).partition(chr(10))[0]}") from None
+    finally:
+        constants.HF_HUB_OFFLINE = before

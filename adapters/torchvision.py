@@ -1,0 +1,135 @@
+"""torchvision's 80 classification models.
+
+Two models come with constants inside that elsewhere are input scaling: GoogLeNet and Inception v3 are built with
+`transform_input=False`, and their native scaling is -1..1, which is the same function. Their auxiliary classifiers,
+which only train, are left out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from functools import cache
+from typing import Any, ClassVar
+
+from isotune.errors import MissingExtra, UsageError, nearest
+
+try:
+    import torchvision
+    from torchvision.models import get_model, get_model_weights, list_models
+    from torchvision.models.vision_transformer import interpolate_embeddings
+except ImportError:
+    raise MissingExtra("torchvision", "torch") from None
+
+from torch import nn
+
+from ._torch_adapter import TorchAdapter
+from ._torch_files import hub_file, library_loading, refuse_offline
+from ._torch_layers import classifier_name
+from .base import ModelInfo
+
+_WITH_AUXILIARIES = ("googlenet", "inception_v3")
+_DEFAULT_SIZE = (224, 224)
+
+
+class TorchvisionAdapter(TorchAdapter):
+    """torchvision.models; checkpoints under the library's names, `IMAGENET1K_V1`."""
+
+    name: ClassVar[str] = "torchvision"
+    libraries: ClassVar[tuple[str, ...]] = ("torchvision",)
+
+    def models(self) -> Iterable[ModelInfo]:
+        return _models()
+
+    def _network(
+        self, name: str, checkpoint: str | None, size: tuple[int, int], options: Mapping[str, Any]
+    ) -> nn.Module:
+        weights = _checkpoint(name, checkpoint) if checkpoint else None
+        arguments: dict[str, Any] = dict(options)
+        if name in _WITH_AUXILIARIES:
+            arguments |= {"aux_logits": False, "transform_input": False} | dict(options)
+            if weights is None:
+                arguments["init_weights"] = False if _is_meta() else arguments.get("init_weights", True)
+        if weights is None:
+            return get_model(_known(name), weights=None, **_input_size(name, size), **arguments)  # type: ignore[no-any-return]
+        what, cached_at = f"{self.name}:{name} {weights.name}", hub_file(weights.url)
+        if not cached_at.exists():
+            refuse_offline(weights.url, what, cached_at)
+        with library_loading(what, cached_at, weights.url):
+            if not name.startswith("vit_") or size == (weights.transforms().crop_size[0],) * 2:
+                return get_model(name, weights=weights, progress=True, **arguments)  # type: ignore[no-any-return]
+            return _resized_transformer(name, weights, size, arguments)
+
+    def _classifier(self, net: nn.Module) -> str | None:
+        return classifier_name(net)
+
+    def _input_scaling(self, name: str) -> str:
+        if name in _WITH_AUXILIARIES:
+            return "minus-one-to-one"
+        preset = get_model_weights(_known(name)).DEFAULT.transforms()
+        mean, std = (",".join(f"{value:g}" for value in values) for values in (preset.mean, preset.std))
+        return "mean-std" if (mean, std) == ("0.485,0.456,0.406", "0.229,0.224,0.225") else f"mean-std({mean};{std})"
+
+
+@cache
+def _models() -> tuple[ModelInfo, ...]:
+    return tuple(_info(name) for name in list_models(module=torchvision.models))
+
+
+def _info(name: str) -> ModelInfo:
+    default, found = get_model_weights(name).DEFAULT, {}
+    for weights in (default, *get_model_weights(name)):
+        found[weights.name] = weights
+    top1 = {key: weights.meta["_metrics"]["ImageNet-1K"]["acc@1"] for key, weights in found.items()}
+    return ModelInfo(
+        name=name,
+        architecture=name,
+        checkpoints=tuple(found),
+        top1={key: value for key, value in top1.items() if value is not None and not math.isnan(value)},
+        parameters=default.meta["num_params"],
+        size=default.transforms().crop_size[0],
+    )
+
+
+def _known(name: str) -> str:
+    names = [info.name for info in _models()]
+    if name not in names:
+        raise UsageError(f"torchvision has no classification model {name!r}; {nearest(name, names)}")
+    return name
+
+
+def _checkpoint(name: str, checkpoint: str) -> Any:
+    """The library's weights of that name; `pretrained` is its default."""
+    known = get_model_weights(_known(name))
+    if checkpoint in ("pretrained", "DEFAULT"):
+        return known.DEFAULT
+    if checkpoint not in known.__members__:
+        raise UsageError(
+            f"torchvision:{name} has no checkpoint {checkpoint!r}; {nearest(checkpoint, known.__members__)}"
+        )
+    return known[checkpoint]
+
+
+def _input_size(name: str, size: tuple[int, int]) -> dict[str, Any]:
+    """Arguments of those models whose tensors depend on the size of the input."""
+    if size == _DEFAULT_SIZE:
+        return {}
+    if name.startswith("vit_"):
+        if size[0] != size[1]:
+            raise UsageError(f"torchvision:{name} takes square images only, not {size[0]} x {size[1]}")
+        return {"image_size": size[0]}
+    return {"input_size": size} if name == "maxvit_t" else {}
+
+
+def _resized_transformer(name: str, weights: Any, size: tuple[int, int], arguments: dict[str, Any]) -> nn.Module:
+    """A vision transformer for another image size: its position embeddings interpolated by torchvision's function."""
+    net = get_model(name, weights=None, image_size=_input_size(name, size).get("image_size", 224), **arguments)
+    state = weights.get_state_dict(progress=True, check_hash=True)
+    net.load_state_dict(interpolate_embeddings(net.image_size, net.patch_size, state))
+    return net  # type: ignore[no-any-return]
+
+
+def _is_meta() -> bool:
+    import torch
+
+    return torch.get_default_device().type == "meta"
