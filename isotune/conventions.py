@@ -28,13 +28,14 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 CAFFE_MEAN_RGB = (123.68, 116.779, 103.939)  # keras/src/applications/imagenet_utils.py, in RGB order
 
+_COMMA = re.compile(r",(?![^(]*\))")  # not those inside the brackets of mean-std(R,G,B;R,G,B)
 _CUSTOM_SCALING = re.compile(r"mean-std\(([^;()]+);([^;()]+)\)")
 
 
 class Conventions(BaseModel):
     """One value per axis. The defaults are torch's."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     # -- input: what becomes of an image before the network sees it
     decode: Literal["pillow", "tensorflow"] = Field("pillow", description="who decodes encoded images")
@@ -116,7 +117,10 @@ def resolve(
     native: the adapter's defaults for the model.
     protocol: recipe and input axes that the protocol fixes (the rest are torch's).
     checkpoint: network axes that the checkpoint carries.
+    Errors: UsageError for a spec that does not parse, a checkpoint with other axes or unknown values.
     """
+    if stray := next((axis for axis in checkpoint if axis not in NETWORK_AXES), None):
+        raise UsageError(f"the checkpoint carries {stray!r}, no axis of the network; {nearest(stray, NETWORK_AXES)}")
     base, overrides = parse(spec)
     if base == "identical":
         values = Conventions().model_dump() | dict(protocol) | dict(checkpoint)
@@ -124,12 +128,12 @@ def resolve(
         values = native.model_dump()
         if "input_scaling" in checkpoint:
             values["input_scaling"] = checkpoint["input_scaling"]
-    return Conventions.model_validate(values | overrides)
+    return _validated(values | overrides)
 
 
 def parse(spec: str) -> tuple[str, dict[str, Any]]:
     """`"native,axis=value"` -> `("native", {"axis": value})`, validated."""
-    base, *pairs = (part.strip() for part in spec.split(","))
+    base, *pairs = (part.strip() for part in _COMMA.split(spec))
     if base not in ("identical", "native"):
         raise UsageError(f"conventions {base!r} are unknown; {nearest(base, ['identical', 'native'])}")
     values: dict[str, Any] = {}
@@ -139,15 +143,21 @@ def parse(spec: str) -> tuple[str, dict[str, Any]]:
             raise UsageError(
                 f"convention {pair!r} is not axis=value with a known axis; {nearest(axis, Conventions.model_fields)}"
             )
-        values[axis] = None if value == "own" and axis.startswith("batchnorm_") else value
+        if axis in values:
+            raise UsageError(f"convention {axis!r} is given twice in {spec!r}")
+        values[axis] = None if value == "own" and axis in ("batchnorm_epsilon", "batchnorm_momentum") else value
+    checked = _validated(values)
+    return base, {axis: getattr(checked, axis) for axis in values}
+
+
+def _validated(values: Mapping[str, Any]) -> Conventions:
     try:
         checked = Conventions.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
         raise UsageError(f"convention {first['loc'][0]}={first.get('input')!r}: {first['msg']}") from None
-    if "input_scaling" in values:
-        affine(checked.input_scaling)
-    return base, {axis: getattr(checked, axis) for axis in values}
+    affine(checked.input_scaling)
+    return checked
 
 
 def affine(scaling: str) -> tuple[bool, np.ndarray, np.ndarray]:
@@ -170,7 +180,7 @@ def affine(scaling: str) -> tuple[bool, np.ndarray, np.ndarray]:
     if found := _CUSTOM_SCALING.fullmatch(scaling.replace(" ", "")):
         try:
             mean, std = (tuple(float(number) for number in group.split(",")) for group in found.groups())
-            if len(mean) == len(std) == 3 and all(value > 0 for value in std):
+            if len(mean) == len(std) == 3 and np.isfinite([mean, std]).all() and min(std) > 0:
                 return False, *_mean_std(mean, std)
         except ValueError:
             pass

@@ -8,6 +8,7 @@ evaluated. It is either a *probe* (logistic regression on frozen features) or a 
 
 from __future__ import annotations
 
+import json
 import tomllib
 from importlib import resources
 from pathlib import Path
@@ -20,7 +21,7 @@ from isotune.errors import UsageError, nearest
 
 
 class Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class Images(Strict):
@@ -98,7 +99,7 @@ Optimizer = Annotated[SGD | Adam | RMSprop, Field(discriminator="name")]
 
 
 class Schedule(Strict):
-    """The learning rate of every step, computed once as one array (isotune.training.learning_rates)."""
+    """The learning rate of every step, computed once as one array (isotune.schedules.learning_rates)."""
 
     name: Literal["constant", "cosine", "step"] = "constant"
     learning_rate: float = Field(gt=0, description="the peak")
@@ -113,6 +114,10 @@ class Schedule(Strict):
             raise ValueError("milestones are needed by name = 'step', and by no other schedule")
         if list(self.milestones) != sorted(set(self.milestones)):
             raise ValueError("milestones must rise")
+        if self.milestones and self.milestones[0] < 1:
+            raise ValueError("milestones count from 1: the first epoch or step runs at the peak")
+        if self.name != "step" and self.gamma != 0.1:
+            raise ValueError("gamma belongs to name = 'step', and to no other schedule")
         return self
 
 
@@ -133,6 +138,14 @@ class Stage(Strict):
     def epochs_or_steps(self) -> Stage:
         if (self.epochs is None) == (self.steps is None):
             raise ValueError("give either epochs or steps")
+        schedule = self.schedule
+        if self.steps is not None and schedule.warmup_steps > self.steps:
+            raise ValueError(f"schedule.warmup_steps = {schedule.warmup_steps} is more than steps = {self.steps}")
+        length = self.epochs if schedule.per == "epoch" else self.steps
+        if schedule.milestones and length is not None and schedule.milestones[-1] >= length:
+            raise ValueError(
+                f"schedule.milestones: {schedule.milestones[-1]} is never reached in {length} {schedule.per}s"
+            )
         return self
 
 
@@ -183,7 +196,11 @@ class Protocol(Strict):
         for axis in self.conventions:
             if axis not in recipe:
                 raise ValueError(f"conventions.{axis} is not a recipe axis; {nearest(axis, recipe)}")
-        Conventions.model_validate(self.conventions)
+        try:
+            Conventions.model_validate(self.conventions)
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise ValueError(f"conventions.{first['loc'][0]} = {first['input']!r}: {first['msg']}") from None
         return self
 
 
@@ -210,29 +227,56 @@ def load(name_or_path: str) -> Protocol:
 
 
 def parse(text: str, where: str) -> Protocol:
-    """A protocol from TOML text; errors are prefixed with `where`."""
+    """A protocol from TOML text; errors are prefixed with `where`.
+
+    Types are taken as written: "10" and true are no numbers.
+    """
     try:
-        return Protocol.model_validate(tomllib.loads(text))
+        values = tomllib.loads(text)
+        # By way of JSON, pydantic's strict mode takes an array for a tuple and an integer for a float.
+        return Protocol.model_validate_json(json.dumps(values, default=str), strict=True)
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{where}: not TOML: {error}") from None
     except ValidationError as error:
         raise UsageError(f"{where}: {explain(error, Protocol)}") from None
 
 
+_TAGS = ("sgd", "adam", "adamw", "rmsprop", "int", "literal['squash']")  # of unions: no part of a field's path
+_PATTERNS = {"name": "lower-case letters, digits and dashes", "trained": "head, last:N, from:LAYER or all"}
+
+
 def explain(error: ValidationError, model: type[BaseModel]) -> str:
-    """The first validation error in one line: field, what is wrong, what would be valid."""
-    first = error.errors()[0]
-    path = [part for part in first["loc"] if part not in ("sgd", "adam", "adamw", "rmsprop")]
-    field = ".".join(str(part) for part in path)
+    """One validation error in one line: field, what is wrong, what would be valid.
+
+    An unknown key comes before a missing one, since it may be the missing one misspelt.
+    """
+    first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
+    *parents, last = first["loc"] or ("",)
+    path = [part for part in parents if part not in _TAGS]
+    if first["type"] == "extra_forbidden" or last not in _TAGS:
+        path.append(last)
+    field = ".".join(map(str, path))
+    given = first["input"]
+    shown = f" (is {given!r})" if isinstance(given, str | int | float | bool) else ""
     match first["type"]:
         case "extra_forbidden":
-            return f"{field}: unknown key; {nearest(str(path[-1]), _fields_at(model, first['loc'][:-1]))}"
+            message = f"unknown key; {nearest(str(last), _fields_at(model, tuple(parents)))}"
         case "missing":
-            return f"{field}: is missing"
+            message = "is missing"
+        case "union_tag_invalid":
+            tags = [tag.strip(" '") for tag in first["ctx"]["expected_tags"].split(",")]
+            message = f"name {first['ctx']['tag']!r} is unknown; {nearest(first['ctx']['tag'], tags)}"
+        case "union_tag_not_found":
+            message = "name is missing"
+        case "string_pattern_mismatch" if last in _PATTERNS:
+            message = f"must be {_PATTERNS[str(last)]}{shown}"
+        case _ if last in ("int", "literal['squash']"):
+            message = f"must be a whole number of pixels or 'squash'{shown}"
+        case _ if field == "stage":
+            message = "each stage is a table of its own, under [[stage]]"
         case _:
-            message = first["msg"].removeprefix("Value error, ")
-            shown = f" (is {first['input']!r})" if isinstance(first["input"], str | int | float | bool) else ""
-            return f"{field}: {message}{shown}" if field else message
+            message = first["msg"].removeprefix("Value error, ") + shown
+    return f"{field}: {message}" if field else message
 
 
 def _fields_at(model: type[BaseModel], loc: tuple[str | int, ...]) -> list[str]:

@@ -7,19 +7,21 @@ complete. The JSON schema of a record: `isotune report --schema`.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
-import os
+import math
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from isotune.conventions import Conventions
 from isotune.errors import UsageError
@@ -79,10 +81,18 @@ class Cell(Strict):
         return self.numeric_mode + (" compiled" if self.compiled else "")
 
 
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+# JSON has no NaN: a loss that diverged is None.
+Loss = Annotated[float | None, BeforeValidator(_finite)]
+
+
 class Metrics(Strict):
     accuracy: float = Field(ge=0, le=1, description="share of the test images that are classified right")
-    loss: float | None = Field(None, description="mean test cross-entropy, nats; None when it is not finite")
-    train_loss: tuple[float, ...] = Field((), description="mean training loss of every epoch, nats")
+    loss: Loss = Field(None, description="mean test cross-entropy, nats; None when it is not finite")
+    train_loss: tuple[Loss, ...] = Field((), description="mean training loss of every epoch, nats; None likewise")
     test_images: int = Field(gt=0)
     train_images: int = Field(gt=0)
     l2: float | None = Field(None, description="the strength that the probe chose")
@@ -97,9 +107,13 @@ class Timings(Strict):
     training: float | None = Field(None, description="training steps after the first, or the probe's fits")
     training_images: int = Field(0, ge=0, description="images that went through those steps")
     evaluation: float | None = Field(None, description="logits of the test images")
-    features: float | None = Field(None, description="a probe's feature extraction after the first batch; shared by seeds")
+    features: float | None = Field(
+        None, description="a probe's feature extraction after the first batch; shared by seeds"
+    )
     features_images: int = Field(0, ge=0)
-    features_cached: bool = Field(False, description="features were read, and their time is that of the run that made them")
+    features_cached: bool = Field(
+        False, description="features were read, and their time is that of the run that made them"
+    )
     alone: bool = Field(True, description="no other worker ran at the same time")
 
 
@@ -149,14 +163,26 @@ class Store:
             if predictions is not None:
                 np.save(draft / "predictions.npy", predictions.astype(np.int64), allow_pickle=False)
             (draft / "record.json").write_text(record.model_dump_json(indent=1) + "\n", encoding="utf-8")
-            if place.exists():
-                os.rename(place, draft / "replaced")  # a rename cannot replace a folder that is not empty
-            os.rename(draft, place)
-            shutil.rmtree(place / "replaced", ignore_errors=True)
-        except BaseException:
+            self._put(draft, place)
+        finally:
             shutil.rmtree(draft, ignore_errors=True)
-            raise
         return place
+
+    def _put(self, draft: Path, place: Path) -> None:
+        """Rename the draft into place. A folder cannot be renamed onto another, so an older record steps aside
+        first: killed just then, the cell has no record and is run again."""
+        while True:
+            try:
+                draft.rename(place)
+                return
+            except OSError as error:
+                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                    raise
+            with (
+                tempfile.TemporaryDirectory(prefix=".replaced-", dir=self.folder) as aside,
+                suppress(FileNotFoundError),  # another process replaced it at the same moment
+            ):
+                place.rename(Path(aside) / "record")
 
     def read(self, cell: Cell) -> Record | None:
         """The cell's record, or None."""
@@ -164,8 +190,14 @@ class Store:
         return self._parse(path) if path.exists() else None
 
     def predictions(self, cell: Cell) -> np.ndarray:
-        """int64 [test images]."""
-        array: np.ndarray = np.load(self.folder / cell.key / "predictions.npy", allow_pickle=False)
+        """int64 [test images]. UsageError: there are none, or the file is damaged."""
+        path = self.folder / cell.key / "predictions.npy"
+        try:
+            array: np.ndarray = np.load(path, allow_pickle=False)
+        except FileNotFoundError:
+            raise UsageError(f"{path}: there are no predictions of {cell}; run it again") from None
+        except (OSError, ValueError, EOFError) as error:
+            raise UsageError(f"{path}: damaged ({error}); remove {path.parent} and run again") from None
         return array
 
     def __iter__(self) -> Iterator[Record]:
@@ -179,8 +211,8 @@ class Store:
             return Record.model_validate_json(path.read_bytes())
         except ValidationError as error:
             first = error.errors()[0]
-            where = ".".join(map(str, first["loc"]))
-            raise UsageError(f"{path}: not a record of this version ({where}: {first['msg']}); remove it") from None
+            where = f"{'.'.join(map(str, first['loc'])) or 'file'}: {first['msg']}"
+            raise UsageError(f"{path}: not a record of this version ({where}); remove {path.parent}") from None
 
 
 def schema() -> dict[str, Any]:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -71,7 +72,7 @@ class Weights(Mapping[str, Array]):
         return Weights(kept, self.conventions, self.architecture, self.origin)
 
     def write(self, path: Path) -> None:
-        """Write safetensors; conventions, architecture and origin go into its metadata."""
+        """Write safetensors, atomically; conventions, architecture and origin go into its metadata."""
         from safetensors.numpy import save_file
 
         metadata = {
@@ -80,7 +81,12 @@ class Weights(Mapping[str, Array]):
             "architecture": self.architecture,
             "origin": self.origin,
         }
-        save_file({name: np.ascontiguousarray(a) for name, a in self.tensors.items()}, path, metadata)
+        draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
+        try:
+            save_file({name: np.ascontiguousarray(a) for name, a in self.tensors.items()}, draft, metadata)
+            draft.replace(path)
+        finally:
+            draft.unlink(missing_ok=True)
 
     @classmethod
     def read(cls, path: Path) -> Weights:
@@ -93,11 +99,15 @@ class Weights(Mapping[str, Array]):
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         except (SafetensorError, OSError) as error:
             raise UsageError(f"{path}: not a whole safetensors file ({error})") from None
+        except (TypeError, ValueError, AttributeError) as error:  # a dtype that NumPy lacks
+            raise UsageError(f"{path}: a tensor that NumPy cannot hold ({error})") from None
         if metadata.get("isotune") != "1":
             raise UsageError(f"{path}: safetensors without isotune's metadata, so its conventions are unknown")
-        return cls(
-            tensors, json.loads(metadata["conventions"]), metadata["architecture"], metadata["origin"]
-        )
+        try:
+            conventions = json.loads(metadata["conventions"])
+            return cls(tensors, dict(conventions), metadata["architecture"], metadata["origin"])
+        except (KeyError, TypeError, ValueError):
+            raise UsageError(f"{path}: isotune's metadata in the file is damaged; write the file again") from None
 
 
 def check_fit(weights: Mapping[str, Array], layout: Mapping[str, tuple[int, ...]], what: str) -> None:
@@ -107,7 +117,8 @@ def check_fit(weights: Mapping[str, Array], layout: Mapping[str, tuple[int, ...]
             raise UsageError(f"{what}: tensor {name!r} of the model {tuple(shape)} is missing from the checkpoint")
         if tuple(weights[name].shape) != tuple(shape):
             raise UsageError(
-                f"{what}: tensor {name!r} is {tuple(weights[name].shape)} in the checkpoint, {tuple(shape)} in the model"
+                f"{what}: tensor {name!r} is {tuple(weights[name].shape)} in the checkpoint and"
+                f" {tuple(shape)} in the model"
             )
     if extra := [name for name in weights if name not in layout]:
         raise UsageError(f"{what}: the checkpoint has {len(extra)} tensors that the model lacks, first {extra[0]!r}")
@@ -165,7 +176,7 @@ def select_trained(layers: list[Layer], trained: str) -> set[str]:
         return set(names)
     if trained == "head":
         return {HEAD}
-    if word == "last" and argument.isdecimal():
+    if word == "last" and argument.isdecimal() and int(argument) > 0:
         blocks = sorted({layer.block for layer in layers if layer.block >= 0})
         if int(argument) > len(blocks):
             raise UsageError(f"trained = {trained!r}: the model has only {len(blocks)} blocks")

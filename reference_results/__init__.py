@@ -43,7 +43,9 @@ def _imagenet() -> pd.DataFrame:
     numbers = dict.fromkeys(["top1_percent", "top5_percent", "crop"], "float64")
     with resources.files(__name__).joinpath("imagenet.csv").open(encoding="utf-8") as file:
         # Empty text is "" and not NaN; only numbers can be missing.
-        table = pd.read_csv(file, dtype=text, keep_default_na=False, na_values={name: [""] for name in [*numbers, "size_px"]})
+        table = pd.read_csv(
+            file, dtype=text, keep_default_na=False, na_values={name: [""] for name in [*numbers, "size_px"]}
+        )
     return table.astype({**numbers, "size_px": "Int64"})
 
 
