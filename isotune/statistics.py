@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from math import nan, sqrt
 
 import numpy as np
-from scipy import stats
+from scipy import special, stats
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def estimate(values: Sequence[float] | np.ndarray, confidence: float = 0.95) -> 
         value = float(sample[0])
         return Estimate(n, value, nan, nan, nan) if n == 1 else Estimate(n, value, 0.0, value, value)
     mean, sd = float(sample.mean()), float(sample.std(ddof=1))
-    margin = float(stats.t.ppf((1 + confidence) / 2, n - 1)) * sd / sqrt(n)
+    margin = float(special.stdtrit(n - 1, (1 + confidence) / 2)) * sd / sqrt(n)
     return Estimate(n, mean, sd, mean - margin, mean + margin)
 
 

@@ -131,6 +131,13 @@ def row_name(row: Row, *, with_checkpoint: bool) -> str:
     return " ".join(parts)
 
 
+def plain_name(row: Row, most: int = 44) -> str:
+    """As `row_name`, for a figure: no markdown, shortened in the middle."""
+    mode = "" if row.mode == "float32" else row.mode
+    name = " ".join(filter(None, (row.model, mode, row.overrides)))
+    return name if len(name) <= most else f"{name[: most // 2 - 1]}...{name[-most // 2 + 2 :]}"
+
+
 def number(count: int, noun: str) -> str:
     """ "1 seed", "5 seeds"."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"

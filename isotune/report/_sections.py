@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from math import isnan
 
 import numpy as np
@@ -31,11 +32,11 @@ class SetUp:
 
     records: dict[Hashable, Record]  # by seed
 
-    @property
+    @cached_property
     def by_seed(self) -> dict[Hashable, float]:
         return {seed: 100 * record.metrics.accuracy for seed, record in self.records.items() if record.metrics}
 
-    @property
+    @cached_property
     def accuracy(self) -> Estimate:
         return estimate(list(self.by_seed.values()))
 
@@ -56,6 +57,12 @@ class Row:
         """Adapter with its engine."""
         return self.model.partition(":")[0]
 
+    @cached_property
+    def setups(self) -> list[tuple[str, SetUp]]:
+        """Those that ran, by name, identical first."""
+        pairs = (("identical", self.identical), ("native", self.native))
+        return [(name, setup) for name, setup in pairs if setup is not None]
+
     @property
     def plain(self) -> bool:
         """float32, not compiled, no convention overridden."""
@@ -64,8 +71,7 @@ class Row:
     @property
     def rank(self) -> tuple[float | str, ...]:
         """Best accuracy first, under identical conventions where there are such runs; then native."""
-        setups = [setup for setup in (self.identical, self.native) if setup]
-        means = [-setup.accuracy.mean for setup in (setups[0], setups[-1])]
+        means = [-setup.accuracy.mean for _, setup in (self.setups[0], self.setups[-1])]
         return (*means, self.model, self.mode, self.checkpoint, self.overrides)
 
 
@@ -112,13 +118,22 @@ class Section:
 
 
 def latest(records: Iterable[Record]) -> list[Record]:
-    """One record a cell, the last to finish, in an order that does not depend on the order given."""
+    """One record a cell, the last to finish, whatever the order given."""
     kept: dict[str, Record] = {}
     for record in records:
         key = record.cell.key
-        if key not in kept or moment(record.finished) > moment(kept[key].finished):
+        if key not in kept or _succeeds(record, kept[key]):
             kept[key] = record
     return [kept[key] for key in sorted(kept)]
+
+
+def _succeeds(record: Record, other: Record) -> bool:
+    """Finished later; of two that finished at once the one that is done, then any, but always the same."""
+    ages = [moment(each.finished) for each in (record, other)]
+    if ages[0] != ages[1]:
+        return ages[0] > ages[1]
+    ranks = [(each.status == "done", each.model_dump_json()) for each in (record, other)]
+    return ranks[0] > ranks[1]
 
 
 def moment(time: datetime) -> datetime:
@@ -141,7 +156,7 @@ def sections(
         title = f"{dataset}, {recipe.name}"
         if titles[dataset, recipe.name] > 1:  # same names, other data or another recipe
             title += f" ({hashlib.sha256((digest + protocol).encode()).hexdigest()[:8]})"
-        found.append(_section(part, recipe, title, SpeedTable(pool, recipe), predictions))
+        found.append(_section(part, recipe, title, SpeedTable(pool, recipe, set(part["model"])), predictions))
     found.sort(key=lambda section: (section.protocol.name, -section.test_images, section.title))
     return _with_unique_slugs(found)
 

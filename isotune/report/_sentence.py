@@ -82,10 +82,10 @@ def _best(section: Section) -> str:
     if not section.rows:
         return f"No run on {f.text(section.dataset)} finished."
     row = section.rows[0]
-    setup = row.identical or row.native
+    _, setup = row.setups[0]
     where = f"on {f.text(section.dataset)}"
     name = f.row_name(row, with_checkpoint=False)
-    reached = f"{f.accuracy(setup.accuracy, decimals)} %" if setup else ""
+    reached = f"{f.accuracy(setup.accuracy, decimals)} %"
     how = "" if row.identical else " with its library's own defaults"
     others = len({other.model for other in section.rows})
     best = f", the best of {f.word(others)} models" if others > 1 else ""

@@ -12,7 +12,7 @@ Where the suite measured several batch sizes, the one measured for most models i
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
 
 from isotune.protocol import Protocol
@@ -37,17 +37,16 @@ class Measured:
 
 
 class SpeedTable:
-    """The speeds that belong to one protocol's image size."""
+    """The speeds of a section's models at its protocol's image size."""
 
-    def __init__(self, speeds: Sequence[Speed], protocol: Protocol) -> None:
+    def __init__(self, speeds: Iterable[Speed], protocol: Protocol, models: Container[str]) -> None:
         self._probe = protocol.probe is not None
-        self._speeds = [speed for speed in speeds if speed.image_size == protocol.input.size]
+        self._speeds = [speed for speed in speeds if speed.image_size == protocol.input.size and speed.model in models]
         self.batch_size: dict[SpeedQuestion, int] = {}  # of each question that was measured
-        for question in ("training-step", "inference-throughput", "inference-latency"):
-            models = {(s.batch_size, s.model, s.mode) for s in self._speeds if s.question == question}
-            counts = Counter(batch for batch, _, _ in models)
-            if counts:
-                self.batch_size[question] = max(counts, key=lambda batch: (counts[batch], batch))
+        measured = sorted({(s.question, s.batch_size, s.model, s.mode) for s in self._speeds})
+        counts = Counter((question, batch) for question, batch, _, _ in measured)
+        for (question, batch), _ in sorted(counts.items(), key=lambda item: (item[1], item[0][1])):
+            self.batch_size[question] = batch  # the last stays: most models, of equals the largest batch
 
     @property
     def training_source(self) -> str:

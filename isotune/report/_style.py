@@ -8,19 +8,27 @@ GitHub's light and dark mode. SVG with text as paths: the same everywhere, sharp
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.legend import Legend
+from matplotlib.lines import Line2D
+
+from isotune.report import _format as f
+from isotune.report._sections import Row
 
 INK, QUIET, GRID = "#24292f", "#6e7781", "#e4e7eb"
 _LIBRARIES = {"torchvision": "#D55E00", "timm": "#0072B2", "keras": "#009E73"}
 _OTHERS = ("#CC79A7", "#E69F00", "#56B4E9", "#7F5AA8")
 _MARKERS = {"identical": "o", "native": "D"}
 
-RC = {
+RC: dict[Any, Any] = {
     "axes.axisbelow": True,
     "axes.edgecolor": QUIET,
     "axes.grid": True,
@@ -39,6 +47,7 @@ RC = {
     "svg.fonttype": "path",
     "svg.hashsalt": "isotune",  # otherwise the ids within the file are drawn anew each time
     "text.color": INK,
+    "text.parse_math": False,  # a dollar in a name is a dollar
     "xtick.color": QUIET,
     "xtick.labelcolor": INK,
     "ytick.color": QUIET,
@@ -53,9 +62,13 @@ def figure(width: float, height: float) -> Figure:
     return made
 
 
-def style() -> Any:
-    """The context in which a figure is made and saved."""
-    return mpl.rc_context({**mpl.rcParamsDefault, **RC})  # whatever the user's own matplotlibrc says
+@contextmanager
+def style() -> Iterator[None]:
+    """The context in which a figure is made and saved, whatever the user's own matplotlibrc says."""
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(RC)
+        yield
 
 
 def save(made: Figure, path: Path) -> None:
@@ -70,13 +83,26 @@ def colour(library: str) -> str:
 
 
 def marker(setup: str, library: str, size: float) -> dict[str, Any]:
-    """Arguments of `Axes.plot` for a set-up's point."""
+    """Arguments of `Axes.plot` for a set-up's point; a diamond on a circle of the same size is a ring around it."""
     filled = setup == "identical"
     return {
         "marker": _MARKERS[setup],
-        "markersize": size if filled else 1.15 * size,
-        "markerfacecolor": colour(library) if filled else "white",
+        "markersize": size if filled else 1.4 * size,
+        "markerfacecolor": colour(library) if filled else "none",
         "markeredgecolor": colour(library),
         "markeredgewidth": 1.3,
         "linestyle": "none",
     }
+
+
+def legend(axes: Axes, rows: Sequence[Row], *, by_library: bool = False) -> Legend:
+    """Above the axes: what the markers say, and the colours where the points bear no names."""
+    handles = []
+    for setup in ("identical", "native"):
+        if any(setup == name for row in rows for name, _ in row.setups):
+            grey = {"markeredgecolor": QUIET, "markerfacecolor": QUIET if setup == "identical" else "none"}
+            handles.append(Line2D([], [], label=setup, **(marker(setup, "", 6) | grey)))
+    if by_library:
+        for library in sorted({row.library.partition("@")[0] for row in rows}):
+            handles.append(Line2D([], [], label=f.library(library), **marker("identical", library, 6)))
+    return axes.legend(handles=handles, loc="lower left", bbox_to_anchor=(0, 1), ncols=len(handles), borderaxespad=0.2)

@@ -123,8 +123,8 @@ def _facts(section: Section) -> str:
     if len(checkpoints) == 1:
         facts.append(f"checkpoint {f.code(checkpoints[0])}")
     sentences = [", ".join(facts) + "."]
-    setup = (rows[0].identical or rows[0].native) if rows else None
-    if setup:
+    if rows:
+        _, setup = rows[0].setups[0]
         low, high = wilson(setup.accuracy.mean / 100, section.test_images)
         decimals = f.decimals(section.test_images)
         sentences.append(
@@ -140,7 +140,7 @@ def _facts(section: Section) -> str:
 
 def _seeds(row: Row) -> str:
     """ "5", or "5 / 3" when identical and native ran with different numbers of seeds."""
-    counts = [str(len(setup.records)) for setup in (row.identical, row.native) if setup]
+    counts = [str(len(setup.records)) for _, setup in row.setups]
     return counts[0] if len(set(counts)) == 1 else " / ".join(counts)
 
 

@@ -1,0 +1,129 @@
+"""Figures: no label over another, honest scales, the same bytes each time."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.text import Annotation, Text
+from report_factories import FINE_TUNE, default_run, default_speeds, record
+
+from isotune import report
+from isotune.records import Record
+from isotune.report import _scatter, _spread, _style
+from isotune.report._figures import _speeds
+from isotune.report._sections import Section, sections
+
+
+def section(records: list[Record]) -> Section:
+    (found,) = sections(records)
+    return found
+
+
+def scatter(records: list[Record]) -> Figure:
+    points, speed = _speeds(section(records))
+    with _style.style():
+        return _scatter.figure(points, speed, 1)
+
+
+def crowd(count: int, spread: float) -> list[Record]:
+    rng = np.random.default_rng(count)
+    return [
+        record(
+            f"{('timm', 'keras', 'torchvision')[i % 3]}:a_model_with_a_name_{i}",
+            round(0.8 + spread * rng.uniform(-1, 1), 3),
+            architecture=f"a{i}",
+            protocol=FINE_TUNE,
+            timings={"training": 1.0, "training_images": int(200 * (1 + spread * rng.uniform(-1, 1)))},
+        )
+        for i in range(count)
+    ]
+
+
+def words(figure: Figure) -> dict[str, tuple[float, float, float, float]]:
+    """Annotations and where their words lie, pixels."""
+    canvas = figure.canvas
+    assert isinstance(canvas, FigureCanvasAgg)
+    renderer = canvas.get_renderer()
+    return {
+        text.get_text(): Text.get_window_extent(text, renderer).extents
+        for text in figure.axes[0].texts
+        if isinstance(text, Annotation)
+    }
+
+
+@pytest.mark.parametrize(("count", "spread"), [(3, 0.0), (8, 0.02), (20, 0.01), (20, 0.15), (150, 0.15)])
+def test_labels_never_overlap(count: int, spread: float) -> None:
+    boxes = words(scatter(crowd(count, spread)))
+    assert boxes
+    for (first, a), (second, b) in combinations(boxes.items(), 2):
+        apart = a[2] <= b[0] or b[2] <= a[0] or a[3] <= b[1] or b[3] <= a[1]
+        assert apart, f"{first} lies over {second}"
+
+
+def test_few_models_bear_their_names() -> None:
+    records = default_run()
+    assert set(words(scatter(records))) == {r.cell.model for r in records}
+
+
+def test_of_many_models_only_those_that_none_beats_are_numbered() -> None:
+    records = [
+        record(
+            f"timm:m{i}",
+            0.5 + 0.01 * (i % 20),
+            architecture=f"m{i}",
+            protocol=FINE_TUNE,
+            timings={"training": 1.0, "training_images": 100 + i},
+        )
+        for i in range(40)
+    ]
+    figure = scatter(records)
+    assert list(words(figure)) == ["1"]  # m39 is both the fastest and the most accurate
+    assert figure.legends[0].get_texts()[0].get_text().endswith("timm:m39")
+
+
+def test_equal_accuracies_are_not_drawn_as_mountains() -> None:
+    axes = scatter(crowd(3, 0.0)).axes[0]
+    low, high = axes.get_ylim()
+    assert high - low >= 1  # points of accuracy
+    low, high = axes.get_xlim()
+    assert high / low >= 1.5
+
+
+def test_every_seed_is_a_dot_and_nothing_is_a_bar() -> None:
+    records = default_run()
+    with _style.style():
+        axes = _spread.figure(section(records).rows, 1).axes[0]
+    dots = [line for line in axes.lines if line.get_linestyle() == "None"]
+    assert sum(len(np.atleast_1d(line.get_xdata())) for line in dots) == len(records)
+    assert not axes.patches
+    low, high = axes.get_xlim()
+    assert all(low < value < high for line in dots for value in np.atleast_1d(line.get_xdata()))
+
+
+def test_a_users_own_matplotlibrc_changes_no_byte_and_stays(tmp_path: Path) -> None:
+    report.write(default_run(), tmp_path / "a", speeds=default_speeds())
+    with mpl.rc_context({"lines.markersize": 30, "svg.fonttype": "none", "font.size": 30}):
+        report.write(default_run(), tmp_path / "b", speeds=default_speeds())
+        assert mpl.rcParams["font.size"] == 30
+    for path in (tmp_path / "a" / "figures").iterdir():
+        assert path.read_bytes() == (tmp_path / "b" / "figures" / path.name).read_bytes()
+
+
+def test_files_are_small_undated_and_without_foreign_fonts(tmp_path: Path) -> None:
+    report.write(default_run(), tmp_path, speeds=default_speeds())
+    for path in (tmp_path / "figures").iterdir():
+        text = path.read_text()
+        assert len(text) < 100_000
+        assert "<dc:date>" not in text
+        assert "<text" not in text
+
+
+@pytest.mark.parametrize("library", ["torchvision", "timm", "keras", "third-party"])
+def test_an_engine_shares_its_librarys_colour(library: str) -> None:
+    assert _style.colour(library) == _style.colour(f"{library}@jax")
