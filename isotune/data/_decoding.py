@@ -82,7 +82,8 @@ def _from_integers(values: np.ndarray) -> np.ndarray:
     values = values.astype(np.int64)
     if values.min() < 0 or values.max() > 65535:
         raise Unreadable("32-bit integers beyond 0..65535 have no defined brightness")
-    return ((values + 128) // 257).astype(np.uint8)  # 257 is odd: there are no ties
+    scaled: np.ndarray = (values + 128) // 257  # 257 is odd: there are no ties
+    return scaled.astype(np.uint8)
 
 
 def _from_floats(values: np.ndarray) -> np.ndarray:

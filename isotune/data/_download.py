@@ -31,7 +31,7 @@ def download(url: str, target: Path, *, name: str, advice: str, progress: Progre
 
 def not_cached(name: str, url: str, target: Path, error: Exception, advice: str) -> NotCached:
     """What was asked, where it would be cached, and what to do instead."""
-    reason = str(getattr(error, "reason", "") or error) or type(error).__name__
+    reason = " ".join(str(getattr(error, "reason", "") or error).split()) or type(error).__name__
     return NotCached(
         f"data set {name} is not cached and cannot be downloaded ({reason});"
         f" asked for {url}, would be cached as {target}; instead: {advice},"

@@ -151,5 +151,5 @@ def _prepared(source: Source, entry: Path, skip_unreadable: bool, progress: Prog
         shutil.rmtree(draft, ignore_errors=True)
     with cache.draft_file(entry) as file:
         content = {"name": source.name, "digest": digest, "note": described.note}
-        file.write_text(json.dumps(content, ensure_ascii=False) + "\n", encoding="utf-8")
+        file.write_text(json.dumps(content) + "\n", encoding="utf-8")
     return open_dataset(place / digest, name=source.name, note=described.note)

@@ -55,7 +55,8 @@ def run_module(module: str, request: dict[str, Any], progress: Progress | None =
 def _converse(
     process: subprocess.Popen[str], request: dict[str, Any], progress: Progress | None
 ) -> dict[str, Any] | None:
-    assert process.stdin is not None and process.stdout is not None
+    assert process.stdin is not None
+    assert process.stdout is not None
     with contextlib.suppress(BrokenPipeError), process.stdin:
         process.stdin.write(json.dumps(request))
     answer: dict[str, Any] | None = None

@@ -75,7 +75,7 @@ def _plain(image: np.ndarray, height: int, width: int, interpolation: Interpolat
         sources, weights = _taps(image.shape[axis], length, interpolation)
         shape = [1, 1, 1]
         shape[axis] = length
-        pixels = sum(  # type: ignore[assignment]
+        pixels = sum(
             np.take(pixels, source, axis=axis) * weight.reshape(shape)
             for source, weight in zip(sources, weights, strict=True)
         )

@@ -2,33 +2,54 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from isotune.data._arrays import Digits, FashionMnist, Npz
+from isotune.data._folders import ImageFolder, ImageNet
+from isotune.data._libraries import TORCHVISION, TensorFlowDatasets, Torchvision, torchvision_by_name
 from isotune.data._source import Source
 from isotune.errors import UsageError, nearest
 
-_NAMED: dict[str, type[Source]] = {"digits": Digits, "fashion-mnist": FashionMnist}
-_PATHS = {"npz": Npz}
+_NAMED: dict[str, Callable[[], Source]] = {
+    "digits": Digits,
+    "fashion-mnist": FashionMnist,
+    **{name: partial(Torchvision, name, named) for name, named in TORCHVISION.items()},
+    "imagenet": lambda: ImageNet("imagenet", _path(os.environ.get("ISOTUNE_IMAGENET"))),
+}
+_COMPLETED: dict[str, tuple[str, Callable[[str, str], Source]]] = {  # kind: what completes it, and the source
+    "imagefolder": ("PATH", lambda name, rest: ImageFolder(name, Path(rest).expanduser())),
+    "imagenet": ("PATH", lambda name, rest: ImageNet(name, Path(rest).expanduser())),
+    "npz": ("PATH", lambda name, rest: Npz(name, Path(rest).expanduser())),
+    "tfds": ("NAME", TensorFlowDatasets),
+    "torchvision": ("NAME", torchvision_by_name),
+}
 
 
 def listed() -> list[str]:
-    """Names without a part to fill in."""
-    return [*_NAMED]
+    """Names that are complete."""
+    return list(_NAMED)
 
 
 def names() -> list[str]:
     """Every name; PATH and NAME are to be filled in."""
-    return [*listed(), *(f"{kind}:PATH" for kind in _PATHS)]
+    return [*_NAMED, *(f"{kind}:{rest}" for kind, (rest, _) in _COMPLETED.items() if kind not in _NAMED)]
 
 
 def find(name: str) -> Source:
     """The source that a name stands for. UsageError: there is none."""
     if name in _NAMED:
         return _NAMED[name]()
-    kind, colon, rest = name.partition(":")
-    if kind in _PATHS:
-        if not rest:
-            raise UsageError(f"data set {name!r}: write {kind}:PATH")
-        return _PATHS[kind](name, Path(rest).expanduser())
-    raise UsageError(f"data set {name!r} is unknown; {nearest(kind if colon else name, [*_NAMED, *_PATHS])}")
+    kind, _, rest = name.partition(":")
+    if kind not in _COMPLETED:
+        raise UsageError(f"data set {name!r} is unknown; {nearest(name, [*_NAMED, *_COMPLETED])}")
+    completion, source = _COMPLETED[kind]
+    if not rest:
+        raise UsageError(f"data set {name!r}: write {kind}:{completion}")
+    return source(name, rest)
+
+
+def _path(chosen: str | None) -> Path | None:
+    return Path(chosen).expanduser() if chosen else None

@@ -61,7 +61,8 @@ def _shares(counts: np.ndarray, n: int) -> np.ndarray:
     shares = np.floor(exact).astype(np.int64)
     remainder = n - len(counts) - shares.sum()
     shares[np.argsort(shares - exact, kind="stable")[:remainder]] += 1
-    return 1 + shares
+    shares += 1
+    return shares
 
 
 def inputs(

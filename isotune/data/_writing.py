@@ -55,8 +55,8 @@ class Writer:
         names = list(classes)
         train, test = (np.load(self.folder / f"{split}.labels.npy", allow_pickle=False) for split in SPLITS)
         _check(name, names, train, test)
-        (self.folder / CLASSES).write_text(json.dumps(names, ensure_ascii=False), encoding="utf-8")
-        (self.folder / ABOUT).write_text(json.dumps({"name": name, "note": note}, ensure_ascii=False), encoding="utf-8")
+        (self.folder / CLASSES).write_text(json.dumps(names), encoding="utf-8")
+        (self.folder / ABOUT).write_text(json.dumps({"name": name, "note": note}), encoding="utf-8")
         return digest_of(seal(self.folder))
 
 

@@ -68,18 +68,21 @@ class Augmenter:
                 pool.shutdown(wait=True, cancel_futures=True)
 
     def _image(self, epoch: int, sample: int, seed: int) -> np.ndarray:
-        if self._augmentation == Augmentation():
+        image: np.ndarray
+        crop, flip = self._augmentation.random_resized_crop, self._augmentation.horizontal_flip
+        if crop is None and not flip:
             return self._view[sample]
         draws = np.random.default_rng([seed, epoch, sample]).random(1 + 4 * _TRIES)
-        if self._augmentation.random_resized_crop:
+        if crop is not None:
             image = self._split.image(int(self._indices[sample]))
-            top, left, height, width = crop_box(*image.shape[:2], self._augmentation.random_resized_crop, draws[1:])
+            top, left, height, width = crop_box(image.shape[0], image.shape[1], crop, draws[1:])
             cut = image[top : top + height, left : left + width]
             size = self._input.size
             image = resized(np.ascontiguousarray(cut), size, size, self._resize, self._input.interpolation)
         else:
             image = self._view[sample]
-        return image[:, ::-1] if draws[0] < self._augmentation.horizontal_flip else image
+        mirrored: np.ndarray = image[:, ::-1]
+        return mirrored if draws[0] < flip else image
 
 
 def crop_box(height: int, width: int, scale: tuple[float, float], draws: np.ndarray) -> tuple[int, int, int, int]:
