@@ -80,9 +80,10 @@ class TorchAdapter(Adapter):
         else:
             remove_randomness(net)
         realise(net, conventions)
+        origin = checkpoint.origin if isinstance(checkpoint, Weights) else checkpoint
         model = TorchModel(
             net, head, conventions, numeric_mode=numeric_mode, device=device(), compiled=compiled,
-            architecture=self._architecture(name), origin=library_checkpoint or getattr(checkpoint, "origin", ""),
+            architecture=self._architecture(name), origin=origin or "",
         )  # fmt: skip
         if isinstance(checkpoint, Weights):
             layout = {slot.name: slot.shape for _, slot in model.slots()}
@@ -111,7 +112,7 @@ class TorchAdapter(Adapter):
         if head is not None and kernel is not None and kernel.ndim and len(kernel) != _outputs(net.get_submodule(head)):
             head = self._renew_classifier(name, net, head, len(kernel))
         fit_state_dict(net, state, str(path), without=head)
-        scaling = Conventions(input_scaling=self._input_scaling(name))
+        scaling = Conventions.model_validate({"input_scaling": self._input_scaling(name)})
         model = TorchModel(net, head, scaling, device=torch.device("cpu"), architecture=self._architecture(name))
         weights = model.weights() if kernel is not None else model.weights().without_head()
         return Weights(weights.tensors, weights.conventions, weights.architecture, str(path))

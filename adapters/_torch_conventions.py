@@ -20,8 +20,8 @@ from __future__ import annotations
 from typing import Any, Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from isotune.conventions import Conventions
@@ -40,7 +40,7 @@ def realise(net: nn.Module, conventions: Conventions) -> None:
             if conventions.batchnorm_momentum is not None:
                 module.momentum = conventions.batchnorm_momentum
             if conventions.batchnorm_running_variance == "biased" and module.track_running_stats:
-                _BiasedRunningVariance().attach(module)
+                _BiasedRunningVariance(module).attach()
         elif _pads_average(module):
             if conventions.pooling_border != "own":
                 module.count_include_pad = conventions.pooling_border == "counted"  # type: ignore[assignment]
@@ -122,7 +122,7 @@ class _PadAtEnd:
             _same_padding(size, reach, stride)
             for size, reach, stride in zip(images.shape[-2:], self.reach, self.stride, strict=True)
         )
-        return (F.pad(images, (left, right, top, bottom)),)
+        return (functional.pad(images, (left, right, top, bottom)),)
 
 
 def _same_padding(size: int, reach: int, stride: int) -> _Pair:
@@ -146,7 +146,7 @@ def _has_functional_pool(module: nn.Module) -> bool:
 def _take_padding_out(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     """Forward pre-hook: divide a 3x3 average by the share of each window that lies inside the image."""
     (averaged,) = inputs
-    share = F.avg_pool2d(torch.ones_like(averaged[:1, :1]), kernel_size=3, stride=1, padding=1)
+    share = functional.avg_pool2d(torch.ones_like(averaged[:1, :1]), kernel_size=3, stride=1, padding=1)
     return (averaged / share,)
 
 
@@ -160,25 +160,28 @@ class _BiasedRunningVariance:
     (1-m)*old + m*u*(n-1)/n = new*(n-1)/n + (1-m)*old/n. torch/nn/modules/batchnorm.py.
     """
 
-    def attach(self, norm: _BatchNorm) -> None:
-        norm.register_forward_pre_hook(self.before)
-        norm.register_forward_hook(self.after)
+    def __init__(self, norm: _BatchNorm) -> None:
+        self.norm = norm
+        self.old: Tensor | None = None
 
-    def before(self, norm: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        if norm.training:
-            self.old = norm.running_var.clone()  # type: ignore[union-attr, operator]
+    def attach(self) -> None:
+        self.norm.register_forward_pre_hook(self.before)
+        self.norm.register_forward_hook(self.after)
 
-    def after(self, norm: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        if not norm.training:
+    def before(self, _module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        running = self.norm.running_var
+        self.old = running.clone() if self.norm.training and running is not None else None
+
+    def after(self, _module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        running, momentum = self.norm.running_var, self.norm.momentum
+        if self.old is None or running is None:
             return
-        images = inputs[0]
-        count = images.numel() // images.shape[1]
-        if norm.momentum is None:  # a cumulative average: the weight of this batch is 1/batches
-            kept = 1 - 1 / norm.num_batches_tracked  # type: ignore[operator]
-        else:
-            kept = 1 - norm.momentum  # type: ignore[operator]
+        if momentum is None:  # a cumulative average
+            momentum = 1 / float(self.norm.num_batches_tracked or 1)
+        count = inputs[0].numel() // inputs[0].shape[1]
         # `.data`: autograd has noted the buffer's version, although in training mode the backward pass never reads it
-        norm.running_var.data.mul_((count - 1) / count).add_(self.old * kept, alpha=1 / count)  # type: ignore[union-attr, operator]
+        running.data.mul_((count - 1) / count).add_(self.old * (1 - momentum), alpha=1 / count)
+        self.old = None
 
 
 # -- activations and randomness

@@ -53,12 +53,12 @@ def environment(libraries: tuple[str, ...]) -> dict[str, str]:
         "memory_format": "channels_last",
         "deterministic_algorithms": str(torch.are_deterministic_algorithms_enabled()),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
-        "mkldnn": str(torch.backends.mkldnn.is_available() and torch.backends.mkldnn.enabled),
+        "mkldnn": str(torch.backends.mkldnn.is_available() and torch.backends.mkldnn.enabled),  # type: ignore[no-untyped-call]
     }
     if where.type == "cuda":
         found |= {
             "cuda": str(torch.version.cuda),
-            "cudnn": str(torch.backends.cudnn.version()),
+            "cudnn": str(torch.backends.cudnn.version()),  # type: ignore[no-untyped-call]
             "cudnn_benchmark": str(torch.backends.cudnn.benchmark),
             "cudnn_deterministic": str(torch.backends.cudnn.deterministic),
             "tf32": str(torch.backends.cuda.matmul.allow_tf32 or torch.backends.cudnn.allow_tf32),

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
+from torch.nn import functional
 
 _CLIP = 1e-7  # keras.config.epsilon()
 
@@ -18,10 +18,10 @@ def cross_entropy(logits: Tensor, labels: Tensor, label_smoothing: float, form: 
     (keras/src/backend/torch/nn.py, categorical_crossentropy with from_logits=False).
     """
     if form == "logits":
-        return F.cross_entropy(logits, labels, label_smoothing=label_smoothing)
+        return functional.cross_entropy(logits, labels, label_smoothing=label_smoothing)
     probabilities = torch.softmax(logits, dim=1)
     probabilities = probabilities / probabilities.sum(dim=1, keepdim=True)
     logarithms = torch.log(torch.clamp(probabilities, _CLIP, 1 - _CLIP))
     classes = logits.shape[1]
-    target = F.one_hot(labels, classes).to(logits.dtype) * (1 - label_smoothing) + label_smoothing / classes
+    target = functional.one_hot(labels, classes).to(logits.dtype) * (1 - label_smoothing) + label_smoothing / classes
     return -(target * logarithms).sum(dim=1).mean()

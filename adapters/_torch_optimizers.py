@@ -7,8 +7,8 @@ protocol (g gradient, w tensor, r learning rate, wd weight decay, t steps from 1
 |---|---|---|---|
 | sgd | momentum_form rate-outside | v = m*v + g; w -= r*v, Nesterov w -= r*(g + m*v) | torch/optim/sgd.py |
 | sgd | rate-inside | v = m*v + r*g; w -= v, Nesterov w -= m*v + r*g | keras/src/optimizers/sgd.py |
-| adam, adamw | adam_epsilon after-correction | w -= r/(1-b1^t) * m / (sqrt(v)/sqrt(1-b2^t) + eps) | torch/optim/adam.py |
-| adam, adamw | before-correction | w -= r*sqrt(1-b2^t)/(1-b1^t) * m / (sqrt(v) + eps) | keras/src/optimizers/adam.py |
+| adam(w) | adam_epsilon after-correction | w -= r/(1-b1^t) * m / (sqrt(v)/sqrt(1-b2^t) + eps) | torch/optim/adam.py |
+| adam(w) | before-correction | w -= r*sqrt(1-b2^t)/(1-b1^t) * m / (sqrt(v) + eps) | keras/src/optimizers/adam.py |
 | rmsprop | rmsprop_epsilon outside-root | d = g / (sqrt(v) + eps) | torch/optim/rmsprop.py |
 | rmsprop | inside-root | d = g / sqrt(v + eps) | keras/src/optimizers/rmsprop.py |
 | rmsprop | momentum_form | as sgd's, with d in the gradient's place | both |
@@ -138,7 +138,7 @@ class _Formula(torch.optim.Optimizer):
             tensors = [tensor for tensor in group["params"] if tensor.grad is not None]
             if not tensors:
                 continue
-            gradients = [tensor.grad for tensor in tensors]
+            gradients: Any = [tensor.grad for tensor in tensors]
             if group["weight_decay"]:
                 gradients = torch._foreach_add(gradients, tensors, alpha=group["weight_decay"])
             slots = [[self._slot(tensor, name) for tensor in tensors] for name in self.slot_names]

@@ -63,26 +63,26 @@ class TimmAdapter(TorchAdapter):
     ) -> nn.Module:
         if parse_model_name(name)[0] == "hf-hub":
             with _hub(f"{self.name}:{name}", parse_model_name(name)[1], ("config.json",)):
-                return timm.create_model(name, pretrained=checkpoint is not None, **options)  # type: ignore[no-any-return]
+                return timm.create_model(name, pretrained=checkpoint is not None, **options)
         full = _with_tag(name, checkpoint)
         arguments: dict[str, Any] = dict(options)
-        config = get_pretrained_cfg(full)
+        config = _config(full)
         if config.fixed_input_size and tuple(config.input_size[1:]) != size:
             arguments.setdefault("img_size", size)
         if checkpoint is None:
-            return timm.create_model(full, pretrained=False, **arguments)  # type: ignore[no-any-return]
+            return timm.create_model(full, pretrained=False, **arguments)
         set_pretrained_download_progress(True)
         set_pretrained_check_hash(True)
         what = f"{self.name}:{full}"
         if config.hf_hub_id:
             files = (config.hf_hub_filename,) if config.hf_hub_filename else _HUB_WEIGHTS
             with _hub(what, config.hf_hub_id, files):
-                return timm.create_model(full, pretrained=True, **arguments)  # type: ignore[no-any-return]
+                return timm.create_model(full, pretrained=True, **arguments)
         cached_at = hub_file(config.url)
         if not cached_at.exists():
             refuse_offline(config.url, what, cached_at)
         with library_loading(what, cached_at, config.url):
-            return timm.create_model(full, pretrained=True, **arguments)  # type: ignore[no-any-return]
+            return timm.create_model(full, pretrained=True, **arguments)
 
     def _classifier(self, net: nn.Module) -> str | None:
         found = net.get_classifier()  # type: ignore[operator]
@@ -100,7 +100,7 @@ class TimmAdapter(TorchAdapter):
     def _input_scaling(self, name: str) -> str:
         if parse_model_name(name)[0]:
             return "mean-std"
-        config = get_pretrained_cfg(_with_tag(name, None))
+        config = _config(_with_tag(name, None))
         mean, std = tuple(config.mean), tuple(config.std)
         written = (",".join(map(repr, values)) for values in (mean, std))
         return _SCALINGS.get((mean, std)) or "mean-std({};{})".format(*written)
@@ -120,9 +120,14 @@ def _models() -> tuple[ModelInfo, ...]:
 
 
 def _info(name: str, tags: list[str]) -> ModelInfo:
-    config = get_pretrained_cfg(name)
+    config = _config(name)
     ordered = sorted(tags, key=lambda tag: tag != config.tag)
     return ModelInfo(name, ARCHITECTURES.get(name, name), tuple(ordered), size=config.input_size[-1])
+
+
+def _config(full: str) -> Any:
+    """What timm knows of a checkpoint: where it lies, the size and scaling of its input."""
+    return get_pretrained_cfg(full, allow_unregistered=True)
 
 
 def _with_tag(name: str, checkpoint: str | None) -> str:
