@@ -9,7 +9,7 @@ not here; they come with torchvision (`weights.meta`).
 | adapter, model, checkpoint | as in isotune's names; checkpoint is timm's tag, Keras's `imagenet` |
 | top1_percent, top5_percent | 0 to 100; empty: not published |
 | size_px | side of the network's input; empty: not stated |
-| crop | share of the resized image's shorter side that the centre crop keeps; empty: not stated |
+| crop | size over the resized shorter side, of which the centre is cut (above 1: padded); empty: not stated |
 | interpolation | of the resize; empty: not stated |
 | evaluation | what else is known of how it was measured |
 | source | page or file, with the commit that was read |
