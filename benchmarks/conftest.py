@@ -68,7 +68,7 @@ class Choices:
         chosen = TIERS[tier]
         self.checkpoint: str = option("checkpoint")
         self.models = _split(option("models")) or list(DEFAULT_MODELS)
-        self.datasets = _split(option("datasets")) or [name for name in EMBEDDED if data.at_hand(name)]
+        self.datasets = _split(option("datasets")) or [name for name in EMBEDDED if data.describe(name).offline]
         self.protocols = _split(option("protocols")) or chosen["protocols"]
         self.seeds = parse_seeds(option("seeds") or chosen["seeds"])
         self.conventions = option("conventions") or ["identical", "native"]

@@ -11,7 +11,6 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 from isotune import cache, names
@@ -115,11 +114,8 @@ def _rows(adapter: str) -> list[dict[str, Any]]:
         rows = worker.ask("models")
     finally:
         worker.stop()
-
-    def write(path: Path) -> None:
-        path.write_text(json.dumps(rows), encoding="utf-8")
-
-    cache.write(file, write)
+    with cache.draft_file(file) as draft:
+        draft.write_text(json.dumps(rows), encoding="utf-8")
     return rows
 
 

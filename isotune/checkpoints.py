@@ -120,8 +120,9 @@ def architecture_of(adapter: Adapter, model: ModelName) -> str:
 def offline() -> Weights:
     """The embedded default: real ImageNet weights of MobileNetV2 1.0 without its classifier."""
     file = cache.folder("checkpoints") / f"offline-{OFFLINE_SHA256[:16]}.safetensors"
-    if not file.exists():
-        _in_own_process("offline", str(offline_source()), str(file))
+    with cache.locked(file):
+        if not file.exists():
+            _in_own_process("offline", str(offline_source()), str(file))
     return Weights.read(file)
 
 
@@ -158,8 +159,9 @@ def from_file(rest: str, adapter: Adapter, model: ModelName, image_size: tuple[i
     stamp = path.stat()
     identity = f"{path.resolve()} {stamp.st_size} {stamp.st_mtime_ns} {owner} {image_size}"
     file = cache.folder("checkpoints") / f"file-{hashlib.sha256(identity.encode()).hexdigest()[:16]}.safetensors"
-    if not file.exists():
-        _in_own_process("convert", str(path), str(owner), *map(str, image_size), str(file))
+    with cache.locked(file):
+        if not file.exists():
+            _in_own_process("convert", str(path), str(owner), *map(str, image_size), str(file))
     return Weights.read(file)
 
 
@@ -201,7 +203,8 @@ def _convert_offline(source: Path, file: Path) -> None:
     origin = (
         f"{OFFLINE_PACKAGE} {importlib.metadata.version(OFFLINE_PACKAGE)}: {OFFLINE_FILE}, SHA-256 {OFFLINE_SHA256}"
     )
-    cache.write(file, Weights(tensors, TORCH_CONVENTIONS, OFFLINE_ARCHITECTURE, origin).write)
+    with cache.draft_file(file) as draft:
+        Weights(tensors, TORCH_CONVENTIONS, OFFLINE_ARCHITECTURE, origin).write(draft)
 
 
 def _main(arguments: list[str]) -> int:
@@ -217,7 +220,8 @@ def _main(arguments: list[str]) -> int:
                 weights = adapter.load_file(
                     model.name, Path(path), options=model.options, image_size=(int(height), int(width))
                 )
-                cache.write(Path(file), weights.write)
+                with cache.draft_file(Path(file)) as draft:
+                    weights.write(draft)
     except UsageError as error:
         print(error, file=sys.stderr)
         return 2

@@ -27,7 +27,7 @@ def examine() -> dict[str, Any]:
         "packages": {package: _version(package, extra) for package, extra in PACKAGES.items()},
         "adapters": {adapter: _adapter(adapter) for adapter in sorted(names.adapters())},
         "cache": {"folder": str(cache.root()), "free": f"{shutil.disk_usage(cache.root()).free / 2**30:.0f} GiB"},
-        "datasets": data.status(),
+        "data sets": data.status(),
         "network": {name: "reachable" if _reachable(host) else "not reachable" for name, host in HOSTS.items()},
     }
 

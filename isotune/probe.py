@@ -67,11 +67,8 @@ def features(
     made = Features(np.concatenate(parts["train"]), np.concatenate(parts["test"]), first, seconds, images, False)
     timing = np.array([made.first_batch, made.seconds, made.images])
 
-    def write(path: Path) -> None:
-        with path.open("wb") as stream:
-            np.savez(stream, train=made.train, test=made.test, timing=timing)
-
-    cache.write(file, write)
+    with cache.draft_file(file) as draft, draft.open("wb") as stream:
+        np.savez(stream, train=made.train, test=made.test, timing=timing)
     return made
 
 
@@ -103,22 +100,48 @@ def fit(probe: Probe, train: np.ndarray, labels: np.ndarray, test: np.ndarray, c
     """
     began = time.perf_counter()
     fitted_on, held_out = _split(labels, probe.held_out, seeds.order)
-    best = max(
-        probe.l2,
-        key=lambda l2: (
-            _accuracy(probe, l2, train[fitted_on], labels[fitted_on], train[held_out], labels[held_out]),
-            l2,
-        ),
-    )
+    best = _strongest_best(probe, train[fitted_on], labels[fitted_on], train[held_out], labels[held_out])
     final = np.arange(len(labels)) if probe.refit else fitted_on
-    model = _logistic(probe, best, train[final], labels[final])
-    logits = np.full((len(test), classes), -np.inf)
-    scores = model.decision_function(test.astype(np.float64))
-    known = model[-1].classes_
+    scale = _Standard(train[final], probe.standardise)
+    model = _logistic(probe, best, len(final)).fit(scale(train[final]), labels[final])
+    scores = model.decision_function(scale(test))
     if scores.ndim == 1:  # two classes: scikit-learn gives one score
         scores = np.stack([-scores / 2, scores / 2], axis=1)
-    logits[:, known] = scores
+    logits = np.full((len(test), classes), -np.inf)
+    logits[:, model.classes_] = scores
     return Fitted(logits, best, time.perf_counter() - began, len(final))
+
+
+class _Standard:
+    """Features in float64, to mean 0 and variance 1 on the training part when asked; constant ones to 0."""
+
+    def __init__(self, train: np.ndarray, standardise: bool) -> None:
+        sd = train.std(axis=0, dtype=np.float64)
+        self._mean = train.mean(axis=0, dtype=np.float64) if standardise else 0.0
+        self._factor = np.divide(1.0, sd, out=np.zeros_like(sd), where=sd > 1e-12) if standardise else 1.0
+
+    def __call__(self, features: np.ndarray) -> np.ndarray:
+        scaled: np.ndarray = (features.astype(np.float64) - self._mean) * self._factor
+        return scaled
+
+
+def _strongest_best(
+    probe: Probe, train: np.ndarray, labels: np.ndarray, held_out: np.ndarray, truth: np.ndarray
+) -> float:
+    """The L2 strength with the highest held-out accuracy, the strongest of those that tie.
+
+    Strengths are tried from the strongest down, each fit starting where the one before it ended.
+    """
+    scale = _Standard(train, probe.standardise)
+    train, held_out = scale(train), scale(held_out)
+    model = _logistic(probe, max(probe.l2), len(labels))
+    best, most = max(probe.l2), -1.0
+    for l2 in sorted(probe.l2, reverse=True):
+        model.set_params(C=1 / (l2 * len(labels)), warm_start=True)
+        accuracy = float(model.fit(train, labels).score(held_out, truth))
+        if accuracy > most:
+            best, most = l2, accuracy
+    return best
 
 
 def _split(labels: np.ndarray, held_out: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -132,21 +155,11 @@ def _split(labels: np.ndarray, held_out: float, seed: int) -> tuple[np.ndarray, 
     return np.setdiff1d(np.arange(len(labels)), chosen), chosen
 
 
-def _logistic(probe: Probe, l2: float, features: np.ndarray, labels: np.ndarray) -> Any:
+def _logistic(probe: Probe, l2: float, images: int) -> Any:
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import StandardScaler
 
+    # A strength that does not converge within max_iterations competes all the same.
+    warnings.simplefilter("ignore", ConvergenceWarning)
     # scikit-learn minimises sum(loss) + |W|^2/(2C); ours is mean(loss) + l2/2*|W|^2, hence C = 1/(l2*N).
-    model = LogisticRegression(C=1 / (l2 * len(labels)), max_iter=probe.max_iterations, tol=1e-6)
-    steps = [StandardScaler(), model] if probe.standardise else [model]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # a strength that does not converge competes all the same
-        return make_pipeline(*steps).fit(features.astype(np.float64), labels)
-
-
-def _accuracy(
-    probe: Probe, l2: float, train: np.ndarray, labels: np.ndarray, held_out: np.ndarray, truth: np.ndarray
-) -> float:
-    return float(_logistic(probe, l2, train, labels).score(held_out.astype(np.float64), truth))
+    return LogisticRegression(C=1 / (l2 * images), max_iter=probe.max_iterations, tol=1e-4)

@@ -89,7 +89,8 @@ def _from_integers(values: np.ndarray) -> np.ndarray:
 def _from_floats(values: np.ndarray) -> np.ndarray:
     if not (values.min() >= 0 and values.max() <= 1):  # NaN fails both
         raise Unreadable("floating-point values beyond 0..1 have no defined brightness")
-    return np.rint(values * 255).astype(np.uint8)
+    scaled: np.ndarray = np.rint(values * 255)
+    return scaled.astype(np.uint8)
 
 
 def _grey(values: np.ndarray) -> np.ndarray:

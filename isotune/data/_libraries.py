@@ -60,7 +60,7 @@ class Torchvision(Source):
 
     @property
     def offline(self) -> bool:  # type: ignore[override]
-        return self._root.is_dir() and any(self._root.iterdir())
+        return any(path.is_file() for path in self._root.rglob("*"))
 
     def write(self, writer: Writer, *, skip_unreadable: bool, progress: Progress) -> Described:
         request = {

@@ -19,6 +19,7 @@ a square is cut from the centre; `squash` goes straight to the square.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
@@ -82,6 +83,7 @@ def _plain(image: np.ndarray, height: int, width: int, interpolation: Interpolat
     return np.clip(np.rint(pixels), 0, 255).astype(np.uint8)
 
 
+@lru_cache(maxsize=64)
 def _taps(source: int, target: int, interpolation: Interpolation) -> tuple[np.ndarray, np.ndarray]:
     """Source indices and weights, both [taps, target], of every target pixel along one side."""
     centre = (np.arange(target) + 0.5) * source / target - 0.5

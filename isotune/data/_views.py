@@ -58,11 +58,10 @@ def _shares(counts: np.ndarray, n: int) -> np.ndarray:
     """How many of each class: one, and of the others in proportion to what is left of each class."""
     left = counts - 1
     exact = left * ((n - len(counts)) / max(left.sum(), 1))
-    shares = np.floor(exact).astype(np.int64)
+    shares: np.ndarray = np.floor(exact).astype(np.int64)
     remainder = n - len(counts) - shares.sum()
     shares[np.argsort(shares - exact, kind="stable")[:remainder]] += 1
-    shares += 1
-    return shares
+    return shares + 1
 
 
 def inputs(

@@ -43,6 +43,7 @@ class Augmenter:
             self._split, self._indices, _ = chosen(dataset, "train", images, decode)
             self.labels = self._split.labels[self._indices]
         else:
+            self._view: np.ndarray
             self._view, self.labels = inputs(dataset, "train", images, input, resize=resize, decode=decode)
 
     def __len__(self) -> int:
@@ -71,7 +72,8 @@ class Augmenter:
         image: np.ndarray
         crop, flip = self._augmentation.random_resized_crop, self._augmentation.horizontal_flip
         if crop is None and not flip:
-            return self._view[sample]
+            image = self._view[sample]
+            return image
         draws = np.random.default_rng([seed, epoch, sample]).random(1 + 4 * _TRIES)
         if crop is not None:
             image = self._split.image(int(self._indices[sample]))
