@@ -11,6 +11,8 @@ from isotune.report._sections import Changed, Row
 from isotune.statistics import Estimate, Quartiles
 
 NOTHING = "-"
+_MARKUP = re.compile(r"([\\`*_{}\[\]<>#|~$&!])")
+_ADDRESS = re.compile(r"(https?://[\w.~:/?#@%&=+,;-]*[\w/])", re.ASCII)
 _LIBRARIES = {"keras": "Keras"}  # names that are not written as their package is
 
 
@@ -33,9 +35,10 @@ class Table:
 
 
 def text(words: object) -> str:
-    """Words of others, to appear as they are in markdown, also within a table."""
+    """Words of others, to appear as they are in markdown, also within a table; addresses become links."""
     line = " ".join(str(words).split())
-    return re.sub(r"([\\`*_{}\[\]<>#|~$&!])", r"\\\1", line)
+    parts = _ADDRESS.split(line)  # words and addresses by turns
+    return "".join(f"<{part}>" if i % 2 else _MARKUP.sub(r"\\\1", part) for i, part in enumerate(parts))
 
 
 def code(words: object) -> str:

@@ -30,7 +30,7 @@ def write(
     speeds: see `Speed`.
     command: what gave the records, for the evidence.
     predictions: gives a cell's predicted classes (`Store.predictions`), for the share that changed; without
-        it, or where it raises OSError, only what accuracies and digests prove is shown.
+        it, or where it raises UsageError, only what accuracies and digests prove is shown.
     Errors: UsageError when there is nothing to report or the folder cannot be written.
     """
     from isotune.report import _figures

@@ -98,7 +98,7 @@ def _draw_faintly(axes: Axes, points: Sequence[Point]) -> None:
             groups[name, point.row.library].append((point.rate.median, setup.accuracy.mean))
     for (name, library), places in sorted(groups.items()):
         x, y = zip(*places, strict=True)
-        axes.plot(x, y, alpha=0.35, zorder=0.5, **_style.marker(name, library, 4))
+        axes.plot(x, y, alpha=0.35, zorder=1.5, **_style.marker(name, library, 4))
 
 
 def _limits(axes: Axes, points: Sequence[Point], decimals: int) -> None:

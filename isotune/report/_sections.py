@@ -17,6 +17,7 @@ from math import isnan
 import numpy as np
 import pandas as pd
 
+from isotune.errors import UsageError
 from isotune.protocol import Protocol
 from isotune.records import Cell, Record, predictions_digest
 from isotune.report._benchmark import Speed
@@ -289,7 +290,7 @@ def _stored(record: Record, predictions: Predictions | None) -> np.ndarray | Non
         return None
     try:
         array = predictions(record.cell)
-    except (OSError, ValueError):
+    except (UsageError, OSError):  # gone or damaged
         return None
     return array if predictions_digest(array) == record.predictions_digest else None
 
