@@ -38,7 +38,7 @@ def learning_rates(schedule: Schedule, steps: int, steps_per_epoch: int) -> np.n
     step = np.arange(steps)
     epoch = step // steps_per_epoch
     held = epoch * steps_per_epoch if schedule.per == "epoch" else step  # the step that decides the rate
-    factor = np.ones(steps)
+    factor: np.ndarray = np.ones(steps)
     if schedule.name == "cosine":
         progress = np.maximum(held - warmup, 0) / max(steps - warmup, 1)
         factor = (1 + np.cos(np.pi * progress)) / 2

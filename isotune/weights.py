@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import zlib
 from collections.abc import Iterator, Mapping
@@ -136,7 +137,7 @@ def random_weights(layout: Mapping[str, tuple[int, ...]], seed: int) -> Weights:
         stream = np.random.default_rng([seed, zlib.crc32(name.encode())])
         slot = name.rpartition(".")[2]
         if slot == "kernel":
-            array = stream.normal(0.0, np.sqrt(2 / max(1, np.prod(shape[:-1]))), shape)
+            array = stream.normal(0.0, math.sqrt(2 / max(1, math.prod(shape[:-1]))), shape)
         elif slot in ("scale", "variance"):
             array = stream.uniform(0.5, 1.5, shape)
         else:

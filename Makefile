@@ -1,0 +1,45 @@
+# make bench   the whole main job: install, measure, write reports/leaderboard.md
+# make test    install, lint, tests
+# make lint    ruff and mypy
+# make clean   remove what was built and measured here, the environment included
+
+PYTHON ?= python3
+VENV ?= .venv
+EXTRAS ?= torch,keras,offline,dev
+
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+RESULTS := .isotune/benchmark.json
+TYPED := build/typed
+
+.PHONY: bench test lint clean
+.DELETE_ON_ERROR:
+
+bench: $(INSTALLED)
+	mkdir -p $(dir $(RESULTS))
+	$(BIN)/python -m pytest benchmarks/ --benchmark-json=$(RESULTS)
+	$(BIN)/isotune report $(RESULTS) --out reports
+
+test: lint
+	$(BIN)/python -m pytest
+
+# mypy is shown the package as it is installed: adapters/ and the others stand inside isotune/ there.
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	rm -rf $(TYPED) && mkdir -p $(TYPED)
+	cp -R isotune $(TYPED)/isotune
+	cp -R adapters $(TYPED)/isotune/adapters
+	cp -R benchmarks/protocols $(TYPED)/isotune/protocols
+	cp -R reference_results $(TYPED)/isotune/reference_results
+	cd $(TYPED) && $(abspath $(BIN))/mypy --config-file $(CURDIR)/pyproject.toml --cache-dir $(CURDIR)/.mypy_cache -p isotune
+
+$(INSTALLED): pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "there is no $(PYTHON); name a Python 3.11 or newer: make PYTHON=python3.13" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "isotune needs Python 3.11 or newer, and $(PYTHON) is older; name another: make PYTHON=python3.13" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --editable '.[$(EXTRAS)]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist .isotune .mypy_cache .pytest_cache .ruff_cache .hypothesis .benchmarks isotune.egg-info
