@@ -84,7 +84,7 @@ def _download(name: str, builder: Any) -> None:
 def _keys(name: str, tfds: Any, builder: Any) -> tuple[str, str]:
     """Names of the features that hold the image and its class."""
     keys = builder.info.supervised_keys or ("image", "label")
-    features = builder.info.features
+    features = dict(builder.info.features)
     if (
         len(keys) == 2
         and isinstance(features.get(keys[0]), tfds.features.Image)

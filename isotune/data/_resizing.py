@@ -10,8 +10,9 @@ The `resize` axis says by which filter, the protocol says to what size.
   left out and the weights of the rest sum to one, as in TensorFlow (which reads the kernel from a table
   of 1024 entries; the difference is below one grey level). Keras hands the network the unrounded result;
   here it is rounded, half to even, and clipped to 0..255, so that every framework gets the same bytes.
-- `nearest`: the source pixel under the sample point (Keras `load_img`), whatever the protocol's
-  interpolation says.
+- `nearest`: the source pixel under the sample point (Pillow's, which Keras `load_img` uses), whatever the
+  protocol's interpolation says. Under `plain` it stands for TensorFlow's too, which parts from it only where
+  a sample point lies exactly between two pixels.
 
 Sizes follow torchvision: `resize = N` makes the shorter side N and the longer int(N * long / short), then
 a square is cut from the centre; `squash` goes straight to the square.
