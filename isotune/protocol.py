@@ -161,7 +161,7 @@ class Probe(Strict):
     )
     held_out: float = Field(0.2, gt=0, lt=1)
     refit: bool = True
-    standardise: bool = Field(True, description="features to mean 0, variance 1 on the training part")
+    standardise: bool = Field(False, description="features to variance 1 on the training part; they are always centred")
     max_iterations: int = Field(1000, gt=0)
 
 
