@@ -10,6 +10,7 @@ import pickle
 import sys
 import urllib.error
 import urllib.request
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
@@ -33,7 +34,9 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
             return load_safetensors(path, device="cpu")
-        found = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():  # that a pickle's protocol is unusual: whether it holds tensors decides
+            warnings.filterwarnings("ignore", message="Detected pickle protocol")
+            found = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise UsageError(f"{path}: there is no such file") from None
     except pickle.UnpicklingError:
@@ -108,6 +111,8 @@ def library_loading(what: str, cached_at: Path, url: str) -> Iterator[None]:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         if "PytorchStreamReader" in str(error):
             raise UsageError(f"{what}: the cached file is damaged; remove {cached_at}") from None
+        if "invalid hash value" in str(error):
+            raise UsageError(f"{what}: what {url} gave is not the checkpoint ({lines[0]}); try again") from None
         if "loading state_dict" in str(error):
             raise UsageError(f"{what} does not fit the model: {lines[min(1, len(lines) - 1)][:300]}") from None
         raise
