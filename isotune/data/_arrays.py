@@ -126,7 +126,8 @@ class Npz(Source):
 
     def _read(self) -> dict[str, np.ndarray]:
         try:
-            with np.load(self.path, allow_pickle=False) as archive:
+            with self.path.open("rb") as file:  # NumPy leaves it open when the archive is broken
+                archive = np.load(file, allow_pickle=False)
                 if isinstance(archive, np.ndarray):
                     raise self._wrong("it is one array, not an archive (numpy.savez)")
                 for key in self.keys:

@@ -126,7 +126,7 @@ def _found(entry: Path, name: str, *, verify: bool = False) -> Dataset | None:
     try:
         content = json.loads(entry.read_text(encoding="utf-8"))
         folder, note = entry.parent / str(content["digest"]), str(content["note"])
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
     except (ValueError, KeyError, TypeError):
         raise Damaged(f"{entry} cannot be read") from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
 
 import numpy as np
@@ -20,7 +21,7 @@ def split_by_name(name: str, keys: Sequence[str], labels: np.ndarray, classes: S
     same on every machine, and an image that is added moves at most one other across.
     UsageError: a class has a single image.
     """
-    rank = np.array([hashlib.sha256(f"0:{key}".encode()).hexdigest() for key in keys])
+    rank = np.array([hashlib.sha256(b"0:" + os.fsencode(key)).hexdigest() for key in keys])
     test = np.zeros(len(labels), bool)
     for label in np.unique(labels):
         members = np.flatnonzero(labels == label)
