@@ -1,20 +1,21 @@
 """The 40 models of `keras.applications`: what is known of each without building it, and how each is built.
 
-Sources. Top-1: the table of https://keras.io/api/applications/ (single centre crop, ImageNet validation);
-MobileNetV3: the docstring of keras/src/applications/mobilenet_v3.py. Sizes: the default input shapes.
-Scaling: the mode of the application's `preprocess_input` (keras/src/applications/*.py); `none` where the
-model scales its input itself. Architectures carry the name that torchvision or timm give the same network;
-Keras's ResNets stride on the first 1x1 convolution (v1) and are not torchvision's, hence `resnet50_v1`.
+Sizes are the default input shapes; scaling is the mode of the application's `preprocess_input`
+(keras/src/applications/*.py), `none` where the model scales its input itself. Architectures carry the name that
+torchvision or timm give the same network. Keras's ResNets are others: v1 strides on the first 1x1 convolution, v2
+on the last block of a stage, both with biased convolutions; hence `resnet50_v1`, `resnet50_v2`.
 """
 
 from __future__ import annotations
 
 import inspect
+import random
 import re
 import socket
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,10 +32,10 @@ class Application:
     """One row of the table."""
 
     architecture: str
-    top1: float  # percent
     size: int  # pixels
     scaling: str  # a value of the axis input_scaling
     block: str = ""  # regular expression for the block's key in a layer's name; "": blocks end at merges
+    rescaled: bool = False  # ImageNet weights come with another Rescaling in the graph (efficientnet.py)
 
 
 _MOBILE = r"(expanded_conv(?:_\d+)?|block_\d+)_"
@@ -46,51 +47,65 @@ _CONVNEXT = r"(stage_\d+_block_\d+|downsampling_(?:block|layernorm|conv)_\d+)"
 _SEPARABLE = r"conv_(?:dw|pw)_(\d+)"
 
 APPLICATIONS: dict[str, Application] = {
-    "ConvNeXtBase": Application("convnext_base", 85.3, 224, _INSIDE, _CONVNEXT),
-    "ConvNeXtLarge": Application("convnext_large", 86.3, 224, _INSIDE, _CONVNEXT),
-    "ConvNeXtSmall": Application("convnext_small", 82.3, 224, _INSIDE, _CONVNEXT),
-    "ConvNeXtTiny": Application("convnext_tiny", 81.3, 224, _INSIDE, _CONVNEXT),
-    "ConvNeXtXLarge": Application("convnext_xlarge", 86.7, 224, _INSIDE, _CONVNEXT),
-    "DenseNet121": Application("densenet121", 75.0, 224, _TORCH, _DENSE),
-    "DenseNet169": Application("densenet169", 76.2, 224, _TORCH, _DENSE),
-    "DenseNet201": Application("densenet201", 77.3, 224, _TORCH, _DENSE),
-    "EfficientNetB0": Application("efficientnet_b0", 77.1, 224, _INSIDE, _MBCONV),
-    "EfficientNetB1": Application("efficientnet_b1", 79.1, 240, _INSIDE, _MBCONV),
-    "EfficientNetB2": Application("efficientnet_b2", 80.1, 260, _INSIDE, _MBCONV),
-    "EfficientNetB3": Application("efficientnet_b3", 81.6, 300, _INSIDE, _MBCONV),
-    "EfficientNetB4": Application("efficientnet_b4", 82.9, 380, _INSIDE, _MBCONV),
-    "EfficientNetB5": Application("efficientnet_b5", 83.6, 456, _INSIDE, _MBCONV),
-    "EfficientNetB6": Application("efficientnet_b6", 84.0, 528, _INSIDE, _MBCONV),
-    "EfficientNetB7": Application("efficientnet_b7", 84.3, 600, _INSIDE, _MBCONV),
-    "EfficientNetV2B0": Application("efficientnet_v2_b0", 78.7, 224, _INSIDE, _MBCONV),
-    "EfficientNetV2B1": Application("efficientnet_v2_b1", 79.8, 240, _INSIDE, _MBCONV),
-    "EfficientNetV2B2": Application("efficientnet_v2_b2", 80.5, 260, _INSIDE, _MBCONV),
-    "EfficientNetV2B3": Application("efficientnet_v2_b3", 82.0, 300, _INSIDE, _MBCONV),
-    "EfficientNetV2L": Application("efficientnet_v2_l", 85.7, 480, _INSIDE, _MBCONV),
-    "EfficientNetV2M": Application("efficientnet_v2_m", 85.3, 480, _INSIDE, _MBCONV),
-    "EfficientNetV2S": Application("efficientnet_v2_s", 83.9, 384, _INSIDE, _MBCONV),
-    "InceptionResNetV2": Application("inception_resnet_v2", 80.3, 299, _TF),
-    "InceptionV3": Application("inception_v3", 77.9, 299, _TF),
-    "MobileNet": Application("mobilenet_v1", 70.4, 224, _TF, _SEPARABLE),
-    "MobileNetV2": Application("mobilenet_v2", 71.3, 224, _TF, _MOBILE),
-    "MobileNetV3Large": Application("mobilenet_v3_large", 75.6, 224, _INSIDE, _MOBILE),
-    "MobileNetV3Small": Application("mobilenet_v3_small", 68.1, 224, _INSIDE, _MOBILE),
-    "NASNetLarge": Application("nasnet_large", 82.5, 331, _TF),
-    "NASNetMobile": Application("nasnet_mobile", 74.4, 224, _TF),
-    "ResNet101": Application("resnet101_v1", 76.4, 224, _CAFFE, _RESIDUAL),
-    "ResNet101V2": Application("resnetv2_101", 77.2, 224, _TF, _RESIDUAL),
-    "ResNet152": Application("resnet152_v1", 76.6, 224, _CAFFE, _RESIDUAL),
-    "ResNet152V2": Application("resnetv2_152", 78.0, 224, _TF, _RESIDUAL),
-    "ResNet50": Application("resnet50_v1", 74.9, 224, _CAFFE, _RESIDUAL),
-    "ResNet50V2": Application("resnetv2_50", 76.0, 224, _TF, _RESIDUAL),
-    "VGG16": Application("vgg16", 71.3, 224, _CAFFE, _NUMBERED),
-    "VGG19": Application("vgg19", 71.3, 224, _CAFFE, _NUMBERED),
-    "Xception": Application("xception", 79.0, 299, _TF, _NUMBERED),
+    "ConvNeXtBase": Application("convnext_base", 224, _INSIDE, _CONVNEXT),
+    "ConvNeXtLarge": Application("convnext_large", 224, _INSIDE, _CONVNEXT),
+    "ConvNeXtSmall": Application("convnext_small", 224, _INSIDE, _CONVNEXT),
+    "ConvNeXtTiny": Application("convnext_tiny", 224, _INSIDE, _CONVNEXT),
+    "ConvNeXtXLarge": Application("convnext_xlarge", 224, _INSIDE, _CONVNEXT),
+    "DenseNet121": Application("densenet121", 224, _TORCH, _DENSE),
+    "DenseNet169": Application("densenet169", 224, _TORCH, _DENSE),
+    "DenseNet201": Application("densenet201", 224, _TORCH, _DENSE),
+    "EfficientNetB0": Application("efficientnet_b0", 224, _INSIDE, _MBCONV, rescaled=True),
+    "EfficientNetB1": Application("efficientnet_b1", 240, _INSIDE, _MBCONV, rescaled=True),
+    "EfficientNetB2": Application("efficientnet_b2", 260, _INSIDE, _MBCONV, rescaled=True),
+    "EfficientNetB3": Application("efficientnet_b3", 300, _INSIDE, _MBCONV, rescaled=True),
+    "EfficientNetB4": Application("efficientnet_b4", 380, _INSIDE, _MBCONV, rescaled=True),
+    "EfficientNetB5": Application("efficientnet_b5", 456, _INSIDE, _MBCONV, rescaled=True),
+    "EfficientNetB6": Application("efficientnet_b6", 528, _INSIDE, _MBCONV, rescaled=True),
+    "EfficientNetB7": Application("efficientnet_b7", 600, _INSIDE, _MBCONV, rescaled=True),
+    "EfficientNetV2B0": Application("tf_efficientnetv2_b0", 224, _INSIDE, _MBCONV),
+    "EfficientNetV2B1": Application("tf_efficientnetv2_b1", 240, _INSIDE, _MBCONV),
+    "EfficientNetV2B2": Application("tf_efficientnetv2_b2", 260, _INSIDE, _MBCONV),
+    "EfficientNetV2B3": Application("tf_efficientnetv2_b3", 300, _INSIDE, _MBCONV),
+    "EfficientNetV2L": Application("efficientnet_v2_l", 480, _INSIDE, _MBCONV),
+    "EfficientNetV2M": Application("efficientnet_v2_m", 480, _INSIDE, _MBCONV),
+    "EfficientNetV2S": Application("efficientnet_v2_s", 384, _INSIDE, _MBCONV),
+    "InceptionResNetV2": Application("inception_resnet_v2", 299, _TF),
+    "InceptionV3": Application("inception_v3", 299, _TF),
+    "MobileNet": Application("mobilenetv1_100", 224, _TF, _SEPARABLE),
+    "MobileNetV2": Application("mobilenet_v2", 224, _TF, _MOBILE),
+    "MobileNetV3Large": Application("mobilenet_v3_large", 224, _INSIDE, _MOBILE),
+    "MobileNetV3Small": Application("mobilenet_v3_small", 224, _INSIDE, _MOBILE),
+    "NASNetLarge": Application("nasnet_large", 331, _TF),
+    "NASNetMobile": Application("nasnet_mobile", 224, _TF),
+    "ResNet101": Application("resnet101_v1", 224, _CAFFE, _RESIDUAL),
+    "ResNet101V2": Application("resnet101_v2", 224, _TF, _RESIDUAL),
+    "ResNet152": Application("resnet152_v1", 224, _CAFFE, _RESIDUAL),
+    "ResNet152V2": Application("resnet152_v2", 224, _TF, _RESIDUAL),
+    "ResNet50": Application("resnet50_v1", 224, _CAFFE, _RESIDUAL),
+    "ResNet50V2": Application("resnet50_v2", 224, _TF, _RESIDUAL),
+    "VGG16": Application("vgg16", 224, _CAFFE, _NUMBERED),
+    "VGG19": Application("vgg19", 224, _CAFFE, _NUMBERED),
+    "Xception": Application("xception", 299, _TF, _NUMBERED),
 }
 
+# Published by Keras itself, in the docstring of keras/src/applications/mobilenet_v3.py; others: reference_results.
+DOCUMENTED_TOP1 = {"MobileNetV3Large": 75.6, "MobileNetV3Small": 68.1}  # percent
+
 _FIXED = frozenset(  # what the adapter decides itself; dropout is drawn outside, as feature masks
-    "include_top include_preprocessing weights input_tensor input_shape pooling classes classifier_activation name"
-    " dropout dropout_rate".split()
+    (
+        "include_top",
+        "include_preprocessing",
+        "weights",
+        "input_tensor",
+        "input_shape",
+        "pooling",
+        "classes",
+        "classifier_activation",
+        "name",
+        "dropout",
+        "dropout_rate",
+    )
 )
 
 
@@ -134,7 +149,7 @@ def build_application(
         {"include_top": True, "classifier_activation": None} if top else {"include_top": False, "pooling": "avg"}
     )
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _seeded():
             # MobileNets say that they take the weights of size 224 for other sizes: that is what is asked
             warnings.filterwarnings(
                 "ignore", message=".*`input_shape` is undefined or non-square", category=UserWarning
@@ -178,9 +193,9 @@ def _downloads(name: str) -> Iterator[list[Path]]:
     fails becomes NotCached. Yields the paths asked for.
 
     keras.applications offers no way to ask for a path without fetching, hence the replaced function. A cached
-    file is checked against the release's MD5 where the application has one (all but the MobileNets v1 and
-    v2, VGG's newer, Xception ... see `file_hash` in keras/src/applications); Keras fetches anew, over the
-    cached file, when it differs.
+    file is checked against the release's MD5 where the application knows one (`file_hash` in
+    keras/src/applications); the MobileNets v1 and v2 know none, and any file of that name is taken. Where it
+    differs, Keras fetches anew over the cached file, and removes it when that fails.
     """
     from keras.src.utils import file_utils
 
@@ -195,13 +210,14 @@ def _downloads(name: str) -> Iterator[list[Path]]:
         patience = socket.getdefaulttimeout()
         socket.setdefaulttimeout(20)  # seconds without an answer; urlretrieve itself would wait for ever
         try:
-            return original(fname, origin, **kwargs)  # type: ignore[no-any-return]
+            with redirect_stdout(sys.stderr):  # progress is no result
+                return original(fname, origin, **kwargs)  # type: ignore[no-any-return]
         except Exception as error:
             state = "is cached but is not the release's file (its hash differs)" if present else "is not cached"
             raise NotCached(
-                f"checkpoint {CHECKPOINT!r} of keras:{name} {state} and cannot be downloaded: {origin}"
-                f" ({_one_line(error).rpartition(' -- ')[2]}); put the file at {path}, or use another checkpoint:"
-                " offline, random:SEED or file:PATH"
+                f"checkpoint {CHECKPOINT!r} of keras:{name} {state} ({path}) and {origin} cannot be fetched"
+                f" ({_one_line(error).rpartition(' -- ')[2]}); run `isotune prepare` for it on a machine with network"
+                " and copy that cache here, or use --checkpoint offline or file:PATH"
             ) from None
         finally:
             socket.setdefaulttimeout(patience)
@@ -211,6 +227,18 @@ def _downloads(name: str) -> Iterator[list[Path]]:
         yield asked
     finally:
         file_utils.get_file = original
+
+
+@contextmanager
+def _seeded() -> Iterator[None]:
+    """The library's initial weights are the same each time: Keras's initialisers draw their seeds from `random`
+    (keras/src/random/seed_generator.py, make_default_seed)."""
+    state = random.getstate()
+    random.seed(0)
+    try:
+        yield
+    finally:
+        random.setstate(state)
 
 
 def _one_line(error: BaseException) -> str:

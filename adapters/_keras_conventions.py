@@ -15,13 +15,15 @@
 from __future__ import annotations
 
 import functools
+import math
 from typing import Any
 
 import keras
 from keras import ops
 
+from isotune.conventions import IMAGENET_STD, Conventions
+
 from ._keras_layers import flatten
-from isotune.conventions import Conventions
 
 _Pads = tuple[tuple[int, int], tuple[int, int]]
 _STRIDED = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.SeparableConv2D)
@@ -45,7 +47,7 @@ class UnbiasedBatchNormalization(keras.layers.BatchNormalization):
         mean, variance = ops.moments(inputs, axes=axes)
         shape = ops.shape(inputs)
         count = ops.cast(functools.reduce(lambda a, b: a * b, (shape[axis] for axis in axes)), dtype)
-        unbiased = variance * (count / ops.maximum(count - 1, 1))
+        unbiased = variance * (count / ops.clip(count - 1, 1, math.inf))
         kept, new = self.momentum, 1.0 - self.momentum
         self.moving_mean.assign(ops.cast(self.moving_mean, dtype) * kept + mean * new)
         self.moving_variance.assign(ops.cast(self.moving_variance, dtype) * kept + unbiased * new)
@@ -61,10 +63,14 @@ class UnbiasedBatchNormalization(keras.layers.BatchNormalization):
         return ops.cast(outputs, self.compute_dtype)
 
 
-def realise(model: Any, conventions: Conventions) -> Any:
-    """A model that computes as `model` does, under `conventions`; the same object where no layer must change."""
-    wanted = _Changes(conventions)
-    if any(wanted.touches(layer) for layer in flatten(model)):
+def realise(model: Any, conventions: Conventions, rescaled: bool = False) -> Any:
+    """A model that computes as `model` does, under `conventions`; the same object where no layer must change.
+
+    rescaled: add EfficientNet's second Rescaling, by 1/sqrt(std), after its Normalization. Keras builds it only
+    with `weights="imagenet"` (keras/src/applications/efficientnet.py), and such weights mean it.
+    """
+    wanted = _Changes(conventions, rescaled and conventions.input_scaling == "none")
+    if wanted.rescaled or any(wanted.touches(layer) for layer in flatten(model)):
         clone = keras.models.clone_model(model, clone_function=wanted.clone, call_function=wanted.call)
         for layer in model.layers:
             if layer.weights and layer.name not in wanted.dropped:
@@ -111,8 +117,8 @@ def _only(values: list[Any], otherwise: Any) -> Any:
 class _Changes:
     """What clone_model asks for: each layer's replacement, and the padding that goes before it."""
 
-    def __init__(self, conventions: Conventions) -> None:
-        self.conventions = conventions
+    def __init__(self, conventions: Conventions, rescaled: bool) -> None:
+        self.conventions, self.rescaled = conventions, rescaled
         self.dropped: set[str] = set()  # names of layers that the clone lacks
         self.padding: dict[int, _Pads] = {}  # id of a cloned layer -> zeros before it
 
@@ -148,7 +154,10 @@ class _Changes:
     def call(self, layer: Any, *args: Any, **kwargs: Any) -> Any:
         if pads := self.padding.get(id(layer)):
             args = (keras.layers.ZeroPadding2D(pads, dtype=layer.dtype_policy)(args[0]), *args[1:])
-        return layer(*args, **kwargs)
+        outputs = layer(*args, **kwargs)
+        if self.rescaled and isinstance(layer, keras.layers.Normalization):
+            outputs = keras.layers.Rescaling([1 / math.sqrt(std) for std in IMAGENET_STD])(outputs)
+        return outputs
 
     def _padded(self, layer: Any, config: dict[str, Any], pads: _Pads) -> Any:
         clone = type(layer).from_config(config)

@@ -7,10 +7,13 @@ float64 needs JAX's x64 mode, which the numeric mode of the model switches on ar
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any
 
 import jax
+import jaxlib
+import keras
 import numpy as np
 
 Array = np.ndarray
@@ -24,15 +27,13 @@ class JaxEngine:
         self.network = network  # always compiled by XLA
         self._infer = jax.jit(self._forward)
 
-    def _forward(self, trained: list[Any], others: list[Any], images: Any) -> Any:
-        return self.network.stateless_call(trained, others, images, training=False)[0]
-
-    def _values(self) -> tuple[list[Any], list[Any]]:
-        network = self.network
-        return [v.value for v in network.trainable_variables], [v.value for v in network.non_trainable_variables]
+    def _forward(self, values: list[Any], images: Any) -> Any:
+        # all variables in one fixed order: what is trainable may change between calls
+        with keras.StatelessScope(state_mapping=list(zip(self.network.variables, values, strict=True))):
+            return self.network(images, training=False)
 
     def infer(self, images: Array) -> tuple[Array, Array]:
-        features, logits = self._infer(*self._values(), images)
+        features, logits = self._infer([variable.value for variable in self.network.variables], images)
         return np.asarray(features), np.asarray(logits)
 
     def _differentiator(self, loss: Loss) -> Callable[..., Any]:
@@ -42,9 +43,16 @@ class JaxEngine:
 
         return jax.value_and_grad(value, has_aux=True)
 
-    def loss_and_gradients(self, images: Array, labels: Array, loss: Loss) -> tuple[float, list[Array]]:
-        (value, _), gradients = jax.jit(self._differentiator(loss))(*self._values(), images, labels, None)
-        return float(value), [np.asarray(gradient) for gradient in gradients]
+    def make_gradients(self, loss: Loss) -> Callable[[Array, Array], tuple[Any, list[Any]]]:
+        differentiate = jax.jit(self._differentiator(loss))
+        trained, others = self.network.trainable_variables, self.network.non_trainable_variables
+
+        def gradients(images: Array, labels: Array) -> tuple[Any, list[Any]]:
+            values = [variable.value for variable in trained], [variable.value for variable in others]
+            (value, _), found = differentiate(*values, images, labels, None)
+            return value, found
+
+        return gradients
 
     def make_step(self, optimizer: Any, loss: Loss) -> Callable[[Array, Array, float, Array | None], Any]:
         differentiate = self._differentiator(loss)
@@ -75,7 +83,7 @@ class JaxEngine:
         return step
 
     def synchronize(self) -> None:
-        jax.block_until_ready(self._values())
+        jax.block_until_ready([variable.value for variable in self.network.variables])
 
     def device_memory(self) -> int | None:
         stats = jax.devices()[0].memory_stats()
@@ -87,11 +95,9 @@ def configure(threads: int | None) -> None:
 
 
 def environment() -> dict[str, str]:
-    import os
-
     return {
         "jax": jax.__version__,
-        "jaxlib": __import__("jaxlib").__version__,
+        "jaxlib": jaxlib.__version__,
         "device": jax.devices()[0].device_kind,
         "threads": f"{len(os.sched_getaffinity(0))} cores allowed" if hasattr(os, "sched_getaffinity") else "all",
         "xla_flags": os.environ.get("XLA_FLAGS", ""),

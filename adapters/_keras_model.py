@@ -15,7 +15,7 @@ from isotune.weights import HEAD, Layer, Weights
 
 from ._keras_layers import Part, Tensor, flatten, tensors
 from ._keras_network import Network, cross_entropy
-from ._keras_optimizers import make_optimizer, slots
+from ._keras_optimizers import make_optimizer, reset, slots
 from .base import Array, Model, NumericMode, Recipe, Trainer
 
 
@@ -25,10 +25,10 @@ class Engine(Protocol):
     def infer(self, images: Array) -> tuple[Array, Array]:
         """(features, logits) in inference mode."""
 
-    def loss_and_gradients(
-        self, images: Array, labels: Array, loss: Callable[[Any, Any], Any]
-    ) -> tuple[float, list[Array]]:
-        """Loss in training mode and its gradients, in the order of the network's trainable variables."""
+    def make_gradients(
+        self, loss: Callable[[Any, Any], Any]
+    ) -> Callable[[Array, Array], tuple[SupportsFloat, list[Any]]]:
+        """gradients(images, labels): loss in training mode, and its gradients by the variables trainable now."""
 
     def make_step(
         self, optimizer: Any, loss: Callable[[Any, Any], Any]
@@ -83,6 +83,9 @@ class KerasModel(Model):
         self._axes, self._architecture, self._origin = dict(network_axes), architecture, origin
         self._dtype = np.dtype(np.float64 if numeric_mode == "float64" else np.float32)
         self._tensors = bind(parts, network)
+        self._trained = frozenset(part.layer.name for part in parts)
+        self._gradients: dict[tuple[frozenset[str], float], Any] = {}
+        self._steps: dict[Recipe, tuple[Any, Any]] = {}
 
     # -- structure and weights
 
@@ -123,7 +126,7 @@ class KerasModel(Model):
         with self.numeric(), ExitStack() as stack:
             for owner in owners:
                 stack.enter_context(_recording(owner, wanted[owner.name], seen))
-            self.network(keras.ops.convert_to_tensor(self._checked(images)), training=False)
+            self.network(keras.ops.convert_to_tensor(self.checked(images)), training=False)
         for part in self._parts:
             if part.layer.name in seen:
                 yield part.layer.name, seen[part.layer.name].astype(self._dtype)
@@ -131,25 +134,40 @@ class KerasModel(Model):
     # -- training
 
     def gradients(self, images: Array, labels: Array, label_smoothing: float = 0.0) -> dict[str, Array]:
-        kept = {name: tensor for name, tensor in self._tensors.items() if not tensor.variable.trainable}
+        """As in the base class. What is compiled for it is kept."""
+        buffers = {name: tensor for name, tensor in self._tensors.items() if not tensor.variable.trainable}
+        trainable = self.network.trainable_variables
+        key = (self._trained, label_smoothing)
         with self.numeric():
-            before = {name: tensor.read().copy() for name, tensor in kept.items()}
-            value, found = self.engine.loss_and_gradients(
-                self._checked(images), np.asarray(labels, np.int64), self.loss(label_smoothing)
-            )
-            for name, tensor in kept.items():
+            if key not in self._gradients:
+                self._gradients[key] = self.engine.make_gradients(self.loss(label_smoothing))
+            before = {name: tensor.read().copy() for name, tensor in buffers.items()}
+            value, found = self._gradients[key](self.checked(images), np.asarray(labels, np.int64))
+            arrays = [keras.ops.convert_to_numpy(gradient) for gradient in found]
+            for name, tensor in buffers.items():
                 tensor.write(before[name])
-            trainable = self.network.trainable_variables
-        by_variable = {id(v): gradient for v, gradient in zip(trainable, found, strict=True)}
-        gradients = {"loss": np.asarray(value, self._dtype)}
+        by_variable = {id(variable): array for variable, array in zip(trainable, arrays, strict=True)}
+        gradients = {"loss": np.asarray(float(value), self._dtype)}
         for name, tensor in self._tensors.items():
             if id(tensor.variable) in by_variable:
                 gradients[name] = tensor.canonical(by_variable[id(tensor.variable)]).astype(self._dtype)
         return gradients
 
     def trainer(self, recipe: Recipe) -> Trainer:
+        """As in the base class. Tracing a step takes seconds, so the model keeps it with its optimizer, and a
+        later trainer of an equal recipe starts that optimizer afresh: only the latest of them may be used."""
+        if not recipe.trained:
+            raise UsageError("nothing is left to train: the recipe trains no layer")
         with self.numeric():
-            return KerasTrainer(self, recipe)
+            self.freeze(recipe.trained)
+            if recipe not in self._steps:
+                kernels = [tensor.variable for name, tensor in self._tensors.items() if name.endswith(".kernel")]
+                variables = self.network.trainable_variables
+                optimizer = make_optimizer(recipe.optimizer, self.conventions, kernels, variables)
+                self._steps[recipe] = optimizer, self.engine.make_step(optimizer, self.loss(recipe.label_smoothing))
+            optimizer, step = self._steps[recipe]
+            reset(optimizer)
+        return KerasTrainer(self, recipe, optimizer, step)
 
     def loss(self, label_smoothing: float) -> Callable[[Any, Any], Any]:
         """(logits, labels) -> mean loss, under the model's conventions."""
@@ -163,6 +181,8 @@ class KerasModel(Model):
         "updates" the layer stays trainable, so that it uses and tracks batch statistics, and its scale and
         shift are not.
         """
+        if trained == self._trained:
+            return
         if unknown := trained - {part.layer.name for part in self._parts}:
             name = min(unknown)
             raise UsageError(f"the model has no layer {name!r}; {nearest(name, [p.layer.name for p in self._parts])}")
@@ -177,6 +197,7 @@ class KerasModel(Model):
                         variable.trainable = is_trained
             else:
                 layer.trainable = is_trained
+        self._trained = trained
 
     # -- device
 
@@ -197,10 +218,10 @@ class KerasModel(Model):
 
     def _infer(self, images: Array) -> tuple[Array, Array]:
         with self.numeric():
-            features, logits = self.engine.infer(self._checked(images))
+            features, logits = self.engine.infer(self.checked(images))
         return np.asarray(features, self._dtype), np.asarray(logits, self._dtype)
 
-    def _checked(self, images: Array) -> Array:
+    def checked(self, images: Array) -> Array:
         expected = (*self._size, 3)
         if images.ndim != 4 or images.shape[1:] != expected or images.dtype != np.uint8:
             raise UsageError(
@@ -210,34 +231,30 @@ class KerasModel(Model):
 
 
 class KerasTrainer(Trainer):
-    """A fresh optimizer on a model."""
+    """An optimizer on a model, and the step that the engine made of them."""
 
-    def __init__(self, model: KerasModel, recipe: Recipe) -> None:
-        model.freeze(recipe.trained)
-        self.model, self.recipe = model, recipe
-        named = model.named_tensors()
+    def __init__(self, model: KerasModel, recipe: Recipe, optimizer: Any, step: Callable[..., SupportsFloat]) -> None:
+        self.model, self.recipe, self.optimizer, self._step = model, recipe, optimizer, step
         self._variables = model.network.trainable_variables
-        self._names = {id(tensor.variable): name for name, tensor in named.items()}
-        kernels = [tensor.variable for name, tensor in named.items() if name.endswith(".kernel")]
-        self.optimizer = make_optimizer(recipe.optimizer, model.conventions, kernels, self._variables)
-        self._step = model.engine.make_step(self.optimizer, model.loss(recipe.label_smoothing))
 
     def step(
         self, images: Array, labels: Array, learning_rate: float, feature_mask: Array | None = None
     ) -> SupportsFloat:
         with self.model.numeric():
-            return self._step(self.model._checked(images), np.asarray(labels, np.int64), learning_rate, feature_mask)
+            self.model.freeze(self.recipe.trained)  # another trainer may have been at work on the model
+            return self._step(self.model.checked(images), np.asarray(labels, np.int64), learning_rate, feature_mask)
 
     def state(self) -> dict[str, Array]:
         named = self.model.named_tensors()
+        names = {id(tensor.variable): name for name, tensor in named.items()}
         found: dict[str, Array] = {}
         with self.model.numeric():
-            for slot, variables in slots(self.recipe.optimizer, self.optimizer).items():
-                for variable, held in zip(self._variables, variables, strict=True):
-                    name = self._names[id(variable)]
-                    found[f"{name}/{slot}"] = named[name].canonical(keras.ops.convert_to_numpy(held)).copy()
+            for slot, arrays in slots(self.recipe.optimizer, self.optimizer).items():
+                for variable, array in zip(self._variables, arrays, strict=True):
+                    name = names[id(variable)]
+                    found[f"{name}/{slot}"] = named[name].canonical(array).copy()
             for name, tensor in named.items():
-                if name.endswith((".mean", ".variance")):
+                if ".norm." in name and name.endswith((".mean", ".variance")):
                     found[name] = tensor.read().copy()
         return found
 

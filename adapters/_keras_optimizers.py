@@ -7,12 +7,12 @@ g gradient, w variable, r learning rate, m momentum, t step from 1, c weight dec
 
 | axis | value | form |
 |---|---|---|
-| clipping | global-norm | g *= min(1, clip / (norm of all g + 1e-6)) (torch/nn/utils/clip_grad.py) |
-| | per-variable | g *= clip / max(clip, norm of g) (Keras `clipnorm`) |
+| clipping | global-norm | g *= min(1, clip / norm of all g) |
+| | per-variable | g *= min(1, clip / norm of g) (Keras `clipnorm`) |
 | weight_decay_form | coupled | g += c*w |
 | | decoupled | w -= r*c*w before the step (always so for adamw) |
 | momentum_form | rate-outside | v = m*v + g; w -= r*v; Nesterov: w -= r*(g + m*v) |
-| | rate-inside | v = m*v - r*g; w += v; Nesterov: w += m*v - r*g |
+| | rate-inside | v = m*v + r*g; w -= v; Nesterov: w -= m*v + r*g |
 | adam_epsilon | after-correction | w -= r/(1-b1^t) * a / (sqrt(s)/sqrt(1-b2^t) + eps) |
 | | before-correction | w -= r*sqrt(1-b2^t)/(1-b1^t) * a / (sqrt(s) + eps) |
 | rmsprop_epsilon | outside-root | d = sqrt(s) + eps |
@@ -22,10 +22,12 @@ with a = b1*a + (1-b1)*g and s = b2*s + (1-b2)*g^2 (rho for b2 in RMSprop). RMSp
 v = m*v + g/d, w -= r*v; rate-inside v = m*v + r*g/d, w -= v. Sources: torch/optim/{sgd,adam,rmsprop}.py,
 keras/src/optimizers/{sgd,adam,rmsprop}.py.
 
-`hyperparameters = float32` rounds what Keras's TensorFlow optimizers round: SGD's momentum, the betas of Adam's
-bias corrections, weight decay; they go through `ops.cast(float)`, which makes a float32 first. Otherwise they
-are held in float64 and rounded once to the variable's dtype. 1 - b^t is computed as -expm1(t * log(b)), which
-keeps it exact to the variable's precision where 1 - power(b, t) in float32 loses up to four digits.
+`hyperparameters = float32` rounds momentum, betas, rho and weight decay to float32 beforehand. Keras's own classes
+round what goes through `ops.cast(float)` (momentum, the betas of the bias corrections, weight decay) but not
+1 - b: a difference below 1e-7 that only float64 shows. 1 - b^t is computed as -expm1(t * log(b)), which keeps it
+exact to the variable's precision, where 1 - power(b, t) in float32 loses up to four digits.
+
+In `slots` a velocity is what is subtracted from the variable, in every form; Keras's SGD keeps its negative.
 """
 
 from __future__ import annotations
@@ -39,6 +41,8 @@ from keras import ops
 
 from isotune.conventions import Conventions
 from isotune.protocol import SGD, Adam, Optimizer, RMSprop
+
+Array = np.ndarray
 
 # slots by the names of the literature -> the attribute of Keras's own class that lists them
 _KERAS_SLOTS = {
@@ -79,15 +83,25 @@ def is_native(recipe: Optimizer, conventions: Conventions) -> bool:
     return all(getattr(conventions, axis) == value for axis, (value, does) in matters.items() if does)
 
 
-def slots(recipe: Optimizer, optimizer: Any) -> dict[str, list[Any]]:
-    """Slot name -> its variables, in the order of the variables that the optimizer was built for."""
-    names = _KERAS_SLOTS[_family(recipe)]
-    found = (
-        optimizer.slots
-        if isinstance(optimizer, _Conventional)
-        else {name: getattr(optimizer, attribute, None) for name, attribute in names.items()}
-    )
-    return {name: variables for name, variables in found.items() if variables}
+def slots(recipe: Optimizer, optimizer: Any) -> dict[str, list[Array]]:
+    """Slot name -> its arrays, in the order of the variables that the optimizer was built for."""
+    if isinstance(optimizer, _Conventional):
+        found = optimizer.slots
+    else:
+        names = _KERAS_SLOTS[_family(recipe)]
+        found = {name: getattr(optimizer, attribute) for name, attribute in names.items()}
+    sign = -1 if isinstance(optimizer, keras.optimizers.SGD) else 1
+    return {
+        name: [sign * keras.ops.convert_to_numpy(variable) for variable in variables]
+        for name, variables in found.items()
+        if variables
+    }
+
+
+def reset(optimizer: Any) -> None:
+    """Back to before the first step: every slot of these optimizers, and the count of steps, begins at zero."""
+    for variable in optimizer.variables:
+        variable.assign(np.zeros(tuple(variable.shape), variable.dtype))
 
 
 def _family(recipe: Optimizer) -> str:
@@ -135,102 +149,105 @@ class _Conventional(keras.optimizers.Optimizer):
         if limit is None:
             return grads
         if self.conventions.clipping == "per-variable":
-            return [_scaled(g, limit / ops.maximum(_norm(g), limit)) for g in grads]
-        norm = ops.sqrt(ops.sum(ops.stack([ops.sum(ops.square(g)) for g in grads])))
-        factor = ops.minimum(limit / (norm + 1e-6), 1.0)
-        return [_scaled(g, factor) for g in grads]
+            return [gradient * _factor(_squares(gradient), limit) for gradient in grads]
+        factor = _factor(ops.sum(ops.stack([_squares(gradient) for gradient in grads])), limit)
+        return [gradient * factor for gradient in grads]
 
     def _apply_weight_decay(self, variables: list[Any]) -> None:
-        """Keras's hook; decay is part of update_step here, which reads each variable once."""
+        """Keras's hook before the step; here decay is part of the step."""
 
-    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        rate = ops.cast(learning_rate, variable.dtype)
-        gradient = ops.cast(gradient, variable.dtype)
-        if self.coupled_decay and self._use_weight_decay(variable):
-            gradient = gradient + variable * self.coupled_decay
-        if self.decoupled_decay and self._use_weight_decay(variable):
-            self.assign_sub(variable, variable * (rate * self.decoupled_decay))
-        index = self._get_variable_index(variable)
-        self.move(gradient, variable, rate, {name: found[index] for name, found in self.slots.items()})
+    def _backend_update_step(self, grads: list[Any], trainable_variables: list[Any], learning_rate: Any) -> None:
+        """All variables' steps, the same on every engine; what they share is computed once, which keeps the
+        traced graphs small."""
+        rate = ops.convert_to_tensor(learning_rate)
+        shared = self.shared(rate)
+        for raw, variable in zip(grads, trainable_variables, strict=True):
+            decays = self._use_weight_decay(variable)
+            gradient = raw + variable * self.coupled_decay if self.coupled_decay and decays else raw
+            if self.decoupled_decay and decays:
+                variable.assign_sub(variable * (rate * self.decoupled_decay))
+            index = self._get_variable_index(variable)
+            slot = {name: found[index] for name, found in self.slots.items()}
+            variable.assign_sub(self.step_of(gradient, rate, shared, slot))
 
-    def move(self, gradient: Any, variable: Any, rate: Any, slot: dict[str, Any]) -> None:
+    def shared(self, rate: Any) -> Any:
+        """What every variable's step needs and does not depend on the variable."""
+
+    def step_of(self, gradient: Any, rate: Any, shared: Any, slot: dict[str, Any]) -> Any:
+        """What is subtracted from a variable; moves its slots."""
         raise NotImplementedError
 
-    def update_average(self, slot: Any, value: Any, kept: float) -> None:
-        self.assign(slot, slot * kept + value * (1.0 - kept))
+    def averaged(self, slot: Any, value: Any, kept: float) -> Any:
+        """The slot's new exponential average."""
+        new = slot * kept + value * (1.0 - kept)
+        slot.assign(new)
+        return new
 
-    def correction(self, beta: float, like: Any) -> Any:
-        """1 - beta^t in the dtype of `like`."""
-        step = ops.cast(self.iterations + 1, like.dtype)
-        if self.conventions.hyperparameters == "float32":
-            return 1.0 - ops.power(ops.cast(self.held(beta), like.dtype), step)
-        return -ops.expm1(step * (math.log(beta) if beta else -math.inf))
+    def correction(self, beta: float, rate: Any) -> Any:
+        """1 - beta^t, in the dtype of the learning rate, which is the variables'."""
+        return -ops.expm1(ops.cast(self.iterations + 1, rate.dtype) * (math.log(beta) if beta else -math.inf))
 
 
 class ConventionalSGD(_Conventional):
     def slot_names(self) -> tuple[str, ...]:
         return ("velocity",) if self.recipe.momentum else ()
 
-    def move(self, gradient: Any, variable: Any, rate: Any, slot: dict[str, Any]) -> None:
+    def step_of(self, gradient: Any, rate: Any, shared: Any, slot: dict[str, Any]) -> Any:
         if not slot:
-            self.assign_sub(variable, rate * gradient)
-            return
-        velocity, momentum = slot["velocity"], self.held(self.recipe.momentum)
-        if self.conventions.momentum_form == "rate-inside":
-            self.assign(velocity, velocity * momentum - rate * gradient)
-            self.assign_add(variable, velocity * momentum - rate * gradient if self.recipe.nesterov else velocity)
-        else:
-            self.assign(velocity, velocity * momentum + gradient)
-            direction = gradient + velocity * momentum if self.recipe.nesterov else velocity
-            self.assign_sub(variable, rate * direction)
+            return rate * gradient
+        momentum, inside = self.held(self.recipe.momentum), self.conventions.momentum_form == "rate-inside"
+        if inside:
+            gradient = rate * gradient
+        velocity = slot["velocity"] * momentum + gradient
+        slot["velocity"].assign(velocity)
+        step = gradient + velocity * momentum if self.recipe.nesterov else velocity
+        return step if inside else rate * step
 
 
 class ConventionalAdam(_Conventional):
     def slot_names(self) -> tuple[str, ...]:
         return "first_moment", "second_moment"
 
-    def move(self, gradient: Any, variable: Any, rate: Any, slot: dict[str, Any]) -> None:
-        recipe, first, second = self.recipe, slot["first_moment"], slot["second_moment"]
-        self.update_average(first, gradient, recipe.beta1)
-        self.update_average(second, ops.square(gradient), recipe.beta2)
-        correction1, correction2 = self.correction(recipe.beta1, variable), self.correction(recipe.beta2, variable)
+    def shared(self, rate: Any) -> Any:
+        first = self.correction(self.held(self.recipe.beta1), rate)
+        root = ops.sqrt(self.correction(self.held(self.recipe.beta2), rate))
         if self.conventions.adam_epsilon == "before-correction":
-            rate = rate * ops.sqrt(correction2)
-            scale = ops.sqrt(second) + recipe.epsilon
-        else:
-            scale = ops.sqrt(second) / ops.sqrt(correction2) + recipe.epsilon
-        self.assign_sub(variable, (rate / correction1) * first / scale)
+            return rate * root / first, None
+        return rate / first, root
+
+    def step_of(self, gradient: Any, rate: Any, shared: Any, slot: dict[str, Any]) -> Any:
+        corrected_rate, root = shared
+        first = self.averaged(slot["first_moment"], gradient, self.held(self.recipe.beta1))
+        second = self.averaged(slot["second_moment"], ops.square(gradient), self.held(self.recipe.beta2))
+        scale = ops.sqrt(second) if root is None else ops.sqrt(second) / root
+        return corrected_rate * first / (scale + self.recipe.epsilon)
 
 
 class ConventionalRMSprop(_Conventional):
     def slot_names(self) -> tuple[str, ...]:
         return ("second_moment", "velocity") if self.recipe.momentum else ("second_moment",)
 
-    def move(self, gradient: Any, variable: Any, rate: Any, slot: dict[str, Any]) -> None:
-        recipe, second = self.recipe, slot["second_moment"]
-        self.update_average(second, ops.square(gradient), recipe.rho)
+    def step_of(self, gradient: Any, rate: Any, shared: Any, slot: dict[str, Any]) -> Any:
+        second = self.averaged(slot["second_moment"], ops.square(gradient), self.held(self.recipe.rho))
         if self.conventions.rmsprop_epsilon == "inside-root":
-            step = gradient / ops.sqrt(second + recipe.epsilon)
+            step = gradient / ops.sqrt(second + self.recipe.epsilon)
         else:
-            step = gradient / (ops.sqrt(second) + recipe.epsilon)
-        if not recipe.momentum:
-            self.assign_sub(variable, rate * step)
-            return
-        velocity = slot["velocity"]
-        if self.conventions.momentum_form == "rate-inside":
-            self.assign(velocity, velocity * recipe.momentum + rate * step)
-            self.assign_sub(variable, velocity)
-        else:
-            self.assign(velocity, velocity * recipe.momentum + step)
-            self.assign_sub(variable, rate * velocity)
+            step = gradient / (ops.sqrt(second) + self.recipe.epsilon)
+        if not self.recipe.momentum:
+            return rate * step
+        inside = self.conventions.momentum_form == "rate-inside"
+        velocity = slot["velocity"] * self.held(self.recipe.momentum) + (rate * step if inside else step)
+        slot["velocity"].assign(velocity)
+        return velocity if inside else rate * velocity
 
 
-def _norm(gradient: Any) -> Any:
-    return ops.sqrt(ops.sum(ops.square(gradient)))
+def _squares(gradient: Any) -> Any:
+    return ops.sum(ops.square(gradient))
 
 
-def _scaled(gradient: Any, factor: Any) -> Any:
-    return gradient * ops.cast(factor, gradient.dtype)
+def _factor(squares: Any, limit: float) -> Any:
+    """min(1, limit / norm); a norm of zero gives 1. (`ops.minimum` with a number narrows to float32 on torch.)"""
+    return ops.clip(limit / ops.sqrt(squares), 0.0, 1.0)
 
 
 _CLASSES: dict[str, Any] = {"sgd": ConventionalSGD, "adam": ConventionalAdam, "rmsprop": ConventionalRMSprop}

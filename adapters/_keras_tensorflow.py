@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 
@@ -35,14 +35,14 @@ class TensorFlowEngine:
         features, logits = self._infer(tf.constant(images))
         return features.numpy(), logits.numpy()
 
-    def loss_and_gradients(self, images: Array, labels: Array, loss: Loss) -> tuple[float, list[Array]]:
+    def make_gradients(self, loss: Loss) -> Callable[[Array, Array], tuple[Any, list[Any]]]:
         variables = self.network.trainable_variables
 
         def compute(images: Any, labels: Any) -> Any:
             return self._differentiate(variables, images, labels, loss, None)
 
-        value, gradients = self._graph(compute, self.images, self.labels)(tf.constant(images), tf.constant(labels))
-        return float(value), [gradient.numpy() for gradient in gradients]
+        graph = self._graph(compute, self.images, self.labels)
+        return lambda images, labels: graph(tf.constant(images), tf.constant(labels))
 
     def _differentiate(self, variables: list[Any], images: Any, labels: Any, loss: Loss, mask: Any) -> tuple[Any, Any]:
         values = [variable.value for variable in variables]
@@ -76,8 +76,8 @@ class TensorFlowEngine:
         return step
 
     def synchronize(self) -> None:
-        for device in tf.config.list_logical_devices("GPU"):
-            tf.test.experimental.sync_devices() if device else None
+        if tf.config.list_logical_devices("GPU"):
+            tf.test.experimental.sync_devices()
 
     def device_memory(self) -> int | None:
         if not tf.config.list_logical_devices("GPU"):
@@ -86,14 +86,13 @@ class TensorFlowEngine:
 
 
 def configure(threads: int | None) -> None:
-    """Set the number of threads, before TensorFlow's runtime starts; afterwards it stays as it is."""
-    if threads is None:
-        return
-    try:
-        tf.config.threading.set_intra_op_parallelism_threads(threads)
-        tf.config.threading.set_inter_op_parallelism_threads(threads)
-    except RuntimeError:  # the runtime has started; environment() says with how many threads
-        pass
+    """Set the number of threads, before TensorFlow's runtime starts; afterwards it stays as it is, and
+    `environment` says what it is."""
+    tf.get_logger().setLevel("ERROR")  # it warns when one process traces many models, which is a worker's work
+    if threads is not None:
+        with suppress(RuntimeError):
+            tf.config.threading.set_intra_op_parallelism_threads(threads)
+            tf.config.threading.set_inter_op_parallelism_threads(threads)
 
 
 def environment() -> dict[str, str]:
@@ -106,8 +105,5 @@ def environment() -> dict[str, str]:
         f" inter {tf.config.threading.get_inter_op_parallelism_threads() or 'all'}",
         "xla_auto_clustering": tf.config.optimizer.get_jit() or "off",
         "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "default"),
-        "op_determinism": str(tf.config.experimental.is_op_determinism_enabled())
-        if hasattr(tf.config.experimental, "is_op_determinism_enabled")
-        else "unknown",
         "tf32": str(tf.config.experimental.tensor_float_32_execution_enabled()),
     }

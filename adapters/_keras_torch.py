@@ -39,9 +39,8 @@ class TorchEngine:
         gradients = torch.autograd.grad(value, sources, allow_unused=True, materialize_grads=True)
         return value.detach(), list(gradients)
 
-    def loss_and_gradients(self, images: Array, labels: Array, loss: Loss) -> tuple[float, list[Array]]:
-        value, gradients = self._loss_and_gradients(images, labels, loss, None)
-        return float(value), [gradient.cpu().numpy() for gradient in gradients]
+    def make_gradients(self, loss: Loss) -> Callable[[Array, Array], tuple[Any, list[Any]]]:
+        return lambda images, labels: self._loss_and_gradients(images, labels, loss, None)
 
     def make_step(self, optimizer: Any, loss: Loss) -> Callable[[Array, Array, float, Array | None], Any]:
         variables = self.network.trainable_variables

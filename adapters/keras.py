@@ -17,7 +17,9 @@ import importlib
 import importlib.util
 import os
 import sys
-from collections.abc import Iterable, Mapping
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -58,7 +60,7 @@ class KerasAdapter(Adapter):
                 name=name,
                 architecture=row.architecture,
                 checkpoints=(applications.CHECKPOINT,),
-                top1={applications.CHECKPOINT: row.top1},
+                top1={applications.CHECKPOINT: top1} if (top1 := applications.DOCUMENTED_TOP1.get(name)) else {},
                 size=row.size,
             )
             for name, row in applications.APPLICATIONS.items()
@@ -108,12 +110,12 @@ class KerasAdapter(Adapter):
                 f" {nearest(checkpoint, ['pretrained', applications.CHECKPOINT])}"
             )
         engine = self._start()
+        import keras
+
         from ._keras_conventions import describe, realise
         from ._keras_layers import head_part, parts
         from ._keras_model import KerasModel, bind, numeric
         from ._keras_network import Network, split_classifier
-
-        import keras
 
         arguments = applications.parse_options(name, options or {})
         with numeric(numeric_mode):
@@ -124,7 +126,7 @@ class KerasAdapter(Adapter):
             if classes is None:
                 base, own = split_classifier(base)
             found = [*parts(base, row.block), head_part(own.name if own else HEAD)]
-            base = realise(base, conventions)
+            base = realise(base, conventions, row.rescaled and isinstance(checkpoint, Weights))
             head = keras.layers.Dense(own.kernel.shape[-1] if own else classes, name=HEAD, kernel_initializer="zeros")
             network = Network(base, head, conventions.input_scaling)
             head.build(base.output_shape)
@@ -142,11 +144,13 @@ class KerasAdapter(Adapter):
                 network_axes=axes,
                 numeric_mode=numeric_mode,
                 architecture=row.architecture,
-                origin=f"keras:{name} {checkpoint if isinstance(checkpoint, str) else ''}".strip(),
+                origin=checkpoint.origin
+                if isinstance(checkpoint, Weights)
+                else f"keras:{name} {checkpoint or ''}".strip(),
             )
         if isinstance(checkpoint, Weights):
             layout = {key: tensor.shape for key, tensor in bind(found, network).items()}
-            model.load(_fitting(checkpoint, layout, f"keras:{name}"))
+            model.load(_fitting(checkpoint, layout, f"keras:{name}", renewed=classes is not None))
         return model
 
     def load_file(
@@ -157,7 +161,32 @@ class KerasAdapter(Adapter):
         options: Mapping[str, str] | None = None,
         image_size: tuple[int, int] = (224, 224),
     ) -> Weights:
-        raise NotImplementedError
+        """As in the base class: `.weights.h5`, `.h5` (weights or a whole model) and `.keras`.
+
+        The file may have a classifier on the pooled features, which becomes the head. Layers are found by their
+        names, also inside nested models. Classifiers with hidden layers (VGG's, MobileNetV3's) do not fit.
+        """
+        if path.suffix not in (".h5", ".keras"):
+            raise UsageError(f"{path}: Keras's files end in .weights.h5, .h5 or .keras")
+        self._start()
+        from ._keras_conventions import describe
+        from ._keras_files import fit_layers, read_layers
+        from ._keras_layers import flatten, parts, tensors
+        from ._keras_model import numeric
+
+        found = read_layers(path)
+        row = applications.application(name)
+        with numeric("float32"):
+            base = applications.build_application(
+                name, applications.parse_options(name, options or {}), size=image_size, top=False, pretrained=False
+            )
+            owners = [layer for layer in flatten(base) if layer.weights]
+            head = fit_layers(found, owners, base.output_shape[-1], str(path))
+            named = {key: tensor.read().copy() for key, tensor in tensors(parts(base, row.block), base).items()}
+            axes = describe(base) | {"input_scaling": row.scaling}
+        if head:
+            named |= {f"{HEAD}.kernel": head[0], f"{HEAD}.bias": head[1]}
+        return Weights(named, axes, row.architecture, str(path))
 
     def environment(self) -> dict[str, str]:
         import numpy as np
@@ -171,17 +200,64 @@ class KerasAdapter(Adapter):
         """Import Keras with its engine, once; gives the engine's module."""
         if self._engine_module is None:
             os.environ["KERAS_BACKEND"] = self.engine
-            os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-            self._engine_module = importlib.import_module(f"._keras_{self.engine}", __package__)
+            with _quiet_start():
+                engine = importlib.import_module(f"._keras_{self.engine}", __package__)
+                import keras
+            if self.engine != "tensorflow":
+                _keep_tensorflow_out()
+            keras.config.set_image_data_format("channels_last")  # whatever ~/.keras/keras.json says
             threads = os.environ.get("ISOTUNE_THREADS") or os.environ.get("OMP_NUM_THREADS")
-            self._engine_module.configure(int(threads) if threads and threads.isdecimal() else None)
+            engine.configure(int(threads) if threads and threads.isdecimal() else None)
+            self._engine_module = engine
         return self._engine_module
 
 
-def _fitting(weights: Weights, layout: Mapping[str, tuple[int, ...]], what: str) -> Mapping[str, Any]:
-    """The tensors to load: all, or all but the head where the checkpoint has none or one for other classes."""
+@contextmanager
+def _quiet_start() -> Iterator[None]:
+    """Keep TensorFlow's greetings off stderr while it is imported, unless TF_CPP_MIN_LOG_LEVEL is set.
+
+    That variable alone does not do it: oneDNN's and CUDA's lines are written before logging is set up. If the
+    import fails, what was kept back is shown.
+    """
+    if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
+        yield
+        return
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with tempfile.TemporaryFile() as words:
+            os.dup2(words.fileno(), 2)
+            try:
+                yield
+            except BaseException:
+                words.seek(0)
+                os.write(kept, words.read())
+                raise
+            finally:
+                os.dup2(kept, 2)
+    finally:
+        os.close(kept)
+
+
+def _keep_tensorflow_out() -> None:
+    """Have Keras settle that there is no TensorFlow. On other engines it would import an installed one while
+    serialising layers, which cloning does (keras/src/saving/serialization_lib.py asks `tf.available`)."""
+    from keras.src.utils import module_utils
+
+    if "tensorflow" not in sys.modules:
+        sys.modules["tensorflow"] = None  # type: ignore[assignment]  # makes importing it fail
+        try:
+            module_utils.tensorflow.available  # noqa: B018  # a property that remembers
+        finally:
+            del sys.modules["tensorflow"]
+
+
+def _fitting(weights: Weights, layout: Mapping[str, tuple[int, ...]], what: str, *, renewed: bool) -> Mapping[str, Any]:
+    """The tensors to load: all, or all but the head where the checkpoint has none, or one for other classes than
+    a renewed head's."""
     kernel = f"{HEAD}.kernel"
-    if kernel in weights and weights[kernel].shape == layout[kernel]:
+    if kernel in weights and (weights[kernel].shape == layout[kernel] or not renewed):
         check_fit(weights, layout, what)
         return weights
     body = {name: shape for name, shape in layout.items() if not name.startswith(f"{HEAD}.")}
