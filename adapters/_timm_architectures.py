@@ -1,13 +1,18 @@
 """timm's names of architectures for which isotune has another, neutral one (torchvision's).
 
-`tf_` models are the same networks with TensorFlow's padding and BatchNorm constants, which are conventions.
+Only networks with the same parameters are named alike: timm's regnetx_004 has fewer than torchvision's, its
+regnetx_004_tv as many. `tf_` models are the same networks with TensorFlow's padding and BatchNorm constants, which
+are conventions.
 """
 
 from __future__ import annotations
 
-_REGNET = {
-    "002": "200mf", "004": "400mf", "008": "800mf", "016": "1_6gf", "032": "3_2gf",
-    "080": "8gf", "160": "16gf", "320": "32gf", "1280": "128gf",
+_REGNET_X = {
+    "004_tv": "400mf", "008": "800mf", "016": "1_6gf", "032": "3_2gf", "080": "8gf", "160": "16gf", "320": "32gf",
+}  # fmt: skip
+_REGNET_Y = {
+    "004": "400mf", "008_tv": "800mf", "016": "1_6gf", "032": "3_2gf", "080_tv": "8gf", "160": "16gf", "320": "32gf",
+    "1280": "128gf",
 }  # fmt: skip
 
 ARCHITECTURES = {
@@ -22,8 +27,8 @@ ARCHITECTURES = {
     "mnasnet_140": "mnasnet1_4",
     **{f"tf_efficientnet_b{i}": f"efficientnet_b{i}" for i in range(8)},
     **{f"tf_efficientnetv2_{size}": f"efficientnet_v2_{size}" for size in "sml"},
-    **{f"regnetx_{short}": f"regnet_x_{flops}" for short, flops in _REGNET.items()},
-    **{f"regnety_{short}": f"regnet_y_{flops}" for short, flops in _REGNET.items()},
+    **{f"regnetx_{short}": f"regnet_x_{flops}" for short, flops in _REGNET_X.items()},
+    **{f"regnety_{short}": f"regnet_y_{flops}" for short, flops in _REGNET_Y.items()},
     "vit_base_patch16_224": "vit_b_16",
     "vit_base_patch32_224": "vit_b_32",
     "vit_large_patch16_224": "vit_l_16",
@@ -32,7 +37,4 @@ ARCHITECTURES = {
     "swin_tiny_patch4_window7_224": "swin_t",
     "swin_small_patch4_window7_224": "swin_s",
     "swin_base_patch4_window7_224": "swin_b",
-    "swinv2_tiny_window8_256": "swin_v2_t",
-    "swinv2_small_window8_256": "swin_v2_s",
-    "swinv2_base_window8_256": "swin_v2_b",
 }

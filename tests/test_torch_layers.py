@@ -92,7 +92,9 @@ def test_a_convolution_that_classifies_is_a_dense_head():
     np.testing.assert_array_equal(kernel.from_canonical(kernel.to_canonical(weight)), weight)
 
 
-@pytest.mark.parametrize("build", [torchvision.models.swin_t, torchvision.models.vit_b_16, torchvision.models.convnext_tiny])
+@pytest.mark.parametrize(
+    "build", [torchvision.models.swin_t, torchvision.models.vit_b_16, torchvision.models.convnext_tiny]
+)
 def test_every_floating_point_tensor_of_a_state_dict_is_a_slot_once(build):
     with torch.device("meta"):
         net = build()

@@ -69,7 +69,9 @@ def plain_forward(model, images):
     return net.to(model.dtype).eval()(torch.tensor(scaled, dtype=model.dtype)).detach().numpy()
 
 
-@pytest.mark.parametrize("scaling", ["mean-std", "caffe", "minus-one-to-one", "unit", "none", "mean-std(0.1,0.2,0.3;1,2,3)"])
+@pytest.mark.parametrize(
+    "scaling", ["mean-std", "caffe", "minus-one-to-one", "unit", "none", "mean-std(0.1,0.2,0.3;1,2,3)"]
+)
 def test_images_are_scaled_as_the_convention_says(scaling):
     model = small(Conventions(input_scaling=scaling), numeric_mode="float64")
     images, _ = batch()
@@ -79,7 +81,11 @@ def test_images_are_scaled_as_the_convention_says(scaling):
 def test_logits_are_the_head_of_the_features_in_every_numeric_mode():
     images, _ = batch()
     referee = small(numeric_mode="float64").logits(images)
-    for mode, dtype, bound in (("float64", np.float64, 1e-12), ("float32", np.float32, 1e-5), ("bfloat16", np.float32, 0.05)):
+    for mode, dtype, bound in (
+        ("float64", np.float64, 1e-12),
+        ("float32", np.float32, 1e-5),
+        ("bfloat16", np.float32, 0.05),
+    ):
         model = small(numeric_mode=mode)
         features, logits, head = model.features(images), model.logits(images), model.weights()
         assert features.dtype == logits.dtype == dtype
@@ -282,7 +288,7 @@ def test_weight_decay_on_kernels_leaves_the_rest():
 
 def test_a_layer_that_does_not_exist_cannot_be_trained():
     model = small()
-    with pytest.raises(UsageError, match="'001.nrm'.*did you mean '001.norm'"):
+    with pytest.raises(UsageError, match=r"'001\.nrm'.*did you mean '001.norm'"):
         model.trainer(recipe(model, trained=["001.nrm"]))
 
 
@@ -312,13 +318,19 @@ def test_the_same_steps_give_the_same_bits_again_and_in_a_fresh_process():
     program = "import torch; torch.set_num_threads(1); import test_torch_model; print(test_torch_model.three_steps())"
     path = os.pathsep.join([os.path.dirname(__file__), os.environ.get("PYTHONPATH", "")])  # noqa: PTH120
     fresh = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True, env=os.environ | {"PYTHONPATH": path}
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"PYTHONPATH": path},
     )
     assert fresh.stdout.strip() == once
 
 
 def test_weights_carry_the_conventions_that_the_network_has():
-    found = small(Conventions(stride2_padding="end", batchnorm_epsilon=1e-3, input_scaling="unit")).weights().conventions
+    found = (
+        small(Conventions(stride2_padding="end", batchnorm_epsilon=1e-3, input_scaling="unit")).weights().conventions
+    )
     assert found == {
         "input_scaling": "unit",
         "stride2_padding": "end",
@@ -354,7 +366,7 @@ def test_a_compiler_that_fails_is_told_and_not_worked_around(monkeypatch):
     model = small(compiled=True)
     with pytest.raises(UsageError, match=r"torch.compile failed .*run without compilation"):
         model.logits(images)
-    with pytest.raises(UsageError, match="torch.compile failed"):
+    with pytest.raises(UsageError, match=r"torch\.compile failed"):
         model.trainer(recipe(model)).step(images, labels, RATE)
 
 

@@ -57,7 +57,8 @@ def a_state_dict(seed=0, **arguments):
     torch.manual_seed(seed)
     net = torchvision.models.mobilenet_v2(**arguments)
     return {
-        name: torch.rand_like(tensor) + 0.5 if ".running_" in name else tensor for name, tensor in net.state_dict().items()
+        name: torch.rand_like(tensor) + 0.5 if ".running_" in name else tensor
+        for name, tensor in net.state_dict().items()
     }
 
 
@@ -139,7 +140,12 @@ def test_a_checkpoint_that_is_not_cached_is_named_at_once_without_network(hub, n
     with pytest.raises(NotCached) as caught:
         build(checkpoint="IMAGENET1K_V1")
     message = str(caught.value)
-    for part in ("torchvision:mobilenet_v2 IMAGENET1K_V1", str(hub / "mobilenet_v2-b0353104.pth"), "isotune prepare", "offline"):
+    for part in (
+        "torchvision:mobilenet_v2 IMAGENET1K_V1",
+        str(hub / "mobilenet_v2-b0353104.pth"),
+        "isotune prepare",
+        "offline",
+    ):
         assert part in message
     assert "\n" not in message
 
