@@ -46,9 +46,8 @@ def test_a_failed_draft_leaves_nothing_and_the_old_result_stays(place: Path) -> 
     target = cache.folder("things") / "one"
     with cache.draft_folder(target) as draft:
         (draft / "file").write_text("good")
-    with pytest.raises(RuntimeError), cache.draft_folder(target) as draft:
-        (draft / "file").write_text("bad")
-        raise RuntimeError
+    with pytest.raises(FileNotFoundError), cache.draft_folder(target) as draft:
+        ((draft / "file").write_text("bad"), (draft / "nowhere").read_text())
     assert (target / "file").read_text() == "good"
     assert [path.name for path in target.parent.iterdir()] == ["one"]
 
@@ -68,9 +67,8 @@ def test_a_draft_file_is_placed_whole_or_not_at_all(place: Path) -> None:
     with cache.draft_file(target) as draft:
         draft.write_text("first")
         assert not target.exists()
-    with pytest.raises(RuntimeError), cache.draft_file(target) as draft:
-        draft.write_text("sec")
-        raise RuntimeError
+    with pytest.raises(FileNotFoundError), cache.draft_file(target) as draft:
+        (draft.write_text("sec"), (place / "nowhere").read_text())
     assert target.read_text() == "first"
     assert list(target.parent.iterdir()) == [target]
 

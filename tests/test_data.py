@@ -92,7 +92,7 @@ def test_a_damaged_cache_is_noticed_named_and_made_again(
         path.unlink()
     else:
         path.write_bytes({"changed": content, "truncated": content[:-9], "emptied": b""}[damage])
-    with pytest.raises(UsageError, match="damaged cache.*isotune prepare"):
+    with pytest.raises(UsageError, match=r"damaged cache.*isotune prepare"):
         data.load("digits", dataset.digest)
     with caplog.at_level(logging.WARNING, "isotune"):
         again = data.prepare("digits")
