@@ -16,11 +16,11 @@ from typing import Any
 
 import pytest
 
-from isotune import data, protocol
+from isotune import data, names, protocol
 from isotune.errors import UsageError
 from isotune.execution import LocalExecutor, WorkerFailure, Workers
 from isotune.measuring import Measurement
-from isotune.planning import DEFAULT_MODELS, Matrix, check_models, parse_seeds, plan
+from isotune.planning import DEFAULT_MODELS, Matrix, parse_seeds, plan
 from isotune.progress import Reporter
 from isotune.records import Record, Store
 
@@ -173,7 +173,7 @@ class Suite:
             )
             for record in executor.run(cells):
                 self._records[group].append(self._reporter.ended(record))
-        wanted = check_models([model], self.choices.checkpoint, self._workers)[0]
+        wanted = str(names.parse(model))
         mine = [r for r in self._records[group] if (r.cell.model, r.cell.conventions) == (wanted, conventions)]
         return sorted(mine, key=lambda record: self.choices.seeds.index(record.cell.seeds.head))
 

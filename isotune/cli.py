@@ -163,8 +163,8 @@ def prepare(
     size: Annotated[int, typer.Option(min=32, help="Input size to build the model for, pixels.")] = 224,
 ) -> None:
     """Fetch data sets and checkpoints ahead; afterwards everything works offline."""
-    from isotune import data, names
-    from isotune.execution import WorkerFailure, Workers
+    from isotune import data
+    from isotune.execution import Workers
     from isotune.planning import check_models
     from isotune.progress import Reporter
 
@@ -175,14 +175,8 @@ def prepare(
             typer.echo(f"{name}: {len(dataset.train)} training and {len(dataset.test)} test images,"
                        f" {len(dataset.classes)} classes, digest {dataset.digest[:16]}")  # fmt: skip
     with Workers() as workers:
-        for model in check_models(split(models), checkpoint, workers):
-            try:
-                got = workers[str(names.parse(model)).partition(":")[0]].ask(
-                    "fetch", model=model, checkpoint=checkpoint, size=size
-                )
-            except WorkerFailure as error:
-                raise UsageError(f"{model}: {error}") from None
-            typer.echo(f"{model}: checkpoint {checkpoint}, digest {got['digest'][:16]}")
+        for model, got in check_models(split(models), checkpoint, size, workers).items():
+            typer.echo(f"{model}: checkpoint {checkpoint}, {got['architecture']}, digest {got['digest'][:16]}")
 
 
 @app.command()
@@ -223,7 +217,8 @@ def main() -> None:
     except UsageError as error:
         message, status = str(error), 2
     except wrong_use as error:
-        if type(error).__name__ == "NoArgsIsHelpError":  # the help is printed already
+        if type(error).__name__ == "NoArgsIsHelpError":
+            print(error.ctx.get_help())  # type: ignore[attr-defined]
             sys.exit(2)
         where = f"{error.param.opts[-1]}: " if getattr(error, "param", None) else ""  # type: ignore[attr-defined]
         text = error.format_message().splitlines()[0].rstrip(".")  # type: ignore[attr-defined]

@@ -67,7 +67,11 @@ class WorkerProcess:
             raise UsageError(f"cannot start {python}: {error.strerror}") from None
         self._reader = threading.Thread(target=self._keep_log, daemon=True)
         self._reader.start()
-        self._answer(None)
+        try:
+            self._answer(None)
+        except BaseException:
+            self.stop()
+            raise
 
     def ask(self, do: str, progress: Callable[[str, int, int], None] | None = None, **request: Any) -> Any:
         """Send a request and wait. UsageError, WorkerFailure as the worker says; it may have died."""

@@ -9,9 +9,10 @@ from typing import Literal
 
 from isotune import checkpoints, conventions, data, names, protocol
 from isotune.errors import UsageError
-from isotune.execution import Workers
+from isotune.execution import WorkerFailure, Workers
 from isotune.records import Cell, Seeds
 
+MOST_SEEDS = 10_000
 DEFAULT_MODELS = ("torchvision:mobilenet_v2", "timm:mobilenetv2_100", "keras:MobileNetV2")
 
 
@@ -36,7 +37,7 @@ def plan(matrix: Matrix, prepared: dict[str, data.Dataset], workers: Workers) ->
     UsageError: a name is wrong, or a combination impossible.
     """
     protocols = [protocol.load(name) for name in matrix.protocols]
-    models = check_models(matrix.models, matrix.checkpoint, workers)
+    models = check_models(matrix.models, matrix.checkpoint, min(recipe.input.size for recipe in protocols), workers)
     specs = [_canonical(spec) for spec in matrix.conventions]
     for name, recipe in itertools.product(matrix.datasets, protocols):
         check_images(prepared[name], recipe)
@@ -58,13 +59,23 @@ def plan(matrix: Matrix, prepared: dict[str, data.Dataset], workers: Workers) ->
     ]
 
 
-def check_models(models: Iterable[str], checkpoint: str, workers: Workers) -> list[str]:
-    """Canonical spellings of models that exist."""
+def check_models(models: Iterable[str], checkpoint: str, size: int, workers: Workers) -> dict[str, dict[str, str]]:
+    """Models that can be built from the checkpoint, by their canonical spelling: {"digest", "architecture"}.
+
+    Building is the check: it fetches the checkpoint, and finds a wrong name, option or file before any cell runs.
+    """
     checkpoints.check_name(checkpoint)
-    parsed = [names.parse(model) for model in models]
+    parsed = list(dict.fromkeys(names.parse(model) for model in models))
+    found = {}
     for name in parsed:
-        workers[str(name).partition(":")[0]].ask("check", model=str(name), checkpoint=checkpoint)
-    return list(dict.fromkeys(map(str, parsed)))
+        try:
+            answer = workers[str(name).partition(":")[0]].ask(
+                "check", model=str(name), checkpoint=checkpoint, size=size
+            )
+        except WorkerFailure as error:
+            raise UsageError(f"{name} cannot be built: {error}") from None
+        found[str(name)] = answer
+    return found
 
 
 def check_images(dataset: data.Dataset, recipe: protocol.Protocol) -> None:
@@ -79,19 +90,22 @@ def check_images(dataset: data.Dataset, recipe: protocol.Protocol) -> None:
 
 def parse_seeds(text: str) -> list[int]:
     """`"3"` -> 0, 1, 2; `"0,4,7"` -> those; `"5-9"` -> 5 to 9."""
+    ranges = []
     try:
         if "," not in text and "-" not in text:
-            seeds = list(range(int(text)))
+            ranges = [range(int(text))]
         else:
-            seeds = []
             for part in filter(None, text.split(",")):
                 first, _, last = part.partition("-")
-                seeds += range(int(first), int(last or first) + 1)
+                ranges.append(range(int(first), int(last or first) + 1))
     except ValueError:
-        seeds = []
-    if not seeds:
+        ranges = []
+    count = sum(map(len, ranges))
+    if not count or not all(map(len, ranges)):
         raise UsageError(f"seeds {text!r}: give how many (3), which (0,4,7) or a range (5-9)")
-    return list(dict.fromkeys(seeds))
+    if count > MOST_SEEDS:
+        raise UsageError(f"seeds {text!r}: {count} are too many; at most {MOST_SEEDS}")
+    return list(dict.fromkeys(itertools.chain(*ranges)))
 
 
 def _canonical(spec: str) -> str:

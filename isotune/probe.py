@@ -21,6 +21,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from isotune import cache
+from isotune.errors import UsageError
 from isotune.protocol import Probe
 from isotune.records import Seeds
 from isotune.training import Progress
@@ -78,7 +79,7 @@ def _read(file: Path) -> Features | None:
     if not file.exists():
         return None
     try:
-        with np.load(file, allow_pickle=False) as arrays:
+        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
             first, seconds, images = arrays["timing"].tolist()
             return Features(arrays["train"], arrays["test"], first, seconds, int(images), True)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
@@ -97,7 +98,8 @@ def fit(probe: Probe, train: np.ndarray, labels: np.ndarray, test: np.ndarray, c
     """Choose the L2 strength on a held-out part and score the test features.
 
     train: [N, D], labels: int64 [N] in 0..classes-1, test: [M, D]. A class that the training part lacks
-    gets the score -inf. Of strengths that tie on the held-out part the largest is taken.
+    gets the score -inf. Of strengths that tie on the held-out part the largest is taken. UsageError: every
+    class has one image, so that nothing can be held out.
     """
     with threadpool_limits(limits=1):  # so that the result does not depend on the number of threads
         return _fit(probe, train, labels, test, classes, seeds)
@@ -160,7 +162,9 @@ def _split(labels: np.ndarray, held_out: float, seed: int) -> tuple[np.ndarray, 
     for label in np.unique(labels):
         members = stream.permutation(np.flatnonzero(labels == label))
         held.append(members[: min(len(members) - 1, max(1, round(held_out * len(members))))])
-    chosen = np.sort(np.concatenate(held))
+    chosen = np.sort(np.concatenate(held)).astype(np.int64)
+    if not len(chosen):
+        raise UsageError("probe.held_out: no class has two training images, so none can be held out; give more")
     return np.setdiff1d(np.arange(len(labels)), chosen), chosen
 
 

@@ -10,9 +10,8 @@ framework prints goes to standard error. Requests are `{"do": VERB, ...}`:
 | run | cell, store | writes the record into the store; its key |
 | measure | measurement | one round of it |
 | close | | forgets measurements that are ready |
-| check | model, checkpoint | the model's native conventions; an error when there is no such model |
+| check | model, checkpoint, size | builds the model once, so that its checkpoint is in its cache and nothing is wrong |
 | models | | everything that the library lists |
-| fetch | model, checkpoint, size | downloads or converts the checkpoint into its cache |
 | environment | | versions, device, threads, flags |
 
 Answers are `{"event": "progress", "what", "done", "total"}`, then either `{"event": "done", "result"}` or
@@ -93,16 +92,10 @@ class Worker:
     def _close(self) -> None:
         self._stopwatch.close()
 
-    def _check(self, model: str, checkpoint: str) -> dict[str, Any]:
-        from isotune import checkpoints, names
-
-        checkpoints.check_name(checkpoint)
-        return self._adapter.native_conventions(names.parse(model).name).model_dump()
-
     def _models(self) -> list[dict[str, Any]]:
         return [asdict(info) for info in self._adapter.models()]
 
-    def _fetch(self, model: str, checkpoint: str, size: int) -> dict[str, Any]:
+    def _check(self, model: str, checkpoint: str, size: int) -> dict[str, Any]:
         built = self._bench.build(
             model, checkpoint=checkpoint, spec="identical", recipe={}, classes=1, numeric_mode="float32",
             compiled=False, size=size, keep=False,

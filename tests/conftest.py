@@ -1,0 +1,65 @@
+"""What several tests share: a cache of their own, and the small adapters installed as packages."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+
+
+@pytest.fixture(scope="session")
+def packages(tmp_path_factory) -> Path:
+    """A folder in which the example and the faulty adapter are installed, as pip does it; for PYTHONPATH."""
+    place = tmp_path_factory.mktemp("packages")
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
+    for name in ("example_adapter", "faulty_adapter"):
+        source = place / name
+        shutil.copytree(HERE / name, source, ignore=shutil.ignore_patterns("__pycache__", "build", "*.egg-info"))
+        done = subprocess.run(
+            [*pip, "--disable-pip-version-check", "--target", place / "site", source],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+    return place / "site"
+
+
+@pytest.fixture(scope="session")
+def shared_cache(tmp_path_factory) -> Path:
+    """One cache for all tests that only need prepared things to be there."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def house(packages, shared_cache, monkeypatch, tmp_path) -> Path:
+    """A working folder in which isotune runs with the small adapters and a cache of the tests' own."""
+    monkeypatch.setenv("PYTHONPATH", str(packages))
+    monkeypatch.setenv("ISOTUNE_CACHE", str(shared_cache))
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.syspath_prepend(str(packages))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def isotune(house):
+    """Runs the command line in a process of its own: isotune("run", "--seeds", "1")."""
+
+    def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "isotune.cli", *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=house,
+            env=os.environ | environment,
+        )
+
+    return run
