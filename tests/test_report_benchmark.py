@@ -77,6 +77,7 @@ def broken(**changes: Any) -> dict[str, Any]:
         (broken(colour="red"), "colour: Extra inputs are not permitted"),
         (timing(speed()) | {"stats": None}, "seconds: "),
         (timing(speed()) | {"stats": {"data": [0.1, float("nan")]}}, "seconds.1: "),
+        (timing(speed()) | {"stats": {"data": [float("inf")]}}, "seconds.0: "),
         (timing(speed()) | {"stats": {"data": []}}, "seconds: "),
         (fine_tuning([record()]) | {"extra_info": {"isotune": 3}}, "question None is unknown"),
         (fine_tuning([record()]) | {"extra_info": {"isotune": {"question": "fine-tuning"}}}, "records: Field required"),

@@ -108,7 +108,7 @@ def test_every_seed_is_a_dot_and_nothing_is_a_bar() -> None:
 
 def test_a_users_own_matplotlibrc_changes_no_byte_and_stays(tmp_path: Path) -> None:
     report.write(default_run(), tmp_path / "a", speeds=default_speeds())
-    with mpl.rc_context({"lines.markersize": 30, "svg.fonttype": "none", "font.size": 30}):
+    with mpl.rc_context({"axes.linewidth": 9, "svg.fonttype": "none", "font.size": 30}):
         report.write(default_run(), tmp_path / "b", speeds=default_speeds())
         assert mpl.rcParams["font.size"] == 30
     for path in (tmp_path / "a" / "figures").iterdir():

@@ -68,6 +68,7 @@ def test_the_words_of_others_are_read_as_they_were_written(given: str) -> None:
 
 
 @given(words.filter(str.strip))
+@example("a`b``c")
 def test_a_code_span_is_read_as_it_was_written(given: str) -> None:
     assert as_read(f.code(given)) == " ".join(given.split())
 

@@ -100,7 +100,7 @@ def test_the_sentence_follows_the_figures(tmp_path: Path, records: list[Record],
 
 
 def test_a_change_within_the_noise_of_the_seeds_is_not_announced(tmp_path: Path) -> None:
-    noise = (0.01, -0.012, 0.008, -0.007)
+    noise = (0.01, -0.02, 0.012, -0.012)  # a quarter of a point down, but up as often
     runs = [record(model, seed=seed) for model in (TIMM, KERAS) for seed in range(4)]
     runs += [record(KERAS, 0.85 + noise[seed], conventions="native", seed=seed) for seed in range(4)]
     assert "no accuracy moves by more than the seeds do" in headline(leaderboard(tmp_path, runs))
