@@ -94,18 +94,33 @@ def test_a_view_is_read_only_and_made_once(monkeypatch: pytest.MonkeyPatch) -> N
     assert data.inputs(digits, "test", Images(test=20, train=5), Input(size=8))[0].shape == first.shape
 
 
-def test_what_changes_the_pixels_changes_the_view() -> None:
-    digits = data.prepare("digits")
+def test_what_changes_the_pixels_changes_the_view(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (8, 40, 44, 3), dtype=np.uint8)
+    labels = np.arange(8) % 2
+    np.savez(tmp_path / "noise.npz", x_train=noise, y_train=labels, x_test=noise[::-1], y_test=labels)
+    dataset = data.prepare(f"npz:{tmp_path / 'noise.npz'}")
+    squashed, cropped = Input(size=24), Input(size=24, resize=30)
     views = [
-        data.inputs(digits, "test", Images(test=20), settings, resize=resize)[0].tobytes()
-        for settings, resize in (
-            (Input(size=24), "antialias"),
-            (Input(size=24), "nearest"),
-            (Input(size=24, interpolation="bicubic"), "antialias"),
-            (Input(size=24, resize=40), "antialias"),
+        data.inputs(dataset, split, Images(train=n), settings, resize=resize)[0].tobytes()
+        for split, n, settings, resize in (
+            ("train", None, squashed, "antialias"),
+            ("test", None, squashed, "antialias"),
+            ("train", 4, squashed, "antialias"),
+            ("train", None, squashed, "plain"),
+            ("train", None, squashed, "nearest"),
+            ("train", None, Input(size=24, interpolation="bicubic"), "antialias"),
+            ("train", None, cropped, "antialias"),
         )
     ]
-    assert len(set(views)) == 4
+    assert len(set(views)) == len(views)
+
+
+def test_settings_that_give_the_same_pixels_share_a_view(place: Path) -> None:
+    digits = data.prepare("digits")
+    for interpolation in ("bilinear", "bicubic"):
+        settings = Input(size=8, resize=9, interpolation=interpolation)
+        data.inputs(digits, "test", Images(test=20), settings, resize="nearest")
+    assert len(list(place.glob("views/view-*"))) == 1
 
 
 def test_a_damaged_view_is_made_again(place: Path, caplog: pytest.LogCaptureFixture) -> None:
