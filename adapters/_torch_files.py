@@ -1,7 +1,8 @@
 """Checkpoint files of torch: reading one without running it, fitting it to a network, and what is in a cache.
 
-The libraries' own functions download and load; before they are called, `refuse_offline` sees to it that a machine
-without network hears so at once, and `library_loading` turns their errors into one line.
+The libraries' own functions download and load; before they are called,
+`Download.refuse_offline` sees to it that a machine
+without network hears so at once, and `loading` turns their errors into one line.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import urllib.request
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -79,43 +81,57 @@ def hub_file(url: str) -> Path:
     return Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
 
 
-def refuse_offline(url: str, what: str, cached_at: Path) -> None:
-    """NotCached when nothing answers at `url` within seconds. Whatever answers, even an error, is a network."""
-    try:
-        urllib.request.urlopen(urllib.request.Request(url, method="HEAD"), timeout=_SECONDS_TO_ANSWER).close()
-    except urllib.error.HTTPError:
-        return
-    except (OSError, ValueError):
-        raise not_cached(what, cached_at, url) from None
+@dataclass(frozen=True)
+class Download:
+    """A checkpoint that a library fetches: what was asked, where it lies, and where it would be cached."""
 
+    model: str  # adapter:name
+    checkpoint: str
+    url: str
+    cached_at: Path
 
-def not_cached(what: str, cached_at: Path, url: str) -> NotCached:
-    """What was asked, where it would be cached, and what to run instead."""
-    return NotCached(
-        f"{what} is not cached ({cached_at}) and {url} cannot be reached; run `isotune prepare` for it on a machine"
-        " with network and copy that cache here, or use --checkpoint offline or file:PATH"
-    )
+    def refuse_offline(self) -> None:
+        """NotCached when nothing answers within seconds. Whatever answers, even with an error, is a network."""
+        try:
+            urllib.request.urlopen(urllib.request.Request(self.url, method="HEAD"), timeout=_SECONDS_TO_ANSWER).close()
+        except urllib.error.HTTPError:
+            return
+        except (OSError, ValueError):
+            raise self.not_cached() from None
 
+    def not_cached(self) -> NotCached:
+        """What was asked, where it would be cached, and what to run instead."""
+        return NotCached(
+            f"{self} is not cached ({self.cached_at}) and {self.url} cannot be reached; on a machine with network run"
+            f" `isotune prepare --models {self.model} --checkpoint {self.checkpoint}` and copy the cache, or use"
+            " --checkpoint offline or file:PATH"
+        )
 
-@contextmanager
-def library_loading(what: str, cached_at: Path, url: str) -> Iterator[None]:
-    """While a library loads a checkpoint: its words go to stderr, its errors become one line."""
-    try:
-        with redirect_stdout(sys.stderr):
-            yield
-    except urllib.error.URLError:
-        raise not_cached(what, cached_at, url) from None
-    except (pickle.UnpicklingError, EOFError, SafetensorError) as error:
-        raise UsageError(f"{what}: the cached file is damaged ({_first_line(error)}); remove {cached_at}") from None
-    except RuntimeError as error:
-        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-        if "PytorchStreamReader" in str(error):
-            raise UsageError(f"{what}: the cached file is damaged; remove {cached_at}") from None
-        if "invalid hash value" in str(error):
-            raise UsageError(f"{what}: what {url} gave is not the checkpoint ({lines[0]}); try again") from None
-        if "loading state_dict" in str(error):
-            raise UsageError(f"{what} does not fit the model: {lines[min(1, len(lines) - 1)][:300]}") from None
-        raise
+    def __str__(self) -> str:
+        return f"checkpoint {self.checkpoint!r} of {self.model}"
+
+    @contextmanager
+    def loading(self) -> Iterator[None]:
+        """While the library loads: its words go to stderr, its errors become one line."""
+        try:
+            with redirect_stdout(sys.stderr):
+                yield
+        except urllib.error.URLError:
+            raise self.not_cached() from None
+        except (pickle.UnpicklingError, EOFError, SafetensorError):
+            raise self._damaged() from None
+        except RuntimeError as error:
+            lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+            if "PytorchStreamReader" in str(error):
+                raise self._damaged() from None
+            if "invalid hash value" in str(error):
+                raise UsageError(f"{self}: what {self.url} gave is something else ({lines[0]}); try again") from None
+            if "loading state_dict" in str(error):
+                raise UsageError(f"{self} does not fit the model: {lines[min(1, len(lines) - 1)][:300]}") from None
+            raise
+
+    def _damaged(self) -> UsageError:
+        return UsageError(f"{self}: the cached file is damaged; remove {self.cached_at}")
 
 
 def _first_line(error: BaseException) -> str:

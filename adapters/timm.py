@@ -37,7 +37,7 @@ from torch import nn
 
 from ._timm_architectures import ARCHITECTURES
 from ._torch_adapter import TorchAdapter
-from ._torch_files import hub_file, library_loading, not_cached, refuse_offline
+from ._torch_files import Download, hub_file
 from ._torch_layers import classifier_name
 from .base import ModelInfo
 
@@ -62,7 +62,7 @@ class TimmAdapter(TorchAdapter):
         self, name: str, checkpoint: str | None, size: tuple[int, int], options: Mapping[str, Any]
     ) -> nn.Module:
         if parse_model_name(name)[0] == "hf-hub":
-            with _hub(f"{self.name}:{name}", parse_model_name(name)[1], ("config.json",)):
+            with _hub(f"{self.name}:{name}", checkpoint or "pretrained", parse_model_name(name)[1], ("config.json",)):
                 return timm.create_model(name, pretrained=checkpoint is not None, **options)
         full = _with_tag(name, checkpoint)
         arguments: dict[str, Any] = dict(options)
@@ -73,15 +73,15 @@ class TimmAdapter(TorchAdapter):
             return timm.create_model(full, pretrained=False, **arguments)
         set_pretrained_download_progress(True)
         set_pretrained_check_hash(True)
-        what = f"{self.name}:{full}"
+        asked = f"{self.name}:{name}", split_model_name_tag(full)[1] or "pretrained"
         if config.hf_hub_id:
             files = (config.hf_hub_filename,) if config.hf_hub_filename else _HUB_WEIGHTS
-            with _hub(what, config.hf_hub_id, files):
+            with _hub(*asked, config.hf_hub_id, files):
                 return timm.create_model(full, pretrained=True, **arguments)
-        cached_at = hub_file(config.url)
-        if not cached_at.exists():
-            refuse_offline(config.url, what, cached_at)
-        with library_loading(what, cached_at, config.url):
+        download = Download(*asked, config.url, hub_file(config.url))
+        if not download.cached_at.exists():
+            download.refuse_offline()
+        with download.loading():
             return timm.create_model(full, pretrained=True, **arguments)
 
     def _classifier(self, net: nn.Module) -> str | None:
@@ -148,27 +148,29 @@ def _with_tag(name: str, checkpoint: str | None) -> str:
 
 
 @contextmanager
-def _hub(what: str, repository: str, files: tuple[str, ...]) -> Iterator[None]:
+def _hub(model: str, checkpoint: str, repository: str, files: tuple[str, ...]) -> Iterator[None]:
     """While timm loads from the Hugging Face hub: what is cached is used without asking the network, which the hub's
     client would otherwise try for minutes; what is not is refused at once when the network cannot be reached."""
     repo_id, _, revision = repository.partition("@")
     constants = huggingface_hub.constants
     cached_at = Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=repo_id, repo_type="model")
-    url = f"{constants.ENDPOINT}/{repo_id}"
+    download = Download(model, checkpoint, f"{constants.ENDPOINT}/{repo_id}", cached_at)
     found = [huggingface_hub.try_to_load_from_cache(repo_id, file, revision=revision or None) for file in files]
     is_cached = any(isinstance(path, str) for path in found)
     before = constants.HF_HUB_OFFLINE
     if not is_cached:
         if before:
-            raise not_cached(what, cached_at, url)
-        refuse_offline(url, what, cached_at)
+            raise download.not_cached()
+        download.refuse_offline()
     try:
         constants.HF_HUB_OFFLINE = before or is_cached
-        with library_loading(what, cached_at, url):
+        with download.loading():
             yield
     except (LocalEntryNotFoundError, OfflineModeIsEnabled):
-        raise not_cached(what, cached_at, url) from None
+        raise download.not_cached() from None
     except HfHubHTTPError as error:
-        raise UsageError(f"{what} cannot be loaded from {url}: {str(error).partition(chr(10))[0]}") from None
+        raise UsageError(
+            f"{download} cannot be loaded from {download.url}: {str(error).partition(chr(10))[0]}"
+        ) from None
     finally:
         constants.HF_HUB_OFFLINE = before

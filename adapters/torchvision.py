@@ -24,7 +24,7 @@ except ImportError:
 from torch import nn
 
 from ._torch_adapter import TorchAdapter
-from ._torch_files import hub_file, library_loading, refuse_offline
+from ._torch_files import Download, hub_file
 from ._torch_layers import classifier_name
 from .base import ModelInfo
 
@@ -52,10 +52,10 @@ class TorchvisionAdapter(TorchAdapter):
                 arguments["init_weights"] = False if _is_meta() else arguments.get("init_weights", True)
         if weights is None:
             return get_model(_known(name), weights=None, **_input_size(name, size), **arguments)  # type: ignore[no-any-return]
-        what, cached_at = f"{self.name}:{name} {weights.name}", hub_file(weights.url)
-        if not cached_at.exists():
-            refuse_offline(weights.url, what, cached_at)
-        with library_loading(what, cached_at, weights.url):
+        download = Download(f"{self.name}:{name}", weights.name, weights.url, hub_file(weights.url))
+        if not download.cached_at.exists():
+            download.refuse_offline()
+        with download.loading():
             if not name.startswith("vit_") or size == (weights.transforms().crop_size[0],) * 2:
                 return get_model(name, weights=weights, progress=True, **arguments)  # type: ignore[no-any-return]
             return _resized_transformer(name, weights, size, arguments)

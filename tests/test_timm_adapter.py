@@ -135,13 +135,16 @@ def test_a_checkpoint_that_is_not_cached_is_named_at_once_without_network(hub, n
     with pytest.raises(NotCached) as caught:
         build(**asked)
     assert time.perf_counter() - began < 10
-    for part in ("timm:", "mobilenetv2_050.lamb_in1k", str(hub / "models--timm--mobilenetv2_050.lamb_in1k"), "prepare"):
+    for part in (
+        f"isotune prepare --models timm:{asked['name']} --checkpoint ",
+        str(hub / "models--timm--mobilenetv2_050.lamb_in1k"),
+    ):
         assert part in str(caught.value)
 
 
 def test_a_checkpoint_of_torch_hubs_cache_is_found_and_missed(tmp_path, monkeypatch, no_network):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    with pytest.raises(NotCached, match=r"legacy_seresnet18.*hub/checkpoints/seresnet18"):
+    with pytest.raises(NotCached, match=r"'pretrained' of timm:legacy_seresnet18.*hub/checkpoints/seresnet18"):
         build("legacy_seresnet18", checkpoint="pretrained")
     folder = tmp_path / "hub" / "checkpoints"
     folder.mkdir(parents=True)
