@@ -87,7 +87,7 @@ def realise(model: Any, conventions: Conventions, rescaled: bool = False) -> Any
         elif hasattr(layer, "drop_path_rate"):  # ConvNeXt's StochasticDepth
             layer.drop_path_rate = 0.0
         elif conventions.gelu != "own" and _gelu(layer):
-            layer.activation = _GELU[conventions.gelu]
+            layer.activation = _activation(conventions.gelu)
     return model
 
 
@@ -221,14 +221,30 @@ def _scales_input(layer: Any) -> bool:
     return isinstance(layer, keras.layers.Rescaling | keras.layers.Normalization)
 
 
+def _wide_exact_gelu(x: Any) -> Any:
+    return 0.5 * x * (1.0 + ops.erf(x * math.sqrt(0.5)))
+
+
+def _wide_tanh_gelu(x: Any) -> Any:
+    return 0.5 * x * (1.0 + ops.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x * x * x)))
+
+
+def _activation(form: str) -> Any:
+    """GELU in a form. TensorFlow's holds sqrt(2) in float32 even for float64 (tensorflow/python/ops/nn_ops.py,
+    gelu), which is off by 1e-8; there it is written out."""
+    if keras.backend.backend() == "tensorflow" and keras.config.floatx() == "float64":
+        return _WIDE_GELU[form]
+    return _GELU[form]
+
+
 _GELU: dict[str, Any] = {
     "exact": keras.activations.gelu,  # approximate=False is its default; that of keras.ops.gelu is True
     "tanh": functools.partial(keras.activations.gelu, approximate=True),
 }
+_WIDE_GELU = {"exact": _wide_exact_gelu, "tanh": _wide_tanh_gelu}
 
 
 def _gelu(layer: Any) -> str | None:
     activation = getattr(layer, "activation", None)
-    if activation is keras.activations.gelu:
-        return "exact"
-    return "tanh" if activation is _GELU["tanh"] else None
+    forms = (*_GELU.items(), *_WIDE_GELU.items())
+    return next((form for form, function in forms if activation is function), None)
