@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from isotune import data, names, protocol
+from isotune import checkpoints, conventions, data, names, protocol
 from isotune.errors import UsageError
 from isotune.execution import LocalExecutor, WorkerFailure, Workers
 from isotune.measuring import Measurement
@@ -76,8 +76,15 @@ class Choices:
         self.modes = [_mode(text) for text in _split(option("modes"))]
         self.store = Store(Path(option("store")))
         self.fresh: bool = option("fresh")
-        for name in self.protocols:
-            protocol.load(name)
+        for recipe in self.protocols:
+            protocol.load(recipe)
+        for model in self.models:
+            names.parse(model)
+        for dataset in self.datasets:
+            data.describe(dataset)
+        for spec in self.conventions:
+            conventions.parse(spec)
+        checkpoints.check_name(self.checkpoint)
 
 
 def _split(text: str | None) -> list[str]:

@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from isotune.errors import UsageError
+
+if TYPE_CHECKING:
+    from isotune.data import Dataset
+    from isotune.progress import Reporter
 
 app = typer.Typer(
     name="isotune",
@@ -88,7 +92,7 @@ def run(
     )  # fmt: skip
     pythons = _pythons(python or [])
     with Reporter() as reporter:
-        prepared = _prepare(matrix.datasets, skip_unreadable, reporter)
+        prepared = _prepare(split(datasets), skip_unreadable, reporter)
         with Workers(pythons=pythons) as workers:
             cells = plan(matrix, prepared, workers)
             reporter.cells(len(cells))
@@ -125,8 +129,9 @@ def report(
     from isotune import report as reports
     from isotune.records import Store
 
+    store = Store(source if source.is_dir() else DEFAULT_STORE)
     if source.is_dir():
-        records, speeds = list(Store(source)), []
+        records, speeds = list(store), list[Any]()
     elif source.is_file():
         records, speeds = reports.read_benchmark(source)
     else:
@@ -135,7 +140,7 @@ def report(
         )
     if not records and not speeds:
         raise UsageError(f"{source} holds no records; 'isotune run' makes some")
-    typer.echo(reports.write(records, out, speeds=speeds, command=command))
+    typer.echo(reports.write(records, out, speeds=speeds, command=command, predictions=store.predictions))
 
 
 @app.command()
@@ -172,8 +177,12 @@ def prepare(
         raise UsageError(f"nothing to prepare: give --datasets ({', '.join(data.names())}) or --models")
     with Reporter() as reporter:
         for name, dataset in _prepare(split(datasets), skip_unreadable, reporter).items():
-            typer.echo(f"{name}: {len(dataset.train)} training and {len(dataset.test)} test images,"
-                       f" {len(dataset.classes)} classes, digest {dataset.digest[:16]}")  # fmt: skip
+            counts = (
+                f"{len(dataset.train)} training and {len(dataset.test)} test images, {len(dataset.classes)} classes"
+            )
+            typer.echo(
+                f"{name}: {counts}, digest {dataset.digest[:16]}" + (f"; {dataset.note}" if dataset.note else "")
+            )
     with Workers() as workers:
         for model, got in check_models(split(models), checkpoint, size, workers).items():
             typer.echo(f"{model}: checkpoint {checkpoint}, {got['architecture']}, digest {got['digest'][:16]}")
@@ -189,13 +198,10 @@ def doctor(
     show(examine(), as_json=as_json)
 
 
-def _prepare(datasets: list[str], skip_unreadable: bool, reporter: object) -> dict[str, object]:  # type: ignore[misc]
+def _prepare(datasets: list[str], skip_unreadable: bool, reporter: Reporter) -> dict[str, Dataset]:
     from isotune import data
 
-    return {
-        name: data.prepare(name, skip_unreadable=skip_unreadable, progress=reporter.preparing)  # type: ignore[attr-defined]
-        for name in datasets
-    }
+    return {name: data.prepare(name, skip_unreadable=skip_unreadable, progress=reporter.preparing) for name in datasets}
 
 
 def _pythons(pairs: list[str]) -> dict[str, str]:
@@ -211,17 +217,17 @@ def _pythons(pairs: list[str]) -> dict[str, str]:
 def main() -> None:
     """Console entry point: wrong use ends in one line on stderr and status 2."""
     # click's exceptions by way of typer's, since typer may carry a click of its own
-    wrong_use = typer.BadParameter.__mro__[2]
+    wrong_use: Any = typer.BadParameter.__mro__[2]
     try:
         sys.exit(app(standalone_mode=False) or 0)
     except UsageError as error:
         message, status = str(error), 2
     except wrong_use as error:
         if type(error).__name__ == "NoArgsIsHelpError":
-            print(error.ctx.get_help())  # type: ignore[attr-defined]
+            print(error.ctx.get_help())
             sys.exit(2)
-        where = f"{error.param.opts[-1]}: " if getattr(error, "param", None) else ""  # type: ignore[attr-defined]
-        text = error.format_message().splitlines()[0].rstrip(".")  # type: ignore[attr-defined]
+        where = f"{error.param.opts[-1]}: " if getattr(error, "param", None) else ""
+        text = error.format_message().splitlines()[0].rstrip(".")
         message, status = f"{where}{text}; --help shows what there is", 2
     except (KeyboardInterrupt, typer.Abort):
         message, status = "interrupted; what was done is kept, and the same command goes on from there", 130

@@ -103,7 +103,9 @@ class Timings(Strict):
 
     total: float = Field(ge=0, description="the whole cell, without building the model")
     build: float = Field(0, ge=0, description="building the model and loading its checkpoint")
-    first_step: float | None = Field(None, description="the first training step or feature batch, compilation included")
+    first_step: float | None = Field(
+        None, description="the first training step of every stage, or the first feature batch; compilation included"
+    )
     training: float | None = Field(None, description="training steps after the first, or the probe's fits")
     training_images: int = Field(0, ge=0, description="images that went through those steps")
     evaluation: float | None = Field(None, description="logits of the test images")

@@ -19,7 +19,6 @@ from isotune import __version__, conventions, data, memory, names, probe, traini
 from isotune.checkpoints import architecture_of, resolve
 from isotune.conventions import NETWORK_AXES, Conventions
 from isotune.data.augmentation import Augmenter
-from isotune.errors import UsageError
 from isotune.records import Cell, Memory, Metrics, Record, Timings, predictions_digest
 from isotune.training import Progress
 from isotune.weights import Weights, head_weights
@@ -99,9 +98,7 @@ class Bench:
         """The cell's record and its predictions, int64 [test images]."""
         started = datetime.now(UTC)
         protocol = cell.protocol
-        dataset = data.prepare(cell.dataset)
-        if dataset.digest != cell.dataset_digest:
-            raise UsageError(f"data set {cell.dataset} has changed since the run was planned; plan it again")
+        dataset = data.load(cell.dataset, cell.dataset_digest)
         memory.reset_peak()
         baseline = memory.resident()
         built = self.build(
@@ -166,7 +163,6 @@ class Bench:
         )
 
     def _probe(self, cell: Cell, built: Built, dataset: data.Dataset, progress: Progress):  # type: ignore[no-untyped-def]
-        assert cell.protocol.probe is not None
         images, labels = self._inputs(cell, built, dataset, "train")
         test, truth = self._inputs(cell, built, dataset, "test")
         protocol = cell.protocol
@@ -182,6 +178,7 @@ class Bench:
             "environment": self.adapter.environment(),
         }
         found = probe.features(built.model, images, test, protocol.evaluation.batch_size, identity, progress)
+        assert protocol.probe is not None
         fitted = probe.fit(protocol.probe, found.train, labels, found.test, len(dataset.classes), cell.seeds)
         metrics = {"train_images": fitted.train_images, "l2": fitted.l2}
         timings = {

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, SupportsFloat
 
 import numpy as np
 
@@ -33,7 +33,7 @@ Progress = Callable[[str, int, int], None]
 class Training:
     """What the stages gave, seconds by the worker's clock."""
 
-    first_step: float = 0.0
+    first_step: float = 0.0  # compilation included; of several stages the sum
     seconds: float = 0.0
     images: int = 0
     losses: list[float] = field(default_factory=list)  # mean of every epoch, nats
@@ -79,32 +79,29 @@ def train(
     result = Training()
     features = model.weights()[f"{HEAD}.kernel"].shape[0]
     total = sum(steps_of(stage, len(labels))[0] for stage in stages)
-    done = 0
+    done = epochs = 0
     for number, stage in enumerate(stages):
         steps, an_epoch = steps_of(stage, len(labels))
         rates = learning_rates(stage.schedule, steps, an_epoch)
         trained = frozenset(select_trained(model.layers(), stage.trained))
         trainer = model.trainer(Recipe(stage.optimizer, trained, stage.label_smoothing))
         order = list(islice(sample_order(len(labels), stage.batch_size, stage.drop_last, seeds, number), steps))
-        pending: list[object] = []
+        # An epoch's number for the augmentation counts on through the stages: no draw comes twice.
+        batches = augmenter.batches([(epochs + epoch, chosen) for epoch, chosen in order], seeds.augmentation)
+        epochs += order[-1][0] + 1
+        pending: list[SupportsFloat] = []
         began = time.perf_counter()
-        for step, ((epoch, chosen), images) in enumerate(
-            zip(order, augmenter.batches(order, seeds.augmentation), strict=True)
-        ):
+        for step, ((epoch, chosen), images) in enumerate(zip(order, batches, strict=True)):
             mask = dropout_mask(seeds, number, step, (len(chosen), features), stage.head_dropout)
             pending.append(trainer.step(images, labels[chosen], float(rates[step]), mask))
             if step == 0:
                 model.synchronize()
-                if number == 0:
-                    result.first_step = time.perf_counter() - began
-                else:
-                    result.seconds += time.perf_counter() - began
-                    result.images += len(chosen)
+                result.first_step += time.perf_counter() - began
                 began = time.perf_counter()
             else:
                 result.images += len(chosen)
             if step + 1 == steps or order[step + 1][0] != epoch:
-                result.losses.append(float(np.mean([float(loss) for loss in pending])))  # type: ignore[arg-type]
+                result.losses.append(float(np.mean([float(loss) for loss in pending])))
                 pending.clear()
             done += 1
             progress("training", done, total)

@@ -153,7 +153,7 @@ def test_a_changed_data_set_is_noticed(cells, house):
     (cell,) = cells("example:random-features")
     (record,) = LocalExecutor(Store(house / "store")).run([cell.model_copy(update={"dataset_digest": "0" * 64})])
     assert record.status == "failed"
-    assert "digits has changed" in record.error
+    assert "data set digits with digest 0000000000000000 is not in the cache" in record.error
 
 
 def test_a_worker_answers_after_an_error_and_says_when_it_died(house):
