@@ -124,7 +124,7 @@ class TorchModel(Model):
         seen: dict[str, Array] = {}
         handles = [_record_output(found, seen) for found in self.module_layers if found.slots]
         try:
-            with torch.inference_mode():
+            with torch.inference_mode(), loud(False):
                 self.forward(self.to_device(images))
         finally:
             for handle in handles:
@@ -139,7 +139,7 @@ class TorchModel(Model):
     def gradients(self, images: Array, labels: Array, label_smoothing: float = 0.0) -> dict[str, Array]:
         """Every layer counts as trained, whatever a trainer has frozen."""
         trainable = [slot for _, slot in self.slots() if slot.trainable]
-        with self._left_as_it_was(trainable):
+        with self._left_as_it_was(trainable), loud(False):
             self.net.train()
             loss = self.loss(self.to_device(images), self.to_labels(labels), None, label_smoothing)
             parts = torch.autograd.grad(loss, [slot.tensor for slot in trainable], allow_unused=True)

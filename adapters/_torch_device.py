@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -16,6 +17,13 @@ from importlib.metadata import version
 import torch
 
 from isotune.errors import UsageError
+
+# What layers of torch, torchvision and timm say when a map has become too small, or must have one size.
+_SIZE_ERROR = re.compile(
+    r"Kernel size can't be greater|Output size is too small|size of tensor a|is invalid for input of size"
+    r"|(?i:(input|image) (image )?(height|width|size))|stack expects each tensor to be equal size"
+    r"|Sizes of tensors must match"
+)
 
 
 def device() -> torch.device:
@@ -68,7 +76,8 @@ def environment(libraries: tuple[str, ...]) -> dict[str, str]:
 
 @contextmanager
 def loud(compiled: bool) -> Iterator[None]:
-    """Errors that a user can act on, in one line: the compiler's, and BatchNorm's on one value a channel."""
+    """Errors that a user can act on, in one line: of the compiler, of BatchNorm on one value a channel, of a network
+    on images of a size that it cannot take."""
     try:
         yield
     except ValueError as error:
@@ -78,7 +87,9 @@ def loud(compiled: bool) -> Iterator[None]:
             "a batch of one image leaves BatchNorm one value a channel; set drop_last = true or another batch_size"
         ) from None
     except Exception as error:
-        if not compiled or not type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
-            raise
         reason = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
-        raise UsageError(f"torch.compile failed ({reason}); run without compilation") from error
+        if compiled and type(error).__module__.startswith(("torch._dynamo", "torch._inductor")):
+            raise UsageError(f"torch.compile failed ({reason}); run without compilation") from error
+        if isinstance(error, RuntimeError | AssertionError) and _SIZE_ERROR.search(str(error)):
+            raise UsageError(f"the network cannot take images of this size ({reason}); choose another") from None
+        raise

@@ -52,6 +52,8 @@ class TorchvisionAdapter(TorchAdapter):
                 arguments["init_weights"] = False if _is_meta() else arguments.get("init_weights", True)
         if weights is None:
             return get_model(_known(name), weights=None, **_input_size(name, size), **arguments)  # type: ignore[no-any-return]
+        if name == "maxvit_t" and size != _DEFAULT_SIZE:
+            raise UsageError("torchvision:maxvit_t has checkpoints for 224 x 224 only")
         download = Download(f"{self.name}:{name}", weights.name, weights.url, hub_file(weights.url))
         if not download.cached_at.exists():
             download.refuse_offline()

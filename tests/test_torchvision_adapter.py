@@ -200,11 +200,19 @@ def test_a_checkpoint_is_downloaded_by_torch_hub_and_its_hash_checked(hub, serve
         ({"options": {"width_mul": "0.5"}}, "no option 'width_mul'; did you mean 'width_mult'"),
         ({"options": {"width_mult": "wide"}}, "cannot be built with width_mult=wide"),
         ({"name": "vit_b_16", "image_size": (224, 192)}, "square images only"),
+        ({"name": "maxvit_t", "image_size": (256, 256), "checkpoint": "pretrained"}, "224 x 224 only"),
     ],
 )
 def test_wrong_names_and_options_are_refused_with_what_would_be_right(asked, message):
     with pytest.raises(UsageError, match=message):
         build(**asked)
+
+
+@pytest.mark.parametrize(("name", "size"), [("alexnet", 24), ("inception_v3", 48)])
+def test_images_of_a_size_that_a_network_cannot_take_are_refused_in_one_line(name, size):
+    model = build(name)
+    with pytest.raises(UsageError, match="cannot take images of this size"):
+        model.features(images((size, size)))
 
 
 def test_a_checkpoint_of_another_width_does_not_fit(hub):
