@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -114,7 +115,8 @@ def features(engine: str, cases: list[dict], folder: Path) -> np.lib.npyio.NpzFi
     """What tests/keras_scripts/features.py gives, run in a process of its own."""
     (folder / "cases.json").write_text(json.dumps(cases))
     command = [sys.executable, SCRIPT, engine, folder / "cases.json", folder / f"{engine}.npz"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}  # waiting threads cost more than small networks gain
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stderr == "", "an import or a build talks on stderr"
     return np.load(folder / f"{engine}.npz")
