@@ -25,6 +25,7 @@ from ._torch_conventions import describe
 from ._torch_device import loud, synchronize
 from ._torch_layers import ModuleLayer, Slot, canonical, canonical_layers, to_array
 from ._torch_loss import cross_entropy
+from ._torch_onednn import avoid_narrow_strided_pointwise
 from ._torch_trainer import TorchTrainer
 from .base import Array, Model, NumericMode, Recipe
 
@@ -53,6 +54,8 @@ class TorchModel(Model):
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
         self.net = net.to(device=device, dtype=self.dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if device.type == "cpu":
+            avoid_narrow_strided_pointwise(self.net)
         self.conventions, self.device, self.compiled = conventions, device, compiled
         self.module_layers = canonical_layers(self.net, head)
         self._numeric_mode, self._architecture, self._origin = numeric_mode, architecture, origin
@@ -104,7 +107,7 @@ class TorchModel(Model):
 
     def _arrays(self, images: Array) -> tuple[Array, Array]:
         self.set_mode("inference", self.net.eval)
-        with torch.inference_mode(), loud(self.compiled):
+        with torch.no_grad(), loud(self.compiled):  # no inference_mode: networks keep tensors (ConViT's positions)
             features, logits = self._infer(self.to_device(images))
         return to_array(features), to_array(logits)
 
@@ -124,7 +127,7 @@ class TorchModel(Model):
         seen: dict[str, Array] = {}
         handles = [_record_output(found, seen) for found in self.module_layers if found.slots]
         try:
-            with torch.inference_mode(), loud(False):
+            with torch.no_grad(), loud(False):
                 self.forward(self.to_device(images))
         finally:
             for handle in handles:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import subprocess
 import sys
@@ -296,6 +297,53 @@ def test_a_batch_that_leaves_batchnorm_one_value_is_explained():
     model = small()
     with pytest.raises(UsageError, match="drop_last"):
         model.trainer(recipe(model)).step(np.zeros((1, 2, 2, 3), np.uint8), np.zeros(1, np.int64), RATE)
+
+
+def test_narrow_strided_1x1_convolutions_train_in_channels_last_too():
+    """oneDNN crashes on the weight gradient of these, or gets it wrong (uxlfoundation/oneDNN#6035)."""
+
+    class Narrow(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.stem = nn.Conv2d(3, 16, 1, 2, bias=False)
+            self.fc = nn.Linear(16, 5)
+
+        def forward(self, images):
+            return self.fc(self.stem(images).square().mean((2, 3)))
+
+    stream = np.random.default_rng(0)
+    images, labels = stream.integers(0, 256, (2, 65, 64, 3), dtype=np.uint8), np.array([1, 4])
+    torch.manual_seed(0)
+    net = Narrow()
+    plain = copy.deepcopy(net).double()
+    model = TorchModel(net, "fc", Conventions(), device=torch.device("cpu"))
+    assert model.net.stem.stride == (1, 1)  # the fault itself comes and goes with what lies beside the workspace
+    found = model.gradients(images, labels)
+    _, scale, offset = affine("mean-std")
+    scaled = torch.tensor((images * scale + offset).transpose(0, 3, 1, 2).copy())
+    nn.functional.cross_entropy(plain(scaled), torch.tensor(labels)).backward()
+    wanted = plain.stem.weight.grad.numpy().transpose(2, 3, 1, 0)
+    np.testing.assert_allclose(found["000.conv.kernel"], wanted, rtol=1e-3, atol=1e-5)
+
+
+def test_a_network_that_keeps_tensors_between_calls_trains_after_an_evaluation():
+    """As ConViT does with its relative positions."""
+
+    class Keeps(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc = nn.Linear(3, 5)
+            self.kept = None
+
+        def forward(self, images):
+            if self.kept is None:
+                self.kept = torch.ones(1, 5)
+            return self.fc(images.mean((2, 3))) * self.kept
+
+    model = TorchModel(Keeps(), "fc", Conventions(), device=torch.device("cpu"))
+    images, labels = batch()
+    model.features(images)
+    assert float(model.trainer(recipe(model)).step(images, labels, RATE)) > 0
 
 
 def three_steps(seed=0):
