@@ -90,8 +90,12 @@ class TimmAdapter(TorchAdapter):
 
     def _renew_classifier(self, name: str, net: nn.Module, head: str | None, classes: int) -> str:
         old = net.get_classifier()  # type: ignore[operator]
-        if isinstance(old, tuple | list | nn.ModuleList):
-            raise UsageError(f"timm:{name} averages {len(old)} classifiers; only its own can be used, not a new one")
+        parts = old.modules() if isinstance(old, nn.Module) else [layer for part in old for layer in part.modules()]
+        outputs = [layer for layer in parts if getattr(layer, "out_features", None) == net.num_classes]
+        if len(outputs) > 1:  # distillation, or a classifier a branch
+            raise UsageError(
+                f"timm:{name} averages {len(outputs)} classifiers; only its own can be used, not a new one"
+            )
         if head is None:  # a checkpoint without classes: timm makes the place
             net.reset_classifier(classes)  # type: ignore[operator]
             head = self._classifier(net)

@@ -205,6 +205,8 @@ def test_a_cut_off_file_of_the_hub_is_named(hub, no_network):
         ({"options": {"drop_rat": "0.1"}}, "no option 'drop_rat'; did you mean 'drop_rate'"),
         ({"name": "mobilenetv2_050", "image_size": (64, 64), "options": {"img_size": "64"}}, "no option 'img_size'"),
         ({"name": "deit_tiny_distilled_patch16_224"}, "averages 2 classifiers"),
+        ({"name": "repvit_m0_9"}, "averages 2 classifiers"),
+        ({"name": "efficientvim_m1"}, "averages 4 classifiers"),
     ],
 )
 def test_wrong_names_and_options_are_refused_with_what_would_be_right(asked, message):
