@@ -22,11 +22,12 @@ HOSTS = {"Hugging Face hub (timm)": "huggingface.co", "Keras's weights": "storag
 
 def examine() -> dict[str, Any]:
     """Everything that `show` prints."""
+    folder = cache.folder("").resolve()
     return {
         "machine": machine(),
         "packages": {package: _version(package, extra) for package, extra in PACKAGES.items()},
         "adapters": {adapter: _adapter(adapter) for adapter in sorted(names.adapters())},
-        "cache": {"folder": str(cache.root()), "free": f"{shutil.disk_usage(cache.root()).free / 2**30:.0f} GiB"},
+        "cache": {"folder": str(folder), "free": f"{shutil.disk_usage(folder).free / 2**30:.0f} GiB"},
         "data sets": data.status(),
         "network": {name: "reachable" if _reachable(host) else "not reachable" for name, host in HOSTS.items()},
     }

@@ -31,12 +31,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
+from isotune.environment import settle_threads
 from isotune.errors import UsageError
 
 if TYPE_CHECKING:
     from isotune.running import Bench
 
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "ISOTUNE_THREADS")
 PROGRESS_SECONDS = 0.2
 
 
@@ -112,8 +112,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, help="threads of the framework; default: all cores")
     parser.add_argument("--shared", action="store_true", help="other workers run at the same time: timings say so")
     options = parser.parse_args()
-    if options.threads:  # before any framework is imported
-        os.environ |= dict.fromkeys(THREAD_VARIABLES, str(options.threads))
+    settle_threads(options.threads)
     # Frameworks print to standard output; keep it for answers alone.
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
