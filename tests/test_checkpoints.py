@@ -95,7 +95,8 @@ def test_a_librarys_own_checkpoint_carries_its_own_input_scaling(example):
 @needs_offline
 def test_a_torch_file_becomes_canonical_in_a_process_of_its_own_and_is_kept(example, tmp_path):
     file = tmp_path / "w.pt"
-    code = f"import torch, torchvision; torch.save(torchvision.models.mobilenet_v2(num_classes=3).state_dict(), {str(file)!r})"
+    save = f"torch.save(torchvision.models.mobilenet_v2(num_classes=3).state_dict(), {str(file)!r})"
+    code = f"import torch, torchvision; {save}"
     checkpoints.subprocess.run([checkpoints.sys.executable, "-c", code], check=True)
     spec = f"file:{file}::torchvision:mobilenet_v2"
     found = checkpoints.resolve(spec, *example, (32, 32))
