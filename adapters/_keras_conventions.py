@@ -30,7 +30,7 @@ _STRIDED = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.Sepa
 
 
 @keras.saving.register_keras_serializable(package="isotune")
-class UnbiasedBatchNormalization(keras.layers.BatchNormalization):
+class UnbiasedBatchNormalization(keras.layers.BatchNormalization):  # type: ignore[misc]  # Keras has no types
     """BatchNormalization whose running variance takes n/(n-1) of the batch's, as torch's does.
 
     Normalisation itself uses the biased variance in both libraries. n counts the values per channel; with n = 1
@@ -76,6 +76,7 @@ def realise(model: Any, conventions: Conventions, rescaled: bool = False) -> Any
             if layer.weights and layer.name not in wanted.dropped:
                 clone.get_layer(layer.name).set_weights(layer.get_weights())
         model = clone
+    settle_scaling(model)
     for layer in flatten(model):
         if isinstance(layer, keras.layers.BatchNormalization):
             if conventions.batchnorm_epsilon is not None:
@@ -91,15 +92,19 @@ def realise(model: Any, conventions: Conventions, rescaled: bool = False) -> Any
     return model
 
 
+def settle_scaling(model: Any) -> None:
+    """Have the Normalizations inside `model` take up their variables, which their call does not read; to be
+    called after these are set, and before anything is traced."""
+    for layer in flatten(model):
+        if isinstance(layer, keras.layers.Normalization) and layer.weights:
+            layer.finalize_state()
+
+
 def describe(model: Any) -> dict[str, Any]:
     """The network axes of `model` but for the input scaling. `own` or None: none such, or not all alike."""
     layers = list(flatten(model))
     norms = [layer for layer in layers if isinstance(layer, keras.layers.BatchNormalization)]
-    pools = [
-        "not-counted"
-        for layer in layers
-        if isinstance(layer, keras.layers.AveragePooling2D) and layer.padding == "same"
-    ]
+    pools = [_border(layer) for layer in layers if isinstance(layer, keras.layers.AveragePooling2D)]
     return {
         "stride2_padding": _only([_padding(layer) for layer in layers], "own"),
         "pooling_border": _only(pools, "own"),
@@ -214,6 +219,13 @@ def _strided_after(layer: Any) -> Any:
 
 def _averages_over_border(layer: Any) -> bool:
     return isinstance(layer, keras.layers.AveragePooling2D) and layer.padding == "same"
+
+
+def _border(layer: Any) -> str | None:
+    """Whether an average pooling counts its padding; None when it has none."""
+    if layer.padding == "same":
+        return "not-counted"
+    return "counted" if isinstance(layer.input._keras_history.operation, keras.layers.ZeroPadding2D) else None
 
 
 def _scales_input(layer: Any) -> bool:

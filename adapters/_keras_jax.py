@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from importlib import metadata
 from typing import Any
 
 import jax
-import jaxlib
 import keras
 import numpy as np
 
@@ -83,7 +83,7 @@ class JaxEngine:
         return step
 
     def synchronize(self) -> None:
-        jax.block_until_ready([variable.value for variable in self.network.variables])
+        jax.block_until_ready([variable.value for variable in self.network.variables])  # type: ignore[no-untyped-call]
 
     def device_memory(self) -> int | None:
         stats = jax.devices()[0].memory_stats()
@@ -97,9 +97,9 @@ def configure(threads: int | None) -> None:
 def environment() -> dict[str, str]:
     return {
         "jax": jax.__version__,
-        "jaxlib": jaxlib.__version__,
+        "jaxlib": metadata.version("jaxlib"),
         "device": jax.devices()[0].device_kind,
         "threads": f"{len(os.sched_getaffinity(0))} cores allowed" if hasattr(os, "sched_getaffinity") else "all",
         "xla_flags": os.environ.get("XLA_FLAGS", ""),
-        "matmul_precision": str(jax.config.jax_default_matmul_precision or "default"),
+        "matmul_precision": str(jax.config.jax_default_matmul_precision or "default"),  # type: ignore[attr-defined]
     }

@@ -24,6 +24,7 @@ import numpy as np
 from isotune.weights import HEAD, Layer
 
 Array = np.ndarray
+SCALING = "scaling"
 _SLOTS: dict[str, tuple[tuple[str, str], ...]] = {  # kind -> (slot, attribute of the Keras layer)
     "conv": (("kernel", "kernel"), ("bias", "bias")),
     "dense": (("kernel", "kernel"), ("bias", "bias")),
@@ -70,18 +71,32 @@ def flatten(model: Any) -> Iterator[Any]:
             yield layer
 
 
-def parts(model: Any, block_pattern: str) -> list[Part]:
-    """The canonical layers of a model without classifier."""
+def parts(model: Any, block_pattern: str, *, scales_itself: bool) -> list[Part]:
+    """The canonical layers of a model without classifier.
+
+    scales_itself: whether the Normalization inside an EfficientNet stays, a layer `scaling` without a number, so
+    that the others are numbered as in other libraries.
+    """
     layers = list(flatten(model))
-    blocks = _blocks(layers, block_pattern)
+    keys = _blocks(layers, block_pattern)
+    owned = dict.fromkeys(key for layer, key in zip(layers, keys, strict=True) if layer.weights)
+    number = {key: place for place, key in enumerate(owned)}
+    scaling: list[Part] = []
     found: list[Part] = []
-    for layer, block in zip(layers, blocks, strict=True):
+    for layer, key in zip(layers, keys, strict=True):
+        if not layer.weights:
+            continue
+        block = number[key]
+        if isinstance(layer, keras.layers.Normalization):
+            if scales_itself:
+                scaling.append(Part(Layer(SCALING, "other", block, layer.name), layer.name, "other"))
+            continue
         for form in _forms(layer):
             kind = {"depthwise": "conv", "pointwise": "conv"}.get(form, form)
             suffix = f".{form}" if kind != form else ""
             name = f"{len(found):03d}.{kind}"
             found.append(Part(Layer(name, kind, block, layer.name + suffix), layer.name, form))
-    return found
+    return scaling + found
 
 
 def head_part(library_name: str) -> Part:
@@ -129,15 +144,15 @@ def _forms(layer: Any) -> tuple[str, ...]:
     return ("other",) if layer.weights else ()
 
 
-def _blocks(layers: list[Any], pattern: str) -> list[int]:
-    """Block of each layer, numbered from 0 in the order of first appearance."""
-    if not pattern:
-        numbers, number = [], 0
-        for layer in layers:
-            numbers.append(number)
-            number += isinstance(layer, keras.layers.Add | keras.layers.Concatenate)
-        return numbers
+def _blocks(layers: list[Any], pattern: str) -> list[str]:
+    """Key of each layer's block."""
     keys: list[str] = []
+    if not pattern:
+        merges = 0
+        for layer in layers:
+            keys.append(str(merges))
+            merges += isinstance(layer, keras.layers.Add | keras.layers.Concatenate)
+        return keys
     found = [re.search(pattern, layer.name) for layer in layers]
     last = max((index for index, match in enumerate(found) if match), default=-1)
     for index, match in enumerate(found):
@@ -147,5 +162,4 @@ def _blocks(layers: list[Any], pattern: str) -> list[int]:
             keys.append("last")
         else:
             keys.append(keys[-1] if keys else "stem")
-    order = {key: number for number, key in enumerate(dict.fromkeys(keys))}
-    return [order[key] for key in keys]
+    return keys

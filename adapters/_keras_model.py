@@ -13,8 +13,10 @@ from isotune.conventions import Conventions
 from isotune.errors import UsageError, nearest
 from isotune.weights import HEAD, Layer, Weights
 
-from ._keras_layers import Part, Tensor, flatten, tensors
+from ._keras_conventions import settle_scaling
+from ._keras_layers import SCALING, Part, Tensor, flatten, tensors
 from ._keras_network import Network, cross_entropy
+from ._keras_numeric import numeric
 from ._keras_optimizers import make_optimizer, reset, slots
 from .base import Array, Model, NumericMode, Recipe, Trainer
 
@@ -38,49 +40,6 @@ class Engine(Protocol):
     def synchronize(self) -> None: ...
 
     def device_memory(self) -> int | None: ...
-
-
-@contextmanager
-def numeric(mode: NumericMode) -> Iterator[None]:
-    """Keras's global settings for a numeric mode, put back on leaving.
-
-    float64 holds for building, tracing and running (Keras converts Python numbers to floatx, JAX narrows to
-    32 bits unless told otherwise); bfloat16 is a policy that layers keep from when they are built.
-    """
-    floatx, policy = keras.config.floatx(), keras.config.dtype_policy()
-    with ExitStack() as stack:
-        if mode == "float64":
-            stack.enter_context(_wide_results())
-        try:
-            keras.config.set_floatx("float64" if mode == "float64" else "float32")
-            keras.config.set_dtype_policy("mixed_bfloat16" if mode == "bfloat16" else mode)
-            yield
-        finally:
-            keras.config.set_floatx(floatx)
-            keras.config.set_dtype_policy(policy)
-
-
-@contextmanager
-def _wide_results() -> Iterator[None]:
-    """While inside, float64 stays float64.
-
-    On JAX and PyTorch Keras promotes as JAX does without its x64 mode: whatever comes out of two operands is
-    narrowed to 32 bits (keras/src/backend/common/dtypes.py, BIT64_TO_BIT32_DTYPE), BatchNorm, LayerNorm and
-    pooling included, even under floatx float64. There is no public switch.
-    """
-    from keras.src.backend.common import dtypes
-
-    with ExitStack() as stack:
-        if keras.backend.backend() == "jax":
-            import jax
-
-            stack.enter_context(jax.enable_x64(True))
-        narrowed = dtypes.BIT64_TO_BIT32_DTYPE["float64"]
-        dtypes.BIT64_TO_BIT32_DTYPE["float64"] = "float64"
-        try:
-            yield
-        finally:
-            dtypes.BIT64_TO_BIT32_DTYPE["float64"] = narrowed
 
 
 class KerasModel(Model):
@@ -127,6 +86,8 @@ class KerasModel(Model):
         with self.numeric():
             for name, array in weights.items():
                 self._tensors[name].write(array)
+            if any(name.startswith(f"{SCALING}.") for name in weights):
+                settle_scaling(self.network.base)
 
     # -- inference
 

@@ -15,7 +15,7 @@ from keras import ops
 from isotune.conventions import affine
 
 
-class Network(keras.Model):
+class Network(keras.Model):  # type: ignore[misc]  # Keras has no types
     """Scaling, base and head as one Keras model, so that Keras's own freezing and stateless calls apply."""
 
     def __init__(self, base: Any, head: Any, scaling: str) -> None:
@@ -32,7 +32,8 @@ class Network(keras.Model):
         if self._reverse:
             pixels = ops.flip(pixels, axis=-1)
         if self._affine:
-            pixels = pixels * self._affine[0] + self._affine[1]
+            scale, offset = (ops.convert_to_tensor(constant) for constant in self._affine)  # on the pixels' device
+            pixels = pixels * scale + offset
         features = self.base(pixels, training=training)
         masked = features if feature_mask is None else features * ops.cast(feature_mask, features.dtype)
         return features, self.head(masked)
@@ -53,9 +54,11 @@ def cross_entropy(logits: Any, labels: Any, label_smoothing: float, form: str) -
     classes = logits.shape[-1]
     targets = ops.one_hot(labels, classes, dtype=dtype)
     if label_smoothing:
-        targets = targets * np.asarray(1.0 - label_smoothing, keras.backend.standardize_dtype(dtype)) + np.asarray(
-            label_smoothing / classes, keras.backend.standardize_dtype(dtype)
+        kept, spread = (
+            ops.convert_to_tensor(np.asarray(share, keras.backend.standardize_dtype(dtype)))
+            for share in (1.0 - label_smoothing, label_smoothing / classes)
         )
+        targets = targets * kept + spread
     if form == "logits":
         return ops.mean(ops.categorical_crossentropy(targets, logits, from_logits=True))
     probabilities = ops.softmax(logits)

@@ -74,7 +74,7 @@ def is_native(recipe: Optimizer, conventions: Conventions) -> bool:
     is_adam = isinstance(recipe, Adam)
     matters = {
         "hyperparameters": ("float32", True),
-        "momentum_form": ("rate-inside", not is_adam and recipe.momentum > 0),
+        "momentum_form": ("rate-inside", not isinstance(recipe, Adam) and recipe.momentum > 0),
         "weight_decay_form": ("decoupled", recipe.weight_decay > 0 and recipe.name != "adamw"),
         "adam_epsilon": ("before-correction", is_adam),
         "rmsprop_epsilon": ("inside-root", isinstance(recipe, RMSprop)),
@@ -119,7 +119,7 @@ def _keras_own(recipe: Optimizer, conventions: Conventions) -> Any:
             return keras.optimizers.RMSprop(rho=recipe.rho, epsilon=recipe.epsilon, momentum=recipe.momentum, **shared)
 
 
-class _Conventional(keras.optimizers.Optimizer):
+class _Conventional(keras.optimizers.Optimizer):  # type: ignore[misc]  # Keras has no types
     """What the three share: clipping, decay, precision, slots."""
 
     def __init__(self, recipe: Any, conventions: Conventions) -> None:

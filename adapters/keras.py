@@ -7,7 +7,8 @@ environment asked for.
 The network is an application without its classifier, average-pooled, and a dense head of our own; with
 `classes=None` the application's own classifier becomes the head. Modules: `_keras_applications` (what there is,
 and how it is built), `_keras_layers` (canonical names), `_keras_conventions` (network axes), `_keras_network`
-(scaling, head, loss), `_keras_optimizers` (recipe axes), `_keras_model` (the interface), `_keras_files`
+(scaling, head, loss), `_keras_numeric` (float64, bfloat16),
+`_keras_optimizers` (recipe axes), `_keras_model` (the interface), `_keras_files`
 (checkpoint files) and one module per engine.
 """
 
@@ -114,8 +115,9 @@ class KerasAdapter(Adapter):
 
         from ._keras_conventions import describe, realise
         from ._keras_layers import head_part, parts
-        from ._keras_model import KerasModel, bind, numeric
+        from ._keras_model import KerasModel, bind
         from ._keras_network import Network, split_classifier
+        from ._keras_numeric import numeric
 
         arguments = applications.parse_options(name, options or {})
         with numeric(numeric_mode):
@@ -125,7 +127,8 @@ class KerasAdapter(Adapter):
             own = None
             if classes is None:
                 base, own = split_classifier(base)
-            found = [*parts(base, row.block), head_part(own.name if own else HEAD)]
+            body = parts(base, row.block, scales_itself=conventions.input_scaling == "none")
+            found = [*body, head_part(own.name if own else HEAD)]
             base = realise(base, conventions, row.rescaled and isinstance(checkpoint, Weights))
             head = keras.layers.Dense(own.kernel.shape[-1] if own else classes, name=HEAD, kernel_initializer="zeros")
             network = Network(base, head, conventions.input_scaling)
@@ -172,7 +175,7 @@ class KerasAdapter(Adapter):
         from ._keras_conventions import describe
         from ._keras_files import fit_layers, read_layers
         from ._keras_layers import flatten, parts, tensors
-        from ._keras_model import numeric
+        from ._keras_numeric import numeric
 
         found = read_layers(path)
         row = applications.application(name)
@@ -182,7 +185,8 @@ class KerasAdapter(Adapter):
             )
             owners = [layer for layer in flatten(base) if layer.weights]
             head = fit_layers(found, owners, base.output_shape[-1], str(path))
-            named = {key: tensor.read().copy() for key, tensor in tensors(parts(base, row.block), base).items()}
+            body = parts(base, row.block, scales_itself=True)
+            named = {key: tensor.read().copy() for key, tensor in tensors(body, base).items()}
             axes = describe(base) | {"input_scaling": row.scaling}
         if head:
             named |= {f"{HEAD}.kernel": head[0], f"{HEAD}.bias": head[1]}

@@ -17,7 +17,7 @@ KerasAdapter(engine).environment()
 import keras  # noqa: E402
 from pydantic import TypeAdapter  # noqa: E402
 
-from isotune.adapters._keras_model import numeric  # noqa: E402
+from isotune.adapters._keras_numeric import numeric  # noqa: E402
 from isotune.adapters._keras_optimizers import is_native, make_optimizer, slots  # noqa: E402
 from isotune.conventions import Conventions  # noqa: E402
 from isotune.protocol import Optimizer  # noqa: E402
