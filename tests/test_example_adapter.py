@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -27,23 +26,12 @@ example = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(example)
 
 
-@pytest.fixture(scope="module")
-def installed(tmp_path_factory) -> dict[str, str]:
+@pytest.fixture
+def installed(packages, shared_cache) -> dict[str, str]:
     """The environment of a process in which the package is installed."""
-    place = tmp_path_factory.mktemp("installed")
-    source = place / "source"
-    shutil.copytree(PACKAGE, source, ignore=shutil.ignore_patterns("__pycache__"))
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
-    done = subprocess.run(
-        [*pip, "--disable-pip-version-check", "--target", place / "site", source],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
     return os.environ | {
-        "PYTHONPATH": str(place / "site"),
-        "ISOTUNE_CACHE": str(place / "cache"),
+        "PYTHONPATH": str(packages),
+        "ISOTUNE_CACHE": str(shared_cache),
         "OMP_NUM_THREADS": "1",
     }
 
