@@ -25,7 +25,7 @@ from isotune.progress import Reporter
 from isotune.records import Record, Store
 
 TIERS: dict[str, dict[str, Any]] = {
-    "quick": {"protocols": ["quick", "quick-fine-tune"], "seeds": "3", "rounds": 7},
+    "quick": {"protocols": ["quick", "quick-fine-tune"], "seeds": "3", "rounds": 5},
     "standard": {"protocols": ["linear-probe", "frozen-head-sgd", "fine-tune-sgd"], "seeds": "5", "rounds": 15},
     "full": {
         "protocols": ["linear-probe", "frozen-head-sgd", "fine-tune-sgd", "fine-tune-adamw", "sfda"],
@@ -33,13 +33,12 @@ TIERS: dict[str, dict[str, Any]] = {
         "rounds": 30,
     },
 }
-EMBEDDED = ("digits", "fashion-mnist")  # the default data sets: those of them that need no download
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("isotune", "isotune: what is measured")
     group.addoption("--models", help="comma-separated adapter[@engine]:name[:option=value]; default: three MobileNetV2")
-    group.addoption("--datasets", help="comma-separated; default: digits, and fashion-mnist where it needs no download")
+    group.addoption("--datasets", help="comma-separated; default: digits, which scikit-learn carries")
     group.addoption("--protocols", help="comma-separated names or TOML files; default: the tier's")
     group.addoption("--seeds", help="how many (3), which (0,4,7) or a range (5-9); default: the tier's")
     group.addoption("--tier", default="quick", help="quick, standard or full: protocols, seeds and rounds")
@@ -68,7 +67,7 @@ class Choices:
         chosen = TIERS[tier]
         self.checkpoint: str = option("checkpoint")
         self.models = _split(option("models")) or list(DEFAULT_MODELS)
-        self.datasets = _split(option("datasets")) or [name for name in EMBEDDED if data.describe(name).offline]
+        self.datasets = _split(option("datasets")) or ["digits"]
         self.protocols = _split(option("protocols")) or chosen["protocols"]
         self.seeds = parse_seeds(option("seeds") or chosen["seeds"])
         self.conventions = option("conventions") or ["identical", "native"]
