@@ -101,14 +101,17 @@ def test_every_network_convention_is_its_function(engine, tmp_path):
         }
         for case in CASES
     ]
-    found = features(engine, given, tmp_path)
-    for number, case in enumerate(CASES):
+    # JAX compiles each network anew: there, every third case, which has each value of each axis at both sizes
+    chosen = range(0, len(CASES), 3 if engine == "jax" else 1)
+    found = features(engine, [given[number] for number in chosen], tmp_path)
+    for place, number in enumerate(chosen):
+        case = CASES[number]
         images = np.load(tmp_path / f"{case['size'][0]}.npy")
         expected = reference(images, case["conventions"]["input_scaling"], case["meant"])
         # TensorFlow's own GELU holds sqrt(2) in float32
         narrow = engine == "tensorflow" and "gelu" not in case["conventions"]
         atol = 1e-7 if narrow else 1e-12
-        np.testing.assert_allclose(found[str(number)], expected, rtol=1e-10, atol=atol, err_msg=str(case))
+        np.testing.assert_allclose(found[str(place)], expected, rtol=1e-10, atol=atol, err_msg=str(case))
 
 
 def features(engine: str, cases: list[dict], folder: Path) -> np.lib.npyio.NpzFile:

@@ -1,5 +1,7 @@
 """MobileNetV2 with torch's weights is the same function in Keras as in torchvision, at every width and size."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -45,8 +47,19 @@ def torchvision_features(weights: Weights, width: float, images: np.ndarray, mod
     dtype = torch.float64 if mode == "float64" else torch.float32
     _, scale, offset = affine("mean-std")
     pixels = torch.from_numpy((images * scale + offset).transpose(0, 3, 1, 2).copy())
-    with torch.no_grad():
+    with torch.no_grad(), one_thread():
         return net.eval().to(dtype)(pixels.to(dtype)).mean((2, 3)).numpy()
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """float64 depthwise convolutions on several threads mostly wait."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _native(array: np.ndarray) -> np.ndarray:
