@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from isotune.environment import settle_threads
+
+settle_threads()  # before a test imports torch, as the workers do
 settings.register_profile("isotune", deadline=None)  # a busy machine is no failure
 settings.load_profile("isotune")
 HERE = Path(__file__).parent
