@@ -37,8 +37,8 @@ def plan(matrix: Matrix, prepared: dict[str, data.Dataset], workers: Workers) ->
     UsageError: a name is wrong, or a combination impossible.
     """
     protocols = [protocol.load(name) for name in matrix.protocols]
-    models = check_models(matrix.models, matrix.checkpoint, min(recipe.input.size for recipe in protocols), workers)
     specs = [_canonical(spec) for spec in matrix.conventions]
+    models = check_models(matrix.models, matrix.checkpoint, min(recipe.input.size for recipe in protocols), workers)
     for name, recipe in itertools.product(matrix.datasets, protocols):
         check_images(prepared[name], recipe)
     return [
