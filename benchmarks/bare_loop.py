@@ -21,7 +21,6 @@ import numpy as np
 from isotune import names
 from isotune.adapters.base import Recipe
 from isotune.conventions import Conventions, affine
-from isotune.environment import settle_threads
 from isotune.protocol import SGD
 from isotune.weights import select_trained
 
@@ -112,7 +111,6 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--size", type=int, default=96, help="pixels")
     options = parser.parse_args()
-    settle_threads()
     stream = np.random.default_rng(0)
     images = stream.integers(0, 256, (options.batch, options.size, options.size, 3), dtype=np.uint8)
     labels = stream.integers(0, CLASSES, options.batch)

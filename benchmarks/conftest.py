@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -98,10 +99,12 @@ def _mode(text: str) -> tuple[str, bool]:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if path := config.getoption("benchmark_json", None):  # pytest-benchmark opens it at the very end, all measured
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
     try:
         config.stash[CHOICES] = Choices(config)
     except UsageError as error:
-        raise pytest.UsageError(str(error)) from None
+        pytest.exit(str(error), returncode=2)
 
 
 CHOICES: pytest.StashKey[Choices] = pytest.StashKey()
@@ -145,7 +148,8 @@ class Suite:
         self._workers, self._reporter = workers, reporter
         self._records: dict[tuple[Any, ...], list[Record]] = {}
         self._rounds: dict[str, list[dict[str, Any]] | Exception] = {}
-        self._asked: set[tuple[str, ...]] = set()
+        self._measured_as: dict[str, Measurement] = {}
+        self._asked: set[str] = set()
 
     def _selected(self, function: str, **fixed: Any) -> list[dict[str, Any]]:
         """Parameters of the selected tests of one function, with the fixed ones among them."""
@@ -183,23 +187,29 @@ class Suite:
         mine = [r for r in self._records[group] if (r.cell.model, r.cell.conventions) == (wanted, conventions)]
         return sorted(mine, key=lambda record: self.choices.seeds.index(record.cell.seeds.head))
 
-    def rounds(self, function: str, asked: Measurement) -> list[dict[str, Any]]:
-        """The measurement's rounds; those of the whole test function are measured in turns at the first call."""
-        if (function,) not in self._asked:
-            self._asked.add((function,))
+    def rounds(self, function: str, asked: Measurement) -> tuple[list[dict[str, Any]], str | None]:
+        """The measurement's rounds, and the conventions of the equal network that was measured in its place;
+        all of the test function are measured in turns at the first call."""
+        if function not in self._asked:
+            self._asked.add(function)
             group = [
                 self.measurement(asked.question, asked.batch_size, **params) for params in self._selected(function)
             ]
-            self._reporter.cells(len(group) * self.choices.rounds)
-            for number, one in itertools.product(range(self.choices.rounds), group):
+            distinct: dict[str, Measurement] = {}
+            for one in group:
+                first = distinct.setdefault(self._network(one), one)
+                self._measured_as[one.model_dump_json()] = first
+            self._reporter.cells(len(distinct) * self.choices.rounds)
+            for number, one in itertools.product(range(self.choices.rounds), distinct.values()):
                 self._one_round(number, one)
             for adapter in {one.model.partition(":")[0] for one in group}:
                 if adapter in self._workers:
                     self._workers[adapter].ask("close")
-        found = self._rounds[asked.model_dump_json()]
+        measured = self._measured_as[asked.model_dump_json()]
+        found = self._rounds[measured.model_dump_json()]
         if isinstance(found, Exception):
             pytest.fail(str(found), pytrace=False)
-        return found
+        return found, (None if measured == asked else measured.conventions)
 
     def measurement(
         self, question: str, batch_size: int, model: str, conventions: str, mode: tuple[str, bool]
@@ -213,6 +223,14 @@ class Suite:
             compiled=mode[1],
             batch_size=batch_size,
         )
+
+    def _network(self, one: Measurement) -> str:
+        """What is measured in truth: set-ups that agree on every axis that matters are measured once."""
+        try:
+            axes = self._workers[one.model.partition(":")[0]].ask("network", measurement=one.model_dump(mode="json"))
+        except (UsageError, WorkerFailure):  # measuring it will say what is wrong
+            return one.model_dump_json()
+        return one.model_copy(update={"conventions": json.dumps(axes, sort_keys=True)}).model_dump_json()
 
     def _one_round(self, number: int, one: Measurement) -> None:
         key = one.model_dump_json()
@@ -267,13 +285,14 @@ def measure(suite: Suite, replay: Any) -> Any:
     """Measures a test function's group in turns and reports this test's rounds."""
 
     def report(function: str, asked: Measurement) -> None:
-        rounds = suite.rounds(function, asked)
+        rounds, repeats = suite.rounds(function, asked)
         last = rounds[-1]
         extra = {
             "question": asked.question,
             "model": asked.model,
             "architecture": last["architecture"],
             "conventions": asked.conventions,
+            "repeats": repeats,
             "mode": asked.numeric_mode + (" compiled" if asked.compiled else ""),
             "image_size": asked.image_size,
             "batch_size": asked.batch_size,

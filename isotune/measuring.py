@@ -17,7 +17,7 @@ import numpy as np
 from pydantic import Field
 
 from isotune import memory
-from isotune.protocol import SGD
+from isotune.protocol import SGD, Schedule, Stage, relevant_axes
 from isotune.records import Strict
 from isotune.weights import head_weights, select_trained
 
@@ -42,7 +42,16 @@ class Measurement(Strict):
     image_size: int = Field(96, ge=8)
     batch_size: int = Field(gt=0)
     classes: int = Field(10, gt=0)
-    rate: float = Field(2**-7, description="learning rate of the training step: SGD, Nesterov, momentum 0.9")
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """What a training step is a step of: all layers, SGD with Nesterov momentum."""
+        if self.question != "training-step":
+            return ()
+        optimizer = SGD(name="sgd", momentum=0.9, nesterov=True)
+        return (
+            Stage(steps=1, batch_size=self.batch_size, optimizer=optimizer, schedule=Schedule(learning_rate=2**-7)),
+        )
 
 
 @dataclass
@@ -84,6 +93,11 @@ class Stopwatch:
             "environment": self.bench.environment(),
         }
 
+    def network(self, asked: Measurement) -> dict[str, Any]:
+        """The axes that can change what is measured, resolved: measurements that agree on them are one."""
+        axes = self.bench.conventions(asked.model, asked.checkpoint, asked.conventions, asked.image_size)
+        return axes.model_dump(mode="json", include=set(relevant_axes(asked.stages)))
+
     def close(self) -> None:
         """Forget what is ready, and its models."""
         self._ready.clear()
@@ -101,21 +115,21 @@ class Stopwatch:
             numeric_mode=asked.numeric_mode,
             compiled=asked.compiled,
             size=asked.image_size,
-            keep=False,
         )
         model = built.model
+        built.reset()
         features = built.initial["head.kernel"].shape[0]
         model.load(head_weights(features, asked.classes, "uniform-fan-in", 0))
         stream = np.random.default_rng(0)
         images = stream.integers(0, 256, (asked.batch_size, asked.image_size, asked.image_size, 3), dtype=np.uint8)
         labels = stream.integers(0, asked.classes, asked.batch_size)
         repeat: Callable[[], object]
-        if asked.question == "training-step":
-            optimizer = SGD(name="sgd", momentum=0.9, nesterov=True)
-            trainer = model.trainer(Recipe(optimizer, frozenset(select_trained(model.layers(), "all"))))
+        if asked.stages:
+            (stage,) = asked.stages
+            trainer = model.trainer(Recipe(stage.optimizer, frozenset(select_trained(model.layers(), stage.trained))))
 
             def repeat() -> object:
-                return trainer.step(images, labels, asked.rate)
+                return trainer.step(images, labels, stage.schedule.learning_rate)
         else:
 
             def repeat() -> object:

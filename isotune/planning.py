@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal
 
@@ -66,16 +67,20 @@ def check_models(models: Iterable[str], checkpoint: str, size: int, workers: Wor
     """
     checkpoints.check_name(checkpoint)
     parsed = list(dict.fromkeys(names.parse(model) for model in models))
-    found = {}
-    for name in parsed:
-        try:
-            answer = workers[str(name).partition(":")[0]].ask(
-                "check", model=str(name), checkpoint=checkpoint, size=size
-            )
-        except WorkerFailure as error:
-            raise UsageError(f"{name} cannot be built: {error}") from None
-        found[str(name)] = answer
-    return found
+
+    def check(adapter: str) -> dict[str, dict[str, str]]:
+        found = {}
+        for name in (str(each) for each in parsed if str(each).partition(":")[0] == adapter):
+            try:
+                found[name] = workers[adapter].ask("check", model=name, checkpoint=checkpoint, size=size)
+            except WorkerFailure as error:
+                raise UsageError(f"{name} cannot be built: {error}") from None
+        return found
+
+    adapters = list(dict.fromkeys(str(name).partition(":")[0] for name in parsed))
+    with ThreadPoolExecutor(max(1, len(adapters))) as pool:  # frameworks take seconds to import, each in its worker
+        found = {name: answer for part in pool.map(check, adapters) for name, answer in part.items()}
+    return {str(name): found[str(name)] for name in parsed}
 
 
 def check_images(dataset: data.Dataset, recipe: protocol.Protocol) -> None:

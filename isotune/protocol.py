@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import tomllib
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -147,6 +148,22 @@ class Stage(Strict):
                 f"schedule.milestones: {schedule.milestones[-1]} is never reached in {length} {schedule.per}s"
             )
         return self
+
+
+def relevant_axes(stages: Sequence[Stage]) -> frozenset[str]:
+    """The convention axes that can change what these stages give; without stages (a probe, inference) those of the
+    input and of the network in inference mode."""
+    axes = {"decode", "resize", *NETWORK_AXES} - {"batchnorm_momentum"}
+    for stage in stages:
+        optimizer = stage.optimizer
+        axes |= {"batchnorm_momentum", "batchnorm_running_variance", "head_initialisation", "loss", "hyperparameters"}
+        axes |= {"frozen_batchnorm"} if stage.trained != "all" else set()
+        axes |= {"momentum_form"} if getattr(optimizer, "momentum", 0) else set()
+        axes |= {"weight_decay_form", "weight_decay_on"} if optimizer.weight_decay else set()
+        axes |= {"adam_epsilon"} if isinstance(optimizer, Adam) else set()
+        axes |= {"rmsprop_epsilon"} if isinstance(optimizer, RMSprop) else set()
+        axes |= {"clipping"} if optimizer.clip_norm else set()
+    return frozenset(axes)
 
 
 class Probe(Strict):

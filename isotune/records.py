@@ -136,6 +136,9 @@ class Record(Strict):
     error: str | None = Field(None, description="why it failed, in one line")
     architecture: str = ""
     conventions: Conventions | None = Field(None, description="resolved: one value per axis")
+    repeats: str | None = Field(
+        None, description="the set-up whose run this is, equal on every axis that the protocol can exercise"
+    )
     checkpoint_digest: str | None = Field(None, description="SHA-256 of the canonical weights before training")
     metrics: Metrics | None = None
     predictions_digest: str | None = Field(None, description="SHA-256 of predictions.npy's int64 array, test order")

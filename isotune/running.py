@@ -2,7 +2,9 @@
 
 A `Bench` belongs to one worker. It keeps the models that it built, since most cells of a matrix differ
 in their seeds alone; a kept model gets its checkpoint's tensors back before each cell, so that a cell
-gives bitwise what it would give in a fresh process.
+gives bitwise what it would give in a fresh process. Two cells whose conventions agree on every axis that
+their protocol can exercise are one computation (`native` is `identical` where a library follows the
+checkpoint by itself): the second is not run again, and its record says whose figures it carries.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from isotune import __version__, conventions, data, memory, names, probe, traini
 from isotune.checkpoints import architecture_of, resolve
 from isotune.conventions import NETWORK_AXES, Conventions
 from isotune.data.augmentation import Augmenter
+from isotune.protocol import relevant_axes
 from isotune.records import Cell, Memory, Metrics, Record, Timings, predictions_digest
 from isotune.training import Progress
 from isotune.weights import Weights, head_weights
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
     from isotune.adapters.base import Adapter, Model
 
 KEPT_MODELS = 2  # identical and native of one model, which a matrix runs in turns
+KEPT_RESULTS = 64  # cells that another set-up may repeat: those of one seed, as a matrix is ordered
 
 
 @dataclass
@@ -50,6 +54,23 @@ class Bench:
         self.adapter = adapter
         self.alone = alone
         self._built: OrderedDict[tuple[object, ...], Built] = OrderedDict()
+        self._axes: dict[tuple[object, ...], Conventions] = {}
+        self._results: OrderedDict[str, tuple[Record, np.ndarray]] = OrderedDict()
+
+    def conventions(
+        self, model: str, checkpoint: str, spec: str, size: int, recipe: dict[str, object] | None = None
+    ) -> Conventions:
+        """The axes that `spec` comes to for this model, checkpoint and protocol."""
+        key = (model, checkpoint, spec, size, tuple(sorted((recipe or {}).items())))
+        if key not in self._axes:
+            name = names.parse(model)
+            self._axes[key] = conventions.resolve(
+                spec,
+                native=self.adapter.native_conventions(name.name),
+                protocol=recipe or {},
+                checkpoint=resolve(checkpoint, self.adapter, name, (size, size)).conventions,
+            )
+        return self._axes[key]
 
     def build(
         self,
@@ -64,8 +85,9 @@ class Bench:
         size: int,
         keep: bool = True,
     ) -> Built:
-        """The model under the conventions `spec`, kept from an earlier cell where there is one."""
-        key = (model, checkpoint, spec, tuple(sorted(recipe.items())), classes, numeric_mode, compiled, size)
+        """The model under the conventions `spec`, kept from an earlier request where there is one."""
+        axes = self.conventions(model, checkpoint, spec, size, recipe)
+        key = (model, checkpoint, axes, classes, numeric_mode, compiled, size)
         if key in self._built and keep:
             self._built.move_to_end(key)
             return self._built[key]
@@ -73,15 +95,11 @@ class Bench:
             self._built.popitem(last=False)
         began = time.perf_counter()
         name = names.parse(model)
-        loaded = resolve(checkpoint, self.adapter, name, (size, size))
-        resolved = conventions.resolve(
-            spec, native=self.adapter.native_conventions(name.name), protocol=recipe, checkpoint=loaded.conventions
-        )
         built = self.adapter.build(
             name.name,
             classes=classes,
-            checkpoint=loaded.weights,
-            conventions=resolved,
+            checkpoint=resolve(checkpoint, self.adapter, name, (size, size)).weights,
+            conventions=axes,
             numeric_mode=numeric_mode,
             image_size=(size, size),
             compiled=compiled,
@@ -89,13 +107,30 @@ class Bench:
         )
         initial = built.weights()
         architecture = architecture_of(self.adapter, name)
-        kept = Built(built, initial, resolved, architecture, time.perf_counter() - began)
+        kept = Built(built, initial, axes, architecture, time.perf_counter() - began)
         if keep:
             self._built[key] = kept
         return kept
 
     def run(self, cell: Cell, progress: Progress) -> tuple[Record, np.ndarray]:
         """The cell's record and its predictions, int64 [test images]."""
+        protocol = cell.protocol
+        axes = self.conventions(
+            cell.model, cell.checkpoint, cell.conventions, protocol.input.size, protocol.conventions
+        )
+        computation = cell.model_dump_json(exclude={"conventions"})
+        computation += axes.model_dump_json(include=set(relevant_axes(protocol.stage)))
+        if (earlier := self._results.get(computation)) is not None and earlier[0].cell != cell:
+            record, predictions = earlier
+            taken = {"cell": cell, "conventions": axes, "repeats": record.cell.conventions}
+            return record.model_copy(update=taken), predictions
+        record, predictions = self._run(cell, axes, progress)
+        self._results[computation] = record, predictions
+        while len(self._results) > KEPT_RESULTS:
+            self._results.popitem(last=False)
+        return record, predictions
+
+    def _run(self, cell: Cell, axes: Conventions, progress: Progress) -> tuple[Record, np.ndarray]:
         started = datetime.now(UTC)
         protocol = cell.protocol
         dataset = data.load(cell.dataset, cell.dataset_digest)
@@ -111,7 +146,6 @@ class Bench:
             compiled=cell.compiled,
             size=protocol.input.size,
         )
-        axes = built.conventions
         began = time.perf_counter()
         head = head_weights(
             built.initial["head.kernel"].shape[0], len(dataset.classes), axes.head_initialisation, cell.seeds.head

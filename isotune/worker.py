@@ -9,6 +9,7 @@ framework prints goes to standard error. Requests are `{"do": VERB, ...}`:
 |---|---|---|
 | run | cell, store | writes the record into the store; its key |
 | measure | measurement | one round of it |
+| network | measurement | the axes that can change what it measures, resolved |
 | close | | forgets measurements that are ready |
 | check | model, checkpoint, size | builds the model once, so that its checkpoint is in its cache and nothing is wrong |
 | models | | everything that the library lists |
@@ -89,6 +90,11 @@ class Worker:
 
         return self._stopwatch.round(Measurement.model_validate(measurement))
 
+    def _network(self, measurement: dict[str, Any]) -> dict[str, Any]:
+        from isotune.measuring import Measurement
+
+        return self._stopwatch.network(Measurement.model_validate(measurement))
+
     def _close(self) -> None:
         self._stopwatch.close()
 
@@ -112,7 +118,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int, help="threads of the framework; default: all cores")
     parser.add_argument("--shared", action="store_true", help="other workers run at the same time: timings say so")
     options = parser.parse_args()
-    settle_threads(options.threads)
+    settle_threads(options.threads, shared=options.shared)
     # Frameworks print to standard output; keep it for answers alone.
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)

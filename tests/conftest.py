@@ -13,7 +13,7 @@ from hypothesis import settings
 
 from isotune.environment import settle_threads
 
-settle_threads()  # before a test imports torch, as the workers do
+settle_threads(shared=True)  # before a test imports torch; workers inherit it
 settings.register_profile("isotune", deadline=None)  # a busy machine is no failure
 settings.load_profile("isotune")
 HERE = Path(__file__).parent

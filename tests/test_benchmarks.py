@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+SPECS = ["identical", "identical,loss=logits", "native"]  # the second says what the first does anyhow
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
 
@@ -39,11 +40,12 @@ def test_the_suite_gives_json_that_becomes_a_leaderboard_and_can_be_compared(sui
         "--protocols",
         "quick-fine-tune",
     ]
-    asked += ["--seeds", "2", "--benchmark-json=out.json"]
+    asked += ["--seeds", "2", "--benchmark-json=a/new/folder/out.json"]
+    asked += [f"--conventions={spec}" for spec in SPECS]
     done = suite(*asked)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    found = json.loads((house / "out.json").read_text(encoding="utf-8"))["benchmarks"]
-    assert len(found) == 4 * 4  # four questions, two models, two sets of conventions
+    found = json.loads((house / "a/new/folder/out.json").read_text(encoding="utf-8"))["benchmarks"]
+    assert len(found) == 4 * 2 * 3  # questions, models, sets of conventions
     tuning = [one for one in found if one["name"].startswith("test_fine_tuning")]
     for one in tuning:
         records = one["extra_info"]["isotune"]["records"]
@@ -53,11 +55,16 @@ def test_the_suite_gives_json_that_becomes_a_leaderboard_and_can_be_compared(sui
     step = next(one for one in found if "training_step" in one["name"])
     assert step["stats"]["rounds"] == 5
     assert step["extra_info"]["isotune"]["question"] == "training-step"
-    board = isotune("report", "out.json", "--out", "board")
+    steps = {(one["params"]["model"], one["params"]["conventions"]): one for one in found if "training" in one["name"]}
+    identical, same, native = (steps["example:random-features", spec] for spec in SPECS)
+    assert [one["extra_info"]["isotune"]["repeats"] for one in (identical, same, native)] == [None, "identical", None]
+    assert same["stats"]["data"] == pytest.approx(identical["stats"]["data"], rel=1e-6), "one network, measured once"
+    assert native["stats"]["data"] != pytest.approx(identical["stats"]["data"], rel=1e-6)
+    board = isotune("report", "a/new/folder/out.json", "--out", "board")
     assert board.returncode == 0, board.stderr
     assert (house / "board/leaderboard.md").exists()
     compared = subprocess.run(
-        [str(Path(sys.executable).with_name("pytest-benchmark")), "compare", "out.json"],
+        [str(Path(sys.executable).with_name("pytest-benchmark")), "compare", "a/new/folder/out.json"],
         capture_output=True,
         text=True,
         check=False,
@@ -75,12 +82,19 @@ def test_the_suite_gives_json_that_becomes_a_leaderboard_and_can_be_compared(sui
             assert one["extra_info"] == same["extra_info"], "what is done is read from the store"
 
 
-def test_a_model_that_fails_fails_its_own_tests_only(suite):
+def test_a_model_that_fails_fails_its_own_tests_only(suite, house):
     done = suite("--models", "faulty:raises,faulty:works", "--datasets", "digits", "--protocols", "quick-fine-tune",
-                 "--seeds", "1", "-k", "fine_tuning or throughput")  # fmt: skip
+                 "--seeds", "1", "-k", "fine_tuning or throughput", "--benchmark-json=failed.json")  # fmt: skip
     assert done.returncode == 1
     assert "a model that raises" in done.stdout
     assert "4 failed, 4 passed" in done.stdout
+    records = [
+        record
+        for one in json.loads((house / "failed.json").read_text(encoding="utf-8"))["benchmarks"]
+        if one["name"].startswith("test_fine_tuning")
+        for record in one["extra_info"]["isotune"]["records"]
+    ]
+    assert sorted(record["status"] for record in records) == ["done", "done", "failed", "failed"]
 
 
 def test_tests_can_be_chosen_by_name(suite):
@@ -104,6 +118,6 @@ def test_tests_can_be_chosen_by_name(suite):
 )
 def test_wrong_options_are_refused_before_anything_is_collected(suite, arguments, said):
     done = suite(*arguments)
-    assert done.returncode == 4  # pytest's status of wrong use
+    assert done.returncode == 2
     assert said in done.stderr
     assert "Traceback" not in done.stderr

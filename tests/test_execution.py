@@ -196,3 +196,18 @@ def test_stopping_a_worker_leaves_no_process(house):
     time.sleep(0.05)
     assert not Path(f"/proc/{pid}").exists()
     np.testing.assert_equal(worker.alive, False)
+
+
+def test_a_set_up_that_resolves_to_the_same_conventions_is_not_run_again(cells, house):
+    (cell,) = cells("example:random-features")
+    same = cell.model_copy(update={"conventions": "identical,loss=logits"})  # which it is anyhow
+    native = cell.model_copy(update={"conventions": "native"})
+    store = Store(house / "store")
+    first, second, third = LocalExecutor(store).run([cell, same, native])
+    assert (first.repeats, second.repeats, third.repeats) == (None, "identical", None)
+    assert second.cell == same
+    assert second.model_dump(exclude={"cell", "repeats"}) == first.model_dump(exclude={"cell", "repeats"})
+    np.testing.assert_array_equal(store.predictions(same), store.predictions(cell))
+    (alone,) = LocalExecutor(Store(house / "alone")).run([same])
+    assert alone.repeats is None
+    assert alone.predictions_digest == first.predictions_digest, "running it gives what was taken over"

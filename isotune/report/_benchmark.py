@@ -30,6 +30,7 @@ class Speed(_FromOutside):
     model: str = Field(description="adapter:name, canonical spelling")
     architecture: str = ""
     conventions: str = Field("identical", description="as in a cell: identical or native, then overrides")
+    repeats: str | None = Field(None, description="the conventions of the equal network whose rounds these are")
     mode: str = Field("float32", description='as `Cell.mode`: "float32", "bfloat16 compiled"')
     image_size: int = Field(gt=0, description="side of the network's input, pixels")
     batch_size: int = Field(gt=0)

@@ -30,10 +30,11 @@ class Evidence:
 
 
 def evidence(records: Sequence[Record], speeds: Sequence[Speed]) -> Evidence:
+    took = [(record.finished - record.started).total_seconds() for record in records if not record.repeats]
     return Evidence(
         date=_date(records),
         cells=_cells(records),
-        duration=f.duration(sum((r.finished - r.started).total_seconds() for r in records)) if records else "",
+        duration=f.duration(sum(took)) if took else "",
         environment=_environment(
             [(record.cell.adapter, record.environment) for record in records]
             + [(speed.model.partition(":")[0], speed.environment) for speed in speeds]
@@ -54,8 +55,17 @@ def _date(records: Sequence[Record]) -> str:
 
 def _cells(records: Sequence[Record]) -> str:
     failed = sum(record.status == "failed" for record in records)
+    repeated = [record.cell for record in records if record.repeats]
     done = f"{len(records) - failed:,}"
-    return f"{done}, and {failed:,} that failed" if failed else done
+    if failed:
+        done += f", and {failed:,} that failed"
+    if repeated:
+        models = f.listing([f.code(model) for model in sorted({cell.model for cell in repeated})])
+        done += (
+            f"; {len(repeated):,} of them repeat another's run: for {models} the set-ups"
+            " agree on every convention that the protocol exercises"
+        )
+    return done
 
 
 def _environment(environments: Sequence[tuple[str, dict[str, str]]]) -> list[str]:

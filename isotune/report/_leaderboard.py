@@ -89,7 +89,7 @@ def _view(found: Sequence[Any], records: Sequence[Record], speeds: Sequence[Spee
         "headline": sentence(found[0]) if found else "Speeds only: no accuracy was measured.",
         "more": [f"[{f.text(section.title)}](#{section.slug}): {sentence(section)}" for section in found[1:]],
         "sections": [tables.view(section) for section in found],
-        "speeds": tables.speed_table([speed for speed in speeds if id(speed) not in shown]),
+        "speeds": tables.speed_table([s for s in speeds if id(s) not in shown and not s.repeats]),
         "failed": tables.failed_table(failed),
         "failed_count": f"{len(failed):,} of {f.number(len(records), 'cell')}",
         "evidence": evidence(records, speeds),
