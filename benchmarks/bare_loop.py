@@ -1,6 +1,6 @@
 """A fine-tuning step through the adapter against a bare loop in the same framework, in turns.
 
-    python benchmarks/bare_loop.py torchvision --rounds 15
+    python benchmarks/bare_loop.py torchvision --rounds 7
 
 One process, one framework: the same MobileNetV2, batch, size, optimizer and threads on both sides. The
 bare sides are what a user would write by hand: torch's loop on float32 NCHW tensors that are scaled
@@ -106,8 +106,8 @@ def adapter_side(library: str, images: np.ndarray, labels: np.ndarray) -> Callab
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("library", choices=sorted(MODELS))
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--steps", type=int, default=4, help="steps a round")
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--steps", type=int, default=16, help="steps a round; few of them and the start of a fit weighs")
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--size", type=int, default=96, help="pixels")
     options = parser.parse_args()
