@@ -36,15 +36,17 @@ class JaxEngine:
         features, logits = self._infer([variable.value for variable in self.network.variables], images)
         return np.asarray(features), np.asarray(logits)
 
-    def _differentiator(self, loss: Loss) -> Callable[..., Any]:
+    def _differentiator(self, loss: Loss, training: bool) -> Callable[..., Any]:
         def value(trained: list[Any], others: list[Any], images: Any, labels: Any, mask: Any) -> Any:
-            (_, logits), others = self.network.stateless_call(trained, others, images, training=True, feature_mask=mask)
+            (_, logits), others = self.network.stateless_call(
+                trained, others, images, training=training, feature_mask=mask
+            )
             return loss(logits, labels), others
 
         return jax.value_and_grad(value, has_aux=True)
 
     def make_gradients(self, loss: Loss) -> Callable[[Array, Array], tuple[Any, list[Any]]]:
-        differentiate = jax.jit(self._differentiator(loss))
+        differentiate = jax.jit(self._differentiator(loss, True))
         trained, others = self.network.trainable_variables, self.network.non_trainable_variables
 
         def gradients(images: Array, labels: Array) -> tuple[Any, list[Any]]:
@@ -54,8 +56,10 @@ class JaxEngine:
 
         return gradients
 
-    def make_step(self, optimizer: Any, loss: Loss) -> Callable[[Array, Array, float, Array | None], Any]:
-        differentiate = self._differentiator(loss)
+    def make_step(
+        self, optimizer: Any, loss: Loss, training: bool
+    ) -> Callable[[Array, Array, float, Array | None], Any]:
+        differentiate = self._differentiator(loss, training)
         trained_variables = self.network.trainable_variables
         other_variables = self.network.non_trainable_variables
         optimizer_variables = optimizer.variables

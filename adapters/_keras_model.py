@@ -33,9 +33,10 @@ class Engine(Protocol):
         """gradients(images, labels): loss in training mode, and its gradients by the variables trainable now."""
 
     def make_step(
-        self, optimizer: Any, loss: Callable[[Any, Any], Any]
+        self, optimizer: Any, loss: Callable[[Any, Any], Any], training: bool
     ) -> Callable[[Array, Array, float, Array | None], SupportsFloat]:
-        """step(images, labels, learning rate, feature mask) for what is trainable now."""
+        """step(images, labels, learning rate, feature mask) for what is trainable now; training: whether BatchNorm
+        uses and tracks batch statistics."""
 
     def synchronize(self) -> None: ...
 
@@ -146,7 +147,10 @@ class KerasModel(Model):
                 kernels = [tensor.variable for name, tensor in self._tensors.items() if name.endswith(".kernel")]
                 variables = self.network.trainable_variables
                 optimizer = make_optimizer(recipe.optimizer, self.conventions, kernels, variables)
-                self._steps[recipe] = optimizer, self.engine.make_step(optimizer, self.loss(recipe.label_smoothing))
+                self._steps[recipe] = (
+                    optimizer,
+                    self.engine.make_step(optimizer, self.loss(recipe.label_smoothing), recipe.batchnorm == "training"),
+                )
             optimizer, step = self._steps[recipe]
             reset(optimizer)
         return KerasTrainer(self, recipe, optimizer, step)

@@ -39,27 +39,31 @@ class TensorFlowEngine:
         variables = self.network.trainable_variables
 
         def compute(images: Any, labels: Any) -> Any:
-            return self._differentiate(variables, images, labels, loss, None)
+            return self._differentiate(variables, images, labels, loss, None, True)
 
         graph = self._graph(compute, self.images, self.labels)
         return lambda images, labels: graph(tf.constant(images), tf.constant(labels))
 
-    def _differentiate(self, variables: list[Any], images: Any, labels: Any, loss: Loss, mask: Any) -> tuple[Any, Any]:
+    def _differentiate(
+        self, variables: list[Any], images: Any, labels: Any, loss: Loss, mask: Any, training: bool
+    ) -> tuple[Any, Any]:
         values = [variable.value for variable in variables]
         # watching only what is trained keeps the backward pass out of a frozen beginning
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(values)
-            value = loss(self.network(images, training=True, feature_mask=mask)[1], labels)
+            value = loss(self.network(images, training=training, feature_mask=mask)[1], labels)
         gradients = tape.gradient(value, values, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         return value, gradients
 
-    def make_step(self, optimizer: Any, loss: Loss) -> Callable[[Array, Array, float, Array | None], Any]:
+    def make_step(
+        self, optimizer: Any, loss: Loss, training: bool
+    ) -> Callable[[Array, Array, float, Array | None], Any]:
         variables = self.network.trainable_variables
         dtype = tf.as_dtype(optimizer.learning_rate.dtype)
         rate_spec = tf.TensorSpec((), dtype, "learning_rate")
 
         def train(images: Any, labels: Any, rate: Any, mask: Any = None) -> Any:
-            value, gradients = self._differentiate(variables, images, labels, loss, mask)
+            value, gradients = self._differentiate(variables, images, labels, loss, mask, training)
             optimizer.learning_rate.assign(rate)
             optimizer.apply(gradients, variables)
             return value

@@ -30,23 +30,25 @@ class TorchEngine:
         return features.cpu().to(_exact(features)).numpy(), logits.cpu().to(_exact(logits)).numpy()
 
     def _loss_and_gradients(
-        self, images: Array, labels: Array, loss: Loss, mask: Array | None
+        self, images: Array, labels: Array, loss: Loss, mask: Array | None, training: bool
     ) -> tuple[Any, list[Any]]:
         mask_tensor = None if mask is None else self._tensor(mask)
-        _, logits = self.forward(self._tensor(images), training=True, feature_mask=mask_tensor)
+        _, logits = self.forward(self._tensor(images), training=training, feature_mask=mask_tensor)
         value = loss(logits, self._tensor(labels))
         sources = [variable.value for variable in self.network.trainable_variables]
         gradients = torch.autograd.grad(value, sources, allow_unused=True, materialize_grads=True)
         return value.detach(), list(gradients)
 
     def make_gradients(self, loss: Loss) -> Callable[[Array, Array], tuple[Any, list[Any]]]:
-        return lambda images, labels: self._loss_and_gradients(images, labels, loss, None)
+        return lambda images, labels: self._loss_and_gradients(images, labels, loss, None, True)
 
-    def make_step(self, optimizer: Any, loss: Loss) -> Callable[[Array, Array, float, Array | None], Any]:
+    def make_step(
+        self, optimizer: Any, loss: Loss, training: bool
+    ) -> Callable[[Array, Array, float, Array | None], Any]:
         variables = self.network.trainable_variables
 
         def step(images: Array, labels: Array, rate: float, mask: Array | None) -> Any:
-            value, gradients = self._loss_and_gradients(images, labels, loss, mask)
+            value, gradients = self._loss_and_gradients(images, labels, loss, mask, training)
             with torch.no_grad():
                 optimizer.learning_rate.assign(rate)
                 optimizer.apply(gradients, variables)

@@ -43,11 +43,17 @@ class TorchTrainer(Trainer):
         decayed = [slot.tensor for slot in self._trained if slot.kind == "kernel" or not only_kernels]
         other = [slot.tensor for slot in self._trained if slot.kind != "kernel" and only_kernels]
         self._updater = Updater(recipe.optimizer, model.conventions, decayed, other)
-        self._frozen_norms = [
-            found.module
-            for found in model.module_layers
-            if isinstance(found.module, _BatchNorm) and found.layer.name not in recipe.trained
-        ]
+        only_frozen = recipe.batchnorm == "training"
+        updates = only_frozen and model.conventions.frozen_batchnorm == "updates"
+        self._still_norms = (
+            []
+            if updates
+            else [
+                found.module
+                for found in model.module_layers
+                if isinstance(found.module, _BatchNorm) and not (only_frozen and found.layer.name in recipe.trained)
+            ]
+        )
         self._smoothing = recipe.label_smoothing
         self._loss = model.compile(model.loss)
 
@@ -65,9 +71,8 @@ class TorchTrainer(Trainer):
 
     def _train(self) -> None:
         self._model.net.train()
-        if self._model.conventions.frozen_batchnorm == "inference":
-            for norm in self._frozen_norms:
-                norm.eval()
+        for norm in self._still_norms:
+            norm.eval()
 
     def state(self) -> dict[str, Array]:
         """Slots as in `base`, in canonical layout; an optimizer's slots are there from its first step on."""

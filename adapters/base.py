@@ -43,6 +43,7 @@ class Recipe:
     optimizer: Optimizer
     trained: frozenset[str]  # names of the layers that are not frozen (isotune.weights.select_trained)
     label_smoothing: float = 0.0
+    batchnorm: Literal["training", "inference"] = "training"  # of trained layers; frozen ones have a convention
 
 
 class Adapter(ABC):

@@ -131,6 +131,9 @@ class Stage(Strict):
     batch_size: int = Field(gt=0)
     drop_last: bool = Field(False, description="leave out an epoch's last batch when it is short")
     label_smoothing: float = Field(0.0, ge=0, lt=1)
+    batchnorm: Literal["training", "inference"] = Field(
+        "training", description="of trained layers: batch statistics, or the running ones (Keras: training=False)"
+    )
     head_dropout: float = Field(0.0, ge=0, lt=1, description="on the features; masks are drawn outside, in NumPy")
     optimizer: Optimizer
     schedule: Schedule
@@ -156,8 +159,10 @@ def relevant_axes(stages: Sequence[Stage]) -> frozenset[str]:
     axes = {"decode", "resize", *NETWORK_AXES} - {"batchnorm_momentum"}
     for stage in stages:
         optimizer = stage.optimizer
-        axes |= {"batchnorm_momentum", "batchnorm_running_variance", "head_initialisation", "loss", "hyperparameters"}
-        axes |= {"frozen_batchnorm"} if stage.trained != "all" else set()
+        axes |= {"head_initialisation", "loss", "hyperparameters"}
+        if stage.batchnorm == "training":
+            axes |= {"batchnorm_momentum", "batchnorm_running_variance"}
+            axes |= {"frozen_batchnorm"} if stage.trained != "all" else set()
         axes |= {"momentum_form"} if getattr(optimizer, "momentum", 0) else set()
         axes |= {"weight_decay_form", "weight_decay_on"} if optimizer.weight_decay else set()
         axes |= {"adam_epsilon"} if isinstance(optimizer, Adam) else set()

@@ -84,7 +84,7 @@ def train(
         steps, an_epoch = steps_of(stage, len(labels))
         rates = learning_rates(stage.schedule, steps, an_epoch)
         trained = frozenset(select_trained(model.layers(), stage.trained))
-        trainer = model.trainer(Recipe(stage.optimizer, trained, stage.label_smoothing))
+        trainer = model.trainer(Recipe(stage.optimizer, trained, stage.label_smoothing, stage.batchnorm))
         order = list(islice(sample_order(len(labels), stage.batch_size, stage.drop_last, seeds, number), steps))
         # An epoch's number for the augmentation counts on through the stages: no draw comes twice.
         batches = augmenter.batches([(epochs + epoch, chosen) for epoch, chosen in order], seeds.augmentation)

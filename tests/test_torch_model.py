@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from functools import partial
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -18,7 +19,8 @@ from isotune.adapters._torch_conventions import realise
 from isotune.adapters.base import Recipe
 from isotune.conventions import Conventions, affine
 from isotune.errors import UsageError
-from isotune.protocol import SGD, Adam, RMSprop
+from isotune.protocol import SGD, Adam, RMSprop, Schedule, Stage, relevant_axes
+from isotune.training import cross_entropy
 from isotune.weights import random_weights
 
 MOMENTUM = SGD(name="sgd", momentum=0.875, weight_decay=2**-10)
@@ -195,6 +197,64 @@ def test_frozen_batchnorm_keeps_or_updates_its_statistics(frozen, still):
         np.testing.assert_array_equal(before[name], after[name])
     for name in ("head.kernel", "003.norm.scale"):
         assert not np.array_equal(before[name], after[name])
+
+
+def test_batchnorm_in_inference_mode_trains_its_scale_and_leaves_its_statistics():
+    model = small()
+    images, labels = batch()
+    before = model.weights()
+    trainer = model.trainer(Recipe(MOMENTUM, every(model), batchnorm="inference"))
+    first = float(trainer.step(images, labels, RATE))
+    after = model.weights()
+    assert first == pytest.approx(cross_entropy(small().logits(images), labels), rel=1e-5)
+    for name, array in before.items():
+        assert np.array_equal(array, after[name]) == name.endswith((".mean", ".variance")), name
+
+
+RECIPES = {
+    "momentum": Stage(steps=3, batch_size=6, optimizer=MOMENTUM, schedule=Schedule(learning_rate=RATE)),
+    "plain, decay, clipping": Stage(
+        steps=3, batch_size=6, optimizer=SGD(name="sgd", weight_decay=0.1, clip_norm=0.01),
+        schedule=Schedule(learning_rate=RATE),
+    ),
+    "frozen": Stage(
+        trained="last:1", steps=3, batch_size=6, optimizer=SGD(name="sgd"), schedule=Schedule(learning_rate=RATE)
+    ),
+    "still": Stage(
+        batchnorm="inference", steps=3, batch_size=6, optimizer=SGD(name="sgd"), schedule=Schedule(learning_rate=RATE)
+    ),
+    "adam": Stage(
+        steps=3, batch_size=6, optimizer=Adam(name="adam", epsilon=1e-3), schedule=Schedule(learning_rate=RATE)
+    ),
+    "rmsprop": Stage(
+        steps=3, batch_size=6, optimizer=RMSprop(name="rmsprop", epsilon=1e-3), schedule=Schedule(learning_rate=RATE)
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_the_axes_that_matter_to_a_stage_are_those_that_change_what_it_gives(name):
+    stage, (images, labels) = RECIPES[name], batch()
+
+    def trained(**axes):
+        model = small(Conventions(**axes), numeric_mode="float64")
+        names = ["head", "003.norm"] if stage.trained != "all" else every(model)
+        trainer = model.trainer(Recipe(stage.optimizer, frozenset(names), batchnorm=stage.batchnorm))
+        for step in range(3):
+            trainer.step(images, labels, RATE / (step + 1))
+        return model.weights()
+
+    plain = trained()
+    outside = {"decode", "resize", "head_initialisation", "input_scaling", "stride2_padding", "pooling_border", "gelu"}
+    others = {"batchnorm_epsilon": 0.01, "batchnorm_momentum": 0.3}
+    for axis, field in Conventions.model_fields.items():
+        if axis in outside:
+            continue
+        other = others.get(axis) or next(value for value in get_args(field.annotation) if value != field.default)
+        found = trained(**{axis: other})
+        same = all(np.array_equal(plain[key], found[key]) for key in plain)
+        if axis not in ("hyperparameters", "loss"):  # counted in always: they change roundings, or nothing
+            assert same == (axis not in relevant_axes([stage])), axis
 
 
 def test_frozen_batchnorm_in_inference_mode_uses_its_statistics():
