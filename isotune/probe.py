@@ -29,6 +29,10 @@ from isotune.training import Progress
 if TYPE_CHECKING:
     from isotune.adapters.base import Model
 
+# Greatest component of L-BFGS's gradient (scikit-learn's `tol`). The final fit's is the finer one, so that features
+# that differ in their last digits give the same classes.
+SWEEP_TOLERANCE, FINAL_TOLERANCE = 1e-4, 1e-5
+
 
 @dataclass(frozen=True)
 class Features:
@@ -95,23 +99,26 @@ class Fitted:
 
 
 def fit(probe: Probe, train: np.ndarray, labels: np.ndarray, test: np.ndarray, classes: int, seeds: Seeds) -> Fitted:
-    """Choose the L2 strength on a held-out part and score the test features.
+    """Choose the L2 strength on a held-out part, by cross-entropy, and score the test features.
 
     train: [N, D], labels: int64 [N] in 0..classes-1, test: [M, D]. A class that the training part lacks
-    gets the score -inf. Of strengths that tie on the held-out part the largest is taken. UsageError: every
+    gets the score -inf. UsageError: every
     class has one image, so that nothing can be held out.
     """
-    with threadpool_limits(limits=1):  # so that the result does not depend on the number of threads
+    # one thread, so that the result does not depend on their number
+    with threadpool_limits(limits=1), warnings.catch_warnings():
+        # a strength that does not converge within max_iterations competes all the same
+        warnings.filterwarnings("ignore", "lbfgs failed to converge")
         return _fit(probe, train, labels, test, classes, seeds)
 
 
 def _fit(probe: Probe, train: np.ndarray, labels: np.ndarray, test: np.ndarray, classes: int, seeds: Seeds) -> Fitted:
     began = time.perf_counter()
     fitted_on, held_out = _split(labels, probe.held_out, seeds.order)
-    best = _strongest_best(probe, train[fitted_on], labels[fitted_on], train[held_out], labels[held_out])
     final = np.arange(len(labels)) if probe.refit else fitted_on
+    best, begin = _choose(probe, train[fitted_on], labels[fitted_on], train[held_out], labels[held_out])
     scale = _Standard(train[final], probe.standardise)
-    model = _logistic(probe, best, len(final)).fit(scale(train[final]), labels[final])
+    model = _logistic(probe, best, len(final), FINAL_TOLERANCE, begin).fit(scale(train[final]), labels[final])
     scores = model.decision_function(scale(test))
     if scores.ndim == 1:  # two classes: scikit-learn gives one score
         scores = np.stack([-scores / 2, scores / 2], axis=1)
@@ -136,23 +143,26 @@ class _Standard:
         return scaled
 
 
-def _strongest_best(
+def _choose(
     probe: Probe, train: np.ndarray, labels: np.ndarray, held_out: np.ndarray, truth: np.ndarray
-) -> float:
-    """The L2 strength with the highest held-out accuracy, the strongest of those that tie.
+) -> tuple[float, Any]:
+    """The L2 strength with the lowest held-out cross-entropy, and the classifier that it gave.
 
-    Strengths are tried from the strongest down, each fit starting where the one before it ended.
+    Not the highest accuracy: it ties, and then a rounding of the features decides. Strengths are tried from the
+    strongest down, each fit starting where the one before it ended.
     """
+    from sklearn.metrics import log_loss
+
     scale = _Standard(train, probe.standardise)
     train, held_out = scale(train), scale(held_out)
-    model = _logistic(probe, max(probe.l2), len(labels))
-    best, most = max(probe.l2), -1.0
+    least, best = np.inf, max(probe.l2)
+    model = chosen = None
     for l2 in sorted(probe.l2, reverse=True):
-        model.set_params(C=1 / (l2 * len(labels)), warm_start=True)
-        accuracy = float(model.fit(train, labels).score(held_out, truth))
-        if accuracy > most:
-            best, most = l2, accuracy
-    return best
+        model = _logistic(probe, l2, len(labels), SWEEP_TOLERANCE, model).fit(train, labels)
+        loss = log_loss(truth, model.predict_proba(held_out), labels=model.classes_)
+        if loss < least:
+            least, best, chosen = loss, l2, model
+    return best, chosen
 
 
 def _split(labels: np.ndarray, held_out: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -168,11 +178,12 @@ def _split(labels: np.ndarray, held_out: float, seed: int) -> tuple[np.ndarray, 
     return np.setdiff1d(np.arange(len(labels)), chosen), chosen
 
 
-def _logistic(probe: Probe, l2: float, images: int) -> Any:
-    from sklearn.exceptions import ConvergenceWarning
+def _logistic(probe: Probe, l2: float, images: int, tolerance: float, begin: Any) -> Any:
+    """An unfitted classifier that starts from another's solution."""
     from sklearn.linear_model import LogisticRegression
 
-    # A strength that does not converge within max_iterations competes all the same.
-    warnings.simplefilter("ignore", ConvergenceWarning)
     # scikit-learn minimises sum(loss) + |W|^2/(2C); ours is mean(loss) + l2/2*|W|^2, hence C = 1/(l2*N).
-    return LogisticRegression(C=1 / (l2 * images), max_iter=probe.max_iterations, tol=1e-4)
+    model = LogisticRegression(C=1 / (l2 * images), max_iter=probe.max_iterations, tol=tolerance, warm_start=True)
+    if begin is not None:
+        model.coef_, model.intercept_, model.classes_ = begin.coef_.copy(), begin.intercept_.copy(), begin.classes_
+    return model

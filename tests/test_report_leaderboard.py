@@ -26,6 +26,7 @@ from report_factories import (
 
 from isotune import report
 from isotune.errors import UsageError
+from isotune.protocol import Probe
 from isotune.records import Cell, Record, Store, predictions_digest
 from isotune.report import Speed
 from isotune.statistics import estimate
@@ -365,3 +366,27 @@ def test_predictions_that_are_gone_do_not_break_the_report(tmp_path: Path) -> No
         raise UsageError("there are no predictions")
 
     assert "≥ 1.0" in leaderboard(tmp_path, [record(TIMM), record(KERAS, 0.84)], predictions=gone)
+
+
+def test_a_strength_at_the_edge_of_the_sweep_is_said(tmp_path: Path) -> None:
+    sweep = QUICK.model_copy(update={"probe": Probe(l2=(1e-3, 1e-2, 1e-1))})
+
+    def chose(model: str, l2: float, base: str = "identical") -> Record:
+        found = record(model, protocol=sweep, conventions=base)
+        assert found.metrics
+        return found.model_copy(update={"metrics": found.metrics.model_copy(update={"l2": l2})})
+
+    text = leaderboard(tmp_path, [chose(TORCHVISION, 1e-2), chose(KERAS, 1e-2), chose(KERAS, 1e-3, "native")])
+    assert f"The L2 sweep ended at its edge for `{KERAS}` (native)." in text
+    assert "at its edge" not in leaderboard(tmp_path, [chose(TORCHVISION, 1e-2)])
+
+
+def test_runs_that_repeat_another_are_counted_apart(tmp_path: Path) -> None:
+    first = record(TORCHVISION)
+    same = record(TORCHVISION, conventions="native").model_copy(update={"repeats": "identical"})
+    text = leaderboard(tmp_path, [first, same], [speed(TORCHVISION), speed(TORCHVISION, conventions="native")])
+    assert "Cells: 2; 1 of them repeat another's run: for `torchvision:mobilenet_v2`" in text
+    assert "Duration, all cells added up: 30 s" in text
+    assert "## Other speeds" in text
+    repeated = speed(TORCHVISION, conventions="native", repeats="identical")
+    assert "## Other speeds" not in leaderboard(tmp_path, [first, same], [speed(TORCHVISION), repeated])

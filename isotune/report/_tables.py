@@ -131,11 +131,28 @@ def _facts(section: Section) -> str:
             f"With so many test images an accuracy of {setup.accuracy.mean:.{decimals}f} % is uncertain between"
             f" {100 * low:.{decimals}f} and {100 * high:.{decimals}f} % (95 %, Wilson), which all rows share."
         )
+    if edge := _at_the_edge(section):
+        sentences.append(edge)
     if any(row.measured.training for row in rows):
         sentences.append(f"Training speed: {section.speeds.training_source}.")
     if any(row.measured.disturbed for row in rows):
         sentences.append("\\* While other workers ran on the machine.")
     return " ".join(sentences)
+
+
+def _at_the_edge(section: Section) -> str:
+    """Which rows' probes chose the weakest or strongest L2 of a sweep: another, not tried, may suit them better."""
+    probe = section.protocol.probe
+    if probe is None or len(probe.l2) == 1:
+        return ""
+    chosen = {
+        f"{f.row_name(row, with_checkpoint=False)} ({name})"
+        for row in section.rows
+        for name, setup in row.setups
+        for record in setup.records.values()
+        if record.metrics and record.metrics.l2 in (min(probe.l2), max(probe.l2))
+    }
+    return f"The L2 sweep ended at its edge for {f.listing(sorted(chosen))}." if chosen else ""
 
 
 def _seeds(row: Row) -> str:
