@@ -127,7 +127,7 @@ def load_adapter(model: ModelName) -> Adapter:
     if model.engine is None:
         return found()
     if len(found.engines) == 1:
-        raise UsageError(f"{model.adapter!r} runs on {found.engines[0]} only; write {model.adapter}:{model.name}")
+        raise UsageError(f"{model.adapter!r} runs on {found.engines[0]} only; leave out @{model.engine}")
     if model.engine not in found.engines:
         raise UsageError(f"{model.adapter!r} has no engine {model.engine!r}; {nearest(model.engine, found.engines)}")
     return found(engine=model.engine)  # type: ignore[call-arg]

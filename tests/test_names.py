@@ -143,7 +143,7 @@ class TestLoading:
     @pytest.mark.parametrize(
         ("text", "said"),
         [
-            ("single@numpy:a", "'single' runs on numpy only; write single:a"),
+            ("single@numpy:a", "'single' runs on numpy only; leave out @numpy"),
             ("several@scipi:a", "'several' has no engine 'scipi'; did you mean 'scipy'?"),
             ("broken:a", "cannot be loaded (RuntimeError: this module is broken)"),
             ("absent:a", "cannot be loaded (AttributeError"),
