@@ -37,7 +37,11 @@ class Speed(_FromOutside):
     seconds: tuple[Annotated[float, Field(gt=0, allow_inf_nan=False)], ...] = Field(
         min_length=1, description="one batch, each round"
     )
-    first_step: float | None = Field(None, ge=0, description="seconds of the first batch, compilation included")
+    first_step: float | None = Field(
+        None,
+        ge=0,
+        description="seconds of the first batch, with the compilation that no earlier question of the model had done",
+    )
     resident: int | None = Field(None, description="peak resident set of the worker, bytes")
     device: int | None = Field(None, description="peak allocated on an accelerator, bytes")
     environment: dict[str, str] = Field(default_factory=dict)
