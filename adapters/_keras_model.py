@@ -255,21 +255,27 @@ def bind(parts: list[Part], network: Network) -> dict[str, Tensor]:
 
 @contextmanager
 def _recording(owner: Any, parts: list[Part], seen: dict[str, Array]) -> Iterator[None]:
-    """While inside, what `owner` gives when called goes to `seen` under the names of its parts."""
+    """While inside, what `owner` gives when called goes to `seen` under the names of its parts, before an activation
+    of its own."""
     call = owner.call
+    activation = getattr(owner, "activation", None)
 
     def recorded(inputs: Any, *args: Any, **kwargs: Any) -> Any:
         outputs = call(inputs, *args, **kwargs)
         for part in parts:
             given = _depthwise(owner, inputs) if part.form == "depthwise" else outputs
             seen[part.layer.name] = np.asarray(keras.ops.convert_to_numpy(keras.ops.cast(given, owner.variable_dtype)))
-        return outputs
+        return outputs if activation is None else activation(outputs)
 
     owner.call = recorded
+    if activation is not None:
+        owner.activation = keras.activations.linear
     try:
         yield
     finally:
         owner.call = call
+        if activation is not None:
+            owner.activation = activation
 
 
 def _depthwise(owner: Any, inputs: Any) -> Any:

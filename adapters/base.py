@@ -131,7 +131,8 @@ class Model(ABC):
 
     @abstractmethod
     def activations(self, images: Array) -> Iterator[tuple[str, Array]]:
-        """Output of every layer of `layers()` in inference mode, by canonical name, NHWC."""
+        """Output of every layer of `layers()` in inference mode, by canonical name, NHWC; of a layer with an activation
+        of its own, what it is before."""
 
     @abstractmethod
     def gradients(self, images: Array, labels: Array, label_smoothing: float = 0.0) -> dict[str, Array]:

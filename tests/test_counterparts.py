@@ -27,8 +27,8 @@ PAIRS = [
 ]
 
 
-def torch_features(name: names.ModelName, images: np.ndarray, folder) -> tuple[np.ndarray, str]:
-    """Pooled features [N, D], and the file of the weights."""
+def torch_layers(name: names.ModelName, images: np.ndarray, folder) -> tuple[dict[str, np.ndarray], str]:
+    """Output of every layer, the pooled features as "features", and the file of the weights."""
     adapter = names.load_adapter(name)
     axes = conventions.resolve(
         "identical", native=adapter.native_conventions(name.name), protocol={}, checkpoint=TORCH_CONVENTIONS
@@ -41,7 +41,7 @@ def torch_features(name: names.ModelName, images: np.ndarray, folder) -> tuple[n
     model.load({key: array.astype(np.float64) for key, array in weights.items()})
     file = folder / f"{name.adapter}-{name.name}.safetensors"
     weights.write(file)
-    return model.features(images), str(file)
+    return dict(model.activations(images)) | {"features": model.features(images)}, str(file)
 
 
 def test_the_same_weights_are_the_same_function(tmp_path):
@@ -49,7 +49,7 @@ def test_the_same_weights_are_the_same_function(tmp_path):
     np.save(tmp_path / "images.npy", images)
     given, expected = [], []
     for keras, other in PAIRS:
-        wanted, file = torch_features(names.parse(other), images, tmp_path)
+        wanted, file = torch_layers(names.parse(other), images, tmp_path)
         expected.append(wanted)
         given.append(
             {
@@ -60,9 +60,13 @@ def test_the_same_weights_are_the_same_function(tmp_path):
                 "conventions": TORCH_CONVENTIONS,
                 "weights": file,
                 "images": f"{tmp_path}/images.npy",
+                "activations": True,
             }
         )
     found = features("tensorflow", given, tmp_path)
     for number, (pair, wanted) in enumerate(zip(PAIRS, expected, strict=True)):
-        error = np.abs(found[str(number)] - wanted).max() / np.abs(wanted).max()
-        assert error < 1e-10, (pair, error)
+        for layer, array in wanted.items():
+            if layer != "head":  # a new one, zero in both
+                ours = found[str(number) if layer == "features" else f"{number}/{layer}"]
+                error = np.abs(ours - array).max() / np.abs(array).max()
+                assert error < 1e-10, (pair, layer, error)
