@@ -43,17 +43,14 @@ class TorchTrainer(Trainer):
         decayed = [slot.tensor for slot in self._trained if slot.kind == "kernel" or not only_kernels]
         other = [slot.tensor for slot in self._trained if slot.kind != "kernel" and only_kernels]
         self._updater = Updater(recipe.optimizer, model.conventions, decayed, other)
-        only_frozen = recipe.batchnorm == "training"
-        updates = only_frozen and model.conventions.frozen_batchnorm == "updates"
-        self._still_norms = (
-            []
-            if updates
-            else [
-                found.module
-                for found in model.module_layers
-                if isinstance(found.module, _BatchNorm) and not (only_frozen and found.layer.name in recipe.trained)
-            ]
-        )
+        tracking = frozenset(names) if model.conventions.frozen_batchnorm == "updates" else recipe.trained
+        if recipe.batchnorm == "inference":
+            tracking = frozenset()
+        self._still_norms = [
+            found.module
+            for found in model.module_layers
+            if isinstance(found.module, _BatchNorm) and found.layer.name not in tracking
+        ]
         self._smoothing = recipe.label_smoothing
         self._loss = model.compile(model.loss)
 
