@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from isotune import __version__, conventions, data, memory, names, probe, training
-from isotune.checkpoints import architecture_of, resolve
+from isotune.checkpoints import Checkpoint, architecture_of, resolve
 from isotune.conventions import NETWORK_AXES, Conventions
 from isotune.data.augmentation import Augmenter
 from isotune.protocol import relevant_axes
@@ -55,6 +55,7 @@ class Bench:
         self.alone = alone
         self._built: OrderedDict[tuple[object, ...], Built] = OrderedDict()
         self._axes: dict[tuple[object, ...], Conventions] = {}
+        self._loaded: tuple[tuple[str, str, int], Checkpoint] | None = None
         self._results: OrderedDict[str, tuple[Record, np.ndarray]] = OrderedDict()
 
     def conventions(
@@ -68,9 +69,16 @@ class Bench:
                 spec,
                 native=self.adapter.native_conventions(name.name),
                 protocol=recipe or {},
-                checkpoint=resolve(checkpoint, self.adapter, name, (size, size)).conventions,
+                checkpoint=self._checkpoint(model, checkpoint, size).conventions,
             )
         return self._axes[key]
+
+    def _checkpoint(self, model: str, checkpoint: str, size: int) -> Checkpoint:
+        """The checkpoint, kept until a model is built: its conventions are asked for just before its weights."""
+        key = (model, checkpoint, size)
+        if self._loaded is None or self._loaded[0] != key:
+            self._loaded = key, resolve(checkpoint, self.adapter, names.parse(model), (size, size))
+        return self._loaded[1]
 
     def build(
         self,
@@ -98,13 +106,14 @@ class Bench:
         built = self.adapter.build(
             name.name,
             classes=classes,
-            checkpoint=resolve(checkpoint, self.adapter, name, (size, size)).weights,
+            checkpoint=self._checkpoint(model, checkpoint, size).weights,
             conventions=axes,
             numeric_mode=numeric_mode,
             image_size=(size, size),
             compiled=compiled,
             options=name.options,
         )
+        self._loaded = None
         initial = built.weights()
         architecture = architecture_of(self.adapter, name)
         kept = Built(built, initial, axes, architecture, time.perf_counter() - began)
