@@ -2,12 +2,13 @@
 
 Sizes are the default input shapes; scaling is the mode of the application's `preprocess_input`
 (keras/src/applications/*.py), `none` where the model scales its input itself. Architectures carry the name that
-torchvision or timm give the same network. Keras's ResNets are others: v1 strides on the first 1x1 convolution, v2
-on the last block of a stage, both with biased convolutions; hence `resnet50_v1`, `resnet50_v2`.
+torchvision or timm give the same network: Keras's ResNets stride elsewhere and bias their convolutions, which are
+conventions.
 """
 
 from __future__ import annotations
 
+import functools
 import inspect
 import random
 import re
@@ -36,6 +37,7 @@ class Application:
     scaling: str  # a value of the axis input_scaling
     block: str = ""  # regular expression for the block's key in a layer's name; "": blocks end at merges
     rescaled: bool = False  # ImageNet weights come with another Rescaling in the graph (efficientnet.py)
+    hidden: bool = False  # the classifier has hidden layers, which torch's libraries keep below a new head
 
 
 _MOBILE = r"(expanded_conv(?:_\d+)?|block_\d+)_"
@@ -74,18 +76,18 @@ APPLICATIONS: dict[str, Application] = {
     "InceptionV3": Application("inception_v3", 299, _TF),
     "MobileNet": Application("mobilenetv1_100", 224, _TF, _SEPARABLE),
     "MobileNetV2": Application("mobilenet_v2", 224, _TF, _MOBILE),
-    "MobileNetV3Large": Application("mobilenet_v3_large", 224, _INSIDE, _MOBILE),
-    "MobileNetV3Small": Application("mobilenet_v3_small", 224, _INSIDE, _MOBILE),
-    "NASNetLarge": Application("nasnet_large", 331, _TF),
+    "MobileNetV3Large": Application("mobilenet_v3_large", 224, _INSIDE, _MOBILE, hidden=True),
+    "MobileNetV3Small": Application("mobilenet_v3_small", 224, _INSIDE, _MOBILE, hidden=True),
+    "NASNetLarge": Application("nasnetalarge", 331, _TF),
     "NASNetMobile": Application("nasnet_mobile", 224, _TF),
-    "ResNet101": Application("resnet101_v1", 224, _CAFFE, _RESIDUAL),
-    "ResNet101V2": Application("resnet101_v2", 224, _TF, _RESIDUAL),
-    "ResNet152": Application("resnet152_v1", 224, _CAFFE, _RESIDUAL),
-    "ResNet152V2": Application("resnet152_v2", 224, _TF, _RESIDUAL),
-    "ResNet50": Application("resnet50_v1", 224, _CAFFE, _RESIDUAL),
-    "ResNet50V2": Application("resnet50_v2", 224, _TF, _RESIDUAL),
-    "VGG16": Application("vgg16", 224, _CAFFE, _NUMBERED),
-    "VGG19": Application("vgg19", 224, _CAFFE, _NUMBERED),
+    "ResNet101": Application("resnet101", 224, _CAFFE, _RESIDUAL),
+    "ResNet101V2": Application("resnetv2_101", 224, _TF, _RESIDUAL),
+    "ResNet152": Application("resnet152", 224, _CAFFE, _RESIDUAL),
+    "ResNet152V2": Application("resnetv2_152", 224, _TF, _RESIDUAL),
+    "ResNet50": Application("resnet50", 224, _CAFFE, _RESIDUAL),
+    "ResNet50V2": Application("resnetv2_50", 224, _TF, _RESIDUAL),
+    "VGG16": Application("vgg16", 224, _CAFFE, _NUMBERED, hidden=True),
+    "VGG19": Application("vgg19", 224, _CAFFE, _NUMBERED, hidden=True),
     "Xception": Application("xception", 299, _TF, _NUMBERED),
 }
 
@@ -123,6 +125,8 @@ def parse_options(name: str, options: Mapping[str, str]) -> dict[str, Any]:
         for parameter in inspect.signature(_builder(name)).parameters.values()
         if parameter.name not in _FIXED
     }
+    if application(name).hidden:
+        allowed["include_top"] = True
     values: dict[str, Any] = {}
     for option, text in options.items():
         if option not in allowed:
@@ -140,10 +144,12 @@ def build_application(
 ) -> Any:
     """The application's `keras.Model` for [height, width, 3] input.
 
-    top: with its own classifier, giving logits; else average-pooled features. pretrained: with Keras's
-    ImageNet weights, from its cache or downloaded into it. With both, the weights are loaded at the default
-    size (Keras allows no other) and carried over by layer.
+    top: with its own classifier, giving logits; else average-pooled features. VGG's is that of torchvision for
+    every size: an adaptive average to 7x7 comes before it, which at the default size changes nothing. pretrained:
+    with Keras's ImageNet weights, from its cache or downloaded into it. With both, the weights are loaded at the
+    default size (Keras allows no other) and carried over by layer.
     """
+    build = functools.partial(_pooled_vgg, name) if top and name.startswith("VGG") else _builder(name)
     arguments: dict[str, Any] = {"weights": None, "input_shape": (*size, 3), **options}
     arguments |= (
         {"include_top": True, "classifier_activation": None} if top else {"include_top": False, "pooling": "avg"}
@@ -155,12 +161,12 @@ def build_application(
                 "ignore", message=".*`input_shape` is undefined or non-square", category=UserWarning
             )
             if not pretrained:
-                return _builder(name)(**arguments)
+                return build(**arguments)
             with _downloads(name) as asked:
                 if not top:
                     return _loaded(asked, _builder(name), arguments | {"weights": CHECKPOINT})
                 source = _loaded(asked, _builder(name), arguments | {"weights": CHECKPOINT, "input_shape": None})
-            model = _builder(name)(**arguments)
+            model = build(**arguments)
             for layer in source.layers:
                 if layer.weights:
                     model.get_layer(layer.name).set_weights(layer.get_weights())
@@ -176,6 +182,20 @@ def _builder(name: str) -> Callable[..., Any]:
     if (found := getattr(keras.applications, name, None)) is None:
         raise UsageError(f"keras {keras.__version__} has no model {name!r}; a newer keras has")
     return found  # type: ignore[no-any-return]
+
+
+def _pooled_vgg(name: str, **arguments: Any) -> Any:
+    """keras/src/applications/vgg16.py with its classifier on an adaptive average of 7x7 (torchvision/models/vgg.py)."""
+    import keras
+
+    body = _builder(name)(**arguments | {"include_top": False})
+    layers = keras.layers
+    features = layers.Flatten(name="flatten")(layers.AdaptiveAveragePooling2D((7, 7), name="avgpool")(body.output))
+    for hidden in ("fc1", "fc2"):
+        features = layers.Dense(4096, activation="relu", name=hidden)(features)
+    classes = arguments.get("classes", 1000)
+    logits = layers.Dense(classes, activation=arguments["classifier_activation"], name="predictions")(features)
+    return keras.Model(body.input, logits, name=body.name)
 
 
 def _loaded(asked: list[Path], build: Callable[..., Any], arguments: dict[str, Any]) -> Any:

@@ -1,11 +1,7 @@
 """Network conventions realised on a Keras model, and read off it.
 
-- Strided convolutions. Keras pads SAME: max(0, (ceil(n/s)-1)*s + k - n) in all, the odd pixel at the end, either
-  by `padding="same"` or by a ZeroPadding2D before a valid convolution (imagenet_utils.correct_pad); its ResNets
-  and DenseNets pad symmetrically by ZeroPadding2D. torch pads k//2 on both sides. Convolutions without padding
-  stay; so does pooling, as in the torch adapters.
-- Average pooling with SAME padding leaves the padding out of the mean (keras/src/backend/torch/nn.py,
-  `average_pool`, does what TensorFlow does); `counted` pads with zeros first.
+- Padding of strided convolutions and of pooling: `_keras_windows`; where a ResNet strides: `_keras_strides`.
+- Which convolutions have a bias and which BatchNorms a scale (`optional_tensors`).
 - BatchNorm epsilon and momentum (Keras's momentum is 1 minus the weight of the new batch), and the variance that
   enters the running average: torch's n/(n-1) of the batch's, Keras's the batch's own.
 - GELU exact or by tanh.
@@ -16,17 +12,18 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
-from isotune.conventions import IMAGENET_STD, Conventions
+from isotune.conventions import IMAGENET_STD, Conventions, affine, border_values, named_scaling
 
 from ._keras_layers import flatten
-
-_Pads = tuple[tuple[int, int], tuple[int, int]]
-_STRIDED = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.SeparableConv2D)
+from ._keras_strides import set_stride_location, stride_location
+from ._keras_windows import Window, padded, window, without_padding
 
 
 @keras.saving.register_keras_serializable(package="isotune")
@@ -63,17 +60,25 @@ class UnbiasedBatchNormalization(keras.layers.BatchNormalization):  # type: igno
         return ops.cast(outputs, self.compute_dtype)
 
 
-def realise(model: Any, conventions: Conventions, rescaled: bool = False) -> Any:
+def realise(
+    model: Any,
+    conventions: Conventions,
+    rescaled: bool = False,
+    tensors: Mapping[str, Mapping[str, bool]] | None = None,
+) -> Any:
     """A model that computes as `model` does, under `conventions`; the same object where no layer must change.
 
     rescaled: add EfficientNet's second Rescaling, by 1/sqrt(std), after its Normalization. Keras builds it only
     with `weights="imagenet"` (keras/src/applications/efficientnet.py), and such weights mean it.
+    tensors: name of a layer -> what of its configuration changes so that it has other tensors (`use_bias`, `scale`);
+    these layers get initial weights.
     """
-    wanted = _Changes(conventions, rescaled and conventions.input_scaling == "none")
+    model = set_stride_location(model, conventions.stride_location)
+    wanted = _Changes(model, conventions, rescaled and conventions.input_scaling == "none", tensors or {})
     if wanted.rescaled or any(wanted.touches(layer) for layer in flatten(model)):
         clone = keras.models.clone_model(model, clone_function=wanted.clone, call_function=wanted.call)
         for layer in model.layers:
-            if layer.weights and layer.name not in wanted.dropped:
+            if layer.weights and layer.name not in wanted.dropped and layer.name not in wanted.tensors:
                 clone.get_layer(layer.name).set_weights(layer.get_weights())
         model = clone
     settle_scaling(model)
@@ -87,8 +92,8 @@ def realise(model: Any, conventions: Conventions, rescaled: bool = False) -> Any
             layer.rate = 0.0
         elif hasattr(layer, "drop_path_rate"):  # ConvNeXt's StochasticDepth
             layer.drop_path_rate = 0.0
-        elif conventions.gelu != "own" and _gelu(layer):
-            layer.activation = _activation(conventions.gelu)
+        elif form := _gelu(layer):
+            layer.activation = _activation(form if conventions.gelu == "own" else conventions.gelu)
     return model
 
 
@@ -100,14 +105,54 @@ def settle_scaling(model: Any) -> None:
             layer.finalize_state()
 
 
+def own_scaling(model: Any, rescaled: bool) -> str | None:
+    """What the preprocessing layers inside `model` amount to, as a value of input_scaling; None: it has none.
+
+    rescaled: as in `realise`, for a model that lacks the second Rescaling.
+    """
+    scale, offset, found = np.ones(3), np.zeros(3), False
+    for layer in flatten(model):
+        if isinstance(layer, keras.layers.Rescaling):
+            factor, shift = np.asarray(layer.scale, np.float64), np.asarray(layer.offset, np.float64)
+        elif isinstance(layer, keras.layers.Normalization):
+            given = layer.input_mean is not None
+            mean, variance = (
+                np.asarray(keras.ops.convert_to_numpy(values), np.float64).reshape(-1)
+                for values in ((layer.mean, layer.variance) if given else (layer.adapt_mean, layer.adapt_variance))
+            )
+            factor = 1 / np.maximum(np.sqrt(variance), 1e-7)
+            shift = -mean * factor
+            if rescaled:
+                factor, shift = (values / np.sqrt(IMAGENET_STD) for values in (factor, shift))
+        else:
+            continue
+        scale, offset, found = scale * factor, offset * factor + shift, True
+    return named_scaling(scale, offset) if found else None
+
+
+def set_normalization(model: Any, scaling: str) -> None:
+    """Have the trainable Normalization inside `model`, EfficientNet's after its division by 255, scale the input as
+    `scaling` says; nothing happens without one, or for a scaling that it cannot be (BGR)."""
+    reverse, scale, offset = affine(scaling)
+    for layer in flatten(model):
+        if isinstance(layer, keras.layers.Normalization) and layer.weights and scaling != "none" and not reverse:
+            std = 1 / (255 * scale)
+            for variable, values in ((layer.adapt_mean, -offset * std), (layer.adapt_variance, std**2)):
+                variable.assign(np.reshape(values, tuple(variable.shape)))
+
+
 def describe(model: Any) -> dict[str, Any]:
     """The network axes of `model` but for the input scaling. `own` or None: none such, or not all alike."""
     layers = list(flatten(model))
     norms = [layer for layer in layers if isinstance(layer, keras.layers.BatchNormalization)]
-    pools = [_border(layer) for layer in layers if isinstance(layer, keras.layers.AveragePooling2D)]
+    windows = [found for layer in layers if (found := window(layer)) is not None]
+    averages = {(found.strided, found.counted) for found in windows if found.kind == "average"}
+    fills = ["zeros" if found.fill == 0 else "minus-infinity" for found in windows if found.kind == "max"]
     return {
-        "stride2_padding": _only([_padding(layer) for layer in layers], "own"),
-        "pooling_border": _only(pools, "own"),
+        "stride2_padding": _only([found.form for found in windows], "own"),
+        "pooling_border": _only(border_values(averages), "own"),
+        "max_pooling_border": _only(fills, "own"),
+        "stride_location": stride_location(model) or "own",
         "batchnorm_epsilon": _only([layer.epsilon for layer in norms], None),
         "batchnorm_momentum": _only([round(1.0 - layer.momentum, 12) for layer in norms], None),
         "gelu": _only([_gelu(layer) for layer in layers], "own"),
@@ -120,112 +165,56 @@ def _only(values: list[Any], otherwise: Any) -> Any:
 
 
 class _Changes:
-    """What clone_model asks for: each layer's replacement, and the padding that goes before it."""
+    """What clone_model asks for: each layer's replacement, and what goes before and after it."""
 
-    def __init__(self, conventions: Conventions, rescaled: bool) -> None:
-        self.conventions, self.rescaled = conventions, rescaled
+    def __init__(
+        self, model: Any, conventions: Conventions, rescaled: bool, tensors: Mapping[str, Mapping[str, bool]]
+    ) -> None:
+        self.conventions, self.rescaled, self.tensors = conventions, rescaled, tensors
         self.dropped: set[str] = set()  # names of layers that the clone lacks
-        self.padding: dict[int, _Pads] = {}  # id of a cloned layer -> zeros before it
+        found = {layer.name: given for layer in flatten(model) if (given := window(layer)) is not None}
+        wanted = {name: given.under(conventions) for name, given in found.items()}
+        opened = {found[name].source for name in found if wanted[name] != found[name]} - {None}
+        self.opened = opened  # ZeroPadding2Ds whose windows pad for themselves in the clone
+        self.windows = {
+            name: wanted[name] for name in found if wanted[name] != found[name] or found[name].source in opened
+        }
 
     def touches(self, layer: Any) -> bool:
-        wanted = self.conventions
         return (
-            (wanted.stride2_padding != "own" and _padding(layer) not in (None, wanted.stride2_padding))
-            or (wanted.pooling_border == "counted" and _averages_over_border(layer))
-            or (wanted.batchnorm_running_variance == "unbiased" and isinstance(layer, keras.layers.BatchNormalization))
-            or (wanted.input_scaling != "none" and _scales_input(layer))
+            layer.name in self.windows
+            or layer.name in self.tensors
+            or (self._changes_variance and isinstance(layer, keras.layers.BatchNormalization))
+            or (self.conventions.input_scaling != "none" and _scales_input(layer))
         )
 
+    @property
+    def _changes_variance(self) -> bool:
+        return self.conventions.batchnorm_running_variance == "unbiased"
+
     def clone(self, layer: Any) -> Any:
-        config = layer.get_config()
-        wanted = self.conventions
-        if wanted.input_scaling != "none" and _scales_input(layer):
+        config = layer.get_config() | dict(self.tensors.get(layer.name, {}))
+        if self.conventions.input_scaling != "none" and _scales_input(layer):
             self.dropped.add(layer.name)
             return keras.layers.Identity(name=layer.name)
-        if wanted.batchnorm_running_variance == "unbiased" and isinstance(layer, keras.layers.BatchNormalization):
+        if self._changes_variance and isinstance(layer, keras.layers.BatchNormalization):
             return UnbiasedBatchNormalization.from_config(config)
-        if wanted.pooling_border == "counted" and _averages_over_border(layer):
-            pads = _pads(layer, "end", layer.pool_size)
-            return self._padded(layer, config | {"padding": "valid"}, pads)
-        if wanted.stride2_padding != "own":
-            if isinstance(layer, keras.layers.ZeroPadding2D) and (strided := _strided_after(layer)):
-                pads = _pads(strided, wanted.stride2_padding, strided.kernel_size, of=layer)
-                return keras.layers.ZeroPadding2D.from_config(config | {"padding": pads})
-            if _pads_same_strided(layer):
-                pads = _pads(layer, wanted.stride2_padding, layer.kernel_size)
-                return self._padded(layer, config | {"padding": "valid"}, pads)
+        if layer.name in self.opened:
+            return keras.layers.Identity(name=layer.name)
+        if layer.name in self.windows:
+            config["padding"] = "valid"
         return type(layer).from_config(config)
 
     def call(self, layer: Any, *args: Any, **kwargs: Any) -> Any:
-        if pads := self.padding.get(id(layer)):
-            args = (keras.layers.ZeroPadding2D(pads, dtype=layer.dtype_policy)(args[0]), *args[1:])
+        changed: Window | None = self.windows.get(layer.name)
+        if changed is not None:
+            args = (padded(changed, args[0]), *args[1:])
         outputs = layer(*args, **kwargs)
+        if changed is not None and changed.kind == "average" and not changed.counted:
+            outputs = without_padding(changed, outputs)
         if self.rescaled and isinstance(layer, keras.layers.Normalization):
             outputs = keras.layers.Rescaling([1 / math.sqrt(std) for std in IMAGENET_STD])(outputs)
         return outputs
-
-    def _padded(self, layer: Any, config: dict[str, Any], pads: _Pads) -> Any:
-        clone = type(layer).from_config(config)
-        self.padding[id(clone)] = pads
-        return clone
-
-
-def _pads(layer: Any, form: str, reach: tuple[int, int], of: Any = None) -> _Pads:
-    """Zeros around the input of `layer` (padded by the layer `of`, when given) for its static size."""
-    height, width = (of or layer).input.shape[1:3]
-    strides = layer.strides if isinstance(layer.strides, tuple) else (layer.strides,) * 2
-    if form == "symmetric":
-        return (reach[0] // 2,) * 2, (reach[1] // 2,) * 2
-    both = []
-    for size, kernel, stride in zip((height, width), reach, strides, strict=True):
-        total = max(0, (-(-size // stride) - 1) * stride + kernel - size)
-        both.append((total // 2, total - total // 2))
-    return both[0], both[1]
-
-
-def _padding(layer: Any) -> str | None:
-    """How a strided convolution, or the ZeroPadding2D before it, pads; None when it makes no difference."""
-    if _pads_same_strided(layer):
-        return "end"
-    if not isinstance(layer, keras.layers.ZeroPadding2D) or not (strided := _strided_after(layer)):
-        return None
-    pads = tuple(map(tuple, layer.padding))
-    # for odd sizes both forms are the same zeros; Keras's own symmetric padding is symmetric for even ones too
-    is_symmetric = pads == _pads(strided, "symmetric", strided.kernel_size, of=layer)
-    is_end = pads == _pads(strided, "end", strided.kernel_size, of=layer)
-    if is_symmetric and is_end:
-        return None
-    return "symmetric" if is_symmetric else "end" if is_end else "neither"
-
-
-def _pads_same_strided(layer: Any) -> bool:
-    return (
-        isinstance(layer, _STRIDED)
-        and layer.padding == "same"
-        and max(layer.strides) > 1
-        and max(layer.kernel_size) > 1
-    )
-
-
-def _strided_after(layer: Any) -> Any:
-    """The strided convolution that a padding layer feeds; None when it feeds anything else."""
-    after = [node.operation for node in layer._outbound_nodes]  # Keras has no public way to a layer's consumers
-    if after and all(
-        isinstance(other, _STRIDED) and other.padding == "valid" and max(other.strides) > 1 for other in after
-    ):
-        return after[0]
-    return None
-
-
-def _averages_over_border(layer: Any) -> bool:
-    return isinstance(layer, keras.layers.AveragePooling2D) and layer.padding == "same"
-
-
-def _border(layer: Any) -> str | None:
-    """Whether an average pooling counts its padding; None when it has none."""
-    if layer.padding == "same":
-        return "not-counted"
-    return "counted" if isinstance(layer.input._keras_history.operation, keras.layers.ZeroPadding2D) else None
 
 
 def _scales_input(layer: Any) -> bool:

@@ -12,18 +12,22 @@ read, and no layer, function or configuration in a file is ever made, which is s
 from __future__ import annotations
 
 import io
+import json
 import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
 
+from isotune import cache
+from isotune.conventions import written_conventions
 from isotune.errors import UsageError
 
 Array = np.ndarray
+_CONVENTIONS = "isotune.conventions"
 _NOT_LAYERS = ("optimizer", "metrics", "seed_generator", "compile_metrics")  # what else Keras 3 keeps in a file
 
 
@@ -94,6 +98,28 @@ def _array(group: Any, name: str) -> Array:
     if not isinstance(dataset, h5py.Dataset) or dataset.external or dataset.file != group.file:
         raise ValueError(f"{name} is not an array in this file")
     return np.asarray(dataset, np.float64 if dataset.dtype == np.float64 else np.float32)
+
+
+def write_weights(model: Any, path: Path, conventions: Mapping[str, Any]) -> None:
+    """Write a Keras model's weights, atomically, with the conventions in an attribute that Keras does not look at."""
+    with cache.draft_file(path) as draft:
+        whole = draft.with_name(f"{draft.stem}.weights.h5")  # Keras insists on the suffix
+        try:
+            model.save_weights(whole)
+            with h5py.File(whole, "r+") as file:
+                file.attrs[_CONVENTIONS] = json.dumps(dict(conventions), sort_keys=True)
+            whole.replace(draft)
+        finally:
+            whole.unlink(missing_ok=True)
+
+
+def read_conventions(path: Path) -> dict[str, Any]:
+    """What `write_weights` wrote of conventions; empty for a file of anybody else."""
+    if path.suffix != ".h5":
+        return {}
+    with h5py.File(path, "r") as file:
+        text = file.attrs.get(_CONVENTIONS)
+    return written_conventions(text if isinstance(text, str) else None, path)
 
 
 def natural(name: str) -> list[tuple[int, str]]:

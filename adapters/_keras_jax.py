@@ -17,7 +17,7 @@ import keras
 import numpy as np
 
 Array = np.ndarray
-Loss = Callable[[Any, Any], Any]
+Loss = Callable[[Any, Any], Any]  # (logits, labels) -> scalar
 
 
 class JaxEngine:

@@ -1,9 +1,9 @@
 """Canonical layers of a Keras model: names, kinds, blocks, slots and layouts.
 
-Layers that own tensors are numbered in the order of `model.layers`, nested models opened; Keras sorts it by
-depth in the graph, so it is an order of execution. A `SeparableConv2D` is two layers, depthwise and pointwise.
-Keras's layouts are the canonical ones (`isotune.weights`) up to a reshape: a depthwise kernel [h, w, in,
-multiplier] is [h, w, 1, in * multiplier], and a classifier that is a 1x1 convolution is a dense matrix.
+Layers that own tensors are numbered in the order of execution (`_dataflow`), nested models opened. A
+`SeparableConv2D` is two layers, depthwise and pointwise. Keras's layouts are the canonical ones (`isotune.weights`)
+up to a reshape: a depthwise kernel [h, w, in, multiplier] is [h, w, 1, in * multiplier], a dense layer on vectors is
+a convolution over the map that was flattened, and a classifier that is a 1x1 convolution is a dense matrix.
 
 Blocks: a table of regular expressions gives the key of a layer's block from its name (`Application.block`).
 Layers without a key that come first are the stem, those that come last the last block; others join the block
@@ -14,14 +14,17 @@ Concatenate).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import keras
 import numpy as np
 
+from isotune.fitting import differences
 from isotune.weights import HEAD, Layer
+
+from ._keras_dataflow import trace
 
 Array = np.ndarray
 SCALING = "scaling"
@@ -29,9 +32,12 @@ _SLOTS: dict[str, tuple[tuple[str, str], ...]] = {  # kind -> (slot, attribute o
     "conv": (("kernel", "kernel"), ("bias", "bias")),
     "dense": (("kernel", "kernel"), ("bias", "bias")),
     "norm": (("scale", "gamma"), ("shift", "beta"), ("mean", "moving_mean"), ("variance", "moving_variance")),
+    "scale": (("scale", "gamma"),),
     "depthwise": (("kernel", "depthwise_kernel"),),
     "pointwise": (("kernel", "pointwise_kernel"), ("bias", "bias")),
+    "flat": (("kernel", "kernel"), ("bias", "bias")),
 }
+_KINDS = {"depthwise": "conv", "pointwise": "conv", "flat": "conv"}  # of forms that are not their own kind
 
 
 @dataclass(frozen=True)
@@ -78,25 +84,26 @@ def parts(model: Any, block_pattern: str, *, scales_itself: bool) -> list[Part]:
     that the others are numbered as in other libraries.
     """
     layers = list(flatten(model))
-    keys = _blocks(layers, block_pattern)
-    owned = dict.fromkeys(key for layer, key in zip(layers, keys, strict=True) if layer.weights)
-    number = {key: place for place, key in enumerate(owned)}
-    scaling: list[Part] = []
-    found: list[Part] = []
-    for layer, key in zip(layers, keys, strict=True):
-        if not layer.weights:
-            continue
-        block = number[key]
-        if isinstance(layer, keras.layers.Normalization):
-            if scales_itself:
-                scaling.append(Part(Layer(SCALING, "other", block, layer.name), layer.name, "other"))
-            continue
-        for form in _forms(layer):
-            kind = {"depthwise": "conv", "pointwise": "conv"}.get(form, form)
-            suffix = f".{form}" if kind != form else ""
-            name = f"{len(found):03d}.{kind}"
-            found.append(Part(Layer(name, kind, block, layer.name + suffix), layer.name, form))
-    return scaling + found
+    owners = {layer.name: layer for layer in layers if layer.weights}
+    keys = dict(zip((layer.name for layer in layers), _blocks(layers, block_pattern), strict=True))
+    number = {key: place for place, key in enumerate(dict.fromkeys(keys[name] for name in owners))}
+    steps = trace(model)
+    forms = {step.layer: step.layer[1] or _form(owners[step.layer[0]]) for step in steps}
+    kinds = {step.layer: _KINDS.get(forms[step.layer], forms[step.layer]) for step in steps}
+    named = {step.layer: f"{index:03d}.{kinds[step.layer]}" for index, step in enumerate(steps)}
+    found = [
+        Part(Layer(SCALING, "other", number[keys[name]], name), name, "other")
+        for name, layer in owners.items()
+        if scales_itself and isinstance(layer, keras.layers.Normalization)
+    ]
+    for step in steps:
+        owner, half = step.layer
+        layer = Layer(
+            named[step.layer], kinds[step.layer], number[keys[owner]], f"{owner}.{half}" if half else owner,
+            tuple(named[other] for other in step.inputs),
+        )  # fmt: skip
+        found.append(Part(layer, owner, forms[step.layer]))
+    return found
 
 
 def head_part(library_name: str) -> Part:
@@ -114,6 +121,16 @@ def tensors(found: list[Part], model: Any) -> dict[str, Tensor]:
     return named
 
 
+def tensor_changes(found: list[Part], model: Any, weights: Mapping[str, Array]) -> dict[str, dict[str, bool]]:
+    """Name of a Keras layer -> what of its configuration must change so that it has the tensors that `weights` have."""
+    layout = {name: tensor.shape for name, tensor in tensors(found, model).items()}
+    owners = {part.layer.name: part.owner for part in found}
+    changes: dict[str, dict[str, bool]] = {}
+    for (layer, slot), wanted in differences(weights, [part.layer for part in found], layout).items():
+        changes.setdefault(owners[layer], {})["use_bias" if slot == "bias" else "scale"] = wanted
+    return changes
+
+
 def _variables(owner: Any, form: str) -> Iterator[tuple[str, Any]]:
     if form == "other":
         yield from ((variable.name, variable) for variable in owner.weights)
@@ -126,22 +143,33 @@ def _variables(owner: Any, form: str) -> Iterator[tuple[str, Any]]:
 def _canonical_shape(part: Part, owner: Any, slot: str, variable: Any) -> tuple[int, ...]:
     shape = tuple(variable.shape)
     is_depthwise = part.form == "depthwise" or isinstance(owner, keras.layers.DepthwiseConv2D)
+    if slot == "kernel" and part.form == "flat":
+        height, width = _flattened(owner)
+        return height, width, shape[0] // (height * width), shape[1]
     if slot == "kernel" and is_depthwise:
         return (*shape[:2], 1, shape[2] * shape[3])
     return shape
 
 
-def _forms(layer: Any) -> tuple[str, ...]:
+def _form(layer: Any) -> str:
     match layer:
-        case keras.layers.SeparableConv2D():
-            return "depthwise", "pointwise"
         case keras.layers.Conv2D() | keras.layers.DepthwiseConv2D():
-            return ("conv",)
+            return "conv"
         case keras.layers.BatchNormalization() | keras.layers.LayerNormalization():
-            return ("norm",)
+            return "norm"
         case keras.layers.Dense():
-            return ("dense",)
-    return ("other",) if layer.weights else ()
+            return "flat" if len(layer.input.shape) == 2 else "dense"
+    return "scale" if type(layer).__name__ == "LayerScale" else "other"
+
+
+def _flattened(layer: Any) -> tuple[int, int]:
+    """Height and width of the map whose values the dense `layer` reads as a vector; 1x1 when it was never a map."""
+    source = layer.input._keras_history.operation
+    while isinstance(source, keras.layers.Dropout):
+        source = source.input._keras_history.operation
+    if isinstance(source, keras.layers.Flatten) and len(source.input.shape) == 4:
+        return source.input.shape[1], source.input.shape[2]
+    return 1, 1
 
 
 def _blocks(layers: list[Any], pattern: str) -> list[str]:

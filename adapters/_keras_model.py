@@ -13,27 +13,25 @@ from isotune.conventions import Conventions
 from isotune.errors import UsageError, nearest
 from isotune.weights import HEAD, Layer, Weights
 
-from ._keras_conventions import settle_scaling
+from ._keras_conventions import own_scaling, settle_scaling
 from ._keras_layers import SCALING, Part, Tensor, flatten, tensors
-from ._keras_network import Network, cross_entropy
+from ._keras_network import Loss, Network
 from ._keras_numeric import numeric
 from ._keras_optimizers import make_optimizer, reset, slots
 from .base import Array, Model, NumericMode, Recipe, Trainer
 
 
 class Engine(Protocol):
-    """What computes: TensorFlow, JAX or PyTorch. Arrays come and go as NumPy; `loss` is (logits, labels) -> scalar."""
+    """What computes: TensorFlow, JAX or PyTorch. Arrays are NumPy's; `loss` is called with logits and labels."""
 
     def infer(self, images: Array) -> tuple[Array, Array]:
         """(features, logits) in inference mode."""
 
-    def make_gradients(
-        self, loss: Callable[[Any, Any], Any]
-    ) -> Callable[[Array, Array], tuple[SupportsFloat, list[Any]]]:
+    def make_gradients(self, loss: Loss) -> Callable[[Array, Array], tuple[SupportsFloat, list[Any]]]:
         """gradients(images, labels): loss in training mode, and its gradients by the variables trainable now."""
 
     def make_step(
-        self, optimizer: Any, loss: Callable[[Any, Any], Any], training: bool
+        self, optimizer: Any, loss: Loss, training: bool
     ) -> Callable[[Array, Array, float, Array | None], SupportsFloat]:
         """step(images, labels, learning rate, feature mask) for what is trainable now; training: whether BatchNorm
         uses and tracks batch statistics."""
@@ -77,6 +75,15 @@ class KerasModel(Model):
         with self.numeric():
             found = {name: np.array(tensor.read(), self._dtype) for name, tensor in self._tensors.items()}
         return Weights(found, self._axes, self._architecture, self._origin)
+
+    def portable(self) -> Weights:
+        weights = self.weights()
+        scaling = own_scaling(self.network.base, rescaled=False)
+        if scaling is None:
+            return weights
+        kept = {name: array for name, array in weights.items() if not name.startswith(f"{SCALING}.")}
+        axes = {**weights.conventions, "input_scaling": scaling}
+        return Weights(kept, axes, weights.architecture, weights.origin)
 
     def load(self, weights: Mapping[str, Array]) -> None:
         for name, array in weights.items():
@@ -123,7 +130,7 @@ class KerasModel(Model):
         key = (self._trained, label_smoothing)
         with self.numeric():
             if key not in self._gradients:
-                self._gradients[key] = self.engine.make_gradients(self.loss(label_smoothing))
+                self._gradients[key] = self.engine.make_gradients(Loss(self.conventions.loss, float(label_smoothing)))
             before = {name: tensor.read().copy() for name, tensor in buffers.items()}
             value, found = self._gradients[key](self.checked(images), np.asarray(labels, np.int64))
             arrays = [keras.ops.convert_to_numpy(gradient) for gradient in found]
@@ -146,19 +153,15 @@ class KerasModel(Model):
             if recipe not in self._steps:
                 kernels = [tensor.variable for name, tensor in self._tensors.items() if name.endswith(".kernel")]
                 variables = self.network.trainable_variables
-                optimizer = make_optimizer(recipe.optimizer, self.conventions, kernels, variables)
+                optimizer = make_optimizer(recipe.optimizer, recipe.conventions or self.conventions, kernels, variables)
+                loss = Loss(self.conventions.loss, recipe.label_smoothing)
                 self._steps[recipe] = (
                     optimizer,
-                    self.engine.make_step(optimizer, self.loss(recipe.label_smoothing), recipe.batchnorm == "training"),
+                    self.engine.make_step(optimizer, loss, recipe.batchnorm == "training"),
                 )
             optimizer, step = self._steps[recipe]
             reset(optimizer)
         return KerasTrainer(self, recipe, optimizer, step)
-
-    def loss(self, label_smoothing: float) -> Callable[[Any, Any], Any]:
-        """(logits, labels) -> mean loss, under the model's conventions."""
-        form = self.conventions.loss
-        return lambda logits, labels: cross_entropy(logits, labels, label_smoothing, form)
 
     def freeze(self, trained: frozenset[str]) -> None:
         """Make exactly the layers named trainable.

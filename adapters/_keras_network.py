@@ -6,6 +6,7 @@ receives before any mask. `cross_entropy` is the loss in both of its forms.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -39,10 +40,22 @@ class Network(keras.Model):  # type: ignore[misc]  # Keras has no types
         return features, self.head(masked)
 
 
-def cross_entropy(logits: Any, labels: Any, label_smoothing: float, form: str) -> Any:
+@dataclass(frozen=True)
+class Loss:
+    """Mean cross-entropy under one form and smoothing; an engine may give the smoothing as a tensor."""
+
+    form: str
+    smoothing: float
+
+    def __call__(self, logits: Any, labels: Any, smoothing: Any = None) -> Any:
+        return cross_entropy(logits, labels, self.smoothing if smoothing is None else smoothing, self.form)
+
+
+def cross_entropy(logits: Any, labels: Any, label_smoothing: Any, form: str) -> Any:
     """Mean cross-entropy in nats, a scalar in the variables' dtype.
 
-    labels: integer [N]. Targets are (1-a) * onehot + a/K (Szegedy et al. 2016; keras/src/losses/losses.py).
+    labels: integer [N]. label_smoothing: a number, or a scalar tensor of that dtype. Targets are
+    (1-a) * onehot + a/K (Szegedy et al. 2016; keras/src/losses/losses.py).
     form: "logits", or "clipped-probabilities": softmax, renormalised, clipped to [1e-7, 1-1e-7], as Keras
     computes from probabilities. It is written out because Keras on TensorFlow looks for the softmax in the
     graph and takes its logits (keras/src/backend/tensorflow/nn.py, `_get_logits`): with TensorFlow, a
@@ -53,7 +66,9 @@ def cross_entropy(logits: Any, labels: Any, label_smoothing: float, form: str) -
     dtype = logits.dtype
     classes = logits.shape[-1]
     targets = ops.one_hot(labels, classes, dtype=dtype)
-    if label_smoothing:
+    if not isinstance(label_smoothing, float):
+        targets = targets * (1 - label_smoothing) + label_smoothing / classes
+    elif label_smoothing:
         kept, spread = (
             ops.convert_to_tensor(np.asarray(share, keras.backend.standardize_dtype(dtype)))
             for share in (1.0 - label_smoothing, label_smoothing / classes)

@@ -1,11 +1,15 @@
 """Keras on TensorFlow: one traced graph for inference, one for gradients, one for a training step.
 
+In float64, the mode of proofs, the step is cut in two: tracing a large network takes far longer than running it a
+few times at a small size, and so one graph of gradients serves every loss and optimizer, which then runs eagerly.
+
 Graphs take any number of images (the batch dimension is None in their signatures), so a short last batch traces
 nothing anew. With `compiled`, XLA compiles them, once for each batch size that occurs.
 """
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable
 from contextlib import suppress
@@ -14,8 +18,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from ._keras_network import Loss
+
 Array = np.ndarray
-Loss = Callable[[Any, Any], Any]  # (logits, labels) -> scalar
 
 
 class TensorFlowEngine:
@@ -27,6 +32,7 @@ class TensorFlowEngine:
         self.images = tf.TensorSpec((None, *size, 3), tf.uint8, "images")
         self.labels = tf.TensorSpec((None,), tf.int64, "labels")
         self._infer = self._graph(lambda images: network(images, training=False), self.images)
+        self._graphs: dict[tuple[Any, ...], Any] = {}  # of gradients, by loss, mode and what is trained
 
     def _graph(self, function: Callable[..., Any], *signature: tf.TensorSpec) -> Any:
         return tf.function(function, input_signature=signature, autograph=False, **self.compile)
@@ -36,16 +42,30 @@ class TensorFlowEngine:
         return features.numpy(), logits.numpy()
 
     def make_gradients(self, loss: Loss) -> Callable[[Array, Array], tuple[Any, list[Any]]]:
+        return self._gradients(loss, True)
+
+    def _gradients(self, loss: Loss, training: bool) -> Callable[[Array, Array], tuple[Any, list[Any]]]:
         variables = self.network.trainable_variables
+        dtype = tf.as_dtype(variables[0].dtype)
+        key = (loss.form, training, *map(id, variables))
+        if key not in self._graphs:
 
-        def compute(images: Any, labels: Any) -> Any:
-            return self._differentiate(variables, images, labels, loss, None, True)
+            def compute(images: Any, labels: Any, smoothing: Any) -> Any:
+                smoothed = functools.partial(loss, smoothing=smoothing)
+                return self._differentiate(variables, images, labels, smoothed, None, training)
 
-        graph = self._graph(compute, self.images, self.labels)
-        return lambda images, labels: graph(tf.constant(images), tf.constant(labels))
+            self._graphs[key] = self._graph(compute, self.images, self.labels, tf.TensorSpec((), dtype, "smoothing"))
+        graph, smoothing = self._graphs[key], tf.constant(loss.smoothing, dtype)
+        return lambda images, labels: graph(tf.constant(images), tf.constant(labels), smoothing)
 
     def _differentiate(
-        self, variables: list[Any], images: Any, labels: Any, loss: Loss, mask: Any, training: bool
+        self,
+        variables: list[Any],
+        images: Any,
+        labels: Any,
+        loss: Callable[[Any, Any], Any],
+        mask: Any,
+        training: bool,
     ) -> tuple[Any, Any]:
         values = [variable.value for variable in variables]
         # watching only what is trained keeps the backward pass out of a frozen beginning
@@ -74,6 +94,11 @@ class TensorFlowEngine:
         masked = self._graph(train, self.images, self.labels, rate_spec, mask_spec)
 
         def step(images: Array, labels: Array, rate: float, mask: Array | None) -> Any:
+            if dtype == tf.float64 and mask is None and not self.compile:
+                value, gradients = self._gradients(loss, training)(images, labels)
+                optimizer.learning_rate.assign(rate)
+                optimizer.apply(gradients, variables)
+                return value
             arguments = (tf.constant(images), tf.constant(labels), tf.constant(rate, dtype))
             return plain(*arguments) if mask is None else masked(*arguments, tf.constant(mask, dtype))
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 Array = np.ndarray
-Loss = Callable[[Any, Any], Any]
+Loss = Callable[[Any, Any], Any]  # (logits, labels) -> scalar
 
 
 class TorchEngine:

@@ -21,6 +21,7 @@ ARCHITECTURES = {
     "mobilenetv3_small_100": "mobilenet_v3_small",
     "tf_mobilenetv3_large_100": "mobilenet_v3_large",
     "tf_mobilenetv3_small_100": "mobilenet_v3_small",
+    "legacy_xception": "xception",
     "mnasnet_050": "mnasnet0_5",
     "mnasnet_075": "mnasnet0_75",
     "mnasnet_100": "mnasnet1_0",

@@ -22,6 +22,7 @@ from isotune.errors import UsageError, nearest
 from isotune.weights import Layer, Weights
 
 from ._torch_conventions import describe
+from ._torch_dataflow import Dataflow
 from ._torch_device import loud, synchronize
 from ._torch_layers import ModuleLayer, Slot, canonical, canonical_layers, to_array
 from ._torch_loss import cross_entropy
@@ -34,6 +35,7 @@ class TorchModel(Model):
     """A network under its conventions, ready on a device.
 
     net: conventions already realised, weights loaded. head: name of the classifier in it, None when it has none.
+    dataflow: of the same network; without it layers stand in the order of registration.
     numeric_mode: bfloat16 keeps float32 weights and runs the forward pass under autocast; float64 is double
     throughout. compiled: forward and loss through torch.compile; an error of the compiler is a UsageError.
     """
@@ -44,6 +46,7 @@ class TorchModel(Model):
         head: str | None,
         conventions: Conventions,
         *,
+        dataflow: Dataflow | None = None,
         numeric_mode: NumericMode = "float32",
         device: torch.device,
         compiled: bool = False,
@@ -57,7 +60,7 @@ class TorchModel(Model):
         if device.type == "cpu":
             avoid_narrow_strided_pointwise(self.net)
         self.conventions, self.device, self.compiled = conventions, device, compiled
-        self.module_layers = canonical_layers(self.net, head)
+        self.module_layers = canonical_layers(self.net, head, dataflow or Dataflow())
         self._numeric_mode, self._architecture, self._origin = numeric_mode, architecture, origin
         self._tap = _HeadTap()
         (self.net.get_submodule(head) if head else self.net).register_forward_pre_hook(self._tap)
@@ -121,11 +124,14 @@ class TorchModel(Model):
     def activations(self, images: Array) -> Iterator[tuple[str, Array]]:
         """Outputs in the order of `layers()`, before a fused activation (timm's BatchNormAct2d).
 
-        A layer that never runs as a module is left out: torch's MultiheadAttention calls its projections as functions.
+        A layer that never runs as a module is left out (torch's MultiheadAttention calls its projections as functions),
+        and so is a module that holds other layers beside a tensor of its own (ConvNeXt's blocks).
         """
         self.set_mode("inference", self.net.eval)
         seen: dict[str, Array] = {}
-        handles = [_record_output(found, seen) for found in self.module_layers if found.slots]
+        handles = [
+            _record_output(found, seen) for found in self.module_layers if found.slots and not _holds_layers(found)
+        ]
         try:
             with torch.no_grad(), loud(False):
                 self.forward(self.to_device(images))
@@ -242,6 +248,10 @@ class _HeadTap:
             features = features * mask.to(features.dtype)
         self.seen = features
         return (features, *inputs[1:])
+
+
+def _holds_layers(found: ModuleLayer) -> bool:
+    return any(True for child in found.module.children() for _ in child.parameters())
 
 
 def _record_output(found: ModuleLayer, seen: dict[str, Array]) -> Any:

@@ -18,12 +18,15 @@ from torch import nn
 
 from isotune.conventions import Conventions
 from isotune.errors import UsageError, nearest
-from isotune.weights import HEAD, Weights, check_fit
+from isotune.fitting import fit
+from isotune.weights import HEAD, Weights
 
 from ._torch import TorchModel
 from ._torch_conventions import describe, realise, remove_randomness
+from ._torch_dataflow import trace
 from ._torch_device import device, environment
-from ._torch_files import fit_state_dict, read_state_dict
+from ._torch_files import fit_state_dict, read_conventions, read_state_dict, write_state_dict
+from ._torch_layers import canonical_layers, take_tensors
 from .base import Adapter, NumericMode
 
 _Size = tuple[int, int]
@@ -80,20 +83,18 @@ class TorchAdapter(Adapter):
         else:
             remove_randomness(net)
         realise(net, conventions)
+        dataflow = trace(net, image_size)
+        if isinstance(checkpoint, Weights) and conventions.optional_tensors == "checkpoint":
+            take_tensors(canonical_layers(net, head, dataflow), checkpoint)
         origin = checkpoint.origin if isinstance(checkpoint, Weights) else checkpoint
         model = TorchModel(
-            net, head, conventions, numeric_mode=numeric_mode, device=device(), compiled=compiled,
+            net, head, conventions, dataflow=dataflow, numeric_mode=numeric_mode, device=device(), compiled=compiled,
             architecture=self._architecture(name), origin=origin or "",
         )  # fmt: skip
         if isinstance(checkpoint, Weights):
             layout = {slot.name: slot.shape for _, slot in model.slots()}
-            given = checkpoint
-            kernel = f"{HEAD}.kernel"
-            if kernel not in given or (classes is not None and given[kernel].shape != layout.get(kernel)):
-                given = given.without_head()
-                layout = {key: shape for key, shape in layout.items() if not key.startswith(f"{HEAD}.")}
-            check_fit(given, layout, f"{self.name}:{name}")
-            model.load(given)
+            what = f"{self.name}:{name}"
+            model.load(fit(checkpoint, model.layers(), layout, what, renewed=classes is not None))
         return model
 
     def load_file(
@@ -113,9 +114,34 @@ class TorchAdapter(Adapter):
             head = self._renew_classifier(name, net, head, len(kernel))
         fit_state_dict(net, state, str(path), without=head)
         scaling = Conventions.model_validate({"input_scaling": self._input_scaling(name)})
-        model = TorchModel(net, head, scaling, device=torch.device("cpu"), architecture=self._architecture(name))
+        model = TorchModel(
+            net, head, scaling, dataflow=trace(net, image_size), device=torch.device("cpu"),
+            architecture=self._architecture(name),
+        )  # fmt: skip
         weights = model.weights() if kernel is not None else model.weights().without_head()
-        return Weights(weights.tensors, weights.conventions, weights.architecture, str(path))
+        axes = dict(weights.conventions) | read_conventions(path)
+        return Weights(weights.tensors, axes, weights.architecture, str(path))
+
+    def save_file(
+        self,
+        name: str,
+        weights: Weights,
+        path: Path,
+        *,
+        options: Mapping[str, str] | None = None,
+        image_size: _Size = (224, 224),
+    ) -> None:
+        """As in `base`: a state dict, `.safetensors` with the conventions in its metadata, `.pt` or `.pth` without."""
+        if path.suffix not in (".safetensors", ".pt", ".pth"):
+            raise UsageError(f"{path}: torch's files end in .safetensors, .pt or .pth")
+        kernel = weights.get(f"{HEAD}.kernel")
+        model = self.build(
+            name, classes=None if kernel is None else kernel.shape[1], checkpoint=weights, image_size=image_size,
+            conventions=Conventions(optional_tensors="own"), options=options,
+        )  # fmt: skip
+        head = model.layers()[-1].library_name if model.layers()[-1].name == HEAD else None
+        without = head if kernel is None else None
+        write_state_dict(path, model.net.state_dict(), weights.conventions, without=without)
 
     def environment(self) -> dict[str, str]:
         return environment(self.libraries)

@@ -3,11 +3,7 @@
 `realise` changes a network in place so that it computes under the values asked; `own` leaves the library's.
 `describe` says which values a network has. Both work on modules, whatever library they come from:
 
-- strided convolutions: torch pads (k-1)//2 on both sides; SAME pads max(0, (ceil(n/s)-1)*s + k - n) in all, the
-  odd pixel at the end, so it depends on the input size (tensorflow's `SAME`, timm/layers/padding.py). Convolutions
-  without padding (patch embeddings, Inception's VALID ones) are the same in every library and stay. Pooling stays
-  too: Keras pads it explicitly where torch does.
-- average pooling with padding: `count_include_pad`.
+- padding of strided convolutions and of pooling: `_torch_windows`; where a ResNet strides: `_torch_strides`.
 - BatchNorm epsilon and momentum, and the variance that enters the running average: torch takes n/(n-1) of the
   batch's (torch/nn/modules/batchnorm.py), Keras the batch's own.
 - GELU exact or by tanh.
@@ -17,35 +13,29 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
-import torch
 from torch import Tensor, nn
-from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from isotune.conventions import Conventions
 
-_Pair = tuple[int, int]
+from ._torch_strides import set_stride_location, stride_location
+from ._torch_windows import describe_windows, realise_windows
 
 
 def realise(net: nn.Module, conventions: Conventions) -> None:
     """Make `net` compute under `conventions`, in place."""
+    set_stride_location(net, conventions.stride_location)
+    realise_windows(net, conventions)
     for module in list(net.modules()):
-        if isinstance(module, nn.Conv2d):
-            _set_padding(module, conventions.stride2_padding)
-        elif isinstance(module, _BatchNorm):
+        if isinstance(module, _BatchNorm):
             if conventions.batchnorm_epsilon is not None:
                 module.eps = conventions.batchnorm_epsilon
             if conventions.batchnorm_momentum is not None:
                 module.momentum = conventions.batchnorm_momentum
             if conventions.batchnorm_running_variance == "biased" and module.track_running_stats:
                 _BiasedRunningVariance(module).attach()
-        elif _pads_average(module):
-            if conventions.pooling_border != "own":
-                module.count_include_pad = conventions.pooling_border == "counted"  # type: ignore[assignment]
-        elif _has_functional_pool(module) and conventions.pooling_border == "not-counted":
-            module.branch_pool.register_forward_pre_hook(_take_padding_out)  # type: ignore[union-attr]
     if conventions.gelu != "own":
         _set_gelu(net, conventions.gelu)
 
@@ -54,14 +44,12 @@ def describe(net: nn.Module) -> dict[str, Any]:
     """The network axes of `net` but for the input scaling. `own` or None: none such, or not all alike."""
     modules = list(net.modules())
     norms = [module for module in modules if isinstance(module, _BatchNorm)]
-    pools = ["counted" if m.count_include_pad else "not-counted" for m in modules if _pads_average(m)]
-    for module in modules:
-        if _has_functional_pool(module):
-            hooks = module.branch_pool._forward_pre_hooks.values()  # type: ignore[union-attr]
-            pools.append("not-counted" if _take_padding_out in hooks else "counted")
+    windows = describe_windows(net)
     return {
-        "stride2_padding": _only([_padding(m) for m in modules if isinstance(m, nn.Conv2d)], "own"),
-        "pooling_border": _only(pools, "own"),
+        "stride2_padding": _only(windows["stride2_padding"], "own"),
+        "pooling_border": _only(windows["pooling_border"], "own"),
+        "max_pooling_border": _only(windows["max_pooling_border"], "own"),
+        "stride_location": stride_location(net) or "own",
         "batchnorm_epsilon": _only([module.eps for module in norms], None),
         "batchnorm_momentum": _only([module.momentum for module in norms], None),
         "gelu": _only([_gelu(module) for module in modules], "own"),
@@ -71,83 +59,6 @@ def describe(net: nn.Module) -> dict[str, Any]:
 def _only(values: list[Any], otherwise: Any) -> Any:
     distinct = {value for value in values if value is not None}
     return distinct.pop() if len(distinct) == 1 else otherwise
-
-
-# -- strided convolutions
-
-
-def _padding(conv: nn.Conv2d) -> Literal["symmetric", "end", "neither"] | None:
-    """How a strided convolution pads; None when it makes no difference."""
-    if max(conv.stride) == 1 or max(conv.kernel_size) == 1:
-        return None
-    if _pads_itself(conv) or any(isinstance(hook, _PadAtEnd) for hook in conv._forward_pre_hooks.values()):
-        return "end"
-    if conv.padding == _symmetric(conv):
-        return None if max(conv.padding) == 0 else "symmetric"
-    return None if conv.padding in ((0, 0), "valid") else "neither"
-
-
-def _symmetric(conv: nn.Conv2d) -> _Pair:
-    height, width = ((k - 1) * d // 2 for k, d in zip(conv.kernel_size, conv.dilation, strict=True))
-    return height, width
-
-
-def _pads_itself(conv: nn.Conv2d) -> bool:
-    """timm's Conv2dSame, StdConv2dSame and ScaledStdConv2dSame."""
-    return type(conv).__name__ == "Conv2dSame" or getattr(conv, "same_pad", False) is True
-
-
-def _set_padding(conv: nn.Conv2d, value: str) -> None:
-    if value == "end" and _padding(conv) == "symmetric" and conv.padding_mode == "zeros":
-        conv.padding = (0, 0)
-        conv.register_forward_pre_hook(_PadAtEnd(conv))
-    elif value == "symmetric" and _padding(conv) == "end" and _pads_itself(conv):
-        conv.padding = _symmetric(conv)
-        if hasattr(conv, "same_pad"):
-            conv.same_pad = False  # type: ignore[assignment]
-        else:
-            conv.__class__ = nn.Conv2d  # Conv2dSame differs from it by its forward alone
-
-
-class _PadAtEnd:
-    """Forward pre-hook: SAME padding for the input size at hand."""
-
-    def __init__(self, conv: nn.Conv2d) -> None:
-        self.reach = [(k - 1) * d + 1 for k, d in zip(conv.kernel_size, conv.dilation, strict=True)]
-        self.stride = conv.stride
-
-    def __call__(self, module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        (images,) = inputs
-        (top, bottom), (left, right) = (
-            _same_padding(size, reach, stride)
-            for size, reach, stride in zip(images.shape[-2:], self.reach, self.stride, strict=True)
-        )
-        return (functional.pad(images, (left, right, top, bottom)),)
-
-
-def _same_padding(size: int, reach: int, stride: int) -> _Pair:
-    """(before, after) of SAME: as many outputs as ceil(size / stride), the odd pixel after."""
-    total = max(0, (-(-size // stride) - 1) * stride + reach - size)
-    return total // 2, total - total // 2
-
-
-# -- pooling
-
-
-def _pads_average(module: nn.Module) -> bool:
-    return type(module) is nn.AvgPool2d and module.padding not in (0, (0, 0))
-
-
-def _has_functional_pool(module: nn.Module) -> bool:
-    """Inception v3's A, C and E in both libraries call F.avg_pool2d(x, 3, 1, padding=1) before `branch_pool`."""
-    return type(module).__name__ in ("InceptionA", "InceptionC", "InceptionE") and hasattr(module, "branch_pool")
-
-
-def _take_padding_out(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    """Forward pre-hook: divide a 3x3 average by the share of each window that lies inside the image."""
-    (averaged,) = inputs
-    share = functional.avg_pool2d(torch.ones_like(averaged[:1, :1]), kernel_size=3, stride=1, padding=1)
-    return (averaged / share,)
 
 
 # -- BatchNorm

@@ -7,6 +7,7 @@ without network hears so at once, and `loading` turns their errors into one line
 
 from __future__ import annotations
 
+import json
 import pickle
 import sys
 import urllib.error
@@ -16,15 +17,20 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file as load_safetensors
+from safetensors.torch import save_file as save_safetensors
 from torch import Tensor, nn
 
+from isotune import cache
+from isotune.conventions import written_conventions
 from isotune.errors import NotCached, UsageError
 
 _SECONDS_TO_ANSWER = 5
+_CONVENTIONS = "isotune.conventions"
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
@@ -74,6 +80,31 @@ def fit_state_dict(net: nn.Module, state: Mapping[str, Tensor], what: str, *, wi
     if extra := [name for name in state if name not in own]:
         raise UsageError(f"{what}: the file has {len(extra)} tensors that the model lacks, first {extra[0]!r}")
     net.load_state_dict(state, strict=False)
+
+
+def write_state_dict(
+    path: Path, state: Mapping[str, Tensor], conventions: Mapping[str, Any], *, without: str | None = None
+) -> None:
+    """Write tensors by name, atomically; `without`: a module whose tensors are left out. The conventions go into the
+    metadata of .safetensors; torch's own format has no place for them."""
+    kept = {
+        name: tensor.detach().cpu().contiguous().clone()
+        for name, tensor in state.items()
+        if without is None or not name.startswith(f"{without}.")
+    }
+    with cache.draft_file(path) as draft:
+        if path.suffix == ".safetensors":
+            save_safetensors(kept, draft, {_CONVENTIONS: json.dumps(dict(conventions), sort_keys=True), "format": "pt"})
+        else:
+            torch.save(kept, draft)
+
+
+def read_conventions(path: Path) -> dict[str, Any]:
+    """What `write_state_dict` wrote of conventions; empty for a file of anybody else."""
+    if path.suffix != ".safetensors":
+        return {}
+    with safe_open(path, framework="pt") as file:
+        return written_conventions((file.metadata() or {}).get(_CONVENTIONS), path)
 
 
 def hub_file(url: str) -> Path:

@@ -1,15 +1,15 @@
 """Canonical layers of an `nn.Module`: names, kinds, blocks, slots and layouts.
 
 A layer is a module that directly owns parameters or floating-point persistent buffers. Layers are numbered in
-the order in which the library registers them, which for the usual networks is the order of execution; the
-classifier is called `head` and comes last. torch keeps a kernel as [out, in/groups, h, w] and a dense matrix as
-[out, in]; a `Slot` holds the way to the canonical layout (`isotune.weights`) and back. `num_batches_tracked` and
-integer index tables are no weights, and no slots.
+the order of execution (`_dataflow`); the classifier is called `head` and comes last. What a pass does not show, a
+norm without parameters, follows the layer registered before it. torch keeps a kernel as [out, in/groups, h, w] and a
+dense matrix as [out, in]; a `Slot` holds the way to the canonical layout (`isotune.weights`) and back.
+`num_batches_tracked` and integer index tables are no weights, and no slots.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,12 +17,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from isotune.fitting import differences
 from isotune.weights import HEAD, Layer
 
+from ._torch_dataflow import Dataflow
+
 Array = np.ndarray
+_UNKNOWN = Dataflow()
 _Change = Callable[[Array], Array]
 _NORM_SLOTS = {"weight": "scale", "bias": "shift", "running_mean": "mean", "running_var": "variance"}
 _TABLE_SLOTS = {"weight": "kernel", "bias": "bias"}
+_SCALES = {"gamma": "scale", "layer_scale": "scale"}  # timm's and torchvision's names of LayerScale's tensor
+_SLOTS = {"norm": _NORM_SLOTS, "conv": _TABLE_SLOTS, "dense": _TABLE_SLOTS, "scale": _SCALES}
 
 
 @dataclass(frozen=True)
@@ -65,25 +71,51 @@ def classifier_name(net: nn.Module, within: nn.Module | None = None) -> str | No
     return found
 
 
-def canonical_layers(net: nn.Module, head: str | None) -> list[ModuleLayer]:
+def canonical_layers(net: nn.Module, head: str | None, dataflow: Dataflow = _UNKNOWN) -> list[ModuleLayer]:
     """The layers of `net` in canonical order. head: name of the classifier's module, None when there is none."""
-    found = []
     owners = [
         (name, module) for name, module in net.named_modules() if name != head and any(True for _ in _own(module))
     ]
     blocks = _blocks(net, owners)
-    for index, (name, module) in enumerate(owners):
-        kind = kind_of(module)
-        layer = Layer(f"{index:03d}.{kind}", kind, blocks[name], name)
-        found.append(ModuleLayer(layer, module, tuple(_slots(layer.name, kind, module))))
+    ordered = _in_order([name for name, _ in owners], [step.layer for step in dataflow.steps])
+    kinds = {name: kind_of(net.get_submodule(name)) for name in ordered}
+    for name in dataflow.maps.keys() & kinds.keys():
+        kinds[name] = "conv"  # a dense layer on vectors is a convolution over a whole map
+    named = {name: f"{index:03d}.{kinds[name]}" for index, name in enumerate(ordered)}
     if head is not None:
-        module = net.get_submodule(head)
-        found.append(ModuleLayer(Layer(HEAD, "dense", -1, head), module, tuple(_slots(HEAD, "dense", module))))
+        named[head], kinds[head], blocks[head] = HEAD, "dense", -1
+    inputs = {step.layer: tuple(named[other] for other in step.inputs if other in named) for step in dataflow.steps}
+    found = []
+    for name, canonical_name in named.items():
+        module = net.get_submodule(name)
+        layer = Layer(canonical_name, kinds[name], blocks[name], name, inputs.get(name, ()))
+        window = dataflow.maps.get(name) if name != head else None
+        found.append(ModuleLayer(layer, module, tuple(_slots(layer.name, layer.kind, module, window))))
     return found
 
 
+def take_tensors(found: list[ModuleLayer], weights: Mapping[str, Array]) -> None:
+    """Give convolutions a bias and BatchNorms a scale where the weights have one, and take it away where not."""
+    layout = {slot.name: slot.shape for each in found for slot in each.slots}
+    modules = {each.layer.name: each.module for each in found}
+    for (layer, slot), wanted in differences(weights, [each.layer for each in found], layout).items():
+        values = torch.from_numpy(np.array(weights[f"{layer}.{slot}"], np.float32)) if wanted else None
+        name = "bias" if slot == "bias" else "weight"
+        modules[layer].register_parameter(name, None if values is None else nn.Parameter(values))
+
+
+def _in_order(registered: list[str], executed: list[str]) -> list[str]:
+    """Names as executed; one that was not seen to run follows the one registered before it."""
+    ordered = [name for name in executed if name in set(registered)]
+    seen = set(ordered)
+    for before, name in zip(["", *registered], registered, strict=False):
+        if name not in seen:
+            ordered.insert(ordered.index(before) + 1 if before in ordered else 0, name)
+    return ordered
+
+
 def kind_of(module: nn.Module) -> str:
-    """conv, dense, norm or other (`isotune.weights`)."""
+    """conv, dense, norm, scale or other (`isotune.weights`)."""
     if isinstance(module, nn.Conv2d):
         return "conv"
     if isinstance(module, nn.Linear):
@@ -92,6 +124,9 @@ def kind_of(module: nn.Module) -> str:
         return "norm"
     if "norm" in type(module).__name__.lower() and all(tensor.ndim == 1 for _, tensor, _ in _own(module)):
         return "norm"  # the RmsNorm classes of timm
+    own = [(name, tensor) for name, tensor, _ in _own(module)]
+    if len(own) == 1 and own[0][0] in _SCALES and own[0][1].numel() == max(own[0][1].shape, default=0):
+        return "scale"
     return "other"
 
 
@@ -104,21 +139,36 @@ def _own(module: nn.Module) -> Iterator[tuple[str, Tensor, bool]]:
             yield name, buffer, False
 
 
-def _slots(layer: str, kind: str, module: nn.Module) -> Iterator[Slot]:
-    names = {"norm": _NORM_SLOTS, "conv": _TABLE_SLOTS, "dense": _TABLE_SLOTS}.get(kind, {})
+def _slots(layer: str, kind: str, module: nn.Module, window: tuple[int, int] | None) -> Iterator[Slot]:
+    names = _SLOTS.get(kind, {})
     for own_name, tensor, is_parameter in _own(module):
         slot = names.get(own_name, own_name)
-        to, back = _layout(tensor.ndim, kind) if slot == "kernel" else (_same, _same)
+        to: _Change = _same
+        back: _Change = _same
+        if slot == "kernel":
+            to, back = _layout(tuple(tensor.shape), kind, window)
+        elif kind == "scale":
+            to, back = _vector(tuple(tensor.shape))
         yield Slot(f"{layer}.{slot}", tensor, is_parameter and tensor.requires_grad, to, back)
 
 
-def _layout(ndim: int, kind: str) -> tuple[_Change, _Change]:
-    """Ways between torch's layout of a kernel and the canonical one."""
+def _layout(shape: tuple[int, ...], kind: str, window: tuple[int, int] | None) -> tuple[_Change, _Change]:
+    """Ways between torch's layout of a kernel and the canonical one. window: the map that a dense layer reads."""
+    if kind == "conv" and len(shape) == 2:
+        outputs, (height, width) = shape[0], window or (1, 1)
+        return (
+            lambda a: a.reshape(outputs, -1, height, width).transpose(2, 3, 1, 0),
+            lambda a: a.transpose(3, 2, 0, 1).reshape(outputs, -1),
+        )
     if kind == "conv":
         return lambda a: a.transpose(2, 3, 1, 0), lambda a: a.transpose(3, 2, 0, 1)
-    if ndim == 4:  # a 1x1 convolution that is the classifier: [out, in, 1, 1]
+    if len(shape) == 4:  # a 1x1 convolution that is the classifier: [out, in, 1, 1]
         return lambda a: a[:, :, 0, 0].T, lambda a: a.T[:, :, None, None]
     return lambda a: a.T, lambda a: a.T
+
+
+def _vector(shape: tuple[int, ...]) -> tuple[_Change, _Change]:
+    return lambda a: a.reshape(-1), lambda a: a.reshape(shape)
 
 
 def _same(array: Array) -> Array:

@@ -39,10 +39,11 @@ class TorchTrainer(Trainer):
                     self._trained.append(slot)
         if not self._trained:
             raise UsageError("nothing is left to train: no trained layer has tensors")
-        only_kernels = model.conventions.weight_decay_on == "kernels"
+        conventions = recipe.conventions or model.conventions
+        only_kernels = conventions.weight_decay_on == "kernels"
         decayed = [slot.tensor for slot in self._trained if slot.kind == "kernel" or not only_kernels]
         other = [slot.tensor for slot in self._trained if slot.kind != "kernel" and only_kernels]
-        self._updater = Updater(recipe.optimizer, model.conventions, decayed, other)
+        self._updater = Updater(recipe.optimizer, conventions, decayed, other)
         tracking = frozenset(names) if model.conventions.frozen_batchnorm == "updates" else recipe.trained
         if recipe.batchnorm == "inference":
             tracking = frozenset()

@@ -17,6 +17,7 @@ from typing import ClassVar, Literal, SupportsFloat
 import numpy as np
 
 from isotune.conventions import Conventions
+from isotune.errors import UsageError
 from isotune.protocol import Optimizer
 from isotune.weights import Layer, Weights
 
@@ -44,6 +45,7 @@ class Recipe:
     trained: frozenset[str]  # names of the layers that are not frozen (isotune.weights.select_trained)
     label_smoothing: float = 0.0
     batchnorm: Literal["training", "inference"] = "training"  # of trained layers; frozen ones have a convention
+    conventions: Conventions | None = None  # the optimizer's axes are these; None: the model's
 
 
 class Adapter(ABC):
@@ -96,10 +98,30 @@ class Adapter(ABC):
     ) -> Weights:
         """Canonical weights of one of the library's own checkpoint files for the model `name`.
 
-        `conventions` of the result are the model's native network axes. Nothing in the file is executed.
+        `conventions` of the result are those that the file names (`save_file`), else the model's native network axes.
+        Nothing in the file is executed.
         Errors: UsageError for a file that is cut off, holds more than plain tensors, or does not fit (the
         first layer that differs, and both shapes).
         """
+
+    def save_file(
+        self,
+        name: str,
+        weights: Weights,
+        path: Path,
+        *,
+        options: Mapping[str, str] | None = None,
+        image_size: tuple[int, int] = (224, 224),
+    ) -> None:
+        """Write canonical weights as one of the library's own checkpoint files, for the model `name` as the library
+        builds it; what the library's network lacks is folded into its neighbours (`isotune.fitting`). The conventions
+        go along where the format has a place for them, and `load_file` takes them up.
+
+        Errors: UsageError for weights that do not fit, or a suffix that is none of the library's.
+        """
+        raise UsageError(
+            f"the adapter {self.name!r} writes no files; leave out the second model for the canonical form"
+        )
 
     @abstractmethod
     def environment(self) -> dict[str, str]:
@@ -116,6 +138,10 @@ class Model(ABC):
     @abstractmethod
     def weights(self) -> Weights:
         """All tensors in canonical form, float32 (float64 in that mode)."""
+
+    def portable(self) -> Weights:
+        """`weights`, for other libraries: without tensors of a scaling inside the network, which is a convention."""
+        return self.weights()
 
     @abstractmethod
     def load(self, weights: Mapping[str, Array]) -> None:

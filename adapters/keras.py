@@ -26,7 +26,8 @@ from typing import Any, ClassVar
 
 from isotune.conventions import Conventions
 from isotune.errors import MissingExtra, UsageError, nearest
-from isotune.weights import HEAD, Weights, check_fit
+from isotune.fitting import fit
+from isotune.weights import HEAD, Weights
 
 from . import _keras_applications as applications
 from .base import Adapter, Model, ModelInfo, NumericMode
@@ -77,6 +78,7 @@ class KerasAdapter(Adapter):
             decode="tensorflow",
             resize="plain",
             input_scaling=applications.application(name).scaling,
+            optional_tensors="own",
             batchnorm_running_variance="biased",
             frozen_batchnorm="inference",
             head_initialisation="glorot-uniform",
@@ -103,7 +105,9 @@ class KerasAdapter(Adapter):
         options: Mapping[str, str] | None = None,
     ) -> Model:
         """As in the base class. Options are the application's own arguments (`alpha=0.35`); its dropout and
-        stochastic depth are taken out, since what is random is drawn outside. `pretrained` is `imagenet`."""
+        stochastic depth are taken out, since what is random is drawn outside. `pretrained` is `imagenet`. A new
+        classifier stands on the hidden layers of the old one (VGG, MobileNetV3), as in torch's libraries;
+        `include_top=false` leaves these out, as Keras's guides do."""
         row = applications.application(name)
         if isinstance(checkpoint, str) and checkpoint not in ("pretrained", applications.CHECKPOINT):
             raise UsageError(
@@ -114,22 +118,28 @@ class KerasAdapter(Adapter):
         import keras
 
         from ._keras_conventions import describe, realise
-        from ._keras_layers import head_part, parts
+        from ._keras_layers import head_part, parts, tensor_changes
         from ._keras_model import KerasModel, bind
         from ._keras_network import Network, split_classifier
         from ._keras_numeric import numeric
 
         arguments = applications.parse_options(name, options or {})
+        top = arguments.pop("include_top", row.hidden) or classes is None
         with numeric(numeric_mode):
             base = applications.build_application(
-                name, arguments, size=image_size, top=classes is None, pretrained=isinstance(checkpoint, str)
+                name, arguments, size=image_size, top=top, pretrained=isinstance(checkpoint, str)
             )
             own = None
-            if classes is None:
+            if top:
                 base, own = split_classifier(base)
+            if classes is not None:
+                own = None
             body = parts(base, row.block, scales_itself=conventions.input_scaling == "none")
             found = [*body, head_part(own.name if own else HEAD)]
-            base = realise(base, conventions, row.rescaled and isinstance(checkpoint, Weights))
+            changes = {}
+            if isinstance(checkpoint, Weights) and conventions.optional_tensors == "checkpoint":
+                changes = tensor_changes(body, base, checkpoint)
+            base = realise(base, conventions, row.rescaled and isinstance(checkpoint, Weights), changes)
             head = keras.layers.Dense(own.kernel.shape[-1] if own else classes, name=HEAD, kernel_initializer="zeros")
             network = Network(base, head, conventions.input_scaling)
             head.build(base.output_shape)
@@ -153,7 +163,7 @@ class KerasAdapter(Adapter):
             )
         if isinstance(checkpoint, Weights):
             layout = {key: tensor.shape for key, tensor in bind(found, network).items()}
-            model.load(_fitting(checkpoint, layout, f"keras:{name}", renewed=classes is not None))
+            model.load(fit(checkpoint, model.layers(), layout, f"keras:{name}", renewed=classes is not None))
         return model
 
     def load_file(
@@ -166,31 +176,81 @@ class KerasAdapter(Adapter):
     ) -> Weights:
         """As in the base class: `.weights.h5`, `.h5` (weights or a whole model) and `.keras`.
 
-        The file may have a classifier on the pooled features, which becomes the head. Layers are found by their
-        names, also inside nested models. Classifiers with hidden layers (VGG's, MobileNetV3's) do not fit.
+        The file may have a classifier on the features, which becomes the head. Layers are found by their names, also
+        inside nested models. A file without hidden layers of the classifier (VGG, MobileNetV3) fits the model with
+        `include_top=false`. A scaling inside the model becomes the convention that it is.
         """
         if path.suffix not in (".h5", ".keras"):
             raise UsageError(f"{path}: Keras's files end in .weights.h5, .h5 or .keras")
         self._start()
-        from ._keras_conventions import describe
-        from ._keras_files import fit_layers, read_layers
+        from ._keras_conventions import describe, own_scaling
+        from ._keras_files import fit_layers, read_conventions, read_layers
         from ._keras_layers import flatten, parts, tensors
+        from ._keras_network import split_classifier
         from ._keras_numeric import numeric
 
         found = read_layers(path)
         row = applications.application(name)
+        arguments = applications.parse_options(name, options or {})
+        top = arguments.pop("include_top", row.hidden)
         with numeric("float32"):
-            base = applications.build_application(
-                name, applications.parse_options(name, options or {}), size=image_size, top=False, pretrained=False
-            )
+            base = applications.build_application(name, arguments, size=image_size, top=top, pretrained=False)
+            if top:
+                base, _ = split_classifier(base)
             owners = [layer for layer in flatten(base) if layer.weights]
             head = fit_layers(found, owners, base.output_shape[-1], str(path))
-            body = parts(base, row.block, scales_itself=True)
+            body = parts(base, row.block, scales_itself=False)
             named = {key: tensor.read().copy() for key, tensor in tensors(body, base).items()}
-            axes = describe(base) | {"input_scaling": row.scaling}
+            axes = describe(base) | {"input_scaling": own_scaling(base, row.rescaled) or row.scaling}
+            axes |= read_conventions(path)
         if head:
             named |= {f"{HEAD}.kernel": head[0], f"{HEAD}.bias": head[1]}
         return Weights(named, axes, row.architecture, str(path))
+
+    def save_file(
+        self,
+        name: str,
+        weights: Weights,
+        path: Path,
+        *,
+        options: Mapping[str, str] | None = None,
+        image_size: tuple[int, int] = (224, 224),
+    ) -> None:
+        """As in the base class: `.weights.h5`, with the conventions in an attribute. An EfficientNet that scales its
+        input itself gets the weights' scaling in its Normalization, where it has one."""
+        if not path.name.endswith(".weights.h5"):
+            raise UsageError(f"{path}: Keras's files of weights end in .weights.h5")
+        self._start()
+        import keras
+
+        from ._keras_conventions import set_normalization
+        from ._keras_files import write_weights
+        from ._keras_layers import parts, tensors
+        from ._keras_network import split_classifier
+        from ._keras_numeric import numeric
+
+        row = applications.application(name)
+        arguments = applications.parse_options(name, options or {})
+        kernel = weights.get(f"{HEAD}.kernel")
+        top = arguments.pop("include_top", row.hidden) or kernel is not None
+        if kernel is not None:
+            arguments["classes"] = kernel.shape[1]
+        with numeric("float32"):
+            model = applications.build_application(name, arguments, size=image_size, top=top, pretrained=False)
+            base, classifier = split_classifier(model) if top else (model, None)
+            body = parts(base, row.block, scales_itself=False)
+            found = tensors(body, base)
+            layout = {key: tensor.shape for key, tensor in found.items()}
+            if kernel is not None:
+                layout |= {key: array.shape for key, array in weights.items() if key.startswith(f"{HEAD}.")}
+            for key, array in fit(weights, [part.layer for part in body], layout, f"keras:{name}").items():
+                if key in found:
+                    found[key].write(array)
+            if classifier is not None and kernel is not None:
+                classifier.kernel.assign(keras.ops.reshape(weights[f"{HEAD}.kernel"], classifier.kernel.shape))
+                classifier.bias.assign(weights[f"{HEAD}.bias"])
+            set_normalization(model, weights.conventions.get("input_scaling", "none"))
+            write_weights(model if kernel is not None or not top else base, path, weights.conventions)
 
     def environment(self) -> dict[str, str]:
         import numpy as np
@@ -255,16 +315,3 @@ def _keep_tensorflow_out() -> None:
             module_utils.tensorflow.available  # noqa: B018  # a property that remembers
         finally:
             del sys.modules["tensorflow"]
-
-
-def _fitting(weights: Weights, layout: Mapping[str, tuple[int, ...]], what: str, *, renewed: bool) -> Mapping[str, Any]:
-    """The tensors to load: all, or all but the head where the checkpoint has none, or one for other classes than
-    a renewed head's."""
-    kernel = f"{HEAD}.kernel"
-    if kernel in weights and (weights[kernel].shape == layout[kernel] or not renewed):
-        check_fit(weights, layout, what)
-        return weights
-    body = {name: shape for name, shape in layout.items() if not name.startswith(f"{HEAD}.")}
-    kept = weights.without_head()
-    check_fit(kept, body, what)
-    return kept

@@ -44,6 +44,9 @@ OFFLINE_ARCHITECTURE = "mobilenet_v2"
 TORCH_CONVENTIONS = {
     "input_scaling": "mean-std",
     "stride2_padding": "symmetric",
+    "pooling_border": "counted",
+    "max_pooling_border": "minus-infinity",
+    "stride_location": "3x3",
     "batchnorm_epsilon": 1e-5,
     "batchnorm_momentum": 0.1,
 }

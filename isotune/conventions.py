@@ -15,6 +15,7 @@ carries, and the only value that need not be the same function in two libraries.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -50,10 +51,17 @@ class Conventions(BaseModel):
         " or mean-std(R,G,B;R,G,B)",
     )
     stride2_padding: Literal["own", "symmetric", "end"] = Field(
-        "own", description="strided convolutions pad k//2 on both sides (torch) or at the end (SAME)"
+        "own", description="strided convolutions and pools pad k//2 on both sides (torch) or at the end (SAME)"
     )
-    pooling_border: Literal["own", "counted", "not-counted"] = Field(
-        "own", description="average pooling counts the padding (torch) or not (SAME)"
+    pooling_border: Literal["own", "counted", "not-counted", "counted-when-strided"] = Field(
+        "own", description="average pooling counts the padding (torch), not (SAME), or where it strides (Keras NASNet)"
+    )
+    max_pooling_border: Literal["own", "minus-infinity", "zeros"] = Field(
+        "own",
+        description="what max pooling sees outside the image: nothing (torch, SAME), zeros (Keras ResNet, NASNet)",
+    )
+    stride_location: Literal["own", "3x3", "first-1x1", "last-block"] = Field(
+        "own", description="a ResNet strides on the 3x3 (torch), the first 1x1 (Keras v1), the block before (Keras v2)"
     )
     batchnorm_epsilon: float | None = Field(None, gt=0, description="None: the library's own value for the model")
     batchnorm_momentum: float | None = Field(
@@ -61,6 +69,10 @@ class Conventions(BaseModel):
     )
     gelu: Literal["own", "exact", "tanh"] = "own"
     # -- recipe
+    optional_tensors: Literal["checkpoint", "own"] = Field(
+        "checkpoint",
+        description="convolution biases and BatchNorm scales: the checkpoint's, or those of the library's network",
+    )
     batchnorm_running_variance: Literal["unbiased", "biased"] = Field(
         "unbiased", description="the variance that enters the running average: n/(n-1) (torch) or not (Keras)"
     )
@@ -98,6 +110,8 @@ NETWORK_AXES = (
     "input_scaling",
     "stride2_padding",
     "pooling_border",
+    "max_pooling_border",
+    "stride_location",
     "batchnorm_epsilon",
     "batchnorm_momentum",
     "gelu",
@@ -160,6 +174,24 @@ def _validated(values: Mapping[str, Any]) -> Conventions:
     return checked
 
 
+def written_conventions(text: str | None, path: object) -> dict[str, Any]:
+    """Network axes that a checkpoint file names as JSON; empty for None. UsageError: they are damaged or unknown."""
+    if text is None:
+        return {}
+    try:
+        found = json.loads(text)
+        return {axis: getattr(Conventions.model_validate(found), axis) for axis in NETWORK_AXES if axis in found}
+    except (ValueError, TypeError):
+        raise UsageError(f"{path}: the conventions in the file are damaged; write the file again") from None
+
+
+def border_values(averages: set[tuple[bool, bool]]) -> list[str]:
+    """Values of the axis pooling_border for average pools seen, each as (strided, padding counted)."""
+    if averages == {(True, True), (False, False)}:
+        return ["counted-when-strided"]
+    return ["counted" if counted else "not-counted" for _, counted in averages]
+
+
 def affine(scaling: str) -> tuple[bool, np.ndarray, np.ndarray]:
     """Input scaling as `(bgr, scale, offset)`: y = x * scale + offset for x in 0..255.
 
@@ -186,6 +218,17 @@ def affine(scaling: str) -> tuple[bool, np.ndarray, np.ndarray]:
             pass
     known = ["mean-std", "minus-one-to-one", "unit", "none", "caffe"]
     raise UsageError(f"input scaling {scaling!r} is unknown; {nearest(scaling, known)} or mean-std(R,G,B;R,G,B)")
+
+
+def named_scaling(scale: np.ndarray, offset: np.ndarray) -> str:
+    """The input scaling y = x * scale + offset, [3] each, by its name where it has one (to float32's precision)."""
+    for name in ("mean-std", "minus-one-to-one", "unit", "none"):
+        _, known_scale, known_offset = affine(name)
+        if np.allclose(scale, known_scale, rtol=1e-6) and np.allclose(offset, known_offset, rtol=1e-6, atol=1e-7):
+            return name
+    std = 1 / (255 * scale)
+    mean = -offset * std
+    return "mean-std({};{})".format(*(",".join(f"{value:.9g}" for value in values) for values in (mean, std)))
 
 
 def _mean_std(mean: tuple[float, ...], std: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray]:

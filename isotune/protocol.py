@@ -156,7 +156,7 @@ class Stage(Strict):
 def relevant_axes(stages: Sequence[Stage]) -> frozenset[str]:
     """The convention axes that can change what these stages give; without stages (a probe, inference) those of the
     input and of the network in inference mode."""
-    axes = {"decode", "resize", *NETWORK_AXES} - {"batchnorm_momentum"}
+    axes = {"decode", "resize", "optional_tensors", *NETWORK_AXES} - {"batchnorm_momentum"}
     for stage in stages:
         optimizer = stage.optimizer
         axes |= {"head_initialisation", "loss", "hyperparameters"}

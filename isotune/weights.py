@@ -8,6 +8,7 @@ of execution and its kind, `007.norm`; the classifier is `head`. Slots and layou
 | conv | kernel [h, w, in/groups, out] (a depthwise kernel is [h, w, 1, channels]), bias [out] |
 | dense | kernel [in, out], bias [out] |
 | norm | scale, shift, and for BatchNorm mean, variance: [channels] each |
+| scale | scale [channels], what LayerScale multiplies by (Touvron et al. 2021) |
 | other | the library's own tensor names and layouts |
 """
 
@@ -36,9 +37,10 @@ class Layer:
     """A module that owns tensors, in the order of execution."""
 
     name: str  # canonical: "007.norm", or "head"
-    kind: str  # conv, dense, norm, other
+    kind: str  # conv, dense, norm, scale, other
     block: int  # residual block (or stage of a plain network) it belongs to, from 0; the head's is -1
     library_name: str  # what the library calls it
+    inputs: tuple[str, ...] = ()  # canonical names of the layers that feed it, operations without tensors left out
 
 
 @dataclass(frozen=True)
@@ -111,8 +113,10 @@ class Weights(Mapping[str, Array]):
             raise UsageError(f"{path}: isotune's metadata in the file is damaged; write the file again") from None
 
 
-def check_fit(weights: Mapping[str, Array], layout: Mapping[str, tuple[int, ...]], what: str) -> None:
-    """Refuse weights that do not fit, naming the first tensor that differs and both shapes."""
+def check_fit(
+    weights: Mapping[str, Array], layout: Mapping[str, tuple[int, ...]], what: str, architecture: str = ""
+) -> None:
+    """Refuse weights that do not fit, naming the first tensor that differs and both shapes; `architecture`: theirs."""
     for name, shape in layout.items():
         if name not in weights:
             raise UsageError(f"{what}: tensor {name!r} of the model {tuple(shape)} is missing from the checkpoint")

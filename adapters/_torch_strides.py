@@ -1,0 +1,90 @@
+"""Where a ResNet of bottlenecks strides, realised on torchvision's and timm's modules, and read off.
+
+| value | who | where |
+|---|---|---|
+| 3x3 | torchvision, timm (v1.5; v2) | first block of a stage, on its 3x3 convolution |
+| first-1x1 | Caffe, Keras v1 | first block of a stage, on its first 1x1 convolution |
+| last-block | TF-Slim, Keras v2 | last block of the stage before, on its 3x3; its shortcut takes every other pixel |
+
+The tensors are the same in all.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any, Literal
+
+from torch import Tensor, nn
+
+from isotune.errors import UsageError
+
+_BOTTLENECKS = ("Bottleneck", "PreActBottleneck")
+
+
+def set_stride_location(net: nn.Module, value: str) -> None:
+    """Move the strides of `net`, in place; without bottlenecks, or for `own`, nothing happens.
+
+    UsageError: a value that this kind of ResNet does not have.
+    """
+    if value == "own" or stride_location(net) in (None, value):
+        return
+    pre_activation = any(type(module).__name__ == "PreActBottleneck" for module in net.modules())
+    if value == "first-1x1" and not pre_activation:
+        for block in _blocks(net):
+            block.conv1.stride, block.conv2.stride = block.conv2.stride, block.conv1.stride
+    elif value == "last-block" and pre_activation:
+        blocks = list(_blocks(net))
+        for last, first in itertools.pairwise(blocks):
+            if max(first.conv2.stride) > 1:
+                _move_to_end(last, first)
+    else:
+        kind = "pre-activation (v2)" if pre_activation else "v1"
+        allowed = "own, 3x3, last-block" if pre_activation else "own, first-1x1, 3x3"
+        raise UsageError(f"stride_location={value}: a {kind} ResNet has {allowed}")
+
+
+def stride_location(net: nn.Module) -> Literal["3x3", "first-1x1", "last-block"] | None:
+    """Where the bottlenecks of `net` stride; None: there are none, or none strides."""
+    for block in _blocks(net):
+        if isinstance(getattr(block, "downsample", None), _EveryOtherPixel):
+            return "last-block"
+        if max(block.conv1.stride) > 1:
+            return "first-1x1"
+        if max(block.conv2.stride) > 1:
+            return "3x3"
+    return None
+
+
+def _blocks(net: nn.Module) -> list[Any]:
+    """Bottlenecks whose second convolution is the 3x3 one."""
+    return [
+        module
+        for module in net.modules()
+        if type(module).__name__ in _BOTTLENECKS
+        and isinstance(getattr(module, "conv1", None), nn.Conv2d)
+        and isinstance(getattr(module, "conv2", None), nn.Conv2d)
+    ]
+
+
+class _EveryOtherPixel(nn.Module):
+    """In the place of a block's `downsample`: the block's own input, which a hook on the block keeps, subsampled."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept: Tensor | None = None
+
+    def keep(self, _block: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        self.kept = inputs[0]
+
+    def forward(self, _preactivated: Tensor) -> Tensor:
+        assert self.kept is not None
+        shortcut, self.kept = self.kept[:, :, ::2, ::2], None
+        return shortcut
+
+
+def _move_to_end(last: Any, first: Any) -> None:
+    """Move the stride of `first`, the first block of a stage, to `last`, the block before it."""
+    last.conv2.stride, first.conv2.stride = first.conv2.stride, (1, 1)
+    first.downsample.conv.stride = (1, 1)
+    last.downsample = _EveryOtherPixel()
+    last.register_forward_pre_hook(last.downsample.keep)

@@ -1,0 +1,172 @@
+"""Axes of the network, of BatchNorm in training and of the numeric mode: each value on every engine.
+
+`outcomes` runs tests/keras_scripts/axes.py, one process an engine, for this file and for test_axes_recipe.py and
+test_axes_input.py. A test shows how the values of its axis differ, by the number that adapters/SEMANTICS.md gives, and
+that every engine has the numbers of torch.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import get_args
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional
+
+from isotune.conventions import Conventions
+
+SCRIPT = Path(__file__).parent / "keras_scripts" / "axes.py"
+ENGINES = ("torch", "keras@tensorflow", "keras@jax", "keras@torch")
+ELSEWHERE = {"decode", "max_pooling_border", "stride_location", "optional_tensors"}  # not on these small networks
+pytestmark = pytest.mark.parametrize("engine", ENGINES)
+
+
+@cache
+def outcomes(engine: str) -> dict[str, np.ndarray]:
+    """What tests/keras_scripts/axes.py gives on an engine, by AXIS/VALUE/..."""
+    # JAX compiles every experiment anew, and XLA's optimizations would take longer than what they speed up
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
+    with TemporaryDirectory() as folder:
+        out = Path(folder) / "out.npz"
+        command = [sys.executable, SCRIPT, engine, out]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+        assert done.returncode == 0, done.stderr[-3000:]
+        with np.load(out) as arrays:
+            return dict(arrays)
+
+
+def agrees_with_torch(engine: str, axis: str, bound: float = 1e-10) -> None:
+    """Every number of the axis's experiments is that of torch, to `bound` relative to the array's largest."""
+    ours, reference = outcomes(engine), outcomes("torch")
+    keys, theirs = ({key for key in found if key.startswith(f"{axis}/")} for found in (ours, reference))
+    assert keys == theirs
+    assert keys
+    for key in keys:
+        largest = np.abs(reference[key]).max()
+        np.testing.assert_allclose(ours[key], reference[key], rtol=0, atol=bound * largest, err_msg=f"{engine} {key}")
+
+
+def test_every_value_of_every_axis_has_its_experiment(engine):
+    seen = [key.split("/") for key in outcomes(engine)]
+    for axis, field in Conventions.model_fields.items():
+        if axis in ELSEWHERE:
+            continue
+        values = {value for value in get_args(field.annotation) if isinstance(value, str)} - {"own"}
+        tried = {value for name, value, *_ in (parts for parts in seen if parts[0] == axis)}
+        assert len(tried) >= 2, axis
+        assert values <= tried, axis
+
+
+def test_padding_at_the_end_samples_one_pixel_further_on(engine):
+    """Of an even size; of an odd size both paddings are the same zeros."""
+    found = outcomes(engine)
+    cases = {"even": ("transparent", 0, 1), "odd": ("odd", 0, 0)}
+    for size, (run, *first_pixels) in cases.items():
+        pixels = found[f"images/{size}"] / 127.5 - 1
+        for form, first in zip(("symmetric", "end"), first_pixels, strict=True):
+            key = f"stride2_padding/{form}/{run}"
+            np.testing.assert_allclose(found[f"{key}/000.conv"][..., :3], pixels[:, first::2, first::2], atol=1e-12)
+    key = "stride2_padding/{}/transparent/{}"
+    for form, first in (("symmetric", 0), ("end", 1)):  # 5x5 with stride 2, of 8x8
+        given, taken = (found[key.format(form, layer)] for layer in ("001.norm", "002.conv"))
+        np.testing.assert_allclose(taken[..., ::2], _gelu(given[:, first::2, first::2]), rtol=1e-9, atol=1e-12)
+    agrees_with_torch(engine, "stride2_padding")
+
+
+def test_a_counted_border_takes_a_third_off_the_edge_and_five_ninths_off_the_corner(engine):
+    found = outcomes(engine)
+    share = np.array([2 / 3, 1, 1, 2 / 3])
+    for value, expected in (("counted", np.outer(share, share)), ("not-counted", np.ones((4, 4)))):
+        pooled = found[f"pooling_border/{value}/transparent/004.conv"]  # of a map of ones
+        np.testing.assert_allclose(pooled, np.broadcast_to(expected[..., None], pooled.shape), rtol=1e-12)
+    agrees_with_torch(engine, "pooling_border")
+
+
+def test_a_larger_epsilon_shrinks_what_batchnorm_gives_where_the_variance_is_small(engine):
+    found = outcomes(engine)
+    small, large = (found[f"batchnorm_epsilon/{value}/transparent/001.norm"] for value in (1e-5, 1e-3))
+    ratio = (large / small)[np.abs(small).min(axis=-1) > 0][0]  # channels of variance 1e-4, 1e-3, 1e-2, 1
+    assert ratio == pytest.approx([0.316, 0.711, 0.954, 0.9995], abs=5e-4)
+    np.testing.assert_allclose(large, small * ratio, rtol=1e-9)
+    agrees_with_torch(engine, "batchnorm_epsilon")
+
+
+def test_gelu_by_tanh_is_off_by_less_than_5e_4(engine):
+    """At most 4.73e-4, where |x| is 2.70."""
+    found = outcomes(engine)
+    given = found["gelu/exact/transparent/001.norm"][:, ::2, ::2]
+    exact, tanh = (found[f"gelu/{value}/transparent/002.conv"][..., ::2] for value in ("exact", "tanh"))
+    np.testing.assert_allclose(exact, _gelu(given), rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(tanh, _gelu(given, "tanh"), rtol=1e-9, atol=1e-12)
+    assert 4.5e-4 < np.abs(tanh - exact).max() < 4.74e-4
+    agrees_with_torch(engine, "gelu")
+
+
+def _gelu(values: np.ndarray, approximate: str = "none") -> np.ndarray:
+    return functional.gelu(torch.tensor(values), approximate=approximate).numpy()
+
+
+@pytest.mark.parametrize(("momentum", "steps"), [(0.1, 29), (0.01, 299)])
+def test_running_statistics_are_within_a_twentieth_after_29_or_299_steps(engine, momentum, steps):
+    found = outcomes(engine)
+    key = f"batchnorm_momentum/{momentum}"
+    start, batch = found[f"{key}/start"], found[f"{key}/batch"]
+    for step in (steps - 1, steps):
+        left = (found[f"{key}/{step}"] - batch) / (start - batch)
+        np.testing.assert_allclose(left, (1 - momentum) ** step, rtol=1e-9)
+        assert (left.max() <= 0.05) == (step == steps)
+    agrees_with_torch(engine, "batchnorm_momentum")
+
+
+@pytest.mark.parametrize(("values", "factor"), [(32, 1.032), (8, 1.143)])
+def test_the_unbiased_running_variance_is_larger_by_n_over_n_minus_1(engine, values, factor):
+    found = outcomes(engine)
+    key = "batchnorm_running_variance/{}/" + str(values)
+    for form, expected in (("unbiased", values / (values - 1)), ("biased", 1.0)):
+        ratio = found[f"{key.format(form)}/running"] / found[f"{key.format(form)}/batch"]
+        np.testing.assert_allclose(ratio, expected, rtol=1e-9)
+    assert values / (values - 1) == pytest.approx(factor, abs=5e-4)
+    losses = [found[f"{key.format(form)}/loss"] for form in ("unbiased", "biased")]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-12), "normalisation itself takes the biased variance"
+    agrees_with_torch(engine, "batchnorm_running_variance")
+
+
+def test_a_frozen_batchnorm_updates_and_uses_the_batch_or_stands_still(engine):
+    found = outcomes(engine)
+    updates, inference = "frozen_batchnorm/updates", "frozen_batchnorm/inference"
+    statistics = ("001.norm.mean", "001.norm.variance")
+    for key, moving in ((updates, {*statistics}), (inference, set())):
+        names = [name.partition("/before/")[2] for name in found if name.startswith(f"{key}/before/")]
+        changed = {n for n in names if not np.array_equal(found[f"{key}/before/{n}"], found[f"{key}/after/{n}"])}
+        assert changed == {"head.kernel", "head.bias"} | moving
+    assert found[f"{updates}/loss"][0] == pytest.approx(float(found[f"{updates}/training loss"]), rel=1e-12)
+    by_statistics = functional.cross_entropy(torch.tensor(found[f"{inference}/logits"]), torch.tensor([0, 1, 2]))
+    assert found[f"{inference}/loss"][0] == pytest.approx(by_statistics.item(), rel=1e-9)
+    # three steps with momentum 0.25 go 1 - 0.75^3 = 58 % of the way to the batch's mean
+    start, end = (found[f"{updates}/{when}/001.norm.mean"] for when in ("before", "after"))
+    batch = found["batchnorm_momentum/0.1/batch"]
+    np.testing.assert_allclose((end - start) / (batch - start), 1 - 0.75**3, rtol=1e-9)
+    agrees_with_torch(engine, "frozen_batchnorm")
+
+
+def test_float32_keeps_six_digits_and_bfloat16_two(engine):
+    found = outcomes(engine)
+    exact = found["numeric mode/float64/logits"]
+    error = {
+        mode: np.abs(found[f"numeric mode/{mode}/logits"] - exact).max() / np.abs(exact).max()
+        for mode in ("float32", "bfloat16")
+    }
+    assert 1e-9 < error["float32"] < 2.0**-24 * 64
+    assert 1e-4 < error["bfloat16"] < 2.0**-8 * 8
+    assert math.isclose(np.finfo(np.float32).eps, 2.0**-23)
+    agrees_with_torch(engine, "numeric mode/float64")
+    agrees_with_torch(engine, "numeric mode/float32", 2.0**-24 * 64)
+    agrees_with_torch(engine, "numeric mode/bfloat16", 2.0**-8 * 8)
