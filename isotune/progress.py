@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import sys
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from isotune.records import Record
+
+if TYPE_CHECKING:
+    from isotune.parity import Result
 
 
 class Reporter:
@@ -50,3 +54,10 @@ class Reporter:
             line = f"{record.cell}: FAILED: {record.error}"
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
         return record
+
+    def proved(self, result: Result) -> None:
+        """Note that a pair of models has been gone through."""
+        self._progress.advance(self._cells)
+        verdict = result.error or (f"differs: {rung.name}" if (rung := result.first_failure) else "identical")
+        line = f"{result.question.left} = {result.question.right}: {verdict}, {result.seconds:.0f} s"
+        self._console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -13,6 +13,10 @@ framework prints goes to standard error. Requests are `{"do": VERB, ...}`:
 | close | | forgets measurements that are ready |
 | check | model, checkpoint, size | builds the model once, so that its checkpoint is in its cache and nothing is wrong |
 | models | | everything that the library lists |
+| canonical | model, checkpoint, size, head, file | writes the checkpoint in canonical form; what it holds |
+| save | model, weights, size, file | writes canonical weights as a file of the library; axes that it builds otherwise |
+| draw | model, checkpoint, trial | writes the checkpoint that a proof starts from; what it is |
+| observe | model, trial, stage, steps, permuted, folder | writes what the model does in a proof's stage |
 | environment | | versions, device, threads, flags |
 
 Answers are `{"event": "progress", "what", "done", "total"}`, then either `{"event": "done", "result"}` or
@@ -36,6 +40,7 @@ from isotune.environment import settle_threads
 from isotune.errors import UsageError
 
 if TYPE_CHECKING:
+    from isotune.parity._observing import Observer
     from isotune.running import Bench
 
 PROGRESS_SECONDS = 0.2
@@ -53,6 +58,7 @@ class Worker:
         self._adapter = names.load_adapter(names.parse(f"{adapter}:any"))
         self._bench: Bench = Bench(self._adapter, alone=alone)
         self._stopwatch = Stopwatch(self._bench)
+        self._observing: Observer | None = None
         self._told = 0.0
 
     def serve(self, requests: TextIO) -> None:
@@ -107,6 +113,43 @@ class Worker:
             compiled=False, size=size, keep=False,
         )  # fmt: skip
         return {"digest": built.initial.without_head().digest(), "architecture": built.architecture}
+
+    def _canonical(self, model: str, checkpoint: str, size: list[int], head: bool, file: str) -> dict[str, Any]:
+        from isotune import names
+        from isotune.transfer import canonical
+
+        weights = canonical(self._adapter, names.parse(model), checkpoint, (size[0], size[1]))
+        weights = weights if head else weights.without_head()
+        weights.write(Path(file))
+        return {
+            "architecture": weights.architecture, "tensors": len(weights), "conventions": dict(weights.conventions)
+        }  # fmt: skip
+
+    def _save(self, model: str, weights: str, size: list[int], file: str) -> dict[str, Any]:
+        from isotune import names
+        from isotune.transfer import differing
+        from isotune.weights import Weights
+
+        name, found = names.parse(model), Weights.read(Path(weights))
+        self._adapter.save_file(name.name, found, Path(file), options=name.options, image_size=(size[0], size[1]))
+        return {"differing": differing(self._adapter, name, found)}
+
+    def _draw(self, trial: dict[str, Any], **request: Any) -> dict[str, object]:
+        from isotune.parity._trial import Trial
+
+        return self._observer().draw(trial=Trial.model_validate(trial), **request)
+
+    def _observe(self, trial: dict[str, Any], folder: str, **request: Any) -> None:
+        from isotune.parity._trial import Trial
+
+        self._observer().observe(trial=Trial.model_validate(trial), folder=Path(folder), **request)
+
+    def _observer(self) -> Observer:
+        if self._observing is None:
+            from isotune.parity._observing import Observer
+
+            self._observing = Observer(self._adapter)
+        return self._observing
 
     def _environment(self) -> dict[str, str]:
         return self._bench.environment()

@@ -21,10 +21,10 @@ HERE = Path(__file__).parent
 
 @pytest.fixture(scope="session")
 def packages(tmp_path_factory) -> Path:
-    """A folder in which the example and the faulty adapter are installed, as pip does it; for PYTHONPATH."""
+    """A folder in which the adapters of the tests are installed, as pip does it; for PYTHONPATH."""
     place = tmp_path_factory.mktemp("packages")
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
-    for name in ("example_adapter", "faulty_adapter"):
+    for name in ("example_adapter", "faulty_adapter", "mutant_adapter"):
         source = place / name
         shutil.copytree(HERE / name, source, ignore=shutil.ignore_patterns("__pycache__", "build", "*.egg-info"))
         done = subprocess.run(

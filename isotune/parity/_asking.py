@@ -1,0 +1,67 @@
+"""From what a user names to questions."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from importlib import metadata
+
+from isotune import checkpoints
+from isotune.errors import UsageError, nearest
+from isotune.parity._pairs import BATCH, Family, default_size
+from isotune.parity._results import Question
+
+_PACKAGES = {
+    "torchvision": ("torch", "torchvision"), "timm": ("torch", "timm"), "keras": ("keras", "tensorflow"),
+    "keras@jax": ("keras", "jax"), "keras@torch": ("keras", "torch"), "keras@tensorflow": ("keras", "tensorflow"),
+}  # fmt: skip
+
+
+def questions(
+    family: Family,
+    *,
+    checkpoint: str = "random:0",
+    size: tuple[int, int] | None = None,
+    batch: int = BATCH,
+    seed: int = 0,
+    numeric_mode: str = "float64",
+) -> list[Question]:
+    """One question a pair of the family; they share the left model. size: None is the architecture's default.
+    UsageError: a value that cannot be."""
+    checkpoints.check_name(checkpoint)
+    if numeric_mode not in ("float64", "float32"):
+        raise UsageError(f"numeric mode {numeric_mode!r}: {nearest(numeric_mode, ['float64', 'float32'])}")
+    return [
+        Question(
+            left=family.first, right=right, checkpoint=checkpoint,
+            size=size or default_size(family.architecture), batch=batch, seed=seed,
+            numeric_mode=numeric_mode, versions=_versions(family.first, right),
+        )
+        for right in family.others
+    ]  # fmt: skip
+
+
+def chosen(known: list[Family], architectures: list[str]) -> list[Family]:
+    """The families named, all of them when none is. UsageError: no such architecture."""
+    for architecture in architectures:
+        if architecture not in (valid := {family.architecture for family in known}):
+            raise UsageError(
+                f"architecture {architecture!r} has no model in keras.applications; {nearest(architecture, valid)}"
+            )
+    return [family for family in known if not architectures or family.architecture in architectures]
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """`"77x99"` -> (77, 99), `"96"` -> (96, 96)."""
+    found = re.fullmatch(r"(\d{1,4})(?:x(\d{1,4}))?", text.strip())
+    if not found or min(size := (int(found[1]), int(found[2] or found[1]))) < 1:
+        raise UsageError(f"size {text!r}: give pixels, HEIGHTxWIDTH (77x99) or one side (96)")
+    return size
+
+
+def _versions(*models: str) -> dict[str, str]:
+    versions = {}
+    for package in ("isotune", "numpy", *(p for model in models for p in _PACKAGES.get(model.partition(":")[0], ()))):
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            versions[package] = metadata.version(package)
+    return versions

@@ -1,0 +1,162 @@
+"""What a worker does for a proof: draws a checkpoint, and puts its model through the motions of a trial.
+
+What is observed goes into a folder, an array a file, one at a time: the weights of a large network fit into memory a
+few times only.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from isotune import names
+from isotune.checkpoints import TORCH_CONVENTIONS, architecture_of, resolve
+from isotune.conventions import NETWORK_AXES
+from isotune.conventions import resolve as resolve_axes
+from isotune.parity._trial import CLASSES, MOTIONS, SMOOTHING, STEPS, Motion, Trial
+from isotune.protocol import SGD
+from isotune.weights import HEAD, Weights, head_weights, random_weights
+
+if TYPE_CHECKING:
+    from isotune.adapters.base import Adapter, Model
+
+Array = np.ndarray
+INDEX = "index.json"
+
+
+class Observer:
+    """Belongs to one worker; keeps the model of the latest trial."""
+
+    def __init__(self, adapter: Adapter) -> None:
+        self.adapter = adapter
+        self._kept: tuple[tuple[str, Trial], Model] | None = None
+
+    def draw(self, model: str, checkpoint: str, trial: Trial) -> dict[str, object]:
+        """Write the model's checkpoint to the trial's file, canonical, with a drawn head of CLASSES classes.
+
+        Of `random:SEED` the BatchNorm statistics are drawn around those of a batch: in a deep network whose activations
+        grow from layer to layer every rounding would grow too, and nothing could be proved.
+        Gives {"parameters", "architecture"}.
+        """
+        name = names.parse(model)
+        self._kept = None
+        if checkpoint.startswith("random:"):
+            weights = self._drawn(model, int(checkpoint.partition(":")[2]), trial)
+        else:
+            found = resolve(checkpoint, self.adapter, name, trial.size)
+            built = self._build(name, found.weights, found.conventions, trial)
+            axes = {axis: getattr(built.conventions, axis) for axis in NETWORK_AXES}  # type: ignore[attr-defined]
+            weights = built.weights()
+            weights = Weights(weights.tensors, axes | dict(weights.conventions), "", weights.origin)
+        features = weights[f"{HEAD}.kernel"].shape[0]
+        head = head_weights(features, CLASSES, "uniform-fan-in", trial.seed)
+        tensors = {key: array.astype(np.float32) for key, array in {**weights, **head}.items()}
+        architecture = architecture_of(self.adapter, name)
+        Weights(tensors, weights.conventions, architecture, weights.origin).write(Path(trial.weights))
+        counted = [array.size for key, array in tensors.items() if not _is_buffer(key)]
+        return {"parameters": sum(counted), "architecture": architecture}
+
+    def _drawn(self, model: str, number: int, trial: Trial) -> Weights:
+        """Under the trial's own conventions, so that the model built for it serves the trial too."""
+        built = self._build(names.parse(model), None, TORCH_CONVENTIONS, trial)
+        tensors = dict(random_weights({key: array.shape for key, array in built.weights().items()}, number))
+        built.load(tensors)
+        buffers = _batch_statistics(built, trial, tensors)
+        stream = np.random.default_rng([number, 3])
+        for key in sorted(buffers):
+            layer, _, slot = key.rpartition(".")
+            variance = np.maximum(buffers[f"{layer}.variance"], 1e-3)
+            if slot == "variance":
+                tensors[key] = variance * stream.uniform(0.5, 1.5, variance.shape)
+            else:
+                tensors[key] = buffers[key] + stream.normal(0.0, 0.2, variance.shape) * np.sqrt(variance)
+        weights = Weights(tensors, TORCH_CONVENTIONS, "", f"random:{number}")
+        self._kept = (model, trial), built
+        return weights
+
+    def observe(self, model: str, trial: Trial, stage: str, steps: int, permuted: bool, folder: Path) -> None:
+        """Put the model through one stage (`_trial.STAGES`), and write what is seen into `folder`."""
+        built, initial = self._built(model, trial)
+        order = trial.order(permuted)
+        images, labels = trial.images()[order], trial.labels()[order]
+        folder.mkdir(parents=True, exist_ok=True)
+        index = {}
+        for number, (name, array) in enumerate(self._seen(built, initial, stage, steps, images, labels)):
+            per_image = name.startswith(("features/", "layers/", f"{stage} logits/"))
+            np.save(folder / f"{number}.npy", array[np.argsort(order)] if per_image else array)
+            index[name] = number
+        (folder / INDEX).write_text(json.dumps(index), encoding="utf-8")
+
+    def _built(self, model: str, trial: Trial) -> tuple[Model, Weights]:
+        weights = Weights.read(Path(trial.weights))
+        if self._kept is None or self._kept[0] != (model, trial):
+            self._kept = None
+            self._kept = (model, trial), self._build(names.parse(model), weights, weights.conventions, trial)
+        self._kept[1].load(weights)
+        return self._kept[1], weights
+
+    def _build(
+        self, name: names.ModelName, checkpoint: str | Weights | None, axes: Mapping[str, Any], trial: Trial
+    ) -> Model:
+        native = self.adapter.native_conventions(name.name)
+        return self.adapter.build(
+            name.name, classes=CLASSES, checkpoint=checkpoint, numeric_mode=trial.numeric_mode, image_size=trial.size,
+            conventions=resolve_axes("identical", native=native, protocol={}, checkpoint=axes), options=name.options,
+        )  # fmt: skip
+
+    def _seen(
+        self, model: Model, initial: Weights, stage: str, steps: int, images: Array, labels: Array
+    ) -> Iterator[tuple[str, Array]]:
+        if stage == "inference":
+            yield "features/features", model.features(images)
+            for layer, array in model.activations(images):
+                yield f"layers/{layer}", array
+        elif stage == "gradients":
+            for rung, smoothing in (("loss", 0.0), ("smoothed loss", SMOOTHING)):
+                found = model.gradients(images, labels, smoothing)
+                yield f"{rung}/loss", found.pop("loss")
+            yield from ((f"gradients/{name}", array) for name, array in found.items())
+        else:
+            (motion,) = [motion for motion in MOTIONS if motion.name == stage]
+            yield from _moved(model, initial, motion, steps, images, labels)
+
+
+def _moved(
+    model: Model, initial: Mapping[str, Array], motion: Motion, steps: int, images: Array, labels: Array
+) -> Iterator[tuple[str, Array]]:
+    """A fresh optimizer's steps on the checkpoint, and what is left of them."""
+    from isotune.adapters.base import Recipe
+
+    model.load(initial)
+    axes = motion.conventions(model.conventions)  # type: ignore[attr-defined]
+    trainer = model.trainer(Recipe(motion.optimizer, motion.trained(model.layers()), SMOOTHING, conventions=axes))
+    for step, rate in enumerate(motion.rates[:steps]):
+        loss = float(trainer.step(images, labels, rate))
+        rung = f"{motion.name} {'1 step' if step == 0 else '10 steps'}"
+        yield f"{rung}/loss {step + 1}", np.array(loss)
+        if step in (0, STEPS - 1):
+            yield from ((f"{rung}/{name}", array) for name, array in model.weights().items() if not _is_buffer(name))
+    for name, array in trainer.state().items():
+        yield f"{motion.name} {'slots' if '/' in name else 'buffers'}/{name}", array
+    yield f"{motion.name} logits/logits", model.logits(images)
+    model.load(initial)
+
+
+def _is_buffer(name: str) -> bool:
+    return name.endswith((".mean", ".variance"))
+
+
+def _batch_statistics(model: Model, trial: Trial, tensors: Mapping[str, Array]) -> dict[str, Array]:
+    """Mean and variance of a batch at every BatchNorm, from what one step at learning rate 0 adds to the buffers."""
+    from isotune.adapters.base import Recipe
+
+    everything = frozenset(layer.name for layer in model.layers())
+    trainer = model.trainer(Recipe(SGD(name="sgd"), everything))
+    float(trainer.step(trial.images(), trial.labels(), 0.0))
+    share = float(str(TORCH_CONVENTIONS["batchnorm_momentum"]))
+    moved = {name: array for name, array in trainer.state().items() if "/" not in name}
+    return {name: (array - (1 - share) * tensors[name]) / share for name, array in moved.items()}

@@ -1,0 +1,184 @@
+"""`parity.md`: the table of proofs."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from isotune import cache
+from isotune.parity._pairs import Family
+from isotune.parity._results import BOUND, NOISE_FACTOR, Result, Rung, as_json
+from isotune.parity._trial import MOTIONS
+
+COLUMNS = ("features", "layers", "loss", "gradients", "1 step", "10 steps", "buffers", "slots", "logits")
+
+
+def column(rung: Rung) -> str:
+    """The table's column of a rung: both losses are one, and so are all optimizers."""
+    if rung.name.endswith("loss"):
+        return "loss"
+    return next((name for name in COLUMNS if rung.name.endswith(f" {name}")), rung.name)
+
+
+def worst(result: Result, name: str) -> Rung | None:
+    """The rung of a column that comes nearest to its bound, or exceeds it most."""
+    found = [rung for rung in result.rungs if column(rung) == name]
+    return max(found, key=lambda rung: (rung.error / rung.bound if rung.bound else math.inf, rung.error), default=None)
+
+
+def rows(results: Iterable[Result]) -> list[list[str]]:
+    """The table as cells of text: pair, parameters, a cell a rung, verdict."""
+    table = []
+    for result in results:
+        cells = [_cell(worst(result, name)) for name in COLUMNS]
+        question = result.question
+        table.append([
+            f"{question.left} = {question.right}", f"{result.parameters / 1e6:.1f}", *cells, _verdict(result)
+        ])  # fmt: skip
+    return table
+
+
+def _cell(rung: Rung | None) -> str:
+    if rung is None:
+        return ""
+    text = "0" if rung.error == 0 else f"{rung.error:.0e}".replace("e-0", "e-")
+    if not rung.holds:
+        return f"**{text}**"
+    return f"{text} (noise)" if rung.bound > BOUND else text
+
+
+def _verdict(result: Result) -> str:
+    if result.error is not None:
+        return "not carried out"
+    if (failure := result.first_failure) is not None:
+        return f"differs: {failure.name}"
+    return "identical" if result.finished else "under way"
+
+
+def show(results: Sequence[Result]) -> None:
+    """Print each pair's rungs."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=140)
+    for result in results:
+        table = Table(box=None, header_style="bold", pad_edge=False)
+        for name, justify in (("rung", "left"), ("worst relative error", "right"), ("allowed", "right"),
+                              ("where", "left"), ("tensors", "right"), ("", "left")):  # fmt: skip
+            table.add_column(name, justify=justify, no_wrap=True)  # type: ignore[arg-type]
+        for rung in result.rungs:
+            verdict = "" if rung.holds else f"DIFFERS {rung.why}".rstrip()
+            table.add_row(
+                rung.name, f"{rung.error:.1e}", f"{rung.bound:.1e}" + (" (noise)" if rung.noise is not None else ""),
+                rung.where, str(rung.tensors), verdict,
+            )  # fmt: skip
+        if result.rungs:
+            console.print(table)
+        pair = f"{result.question.left} = {result.question.right}"
+        if result.error is not None:
+            console.print(f"{pair}: not carried out: {result.error}", markup=False, highlight=False, soft_wrap=True)
+        else:
+            console.print(f"{pair}: {_verdict(result)}", markup=False, highlight=False, soft_wrap=True)
+
+
+def write(results: Sequence[Result], families: Sequence[Family], folder: Path, command: str) -> Path:
+    """Write `parity.md`, whose path is given back, and `parity.json`; `families` says which architectures of Keras have
+    no counterpart."""
+    folder.mkdir(parents=True, exist_ok=True)
+    texts = {
+        "parity.json": json.dumps(as_json(list(results)), indent=1),
+        "parity.md": "\n".join(_lines(results, families, command)),
+    }
+    for name, text in texts.items():
+        with cache.draft_file(folder / name) as draft:
+            draft.write_text(text + "\n", encoding="utf-8")
+    return folder / "parity.md"
+
+
+def _lines(results: Sequence[Result], families: Sequence[Family], command: str) -> Iterable[str]:
+    done = [result for result in results if result.finished is not None]
+    held = sum(result.holds for result in done)
+    shared = {family.architecture for family in families if family.others}
+    proved = {result.architecture for result in done if result.holds}
+    sizes = sorted({result.question.size for result in results})
+    yield "# Parity: the same weights, the same function"
+    yield ""
+    yield (
+        f"{held} of {len(done)} pairs are identical in float64; they cover {len(proved & shared)} of the"
+        f" {len(families)} architectures of keras.applications."
+        if families
+        else f"{held} of {len(done)} pairs are identical in float64."
+    )
+    yield ""
+    yield (
+        f"Each pair has one checkpoint under one set of conventions, every tensor drawn at random, images of"
+        f" {' and '.join(f'{height} x {width}' for height, width in sizes)} pixels. A cell is the worst relative"
+        f" error of its rung, whatever optimizer; {BOUND:.0e} is allowed. Where a network amplifies rounding by"
+        f" itself (noise), {NOISE_FACTOR} times what the first model shows against itself with the batch permuted is"
+        " allowed. Rungs are explained below the table."
+    )
+    yield ""
+    head = ["pair", "parameters, M", *COLUMNS, "verdict"]
+    yield "| " + " | ".join(head) + " |"
+    yield "|" + "|".join(["---", *["---:"] * (len(head) - 2), "---"]) + "|"
+    for row in rows(results):
+        yield "| " + " | ".join(row) + " |"
+    yield ""
+    yield from _exceptions(results, families)
+    yield "## Rungs"
+    yield ""
+    yield "- features, layers: inference mode; layers are all that both models show, before an activation of their own."
+    yield "- loss, gradients: training mode; the loss without and with label smoothing 0.1."
+    yield "- 1 step, 10 steps: every tensor and every loss; buffers: BatchNorm's; slots: the optimizer's; logits: in"
+    yield "  inference mode after the last step. Networks of 30 million parameters and more take one step of one."
+    yield f"- Optimizers: {'; '.join(f'{motion.name} ({motion.title})' for motion in MOTIONS)}."
+    yield "- A tensor's error is its largest difference over its largest value; where a rung sums over the batch,"
+    yield "  values below a thousandth of the rung's largest count as that much."
+    yield ""
+    yield "## Evidence"
+    yield ""
+    yield f"Command: `{command}`"
+    yield ""
+    versions = {f"{name} {version}" for result in results for name, version in result.question.versions.items()}
+    yield f"Versions: {', '.join(sorted(versions))}."
+    seconds = sum(result.seconds for result in results)
+    if seconds >= 60:
+        yield f"Time: {seconds / 60:.0f} minutes."
+
+
+def _exceptions(results: Sequence[Result], families: Sequence[Family]) -> Iterable[str]:
+    """What the table cannot say: bounds by noise, failures, architectures without a counterpart."""
+    noisy = [(result, rung) for result in results for rung in result.rungs if rung.holds and rung.bound > BOUND]
+    if noisy:
+        yield "## Bounds by noise"
+        yield ""
+        yield "| pair | rung | error | where | against itself, batch permuted |"
+        yield "|---|---|---:|---|---:|"
+        for result, rung in noisy:
+            pair = f"{result.question.left} = {result.question.right}"
+            yield f"| {pair} | {rung.name} | {rung.error:.1e} | {rung.where} | {rung.noise:.1e} |"
+        yield ""
+    failed = [(result, rung) for result in results for rung in result.rungs if not rung.holds]
+    broken = [result for result in results if result.error is not None]
+    if failed or broken:
+        yield "## Not identical"
+        yield ""
+        for result, rung in failed:
+            why = f", {rung.why}" if rung.why else ""
+            yield (
+                f"- {result.question.left} = {result.question.right}, {rung.name}: {rung.error:.1e} at {rung.where}"
+                f"{why}; allowed {rung.bound:.1e}"
+            )
+        for result in broken:
+            yield f"- {result.question.left} = {result.question.right}: {result.error}"
+        yield ""
+    if alone := [family for family in families if not family.others]:
+        yield "## Without a counterpart"
+        yield ""
+        for family in alone:
+            yield f"- {family.first}: neither timm nor torchvision has the architecture {family.architecture}."
+        yield ""

@@ -1,0 +1,110 @@
+"""What a proof gives: a `Result` per pair of models, one `Rung` per claim; kept as JSON."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from isotune import cache
+
+BOUND = 1e-9  # relative, float64
+NOISE_FACTOR = 10  # of what the same library shows against itself with the batch permuted
+REFEREE_FACTOR = 4  # float32: of the first model's own error against its float64 run
+
+
+class _Kept(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
+
+
+class Rung(_Kept):
+    """One claim of a pair, put to the test."""
+
+    name: str = Field(description="features, layers, loss, smoothed loss, gradients, MOTION 1 step, MOTION 10 steps...")
+    error: float = Field(description="worst relative error of its tensors; inf: one side lacks one, or is not finite")
+    where: str = Field(description="the worst tensor or layer, canonical name")
+    tensors: int = Field(description="how many were compared")
+    bound: float = Field(description="what the error may be")
+    noise: float | None = Field(
+        None,
+        description="float64: the first model against itself with the batch permuted, measured where the error exceeds"
+        " 1e-9; float32: the first model's own error against its float64 run",
+    )
+    why: str = ""
+
+    @property
+    def holds(self) -> bool:
+        return self.error <= self.bound
+
+
+class Question(_Kept):
+    """Which proof: everything that its outcome depends on, the versions included."""
+
+    left: str
+    right: str
+    checkpoint: str
+    size: tuple[int, int] = Field(description="height and width of the images, pixels")
+    batch: int
+    seed: int
+    numeric_mode: Literal["float64", "float32"] = "float64"
+    versions: dict[str, str]
+
+    @property
+    def key(self) -> str:
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+
+class Result(_Kept):
+    """What became of one question. A result without all its stages is a proof under way."""
+
+    question: Question
+    architecture: str
+    parameters: int = Field(description="trainable, with a classifier of ten classes")
+    stages: tuple[str, ...] = Field(description="inference, gradients, and the optimizers: those that are done")
+    rungs: tuple[Rung, ...] = ()
+    error: str | None = Field(None, description="why the proof could not be carried out")
+    seconds: float = 0.0
+    finished: datetime | None = None
+
+    @property
+    def holds(self) -> bool:
+        return self.error is None and all(rung.holds for rung in self.rungs)
+
+    @property
+    def first_failure(self) -> Rung | None:
+        return next((rung for rung in self.rungs if not rung.holds), None)
+
+
+class ResultStore:
+    """Results by question, a file each, written whole."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def read(self, question: Question) -> Result | None:
+        try:
+            return Result.model_validate_json(self._file(question).read_text(encoding="utf-8"))
+        except (OSError, ValidationError):  # not there, or of another version
+            return None
+
+    def write(self, result: Result) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with cache.draft_file(self._file(result.question)) as draft:
+            draft.write_text(result.model_dump_json(indent=1), encoding="utf-8")
+
+    def _file(self, question: Question) -> Path:
+        return self.folder / f"{question.key}.json"
+
+
+def as_json(results: list[Result]) -> dict[str, Any]:
+    """What `--json` prints and `reports/parity.json` holds."""
+    return {
+        "bound": BOUND,
+        "noise_factor": NOISE_FACTOR,
+        "results": [result.model_dump(mode="json") | {"holds": result.holds} for result in results],
+    }

@@ -1,0 +1,128 @@
+"""A trial: one checkpoint, put through the same motions by each of two models."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+from typing import Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from isotune.conventions import Conventions
+from isotune.protocol import SGD, Adam, Optimizer, RMSprop
+from isotune.weights import Layer
+
+Array = np.ndarray
+CLASSES = 10
+SMOOTHING = 0.1
+STEPS = 10
+WHOLE_BELOW = 30_000_000  # parameters: below, every rung; above, one step of one optimizer
+
+
+class Trial(BaseModel):
+    """What both sides get. Everything random is drawn from the seed, in NumPy."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    weights: str  # path of canonical weights
+    size: tuple[int, int]  # height and width, pixels
+    batch: int
+    seed: int
+    numeric_mode: Literal["float64", "float32"] = "float64"
+
+    def images(self) -> Array:
+        """uint8 [batch, height, width, 3]."""
+        stream = np.random.default_rng([self.seed, 1])
+        return stream.integers(0, 256, (self.batch, *self.size, 3), dtype=np.uint8)
+
+    def labels(self) -> Array:
+        return np.random.default_rng([self.seed, 2]).integers(0, CLASSES, self.batch)
+
+    def order(self, permuted: bool) -> Array:
+        """Order of the batch: as drawn, or reversed, which sums in another order and is the same otherwise."""
+        return np.arange(self.batch)[:: -1 if permuted else 1]
+
+
+class Motion(BaseModel):
+    """An optimizer with the forms that it is tried in, and its learning rates.
+
+    Between them the motions have both forms of every axis of the optimizers: weight decay in the gradient and beside
+    it, on all tensors and on kernels, clipping of all gradients and of each.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    title: str
+    optimizer: Optimizer
+    form: dict[str, str] = {}
+    frozen: bool = False  # the first half of the layers
+    rates: tuple[float, ...]
+
+    def trained(self, layers: Sequence[Layer]) -> frozenset[str]:
+        """Names of the layers that the motion trains."""
+        return frozenset(layer.name for layer in layers[len(layers) // 2 if self.frozen else 0 :])
+
+    def conventions(self, axes: Conventions) -> Conventions:
+        return Conventions.model_validate(axes.model_dump() | self.form)
+
+
+def _falling(rate: float) -> tuple[float, ...]:
+    return tuple(rate * (1 - step / (2 * STEPS)) for step in range(STEPS))
+
+
+MOTIONS = (
+    Motion(
+        name="sgd",
+        title="SGD, momentum, coupled decay",
+        optimizer=SGD(name="sgd", momentum=0.9, weight_decay=1e-3),
+        rates=(1e-4,) * STEPS,
+    ),
+    Motion(
+        name="nesterov",
+        title="SGD, Nesterov, rate changing at every step, decoupled decay, clipped together",
+        optimizer=SGD(name="sgd", momentum=0.9, nesterov=True, weight_decay=1e-3, clip_norm=1.0),
+        form={"weight_decay_form": "decoupled"},
+        rates=_falling(2e-3),
+    ),
+    Motion(
+        name="adam",
+        title="Adam, coupled decay, each gradient clipped",
+        optimizer=Adam(name="adam", weight_decay=1e-3, clip_norm=0.1),
+        form={"clipping": "per-variable"},
+        rates=(1e-4,) * STEPS,
+    ),
+    Motion(
+        name="adamw",
+        title="AdamW, rate changing at every step, decay on kernels",
+        optimizer=Adam(name="adamw", weight_decay=1e-2),
+        form={"weight_decay_on": "kernels"},
+        rates=_falling(1e-4),
+    ),
+    Motion(
+        name="rmsprop",
+        title="RMSprop, momentum, coupled decay, the first half of the layers frozen",
+        frozen=True,
+        optimizer=RMSprop(name="rmsprop", rho=0.9, momentum=0.9, epsilon=1e-3, weight_decay=1e-3),
+        rates=(1e-4,) * STEPS,
+    ),
+)
+
+# What is observed at once, and the rungs of the table that it fills.
+STAGES: dict[str, tuple[str, ...]] = {
+    "inference": ("features", "layers"),
+    "gradients": ("loss", "smoothed loss", "gradients"),
+    **{
+        motion.name: tuple(f"{motion.name} {rung}" for rung in ("1 step", "10 steps", "buffers", "slots", "logits"))
+        for motion in MOTIONS
+    },
+}
+
+
+def stages(parameters: int) -> Iterator[tuple[str, int]]:
+    """(stage, steps) for a network of so many parameters."""
+    whole = parameters < WHOLE_BELOW
+    yield from (("inference", 0), ("gradients", 0))
+    for motion in MOTIONS if whole else itertools.islice(MOTIONS, 1, 2):
+        yield motion.name, STEPS if whole else 1

@@ -1,0 +1,73 @@
+"""Deliberate faults, one at a time on one side: each is found, and at the rung where it belongs."""
+
+from __future__ import annotations
+
+import pytest
+
+from isotune import parity
+
+FAULTS = {
+    "padding-at-the-end": "features",
+    "epsilon": "features",
+    "bgr": "features",
+    "mean-and-std-exchanged": "features",
+    "scale-and-variance-exchanged": "features",
+    "kernels-transposed": "features",
+    "stride-moved": "features",
+    "no-smoothing": "smoothed loss",
+    "batchnorm-momentum": "sgd buffers",
+    "biased-variance": "sgd buffers",
+    "decay-beside-the-gradient": "sgd 10 steps",
+    "float32-hyperparameters": "sgd 10 steps",
+    "no-nesterov": "nesterov 1 step",
+    "each-gradient-clipped": "nesterov 1 step",
+    "rate-inside-the-velocity": "sgd slots",
+    "adam-epsilon": "adam 1 step",
+    "decay-on-biases": "adamw 1 step",
+    "rmsprop-epsilon": "rmsprop 1 step",
+    "frozen-batchnorm-updates": "rmsprop 1 step",
+}
+ELSEWHERE = {  # what MobileNetV2 does not have
+    ("inception_v3", "average-leaves-padding-out"): "features",
+    ("convnext_tiny", "approximate-gelu"): "features",
+    ("resnet50", "stride-on-the-first-1x1"): "features",
+}
+
+
+def proved(house, left: str, faults: list[str], **asked) -> dict[str, parity.Result]:
+    name = left.partition(":")[2]
+    model, _, options = name.partition(":")
+    rights = [":".join(filter(None, ["mutant", model, f"fault={fault}", options])) for fault in faults]
+    asked = {"size": (33, 45), **asked}
+    questions = parity.questions(parity.Family(model, left, tuple(rights)), **asked)
+    results = parity.prove([questions], parity.ResultStore(house / "store"), until_failure=True)
+    return dict(zip(faults, results, strict=True))
+
+
+def test_a_fault_is_found_where_it_belongs(house):
+    pytest.importorskip("torchvision", reason="needs the extra torch")
+    results = proved(house, "torchvision:mobilenet_v2:width_mult=0.35", ["none", *FAULTS])
+    sound = results.pop("none")
+    assert sound.holds, sound
+    assert {rung.name for rung in sound.rungs} >= {"features", "layers", "gradients", "rmsprop logits"}
+    found = {fault: result.first_failure.name if result.first_failure else "" for fault, result in results.items()}
+    assert found == FAULTS
+
+
+@pytest.mark.parametrize(("model", "fault"), ELSEWHERE)
+def test_a_fault_of_another_architecture_is_found_too(house, model, fault):
+    pytest.importorskip("torchvision", reason="needs the extra torch")
+    size = (77, 99) if model == "inception_v3" else (33, 45)
+    result = proved(house, f"torchvision:{model}", [fault], size=size)[fault]
+    assert result.error is None
+    assert result.first_failure.name == ELSEWHERE[model, fault]
+
+
+def test_the_command_says_where_and_ends_with_1(isotune):
+    pytest.importorskip("torchvision", reason="needs the extra torch")
+    given = ["torchvision:mobilenet_v2:width_mult=0.35", "mutant:mobilenet_v2:fault=epsilon:width_mult=0.35"]
+    done = isotune("parity", *given, "--size", "33x45", "--until-failure", "--out", "here")
+    assert done.returncode == 1, done.stderr
+    assert "features" in done.stdout
+    assert "DIFFERS" in done.stdout
+    assert done.stdout.strip().endswith("differs: features")
