@@ -1,7 +1,9 @@
 """Optimizers whose forms are conventions.
 
 `make_optimizer` gives Keras's own class when every recipe axis that matters has Keras's value, so that native
-is truly native; otherwise one of the classes below. In both, a step is: clip, decay, step.
+is truly native; otherwise one of the classes below. In both, a step is: clip, decay, step. In float64 Keras's own
+classes round hyper-parameters on TensorFlow alone, and not all of them; there they are taken only for numbers that
+float32 holds exactly, so that `hyperparameters = float32` is one function on every engine.
 
 g gradient, w variable, r learning rate, m momentum, t step from 1, c weight decay:
 
@@ -59,7 +61,7 @@ def make_optimizer(recipe: Optimizer, conventions: Conventions, kernels: list[An
     """
     optimizer = (
         _keras_own(recipe, conventions)
-        if is_native(recipe, conventions)
+        if is_native(recipe, conventions) and (keras.config.floatx() != "float64" or _is_exact(recipe))
         else _CLASSES[_family(recipe)](recipe, conventions)
     )
     if recipe.weight_decay and conventions.weight_decay_on == "kernels":
@@ -81,6 +83,12 @@ def is_native(recipe: Optimizer, conventions: Conventions) -> bool:
         "clipping": ("per-variable", recipe.clip_norm is not None),
     }
     return all(getattr(conventions, axis) == value for axis, (value, does) in matters.items() if does)
+
+
+def _is_exact(recipe: Optimizer) -> bool:
+    """Whether float32 holds every hyper-parameter that is rounded."""
+    names = ("momentum", "beta1", "beta2", "rho", "weight_decay")
+    return all(float(np.float32(value)) == value for name in names if (value := getattr(recipe, name, 0.0)))
 
 
 def slots(recipe: Optimizer, optimizer: Any) -> dict[str, list[Array]]:

@@ -25,7 +25,8 @@ from isotune.conventions import Conventions
 
 SCRIPT = Path(__file__).parent / "keras_scripts" / "axes.py"
 ENGINES = ("torch", "keras@tensorflow", "keras@jax", "keras@torch")
-ELSEWHERE = {"decode", "max_pooling_border", "stride_location", "optional_tensors"}  # not on these small networks
+ELSEWHERE = {"decode"}  # test_axes_input.py
+NOT_HERE = {"last-block"}  # of ResNets v2 alone: tests/test_torch_strides.py, tests/test_parity.py
 pytestmark = pytest.mark.parametrize("engine", ENGINES)
 
 
@@ -59,7 +60,7 @@ def test_every_value_of_every_axis_has_its_experiment(engine):
     for axis, field in Conventions.model_fields.items():
         if axis in ELSEWHERE:
             continue
-        values = {value for value in get_args(field.annotation) if isinstance(value, str)} - {"own"}
+        values = {value for value in get_args(field.annotation) if isinstance(value, str)} - {"own"} - NOT_HERE
         tried = {value for name, value, *_ in (parts for parts in seen if parts[0] == axis)}
         assert len(tried) >= 2, axis
         assert values <= tried, axis
@@ -88,6 +89,45 @@ def test_a_counted_border_takes_a_third_off_the_edge_and_five_ninths_off_the_cor
         pooled = found[f"pooling_border/{value}/transparent/004.conv"]  # of a map of ones
         np.testing.assert_allclose(pooled, np.broadcast_to(expected[..., None], pooled.shape), rtol=1e-12)
     agrees_with_torch(engine, "pooling_border")
+
+
+def test_zeros_around_a_max_pool_are_larger_than_what_is_negative(engine):
+    """Of a map of -1, padded on both sides, 15 of 8 x 8 values become 0."""
+    found = outcomes(engine)
+    seen = {}
+    for value in ("minus-infinity", "zeros"):
+        pooled = found[f"max_pooling_border/{value}/002.conv"]  # strides nowhere, hands on what was pooled
+        seen[value] = [(pooled[0, :, :, 0] == level).sum() for level in (-1.0, 0.0)]
+    assert seen == {"minus-infinity": [64, 0], "zeros": [49, 15]}
+    agrees_with_torch(engine, "max_pooling_border")
+
+
+def test_a_stride_on_the_first_1x1_drops_three_values_in_four_before_the_3x3_sees_them(engine):
+    found = outcomes(engine)
+    late, early = (found[f"stride_location/{value}/002.conv"] for value in ("3x3", "first-1x1"))
+    np.testing.assert_allclose(early, late[:, ::2, ::2], rtol=1e-12)
+    late, early = (found[f"stride_location/{value}/008.conv"] for value in ("3x3", "first-1x1"))
+    np.testing.assert_array_equal(late, early, err_msg="the shortcut strides under both")
+    late, early = (found[f"stride_location/{value}/004.conv"] for value in ("3x3", "first-1x1"))
+    assert late.shape == early.shape
+    assert np.abs(late - early).max() > 0.1 * np.abs(late).max()
+    agrees_with_torch(engine, "stride_location")
+
+
+def test_optional_tensors_are_the_checkpoints_or_folded_into_their_neighbours(engine):
+    """The function is the same; the five biases and the scale are there, or are not."""
+    found = outcomes(engine)
+    names = {
+        whose: {key.rpartition("/")[2] for key in found if key.startswith(f"optional_tensors/checkpoint/{whose}'s/")}
+        for whose in ("torch", "keras")
+    }
+    biases = {f"{layer:03d}.conv.bias" for layer in range(0, 10, 2)}
+    assert names["keras"] - names["torch"] == biases
+    assert names["torch"] - names["keras"] == {"003.norm.scale"}
+    for whose in ("torch", "keras"):
+        taken, own = (found[f"optional_tensors/{value}/{whose}'s/features"] for value in ("checkpoint", "own"))
+        np.testing.assert_allclose(own, taken, rtol=0, atol=3e-7 * np.abs(taken).max(), err_msg="folded in float32")
+    agrees_with_torch(engine, "optional_tensors/checkpoint")
 
 
 def test_a_larger_epsilon_shrinks_what_batchnorm_gives_where_the_variance_is_small(engine):

@@ -13,8 +13,17 @@ from axes_network import network_experiments
 from axes_recipe import recipe_experiments
 
 
-class Keras:
-    """`Tiny` and `Micro` as applications, and optimizers on variables, as the Keras adapter makes them."""
+class Lab:
+    """An engine's adapter."""
+
+    def model(self, name, conventions, mode="float64", size=(16, 16), checkpoint=None):
+        return self.adapter.build(
+            name, classes=3, checkpoint=checkpoint, conventions=conventions, numeric_mode=mode, image_size=size
+        )
+
+
+class Keras(Lab):
+    """The networks as applications, and optimizers on variables, as the Keras adapter makes them."""
 
     def __init__(self, engine):
         from isotune.adapters.keras import KerasAdapter
@@ -23,12 +32,8 @@ class Keras:
         self.adapter = KerasAdapter(engine)
         self.adapter.environment()
         import micro  # noqa: F401
+        import residual  # noqa: F401
         import tiny  # noqa: F401
-
-    def model(self, name, conventions, mode="float64", size=(16, 16)):
-        return self.adapter.build(
-            name, classes=3, checkpoint=None, conventions=conventions, numeric_mode=mode, image_size=size
-        )
 
     def trajectory(self, recipe, conventions, start, gradients, rates):
         """[steps, values]: the kernel and the bias side by side after each step."""
@@ -58,19 +63,13 @@ class Keras:
         return torch.no_grad()
 
 
-class Torch:
-    """The same networks of `nn` layers under `realise`, in a `TorchModel`, and `Updater` for the optimizers."""
+class Torch(Lab):
+    """The same networks of `nn` layers, as the torch adapters make them, and `Updater` for the optimizers."""
 
-    def model(self, name, conventions, mode="float64", size=(16, 16)):
-        import torch
-        from torch_twins import TWINS
+    def __init__(self):
+        from torch_twins import TwinAdapter
 
-        from isotune.adapters._torch import TorchModel
-        from isotune.adapters._torch_conventions import realise
-
-        net = TWINS[name](classes=3)
-        realise(net, conventions)
-        return TorchModel(net, "head", conventions, numeric_mode=mode, device=torch.device("cpu"))
+        self.adapter = TwinAdapter()
 
     def trajectory(self, recipe, conventions, start, gradients, rates):
         """As `Keras.trajectory`."""

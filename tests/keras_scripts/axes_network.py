@@ -1,7 +1,7 @@
 """Experiments on the axes of the network, of BatchNorm in training, of the head and of the loss; keys AXIS/VALUE/...
 
-`Tiny` shows inference layer by layer, eagerly; `Micro` is what is trained. Both get the same canonical weights on every
-engine, drawn from their names.
+`Tiny` and `Residual` show inference layer by layer, eagerly; `Micro` is what is trained. All get the same canonical
+weights on every engine, drawn from their names.
 """
 
 from typing import get_args
@@ -12,7 +12,7 @@ from isotune.adapters.base import Recipe
 from isotune.conventions import Conventions
 from isotune.data._resizing import resized
 from isotune.protocol import SGD
-from isotune.weights import head_weights, random_weights
+from isotune.weights import Weights, head_weights, random_weights
 
 NETWORK = {  # the explicit value of every network axis; one at a time is changed
     "input_scaling": "minus-one-to-one",
@@ -56,7 +56,10 @@ def network_experiments(lab):
     for value in ("antialias", "plain", "nearest"):
         views = np.stack([resized(image, 16, 16, value, "bilinear") for image in LARGE])
         found |= _activations(f"resize/{value}", model, views)
-    for experiment in (_batchnorm_momentum, _running_variance, _frozen_batchnorm, _head, _loss, _numeric_mode):
+    for experiment in (
+        _max_pooling, _stride_location, _optional_tensors, _batchnorm_momentum, _running_variance, _frozen_batchnorm,
+        _head, _loss, _numeric_mode,
+    ):  # fmt: skip
         found |= experiment(lab)
     return found
 
@@ -74,6 +77,57 @@ def transparent(weights):
     tensors["003.norm.variance"][:] = 1
     tensors["004.conv.kernel"][1, 1] = 1
     return tensors
+
+
+RESIDUAL = NETWORK | {"max_pooling_border": "minus-infinity", "stride_location": "3x3"}
+# of `Residual`: as torch has it, and the tensors that Keras's has beside them or lacks
+BIASES = {f"{layer:03d}.conv.bias": (8 if layer > 4 else 4,) for layer in range(0, 10, 2)}
+LAYOUT = {
+    "000.conv.kernel": (1, 1, 3, 4), "002.conv.kernel": (1, 1, 4, 4), "004.conv.kernel": (3, 3, 4, 4),
+    "006.conv.kernel": (1, 1, 4, 8), "008.conv.kernel": (1, 1, 4, 8),
+    **{
+        f"{layer}.norm.{slot}": (width,)
+        for layer, width in {"001": 4, "003": 4, "005": 4, "007": 8, "009": 8}.items()
+        for slot in ("scale", "shift", "mean", "variance")
+    },
+}  # fmt: skip
+
+
+def _max_pooling(lab):
+    """Of a map of -1."""
+    found = {}
+    for value in ("minus-infinity", "zeros"):
+        weights = {name: np.zeros(shape) for name, shape in LAYOUT.items()} | {"001.norm.shift": -np.ones(4)}
+        weights |= {"001.norm.variance": np.ones(4), "002.conv.kernel": np.eye(4)[None, None]}
+        model = lab.model(
+            "Residual", Conventions(**RESIDUAL | {"max_pooling_border": value}), checkpoint=Weights(weights)
+        )
+        found |= _activations(f"max_pooling_border/{value}", model, IMAGES)
+    return found
+
+
+def _stride_location(lab):
+    found = {}
+    for value in ("3x3", "first-1x1"):
+        conventions = Conventions(**RESIDUAL | {"stride_location": value})
+        model = lab.model("Residual", conventions, checkpoint=random_weights(LAYOUT, 0))
+        found |= _activations(f"stride_location/{value}", model, IMAGES)
+    return found
+
+
+def _optional_tensors(lab):
+    """A checkpoint as torch's network has it, and one as Keras's has it, in both."""
+    theirs = {name: shape for name, shape in (LAYOUT | BIASES).items() if name != "003.norm.scale"}
+    found = {}
+    for whose, layout in (("torch", LAYOUT), ("keras", theirs)):
+        weights = random_weights(layout, 0)
+        for value in ("checkpoint", "own"):
+            model = lab.model("Residual", Conventions(**RESIDUAL | {"optional_tensors": value}), checkpoint=weights)
+            key = f"optional_tensors/{value}/{whose}'s"
+            found[f"{key}/features"] = model.features(IMAGES)
+            if value == "checkpoint":
+                found |= {f"{key}/{name}": array for name, array in model.weights().items()}
+    return found
 
 
 def _drawn(model):
