@@ -31,7 +31,7 @@ class ModelInfo:
 
     name: str  # the library's name
     architecture: str  # what models of several libraries have in common: "mobilenet_v2"
-    checkpoints: tuple[str, ...]  # the library's names of its checkpoints, the default first
+    checkpoints: tuple[str, ...]  # the library's names of its checkpoints, the default first; may be none
     top1: Mapping[str, float] = field(default_factory=dict)  # checkpoint -> ImageNet top-1 in percent, as published
     parameters: int | None = None  # with the ImageNet classifier
     size: int | None = None  # the input that the default checkpoint was evaluated at, pixels
@@ -57,7 +57,7 @@ class Adapter(ABC):
 
     @abstractmethod
     def models(self) -> Iterable[ModelInfo]:
-        """Every classification model that the library lists as pretrained."""
+        """Every classification model of the library."""
 
     @abstractmethod
     def native_conventions(self, name: str) -> Conventions:

@@ -1,8 +1,10 @@
-"""timm's pretrained image models: some 1,150 architectures with 1,800 checkpoints.
+"""timm's image models: some 1,150 architectures with 1,800 checkpoints, and 220 without any.
 
 A model is named `mobilenetv2_100`, or with the tag of a checkpoint that becomes its default,
 `mobilenetv2_100.ra_in1k`, or `hf-hub:timm/resnet18.a1_in1k`. A checkpoint is a tag. Most lie on the Hugging Face
 hub, a few on GitHub in torch hub's cache.
+
+timm names a few widths of MobileNet v1 and v2; `mobilenetv1_100:channel_multiplier=0.25` builds the others.
 """
 
 from __future__ import annotations
@@ -18,9 +20,11 @@ from isotune.errors import MissingExtra, UsageError, nearest
 try:
     import timm
     from timm.models import (
+        efficientnet,
         get_arch_pretrained_cfgs,
         get_pretrained_cfg,
         is_model,
+        list_models,
         list_pretrained,
         parse_model_name,
         set_pretrained_check_hash,
@@ -42,6 +46,7 @@ from ._torch_layers import classifier_name
 from .base import ModelInfo
 
 _HUB_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+_OF_ANY_WIDTH = {"mobilenetv1_100": "_gen_mobilenet_v1", "mobilenetv2_100": "_gen_mobilenet_v2"}  # their makers
 _SCALINGS = {
     ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)): "mean-std",
     ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)): "minus-one-to-one",
@@ -69,6 +74,10 @@ class TimmAdapter(TorchAdapter):
         config = _config(full)
         if config.fixed_input_size and tuple(config.input_size[1:]) != size:
             arguments.setdefault("img_size", size)
+        if (width := arguments.pop("channel_multiplier", None)) is not None:
+            if checkpoint is not None:
+                raise UsageError(f"timm:{name} has no checkpoint of another width; use file:PATH or random:SEED")
+            return _of_width(split_model_name_tag(full)[0], width, arguments)
         if checkpoint is None:
             return timm.create_model(full, pretrained=False, **arguments)
         set_pretrained_download_progress(True)
@@ -114,9 +123,19 @@ class TimmAdapter(TorchAdapter):
         return ARCHITECTURES.get(architecture, architecture)
 
 
+def _of_width(name: str, width: Any, arguments: Mapping[str, Any]) -> nn.Module:
+    """A MobileNet of another width than those that timm has names for. UsageError: not such a model."""
+    make = getattr(efficientnet, _OF_ANY_WIDTH.get(name, ""), None)
+    if make is None:
+        raise UsageError(f"timm:{name} has one width; channel_multiplier is for {' and '.join(_OF_ANY_WIDTH)}")
+    if not isinstance(width, int | float) or not 0 < width <= 4:
+        raise UsageError(f"timm:{name}: channel_multiplier={width} must be a number above 0 and at most 4")
+    return make(name, width, pretrained=False, **arguments)  # type: ignore[no-any-return]
+
+
 @cache
 def _models() -> tuple[ModelInfo, ...]:
-    tags: dict[str, list[str]] = {}
+    tags: dict[str, list[str]] = {name: [] for name in list_models()}
     for full in list_pretrained():
         architecture, tag = split_model_name_tag(full)
         tags.setdefault(architecture, []).append(tag)
@@ -146,7 +165,7 @@ def _with_tag(name: str, checkpoint: str | None) -> str:
     tags = [split_model_name_tag(full)[1] for full in known]
     if tag and tag not in tags:
         raise UsageError(f"timm:{architecture} has no checkpoint {tag!r}; {nearest(tag, tags)}")
-    if checkpoint and not any(tags):
+    if checkpoint and architecture not in {info.name for info in _models() if info.checkpoints}:
         raise UsageError(f"timm:{architecture} has no pretrained checkpoint")
     return f"{architecture}.{tag}" if tag else architecture
 

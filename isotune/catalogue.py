@@ -1,4 +1,5 @@
-"""The catalogue: every model that the installed libraries list as pretrained, with published top-1.
+"""The catalogue: every model that the installed libraries list, with its checkpoints, published top-1, and what shares
+its weights.
 
 Listing a library means importing its framework, so it happens in that adapter's worker and is kept in
 the cache under the versions installed.
@@ -9,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib import metadata
 from typing import Any
 
@@ -19,16 +20,27 @@ from isotune.errors import UsageError, nearest
 
 @dataclass(frozen=True)
 class Entry:
-    """One checkpoint of one model."""
+    """One checkpoint of one model; of a model without any, the model."""
 
     model: str  # adapter:name
     architecture: str
-    checkpoint: str
+    checkpoint: str  # "": the library has none
     default: bool  # what `pretrained` means
     top1: float | None  # ImageNet top-1, percent, as published
     source: str  # of top1
     parameters: int | None
     size: int | None  # pixels
+
+    @property
+    def kin(self) -> list[dict[str, str]]:
+        """Checkpoints that are known to be the same weights, or known not to be in spite of the name."""
+        from isotune.reference_results._lineage import kin
+
+        return [
+            dict(zip(("model", "checkpoint"), row.other(self.model, self.checkpoint), strict=True))
+            | {"relation": row.relation, "evidence": row.evidence, "differences": row.differences}
+            for row in kin(self.model, self.checkpoint)
+        ]
 
 
 def catalogue(adapters: Iterable[str] = (), *, pattern: str = "", architecture: str = "") -> list[Entry]:
@@ -68,7 +80,7 @@ def _listed(adapter: str) -> list[Entry]:
     rows = _rows(adapter)
     entries = []
     for row in rows:
-        for checkpoint in row["checkpoints"]:
+        for checkpoint in row["checkpoints"] or ("",):
             top1, source = row["top1"].get(checkpoint), "the library's own metadata"
             if (
                 top1 is None
@@ -80,7 +92,7 @@ def _listed(adapter: str) -> list[Entry]:
                     model=f"{adapter}:{row['name']}",
                     architecture=row["architecture"],
                     checkpoint=checkpoint,
-                    default=checkpoint == row["checkpoints"][0],
+                    default=checkpoint in row["checkpoints"][:1],
                     top1=top1,
                     source=source if top1 is not None else "",
                     parameters=row["parameters"],
@@ -122,7 +134,7 @@ def _rows(adapter: str) -> list[dict[str, Any]]:
 def show(entries: list[Entry], *, as_json: bool) -> None:
     """Print entries: JSON, or a table of models with their default checkpoint."""
     if as_json:
-        print(json.dumps([vars(entry) for entry in entries], indent=1))
+        print(json.dumps([asdict(entry) | {"kin": entry.kin} for entry in entries], indent=1))
         return
     from rich.console import Console
     from rich.table import Table
@@ -135,7 +147,7 @@ def show(entries: list[Entry], *, as_json: bool) -> None:
         table.add_row(
             entry.model,
             entry.architecture,
-            entry.checkpoint + (" (default)" if entry.default else ""),
+            entry.checkpoint + (" (default)" if entry.default else "") or "none",
             "" if entry.top1 is None else f"{entry.top1:.2f}",
             "" if entry.parameters is None else f"{entry.parameters / 1e6:.1f} M",
             "" if entry.size is None else str(entry.size),
@@ -144,5 +156,22 @@ def show(entries: list[Entry], *, as_json: bool) -> None:
     if not console.is_terminal:
         console = Console(width=200)
     console.print(table)
-    count = len({entry.model for entry in entries})
-    console.print(f"{count} models, {len(entries)} checkpoints; top-1 as published: ImageNet validation, percent")
+    count, checkpoints = len({entry.model for entry in entries}), sum(bool(entry.checkpoint) for entry in entries)
+    console.print(f"{count} models, {checkpoints} checkpoints; top-1 as published: ImageNet validation, percent")
+    if len({entry.architecture for entry in entries}) == 1:
+        for line in _shared(entries):
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _shared(entries: list[Entry]) -> list[str]:
+    """Who shares weights with whom, a line a pair."""
+    from isotune.reference_results._lineage import RELATIONS, kin
+
+    rows = dict.fromkeys(row for entry in entries for row in kin(entry.model, entry.checkpoint))
+    lines = []
+    for row in sorted(rows, key=lambda row: list(RELATIONS).index(row.relation)):
+        pair = f"{row.first} {row.first_checkpoint}" + (
+            f" and {row.second} {row.second_checkpoint}" if row.second else ""
+        )
+        lines.append(f"  {pair}: {RELATIONS[row.relation]} (confidence {row.confidence}). {row.differences}".rstrip())
+    return ["", "Weights, as their makers say (reference_results/lineage.csv):", *lines] if lines else []
