@@ -26,6 +26,7 @@ from ._torch_dataflow import Dataflow
 from ._torch_device import loud, synchronize
 from ._torch_layers import ModuleLayer, Slot, canonical, canonical_layers, to_array
 from ._torch_loss import cross_entropy
+from ._torch_numeric import widen
 from ._torch_onednn import avoid_narrow_strided_pointwise
 from ._torch_trainer import TorchTrainer
 from .base import Array, Model, NumericMode, Recipe
@@ -57,6 +58,8 @@ class TorchModel(Model):
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
         self.net = net.to(device=device, dtype=self.dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if numeric_mode == "float64":
+            widen(self.net)
         if device.type == "cpu":
             avoid_narrow_strided_pointwise(self.net)
         self.conventions, self.device, self.compiled = conventions, device, compiled

@@ -480,3 +480,32 @@ def test_a_compiler_that_fails_is_told_and_not_worked_around(monkeypatch):
 
 def _broken(graph, inputs):
     raise RuntimeError("no C++ compiler")
+
+
+class Gated(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv, self.gate, self.fc = nn.Conv2d(3, 8, 3, 2, 1), nn.Hardsigmoid(), nn.Linear(8, 5)
+
+    def forward(self, images):
+        return self.fc(self.gate(self.conv(images)).mean((2, 3)))
+
+
+def test_the_gradient_of_hard_sigmoid_is_wide_in_float64():
+    """torch's own is 3.0e-8 too large."""
+    values = torch.tensor([0.5], dtype=torch.float64, requires_grad=True)
+    (own,) = torch.autograd.grad(nn.functional.hardsigmoid(values), values)
+    assert own.item() * 6 - 1 == pytest.approx(2.98e-8, rel=1e-2)
+    model = TorchModel(Gated(), "fc", Conventions(), numeric_mode="float64", device=torch.device("cpu"))
+    model.load(random_weights({name: array.shape for name, array in model.weights().items()}, 3))
+    images, labels = batch()
+    found = model.gradients(images, labels)["000.conv.bias"]
+    step, pair = 1e-4, []
+    for sign in (1, -1):
+        bias = model.weights()["000.conv.bias"]
+        bias[0] += sign * step
+        model.load({"000.conv.bias": bias})
+        pair.append(float(model.gradients(images, labels)["loss"]))
+        bias[0] -= sign * step
+        model.load({"000.conv.bias": bias})
+    assert found[0] == pytest.approx((pair[0] - pair[1]) / (2 * step), rel=1e-8)
