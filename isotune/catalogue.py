@@ -34,7 +34,7 @@ class Entry:
     @property
     def kin(self) -> list[dict[str, str]]:
         """Checkpoints that are known to be the same weights, or known not to be in spite of the name."""
-        from isotune.reference_results._lineage import kin
+        from isotune.reference_results import kin
 
         return [
             dict(zip(("model", "checkpoint"), row.other(self.model, self.checkpoint), strict=True))
@@ -165,7 +165,7 @@ def show(entries: list[Entry], *, as_json: bool) -> None:
 
 def _shared(entries: list[Entry]) -> list[str]:
     """Who shares weights with whom, a line a pair."""
-    from isotune.reference_results._lineage import RELATIONS, kin
+    from isotune.reference_results import RELATIONS, kin
 
     rows = dict.fromkeys(row for entry in entries for row in kin(entry.model, entry.checkpoint))
     lines = []

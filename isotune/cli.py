@@ -207,6 +207,10 @@ def parity(
     checkpoint: Annotated[
         str, typer.Option(help="The first model's: random:SEED, offline, pretrained, file:PATH.")
     ] = "random:0",
+    conventions: Annotated[
+        str,
+        typer.Option(help="Of both: the checkpoint's (identical), the first model's (native); overrides follow."),
+    ] = "identical",
     size: Annotated[
         str, typer.Option(help="HEIGHTxWIDTH of the images, pixels. [default: 45x51, or 77x99 where that is too small]")
     ] = "",
@@ -224,6 +228,9 @@ def parity(
     until_failure: Annotated[
         bool, typer.Option("--until-failure", help="Leave a pair at its first stage that does not hold.")
     ] = False,
+    only: Annotated[
+        str, typer.Option(help="Only these stages: inference, gradients, sgd, nesterov, adam, adamw, rmsprop.")
+    ] = "",
     fresh: Annotated[bool, typer.Option("--fresh", help="Prove again what is already proved.")] = False,
 ) -> None:
     """Prove that two models are one function and train as one, rung by rung; exit status 1 when they are not.
@@ -242,9 +249,10 @@ def parity(
     if everything == bool(models) or (models and len(models) != 2):
         raise UsageError("give two models, or --all; --list names the pairs that exist")
     asked: dict[str, Any] = {
-        "checkpoint": checkpoint, "size": proofs.parse_size(size) if size else None, "batch": batch, "seed": seed,
-        "numeric_mode": numeric_mode,
+        "checkpoint": checkpoint, "spec": conventions, "size": proofs.parse_size(size) if size else None,
+        "batch": batch, "seed": seed, "numeric_mode": numeric_mode,
     }  # fmt: skip
+    stages = proofs.check_stages(split(only))
     families = [proofs.check_pair(*models)] if models else proofs.chosen(proofs.families(), split(architecture))
     asked_of = [proofs.questions(family, **asked) for family in families]
     with Reporter() as reporter:
@@ -255,12 +263,14 @@ def parity(
             jobs=jobs,
             fresh=fresh,
             until_failure=until_failure,
+            only=stages,
             progress=reporter.within,
             ended=reporter.proved,
         )
     folder = out or (Path("reports") if everything else None)
     if folder is not None:
         command = "isotune parity " + (" ".join(models) if models else "--all")
+        command += f" --conventions {conventions}" if conventions != "identical" else ""
         typer.echo(proofs.write(results, families if everything else [], folder, command), err=as_json)
     if as_json:
         import json
@@ -305,12 +315,24 @@ def prepare(
 
 @app.command()
 def doctor(
+    references: Annotated[
+        bool, typer.Option("--references", help="Check the published numbers and their sources instead.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
 ) -> None:
-    """Say what is installed, which devices and caches there are, and what is missing."""
-    from isotune.doctor import examine, show
+    """Say what is installed, which devices and caches there are, and what is missing.
 
-    show(examine(), as_json=as_json)
+    With --references exit status 1 says that a published number, a source or the installed torchvision is at odds.
+    """
+    from isotune import doctor as examination
+
+    if references:
+        found = examination.examine_references()
+        examination.show_references(found, as_json=as_json)
+        if found["problems"]:
+            raise typer.Exit(1)
+        return
+    examination.show(examination.examine(), as_json=as_json)
 
 
 def _prepare(datasets: list[str], skip_unreadable: bool, reporter: Reporter) -> dict[str, Dataset]:

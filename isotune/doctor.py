@@ -1,4 +1,4 @@
-"""`isotune doctor`: what is installed, reachable, cached and missing."""
+"""`isotune doctor`: what is installed, reachable, cached and missing; with `--references`: the published numbers."""
 
 from __future__ import annotations
 
@@ -62,6 +62,66 @@ def _reachable(host: str) -> bool:
             return True
     except OSError:
         return False
+
+
+def examine_references() -> dict[str, Any]:
+    """Everything that `show_references` prints; the tables are sound when "problems" is empty."""
+    from isotune import reference_results as results
+
+    checked = results.check()
+    problems, compared = list(checked.problems), "not installed, not compared"
+    own = [row for row in checked.references if (row.adapter, row.measured_by) == ("torchvision", "torchvision")]
+    try:
+        if facts := results.installed_torchvision():
+            problems += results.against_torchvision(own, facts)
+            compared = f"{facts['version']}, {len(own)} numbers compared"
+    except OSError as error:
+        problems.append(f"the installed torchvision cannot be asked: {error}")
+        compared = "cannot be asked"
+    return {
+        "rows": checked.counts,
+        "sources": checked.sources,
+        "torchvision": compared,
+        "problems": problems,
+        "contradictions": [
+            {
+                "model": each.subject.name, "checkpoint": each.subject.checkpoint, "dataset": each.subject.dataset,
+                "metric": each.subject.metric, "gap": round(each.gap, 6),
+                "values": [
+                    {"value": row.value, "model": row.name, "measured_by": row.measured_by, "size_px": row.size_px,
+                     "protocol": row.protocol, "source": row.source}
+                    for row in each.references
+                ],
+                "status": each.explanation.status if each.explanation else "open",
+                "why": each.explanation.why if each.explanation else "",
+                "sources": list(each.explanation.sources) if each.explanation else [],
+            }
+            for each in checked.contradictions
+        ],
+    }  # fmt: skip
+
+
+def show_references(facts: dict[str, Any], *, as_json: bool) -> None:
+    """JSON; or a line for each problem; or, where there is none, the counts and what contradicts what."""
+    if as_json:
+        print(json.dumps(facts, indent=1))
+        return
+    if facts["problems"]:
+        print(*facts["problems"], sep="\n")
+        return
+    width = max(map(len, facts["rows"]))
+    total = sum(facts["rows"].values())
+    print(f"{total} published numbers, {facts['sources']} sources; torchvision {facts['torchvision']}")
+    for file, count in facts["rows"].items():
+        print(f"  {file:<{width}}  {count:>5}")
+    by_reason: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for each in facts["contradictions"]:
+        by_reason.setdefault((each["why"], each["status"]), []).append(each)
+    print(f"{len(facts['contradictions'])} contradictions, the widest gap first:")
+    for (why, status), alike in by_reason.items():
+        models = list(dict.fromkeys(each["model"] for each in alike))
+        named = ", ".join(models[:4]) + (f" and {len(models) - 4} more" if len(models) > 4 else "")
+        print(f"  up to {alike[0]['gap']:.2g} points, {named} ({status}): {why or 'no reason is on file'}")
 
 
 def show(facts: dict[str, Any], *, as_json: bool) -> None:

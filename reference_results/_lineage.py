@@ -6,7 +6,7 @@ in `evidence`: hashes in file names, conversion scripts, docstrings, parameter c
 | column | |
 |---|---|
 | first, first_checkpoint, second, second_checkpoint | as in isotune's names; `kerashub:` are KerasHub's presets |
-| relation | same-file, converted (the same weights in another layout), same-origin-likely, other-weights (one name, another training), none |
+| relation | a key of `RELATIONS`: converted is another layout, other-weights one name and another training |
 | confidence | high, medium, low |
 | evidence, differences, source | in words; differences: of the function around the weights, and of the evaluation |
 """
@@ -60,8 +60,8 @@ def kin(model: str, checkpoint: str) -> tuple[Kinship, ...]:
 
 @cache
 def _kinships() -> tuple[Kinship, ...]:
-    with resources.files(__package__).joinpath("lineage.csv").open(encoding="utf-8", newline="") as file:
-        return tuple(Kinship(**row) for row in csv.DictReader(file))
+    text = resources.files(__package__).joinpath("lineage.csv").read_text(encoding="utf-8")
+    return tuple(Kinship(**row) for row in csv.DictReader(text.splitlines()))
 
 
 @cache

@@ -10,7 +10,7 @@ from timm.models import get_pretrained_cfg
 from torchvision.models import get_model_weights
 
 from isotune.catalogue import catalogue
-from isotune.reference_results._lineage import RELATIONS, kin, kinships
+from isotune.reference_results import RELATIONS, kin, kinships
 
 ROWS = kinships()
 ADAPTERS = ("keras", "timm", "torchvision", "kerashub")

@@ -8,7 +8,7 @@ Modules: `_asking`, `_pairs`, `_trial` (what both sides go through), `_observing
 `_proving`, `_results`, `_report`.
 """
 
-from isotune.parity._asking import chosen, parse_size, questions
+from isotune.parity._asking import check_stages, chosen, parse_size, questions
 from isotune.parity._pairs import Family, check_pair, families
 from isotune.parity._proving import prove
 from isotune.parity._report import show, write
@@ -21,6 +21,7 @@ __all__ = [
     "ResultStore",
     "as_json",
     "check_pair",
+    "check_stages",
     "chosen",
     "families",
     "parse_size",

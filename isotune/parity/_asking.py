@@ -6,10 +6,11 @@ import contextlib
 import re
 from importlib import metadata
 
-from isotune import checkpoints
+from isotune import checkpoints, conventions
 from isotune.errors import UsageError, nearest
 from isotune.parity._pairs import BATCH, Family, default_size
 from isotune.parity._results import Question
+from isotune.parity._trial import STAGES
 
 _PACKAGES = {
     "torchvision": ("torch", "torchvision"), "timm": ("torch", "timm"), "keras": ("keras", "tensorflow"),
@@ -21,19 +22,22 @@ def questions(
     family: Family,
     *,
     checkpoint: str = "random:0",
+    spec: str = "identical",
     size: tuple[int, int] | None = None,
     batch: int = BATCH,
     seed: int = 0,
     numeric_mode: str = "float64",
 ) -> list[Question]:
-    """One question a pair of the family; they share the left model. size: None is the architecture's default.
+    """One question a pair of the family; they share the left model. spec: as in a cell (`conventions.resolve`).
+    size: None is the architecture's default.
     UsageError: a value that cannot be."""
     checkpoints.check_name(checkpoint)
+    conventions.parse(spec)
     if numeric_mode not in ("float64", "float32"):
         raise UsageError(f"numeric mode {numeric_mode!r}: {nearest(numeric_mode, ['float64', 'float32'])}")
     return [
         Question(
-            left=family.first, right=right, checkpoint=checkpoint,
+            left=family.first, right=right, checkpoint=checkpoint, conventions=spec,
             size=size or default_size(family.architecture), batch=batch, seed=seed,
             numeric_mode=numeric_mode, versions=_versions(family.first, right),
         )
@@ -49,6 +53,14 @@ def chosen(known: list[Family], architectures: list[str]) -> list[Family]:
                 f"architecture {architecture!r} has no model in keras.applications; {nearest(architecture, valid)}"
             )
     return [family for family in known if not architectures or family.architecture in architectures]
+
+
+def check_stages(names: list[str]) -> list[str]:
+    """The stages named. UsageError: no such stage."""
+    for name in names:
+        if name not in STAGES:
+            raise UsageError(f"stage {name!r} is unknown; {nearest(name, STAGES)}")
+    return names
 
 
 def parse_size(text: str) -> tuple[int, int]:

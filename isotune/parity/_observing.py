@@ -35,34 +35,47 @@ class Observer:
         self.adapter = adapter
         self._kept: tuple[tuple[str, Trial], Model] | None = None
 
-    def draw(self, model: str, checkpoint: str, trial: Trial) -> dict[str, object]:
+    def draw(self, model: str, checkpoint: str, spec: str, trial: Trial) -> dict[str, object]:
         """Write the model's checkpoint to the trial's file, canonical, with a drawn head of CLASSES classes.
 
-        Of `random:SEED` the BatchNorm statistics are drawn around those of a batch: in a deep network whose activations
-        grow from layer to layer every rounding would grow too, and nothing could be proved.
-        Gives {"parameters", "architecture"}.
+        Of `random:SEED` the BatchNorm statistics are drawn close around those of a batch: in a deep network whose
+        activations grow from layer to layer every rounding would grow too, and nothing could be proved.
+        spec: the conventions of both sides. Gives {"parameters", "architecture", "recipe"}.
         """
         name = names.parse(model)
         self._kept = None
         if checkpoint.startswith("random:"):
-            weights = self._drawn(model, int(checkpoint.partition(":")[2]), trial)
+            axes, recipe = self._axes(name, spec, TORCH_CONVENTIONS)
+            trial = trial.model_copy(update={"recipe": recipe})
+            weights = self._drawn(model, int(checkpoint.partition(":")[2]), axes, trial)
         else:
             found = resolve(checkpoint, self.adapter, name, trial.size)
-            built = self._build(name, found.weights, found.conventions, trial)
-            axes = {axis: getattr(built.conventions, axis) for axis in NETWORK_AXES}  # type: ignore[attr-defined]
+            axes, recipe = self._axes(name, spec, found.conventions)
+            built = self._build(name, found.weights, axes, trial)
             weights = built.weights()
-            weights = Weights(weights.tensors, axes | dict(weights.conventions), "", weights.origin)
+            weights = Weights(weights.tensors, _known(built, axes), "", weights.origin)
         features = weights[f"{HEAD}.kernel"].shape[0]
         head = head_weights(features, CLASSES, "uniform-fan-in", trial.seed)
         tensors = {key: array.astype(np.float32) for key, array in {**weights, **head}.items()}
         architecture = architecture_of(self.adapter, name)
         Weights(tensors, weights.conventions, architecture, weights.origin).write(Path(trial.weights))
         counted = [array.size for key, array in tensors.items() if not _is_buffer(key)]
-        return {"parameters": sum(counted), "architecture": architecture}
+        return {"parameters": sum(counted), "architecture": architecture, "recipe": recipe}
 
-    def _drawn(self, model: str, number: int, trial: Trial) -> Weights:
+    def _axes(
+        self, name: names.ModelName, spec: str, checkpoint: Mapping[str, Any]
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """What `spec` comes to: (axes of the network, those of the recipe). What a library leaves open stays the
+        checkpoint's, and so do the tensors that it has: one side's would be compared with nothing."""
+        native = self.adapter.native_conventions(name.name)
+        found = resolve_axes(spec, native=native, protocol={}, checkpoint=checkpoint)
+        values = found.model_dump() | {"optional_tensors": "checkpoint"}
+        network = {axis: values[axis] for axis in NETWORK_AXES if values[axis] not in (None, "own")}
+        return dict(checkpoint) | network, {axis: values[axis] for axis in values if axis not in NETWORK_AXES}
+
+    def _drawn(self, model: str, number: int, axes: Mapping[str, Any], trial: Trial) -> Weights:
         """Under the trial's own conventions, so that the model built for it serves the trial too."""
-        built = self._build(names.parse(model), None, TORCH_CONVENTIONS, trial)
+        built = self._build(names.parse(model), None, axes, trial)
         tensors = dict(random_weights({key: array.shape for key, array in built.weights().items()}, number))
         built.load(tensors)
         buffers = _batch_statistics(built, trial, tensors)
@@ -71,10 +84,10 @@ class Observer:
             layer, _, slot = key.rpartition(".")
             variance = np.maximum(buffers[f"{layer}.variance"], 1e-3)
             if slot == "variance":
-                tensors[key] = variance * stream.uniform(0.5, 1.5, variance.shape)
+                tensors[key] = variance * stream.uniform(0.9, 1.1, variance.shape)
             else:
-                tensors[key] = buffers[key] + stream.normal(0.0, 0.2, variance.shape) * np.sqrt(variance)
-        weights = Weights(tensors, TORCH_CONVENTIONS, "", f"random:{number}")
+                tensors[key] = buffers[key] + stream.normal(0.0, 0.05, variance.shape) * np.sqrt(variance)
+        weights = Weights(tensors, _known(built, axes), "", f"random:{number}")
         self._kept = (model, trial), built
         return weights
 
@@ -105,7 +118,8 @@ class Observer:
         native = self.adapter.native_conventions(name.name)
         return self.adapter.build(
             name.name, classes=CLASSES, checkpoint=checkpoint, numeric_mode=trial.numeric_mode, image_size=trial.size,
-            conventions=resolve_axes("identical", native=native, protocol={}, checkpoint=axes), options=name.options,
+            conventions=resolve_axes("identical", native=native, protocol=trial.recipe, checkpoint=axes),
+            options=name.options,
         )  # fmt: skip
 
     def _seen(
@@ -146,6 +160,14 @@ def _moved(
     model.load(initial)
 
 
+def _known(built: Model, axes: Mapping[str, Any]) -> dict[str, Any]:
+    """The axes of the network, those that a library chose itself read off the model."""
+    own = dict(built.weights().conventions)
+    return {axis: value for axis, value in own.items() if axis in NETWORK_AXES and value not in (None, "own")} | dict(
+        axes
+    )
+
+
 def _is_buffer(name: str) -> bool:
     return name.endswith((".mean", ".variance"))
 
@@ -157,6 +179,6 @@ def _batch_statistics(model: Model, trial: Trial, tensors: Mapping[str, Array]) 
     everything = frozenset(layer.name for layer in model.layers())
     trainer = model.trainer(Recipe(SGD(name="sgd"), everything))
     float(trainer.step(trial.images(), trial.labels(), 0.0))
-    share = float(str(TORCH_CONVENTIONS["batchnorm_momentum"]))
+    share = model.conventions.batchnorm_momentum  # type: ignore[attr-defined]
     moved = {name: array for name, array in trainer.state().items() if "/" not in name}
     return {name: (array - (1 - share) * tensors[name]) / share for name, array in moved.items()}

@@ -9,7 +9,7 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
@@ -34,12 +34,13 @@ def prove(
     jobs: int = 1,
     fresh: bool = False,
     until_failure: bool = False,
+    only: Collection[str] = (),
     progress: Progress | None = None,
     ended: Callable[[Result], object] = lambda result: None,
 ) -> list[Result]:
     """Answer questions, each group of which shares its first model; what the store has is not proved again.
 
-    until_failure: leave a pair at its first stage that does not hold.
+    until_failure: leave a pair at its first stage that does not hold. only: these stages; () is all.
     jobs: groups at the same time; a group of large networks (LARGE) waits until it has the machine to itself.
     progress, ended: told of every stage and every result, from any thread.
     """
@@ -48,7 +49,7 @@ def prove(
     def answer(questions: Sequence[Question]) -> list[Result]:
         # workers of its own, so that what a group held in memory is given back
         with Workers(threads=1, shared=True) as workers, room.shared():
-            prover = _Prover(store, workers, room, progress or (lambda *_: None), fresh, until_failure)
+            prover = _Prover(store, workers, room, progress or (lambda *_: None), fresh, until_failure, only)
             found = list(prover.prove(questions))
         for result in found:
             ended(result)
@@ -96,22 +97,29 @@ class _Prover:
     """Answers the questions of one group with workers of its own."""
 
     def __init__(
-        self, store: ResultStore, workers: Workers, room: _Room, progress: Progress, fresh: bool, until_failure: bool
+        self,
+        store: ResultStore,
+        workers: Workers,
+        room: _Room,
+        progress: Progress,
+        fresh: bool,
+        until_failure: bool,
+        only: Collection[str],
     ) -> None:
         self._store, self._workers, self._room, self._progress = store, workers, room, progress
-        self._fresh, self._until_failure = fresh, until_failure
+        self._fresh, self._until_failure, self._only = fresh, until_failure, only
 
     def prove(self, questions: Sequence[Question]) -> Iterator[Result]:
         """Results in the order of the questions, which share the first model, checkpoint and images."""
         started = {question.right: self._begun(question) for question in questions}
-        missing = [question for question in questions if not _is_done(started[question.right])]
+        missing = [question for question in questions if not self._is_done(started[question.right])]
         if missing:
             with _scratch() as scratch:
                 try:
                     self._carry_out(missing, started, scratch)
                 except (UsageError, WorkerFailure) as error:
                     for question in missing:
-                        if not _is_done(result := started[question.right]):
+                        if not self._is_done(result := started[question.right]):
                             started[question.right] = self._ended(result, error=str(error))
         for question in questions:
             yield started[question.right]
@@ -129,7 +137,10 @@ class _Prover:
         trial = Trial(
             weights=str(weights), size=first.size, batch=first.batch, seed=first.seed, numeric_mode=first.numeric_mode
         )
-        drawn = self._ask(first.left, "draw", checkpoint=first.checkpoint, trial=trial.model_dump())
+        drawn = self._ask(
+            first.left, "draw", checkpoint=first.checkpoint, spec=first.conventions, trial=trial.model_dump()
+        )
+        trial = trial.model_copy(update={"recipe": drawn["recipe"]})
         with self._room.alone() if drawn["parameters"] > LARGE else nullcontext():
             self._go_through(questions, results, scratch, trial, drawn)
 
@@ -141,7 +152,7 @@ class _Prover:
         for number, (stage, steps) in enumerate(plan):
             began = time.perf_counter()
             waiting = [question for question in questions if self._goes_on(results[question.right], stage)]
-            if not waiting:
+            if not waiting or (self._only and stage not in self._only):
                 continue
             for question in waiting:
                 self._progress(_title(question), stage, number, len(plan))
@@ -171,6 +182,10 @@ class _Prover:
             result = results[question.right]
             if result.error is None and len(result.stages) == len(plan):
                 results[question.right] = self._ended(result)
+
+    def _is_done(self, result: Result) -> bool:
+        asked = bool(self._only) and set(self._only) <= set(result.stages)
+        return result.finished is not None or (asked and result.error is None)
 
     def _goes_on(self, result: Result, stage: str) -> bool:
         return (
@@ -254,10 +269,6 @@ class _Prover:
 
 def _applies(stage: str, numeric_mode: str) -> bool:
     return numeric_mode == "float64" or stage in ("inference", "gradients")
-
-
-def _is_done(result: Result) -> bool:
-    return result.finished is not None
 
 
 def _adapter(model: str) -> str:

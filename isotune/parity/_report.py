@@ -12,6 +12,13 @@ from isotune.parity._pairs import Family
 from isotune.parity._results import BOUND, NOISE_FACTOR, Result, Rung, as_json
 from isotune.parity._trial import MOTIONS
 
+# What a library rounds by itself in float64, so that its adapter computes it in another way in that mode.
+ROUNDED = (
+    ("Keras on TensorFlow", "momentum, betas and weight decay held in float32", "the optimizers, written out"),
+    ("Keras on TensorFlow", "exact GELU with the root of 2 in float32", "written out by erf"),
+    ("Keras on JAX and PyTorch", "what two operands give, narrowed to float32 under floatx float64", "not narrowed"),
+    ("torch", "the gradient of hard sigmoid with 1/6 in float32", "written out as relu6(x + 3)/6"),
+)
 COLUMNS = ("features", "layers", "loss", "gradients", "1 step", "10 steps", "buffers", "slots", "logits")
 
 
@@ -54,7 +61,7 @@ def _verdict(result: Result) -> str:
         return "not carried out"
     if (failure := result.first_failure) is not None:
         return f"differs: {failure.name}"
-    return "identical" if result.finished else "under way"
+    return "identical" if result.finished else f"identical so far ({', '.join(result.stages)})"
 
 
 def show(results: Sequence[Result]) -> None:
@@ -105,6 +112,8 @@ def _lines(results: Sequence[Result], families: Sequence[Family], command: str) 
     shared = {family.architecture for family in families if family.others}
     proved = {result.architecture for result in done if result.holds}
     sizes = sorted({result.question.size for result in results})
+    whose = {"identical": "torch's", "native": "the first model's own"}
+    specs = ", ".join(sorted({whose.get(spec, spec) for spec in {result.question.conventions for result in results}}))
     yield "# Parity: the same weights, the same function"
     yield ""
     yield (
@@ -115,7 +124,7 @@ def _lines(results: Sequence[Result], families: Sequence[Family], command: str) 
     )
     yield ""
     yield (
-        f"Each pair has one checkpoint under one set of conventions, every tensor drawn at random, images of"
+        f"Each pair has one checkpoint under one set of conventions ({specs}), every tensor drawn at random, images of"
         f" {' and '.join(f'{height} x {width}' for height, width in sizes)} pixels. A cell is the worst relative"
         f" error of its rung, whatever optimizer; {BOUND:.0e} is allowed. Where a network amplifies rounding by"
         f" itself (noise), {NOISE_FACTOR} times what the first model shows against itself with the batch permuted is"
@@ -138,6 +147,15 @@ def _lines(results: Sequence[Result], families: Sequence[Family], command: str) 
     yield f"- Optimizers: {'; '.join(f'{motion.name} ({motion.title})' for motion in MOTIONS)}."
     yield "- A tensor's error is its largest difference over its largest value; where a rung sums over the batch,"
     yield "  values below a thousandth of the rung's largest count as that much."
+    yield ""
+    yield "## What libraries round by themselves"
+    yield ""
+    yield "Each of these alone would break the bound, and is computed otherwise where float64 is asked for."
+    yield ""
+    yield "| library | rounds | instead |"
+    yield "|---|---|---|"
+    for row in ROUNDED:
+        yield "| " + " | ".join(row) + " |"
     yield ""
     yield "## Evidence"
     yield ""

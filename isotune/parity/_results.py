@@ -47,6 +47,7 @@ class Question(_Kept):
     left: str
     right: str
     checkpoint: str
+    conventions: str = Field("identical", description="the checkpoint's, those native to the left model, or overridden")
     size: tuple[int, int] = Field(description="height and width of the images, pixels")
     batch: int
     seed: int

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
@@ -25,7 +25,8 @@ class Trial(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    weights: str  # path of canonical weights
+    weights: str  # path of canonical weights, which carry the axes of the network
+    recipe: dict[str, Any] = {}  # the other axes, but for those that a motion has its own value of
     size: tuple[int, int]  # height and width, pixels
     batch: int
     seed: int
@@ -47,8 +48,9 @@ class Trial(BaseModel):
 class Motion(BaseModel):
     """An optimizer with the forms that it is tried in, and its learning rates.
 
-    Between them the motions have both forms of every axis of the optimizers: weight decay in the gradient and beside
-    it, on all tensors and on kernels, clipping of all gradients and of each.
+    The rates are small: under larger ones a network with BatchNorm over few values amplifies rounding step by step, and
+    ten steps would prove little. Between them the motions have both forms of every axis of the optimizers: weight decay
+    in the gradient and beside it, on all tensors and on kernels, clipping of all gradients and of each.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -91,14 +93,14 @@ MOTIONS = (
         title="Adam, coupled decay, each gradient clipped",
         optimizer=Adam(name="adam", weight_decay=1e-3, clip_norm=0.1),
         form={"clipping": "per-variable"},
-        rates=(1e-4,) * STEPS,
+        rates=(1e-5,) * STEPS,
     ),
     Motion(
         name="adamw",
         title="AdamW, rate changing at every step, decay on kernels",
         optimizer=Adam(name="adamw", weight_decay=1e-2),
         form={"weight_decay_on": "kernels"},
-        rates=_falling(1e-4),
+        rates=_falling(1e-5),
     ),
     Motion(
         name="rmsprop",
