@@ -59,7 +59,7 @@ def _error(ours: Array, theirs: Array, floor: float) -> tuple[float, str]:
     if ours.size != theirs.size:
         return math.inf, f"{ours.shape} and {theirs.shape}"
     theirs = theirs.reshape(ours.shape)  # a map of one pixel may be a vector
-    difference = float(np.abs(ours - theirs).max(initial=0.0))
+    difference = _largest(ours - theirs)
     if not math.isfinite(difference):
         return math.inf, "not finite"
     scale = max(_largest(ours), floor)
@@ -67,7 +67,7 @@ def _error(ours: Array, theirs: Array, floor: float) -> tuple[float, str]:
 
 
 def _largest(array: Array) -> float:
-    return float(np.abs(array).max(initial=0.0))
+    return max(float(array.max(initial=0.0)), -float(array.min(initial=0.0)))  # NaN stays NaN: it is in both
 
 
 def _lacking(left: list[str], right: list[str]) -> str:
