@@ -212,12 +212,12 @@ def parity(
         typer.Option(help="Of both: the checkpoint's (identical), the first model's (native); overrides follow."),
     ] = "identical",
     size: Annotated[
-        str, typer.Option(help="HEIGHTxWIDTH of the images, pixels. [default: 45x51, or 77x99 where that is too small]")
+        str, typer.Option(help="HEIGHTxWIDTH of the images, pixels. [default: 45x51, or what is just large enough]")
     ] = "",
-    batch: Annotated[int, typer.Option(min=2, help="Images in a batch.")] = 5,
+    batch: Annotated[int | None, typer.Option(min=2, help="Images in a batch. [default: 5, or 2 of VGG]")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of images, labels and the classifier.")] = 0,
     numeric_mode: Annotated[
-        str, typer.Option(help="float64 proves; float32 is judged by a float64 run of the first model.")
+        str, typer.Option(help="float64 proves; of float32 a float64 run of the first model judges the forward pass.")
     ] = "float64",
     out: Annotated[
         Path | None, typer.Option(help="Folder for parity.md and parity.json. [default: reports with --all]")

@@ -8,7 +8,7 @@ from importlib import metadata
 
 from isotune import checkpoints, conventions
 from isotune.errors import UsageError, nearest
-from isotune.parity._pairs import BATCH, Family, default_size
+from isotune.parity._pairs import BATCH, BATCHES, SIZE, SIZES, Family
 from isotune.parity._results import Question
 from isotune.parity._trial import STAGES
 
@@ -24,12 +24,12 @@ def questions(
     checkpoint: str = "random:0",
     spec: str = "identical",
     size: tuple[int, int] | None = None,
-    batch: int = BATCH,
+    batch: int | None = None,
     seed: int = 0,
     numeric_mode: str = "float64",
 ) -> list[Question]:
     """One question a pair of the family; they share the left model. spec: as in a cell (`conventions.resolve`).
-    size: None is the architecture's default.
+    size, batch: None is the architecture's default.
     UsageError: a value that cannot be."""
     checkpoints.check_name(checkpoint)
     conventions.parse(spec)
@@ -38,7 +38,8 @@ def questions(
     return [
         Question(
             left=family.first, right=right, checkpoint=checkpoint, conventions=spec,
-            size=size or default_size(family.architecture), batch=batch, seed=seed,
+            size=size or SIZES.get(family.architecture, SIZE),
+            batch=batch or BATCHES.get(family.architecture, BATCH), seed=seed,
             numeric_mode=numeric_mode, versions=_versions(family.first, right),
         )
         for right in family.others

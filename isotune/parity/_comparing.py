@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,16 +20,26 @@ FLOOR = 1e-3  # a tensor's errors count relative to its own largest value, or to
 class Error:
     """The worst tensor of a rung."""
 
-    relative: float  # max |a - b| / max |a| over the tensor; inf: one side lacks it, or it is not finite
+    relative: float  # |a - b| / |a| of the tensor; inf: one side lacks it, or it is not finite
     where: str  # the tensor or layer
     tensors: int  # how many were compared
     why: str = ""  # of an infinite error
 
 
-def compare(ours: Path, theirs: Path) -> dict[str, Error]:
-    """Errors by rung. A tensor's error is the largest difference over its own largest value; where the rung sums over
-    the batch, values below FLOOR of the rung's largest count as that much, since what cancels to nothing (the gradient
-    of a bias before a BatchNorm) has no digits of its own."""
+def largest(array: Array) -> float:
+    """A tensor's largest absolute value; NaN where it has one."""
+    return max(float(array.max(initial=0.0)), -float(array.min(initial=0.0)))
+
+
+def root_mean_square(array: Array) -> float:
+    """What float32 is judged by: one value's rounding is luck (torch/_dynamo/utils.py, `same`, measures so too)."""
+    return float(np.sqrt(np.mean(np.square(array)))) if array.size else 0.0
+
+
+def compare(ours: Path, theirs: Path, size: Callable[[Array], float] = largest) -> dict[str, Error]:
+    """Errors by rung. A tensor's error is the size of the difference over its own; where the rung sums over the batch,
+    values below FLOOR of the rung's largest count as that much, since what cancels to nothing (the gradient of a bias
+    before a BatchNorm) has no digits of its own."""
     left, right = (_index(folder) for folder in (ours, theirs))
     errors: dict[str, Error] = {}
     for rung in dict.fromkeys(name.partition("/")[0] for name in [*left, *right]):
@@ -38,9 +48,9 @@ def compare(ours: Path, theirs: Path) -> dict[str, Error]:
         if rung != "layers" and (lacking := _lacking(here, [n for n in right if n.partition("/")[0] == rung])):
             errors[rung] = Error(math.inf, lacking.partition("/")[2], len(shared), "only one side has it")
             continue
-        largest = 0.0 if rung == "layers" else max((_largest(_read(ours, left[name])) for name in shared), default=0.0)
+        most = 0.0 if rung == "layers" else max((size(_read(ours, left[name])) for name in shared), default=0.0)
         errors[rung] = _worst(
-            (name.partition("/")[2], *_error(_read(ours, left[name]), _read(theirs, right[name]), FLOOR * largest))
+            (name.partition("/")[2], *_error(_read(ours, left[name]), _read(theirs, right[name]), FLOOR * most, size))
             for name in shared
         )
     return errors
@@ -55,19 +65,15 @@ def _worst(found: Iterable[tuple[str, float, str]]) -> Error:
     return Error(worst.relative, worst.where, count, worst.why)
 
 
-def _error(ours: Array, theirs: Array, floor: float) -> tuple[float, str]:
+def _error(ours: Array, theirs: Array, floor: float, size: Callable[[Array], float] = largest) -> tuple[float, str]:
     if ours.size != theirs.size:
         return math.inf, f"{ours.shape} and {theirs.shape}"
     theirs = theirs.reshape(ours.shape)  # a map of one pixel may be a vector
-    difference = _largest(ours - theirs)
+    difference = size(ours - theirs)
     if not math.isfinite(difference):
         return math.inf, "not finite"
-    scale = max(_largest(ours), floor)
+    scale = max(size(ours), floor)
     return (difference / scale if scale else float(difference > 0)), ""
-
-
-def _largest(array: Array) -> float:
-    return max(float(array.max(initial=0.0)), -float(array.min(initial=0.0)))  # NaN stays NaN: it is in both
 
 
 def _lacking(left: list[str], right: list[str]) -> str:

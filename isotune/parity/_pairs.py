@@ -8,10 +8,19 @@ from isotune import names
 from isotune.catalogue import Entry, catalogue
 from isotune.errors import UsageError, nearest
 
-SIZE = (45, 51)  # odd and oblong; strides meet odd and even maps on the way down
-LARGER_SIZE = (77, 99)  # of architectures that do not take less than 75 pixels
+SIZE = (45, 51)  # height and width: odd and oblong; strides meet odd and even maps on the way down
+SIZES = {  # of architectures that this is too small for
+    "inception_resnet_v2": (77, 99),  # takes no less than 75 pixels
+    "inception_v3": (
+        107,
+        139,
+    ),  # at 77x99 its last maps are one pixel, and BatchNorm over five values magnifies rounding
+    "vgg16": (231, 263),  # Keras's adaptive average to 7x7 takes no smaller map than that; here it is 7x8
+    "vgg19": (231, 263),
+    "xception": (77, 99),  # takes no less than 71 pixels
+}
 BATCH = 5
-_NEED_LARGER = ("inception_v3", "inception_resnet_v2", "xception")
+BATCHES = {"vgg16": 2, "vgg19": 2}  # large images; without BatchNorm two show what five do
 # TensorFlow's grouped convolution, which Keras's ConvNeXts use, takes minutes a pass in float64 on the CPU.
 ENGINES = {"convnext": "keras@torch"}
 
@@ -23,11 +32,6 @@ class Family:
     architecture: str
     first: str  # keras:MobileNetV2
     others: tuple[str, ...]  # timm's, torchvision's; none: there is no counterpart
-
-
-def default_size(architecture: str) -> tuple[int, int]:
-    """Height and width of a proof's images, pixels."""
-    return LARGER_SIZE if architecture in _NEED_LARGER else SIZE
 
 
 def families() -> list[Family]:
