@@ -17,7 +17,7 @@ import re
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import h5py
 import numpy as np
@@ -25,6 +25,7 @@ import numpy as np
 from isotune import cache
 from isotune.conventions import written_conventions
 from isotune.errors import UsageError
+from isotune.misfit import by_size
 
 Array = np.ndarray
 _CONVENTIONS = "isotune.conventions"
@@ -133,27 +134,27 @@ def fit_layers(found: dict[str, list[Array]], layers: list[Any], features: int, 
     Layers are found by name. Names that Keras numbers itself (`conv2d_17`) depend on what a process built
     before, so layers that are not found so are paired with what is left in the order of their numbers. One
     layer may be left over: a classifier of `features` inputs, dense or a 1x1 convolution.
-    Errors: UsageError that names the first layer that differs, and both shapes.
+    Errors: UsageError that names the first layer that differs, both shapes, and what has the file's size.
     """
+
+    def refuse(difference: str) -> NoReturn:
+        raise UsageError(f"{what}: {difference}{by_size([_trained(arrays) for arrays in found.values()])}")
+
     left = dict(found)
     pairs = {layer.name: left.pop(layer.name) for layer in layers if layer.name in left}
     for layer in layers:
         if layer.name not in pairs:
             alike = sorted((name for name in left if _stem(name) == _stem(layer.name)), key=natural)
             if not alike:
-                raise UsageError(
-                    f"{what}: layer {layer.name!r} of the model"
-                    f" ({', '.join(f'{v.name} {tuple(v.shape)}' for v in layer.weights)}) is missing from the file"
-                )
+                owned = ", ".join(f"{v.name} {tuple(v.shape)}" for v in layer.weights)
+                refuse(f"layer {layer.name!r} of the model ({owned}) is missing from the file")
             pairs[layer.name] = left.pop(alike[0])
-    for layer in layers:
-        _check(layer, pairs[layer.name], what)
+        if difference := _difference(layer, pairs[layer.name]):
+            refuse(difference)
     head = [name for name, arrays in left.items() if _is_classifier(arrays, features)]
     if extra := [name for name in left if name not in head[-1:]]:
         shapes = ", ".join(str(array.shape) for array in left[extra[0]])
-        raise UsageError(
-            f"{what}: the file has {len(extra)} layers that the model lacks, first {extra[0]!r} ({shapes})"
-        )
+        refuse(f"the file has {len(extra)} layers that the model lacks, first {extra[0]!r} ({shapes})")
     for layer in layers:
         layer.set_weights(
             [array.reshape(tuple(v.shape)) for array, v in zip(pairs[layer.name], layer.weights, strict=True)]
@@ -165,19 +166,29 @@ def _stem(name: str) -> str:
     return re.sub(r"_?\d+$", "", name)
 
 
-def _check(layer: Any, arrays: list[Array], what: str) -> None:
+def _difference(layer: Any, arrays: list[Array]) -> str:
+    """How a file's arrays differ from the layer's variables in number or shape; "" where they fit."""
     if len(arrays) != len(layer.weights):
-        raise UsageError(
-            f"{what}: layer {layer.name!r} has {len(arrays)} tensors in the file"
+        return (
+            f"layer {layer.name!r} has {len(arrays)} tensors in the file"
             f" ({', '.join(str(array.shape) for array in arrays)}), {len(layer.weights)} in the model"
             f" ({', '.join(str(tuple(v.shape)) for v in layer.weights)})"
         )
     for array, variable in zip(arrays, layer.weights, strict=True):
         if array.shape != tuple(variable.shape):
-            raise UsageError(
-                f"{what}: {variable.name} of layer {layer.name!r} is {array.shape} in the file,"
+            return (
+                f"{variable.name} of layer {layer.name!r} is {array.shape} in the file,"
                 f" {tuple(variable.shape)} in the model"
             )
+    return ""
+
+
+def _trained(arrays: list[Array]) -> list[tuple[int, ...]]:
+    """Shapes of what is trained in a layer: all but a BatchNorm's mean and variance, and a Normalization's tensors."""
+    shapes = [array.shape for array in arrays]
+    if len(shapes) > 2 and len(set(shapes)) == 1 and len(shapes[0]) == 1:  # [scale], shift, mean, variance
+        return shapes[:-2]
+    return [] if () in shapes else shapes
 
 
 def _is_classifier(arrays: list[Array], features: int) -> bool:

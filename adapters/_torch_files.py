@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -28,9 +28,12 @@ from torch import Tensor, nn
 from isotune import cache
 from isotune.conventions import written_conventions
 from isotune.errors import NotCached, UsageError
+from isotune.misfit import by_size
 
 _SECONDS_TO_ANSWER = 5
 _CONVENTIONS = "isotune.conventions"
+# Auxiliary classifiers of torchvision's Inception v3 and GoogLeNet only train; its release files have them.
+_AUXILIARIES = ("AuxLogits.", "aux1.", "aux2.")
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
@@ -49,9 +52,9 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
         raise UsageError(f"{path}: there is no such file") from None
     except pickle.UnpicklingError:
         raise UsageError(
-            f"{path}: is no pickle of plain tensors (weights_only refuses it); save a state dict"
+            f"{path}: is no pickle of plain tensors (weights_only refuses it), or is cut off; save a state dict"
         ) from None
-    except (SafetensorError, RuntimeError, EOFError, OSError, ValueError) as error:
+    except Exception as error:  # cut off, a file in torch's format before 1.6 gives IndexError, struct.error and others
         raise UsageError(f"{path}: cannot be read, perhaps cut off ({_first_line(error)})") from None
     for key in ("state_dict", "model"):
         if isinstance(found, Mapping) and isinstance(found.get(key), Mapping):
@@ -62,24 +65,38 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
 
 
 def fit_state_dict(net: nn.Module, state: Mapping[str, Tensor], what: str, *, without: str | None = None) -> None:
-    """Load `state` into `net`, all of it; `without`: a module whose tensors the file need not have.
+    """Load `state` into `net`, all of it but auxiliary classifiers; `without`: a module whose tensors the file need not
+    have.
 
-    Errors: UsageError that names the first tensor that differs, and both shapes.
+    Errors: UsageError that names the first tensor that differs, both shapes, and what has the file's size.
     """
+
+    def refuse(difference: str) -> NoReturn:
+        raise UsageError(f"{what}: {difference}{by_size(_trained(state))}")
+
     own = net.state_dict()
     optional = {name for name in own if name.endswith("num_batches_tracked")}
     if without:
         optional |= {name for name in own if name.startswith(f"{without}.")}
     for name, tensor in own.items():
         if name in state and state[name].shape != tensor.shape:
-            raise UsageError(
-                f"{what}: tensor {name!r} is {tuple(state[name].shape)} in the file, {tuple(tensor.shape)} in the model"
-            )
+            refuse(f"tensor {name!r} is {tuple(state[name].shape)} in the file, {tuple(tensor.shape)} in the model")
         if name not in state and name not in optional:
-            raise UsageError(f"{what}: tensor {name!r} of the model {tuple(tensor.shape)} is missing from the file")
-    if extra := [name for name in state if name not in own]:
-        raise UsageError(f"{what}: the file has {len(extra)} tensors that the model lacks, first {extra[0]!r}")
+            refuse(f"tensor {name!r} of the model {tuple(tensor.shape)} is missing from the file")
+    if extra := [name for name in state if name not in own and not name.startswith(_AUXILIARIES)]:
+        shape = tuple(state[extra[0]].shape)
+        refuse(f"the file has {len(extra)} tensors that the model lacks, first {extra[0]!r} {shape}")
     net.load_state_dict(state, strict=False)
+
+
+def _trained(state: Mapping[str, Tensor]) -> list[list[tuple[int, ...]]]:
+    """Of each module, the shapes of its parameters, in canonical layout."""
+    modules: dict[str, list[tuple[int, ...]]] = {}
+    for name, tensor in state.items():
+        owner, _, own_name = name.rpartition(".")
+        if tensor.is_floating_point() and own_name not in ("running_mean", "running_var"):
+            modules.setdefault(owner, []).append(tuple(tensor.shape)[::-1])
+    return list(modules.values())
 
 
 def write_state_dict(

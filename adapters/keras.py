@@ -63,6 +63,7 @@ class KerasAdapter(Adapter):
                 architecture=row.architecture,
                 checkpoints=(applications.CHECKPOINT,),
                 top1={applications.CHECKPOINT: top1} if (top1 := applications.DOCUMENTED_TOP1.get(name)) else {},
+                parameters=row.parameters,
                 size=row.size,
             )
             for name, row in applications.APPLICATIONS.items()

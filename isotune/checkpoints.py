@@ -114,10 +114,8 @@ def resolve(spec: str, adapter: Adapter, model: ModelName, image_size: tuple[int
 
 def architecture_of(adapter: Adapter, model: ModelName) -> str:
     """The neutral name of a model's architecture; the library's name when it lists none."""
-    for info in adapter.models():
-        if info.name == model.name:
-            return info.architecture
-    return model.name
+    plain = model.name.partition(".")[0]  # without the tag of a checkpoint, which timm's names may have
+    return next((info.architecture for info in adapter.models() if info.name in (model.name, plain)), model.name)
 
 
 def offline() -> Weights:

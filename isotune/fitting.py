@@ -48,15 +48,17 @@ def fit(
     if kernel not in tensors or (renewed and tensors[kernel].shape != layout.get(kernel)):
         tensors = dict(weights.without_head())
         wanted = {name: shape for name, shape in layout.items() if not name.startswith(f"{HEAD}.")}
+    surplus = []
     for (layer, slot), in_checkpoint in differences(tensors, layers, wanted).items():
         name = f"{layer}.{slot}"
-        if not in_checkpoint:
-            tensors[name] = np.full(wanted[name], 1.0 if slot == "scale" else 0.0, np.float32)
-        elif slot == "bias":
-            _fold_bias(tensors, layer, layers, what)
+        if in_checkpoint:
+            surplus.append((layer, slot))
+            wanted[name] = wanted.get(f"{layer}.{'kernel' if slot == 'bias' else 'mean'}", ())[-1:]
         else:
-            _fold_scale(tensors, layer, layers, what)
-    check_fit(tensors, wanted, what, weights.architecture)
+            tensors[name] = np.full(wanted[name], 1.0 if slot == "scale" else 0.0, np.float32)
+    check_fit(tensors, wanted, what, weights.architecture)  # before folding, which would fail where shapes differ
+    for layer, slot in surplus:
+        (_fold_bias if slot == "bias" else _fold_scale)(tensors, layer, layers, what)
     return tensors
 
 

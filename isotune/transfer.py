@@ -10,7 +10,7 @@ from isotune import conventions, names
 from isotune.checkpoints import architecture_of, check_name, resolve
 from isotune.conventions import NETWORK_AXES
 from isotune.errors import UsageError
-from isotune.weights import Weights
+from isotune.weights import HEAD, Weights
 
 if TYPE_CHECKING:
     from isotune.adapters.base import Adapter
@@ -20,16 +20,21 @@ _Size = tuple[int, int]
 
 
 def canonical(adapter: Adapter, model: names.ModelName, checkpoint: str, size: _Size) -> Weights:
-    """The checkpoint of a model in canonical form, with its classifier where it has one, and its conventions."""
+    """The checkpoint of a model in canonical form, with its classifier where it has one, and its conventions.
+
+    Errors: UsageError for a checkpoint that does not fit the model, though it is canonical already.
+    """
     found = resolve(checkpoint, adapter, model, size)
     architecture = architecture_of(adapter, model)
-    if isinstance(found.weights, Weights):
-        return Weights(found.weights.tensors, dict(found.conventions), architecture, found.weights.origin)
     native = adapter.native_conventions(model.name)
     axes = conventions.resolve("identical", native=native, protocol={}, checkpoint=found.conventions)
+    kernel = found.weights.get(f"{HEAD}.kernel") if isinstance(found.weights, Weights) else None
     built = adapter.build(
-        model.name, classes=None, checkpoint=found.weights, conventions=axes, image_size=size, options=model.options
-    )
+        model.name, classes=None if kernel is None else kernel.shape[-1], checkpoint=found.weights, conventions=axes,
+        image_size=size, options=model.options,
+    )  # fmt: skip
+    if isinstance(found.weights, Weights):
+        return Weights(found.weights.tensors, dict(found.conventions), architecture, found.weights.origin)
     weights = built.portable()
     return Weights(weights.tensors, weights.conventions, architecture, f"{model} {checkpoint}")
 

@@ -22,11 +22,12 @@ import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
 from isotune.errors import UsageError, nearest
+from isotune.misfit import by_architecture
 
 Array = np.ndarray
 HEAD = "head"
@@ -116,17 +117,22 @@ class Weights(Mapping[str, Array]):
 def check_fit(
     weights: Mapping[str, Array], layout: Mapping[str, tuple[int, ...]], what: str, architecture: str = ""
 ) -> None:
-    """Refuse weights that do not fit, naming the first tensor that differs and both shapes; `architecture`: theirs."""
+    """Refuse weights that do not fit: UsageError with the first tensor that differs, both shapes, and what would fit.
+
+    what: the model, adapter:name. architecture: that of the weights.
+    """
+
+    def refuse(difference: str) -> NoReturn:
+        raise UsageError(f"{what}: {difference}{by_architecture(architecture, what)}")
+
     for name, shape in layout.items():
         if name not in weights:
-            raise UsageError(f"{what}: tensor {name!r} of the model {tuple(shape)} is missing from the checkpoint")
-        if tuple(weights[name].shape) != tuple(shape):
-            raise UsageError(
-                f"{what}: tensor {name!r} is {tuple(weights[name].shape)} in the checkpoint and"
-                f" {tuple(shape)} in the model"
-            )
+            refuse(f"tensor {name!r} of the model {tuple(shape)} is missing from the checkpoint")
+        if (found := tuple(weights[name].shape)) != tuple(shape):
+            refuse(f"tensor {name!r} is {found} in the checkpoint and {tuple(shape)} in the model")
     if extra := [name for name in weights if name not in layout]:
-        raise UsageError(f"{what}: the checkpoint has {len(extra)} tensors that the model lacks, first {extra[0]!r}")
+        shape = tuple(weights[extra[0]].shape)
+        refuse(f"the checkpoint has {len(extra)} tensors that the model lacks, first {extra[0]!r} {shape}")
 
 
 def random_weights(layout: Mapping[str, tuple[int, ...]], seed: int) -> Weights:
