@@ -153,13 +153,18 @@ class _Conventional(keras.optimizers.Optimizer):  # type: ignore[misc]  # Keras 
             self.slots[name] = self.add_optimizer_variables(variables, name)
 
     def _clip_gradients(self, grads: list[Any]) -> list[Any]:
+        """Keras's hook before the step; here clipping is part of it: no second set of gradients is made."""
+        return grads
+
+    def factors(self, grads: list[Any]) -> list[Any]:
+        """What each gradient is multiplied by; None: nothing."""
         limit = self.recipe.clip_norm
         if limit is None:
-            return grads
+            return [None] * len(grads)
+        squares = [_squares(gradient) for gradient in grads]
         if self.conventions.clipping == "per-variable":
-            return [gradient * _factor(_squares(gradient), limit) for gradient in grads]
-        factor = _factor(ops.sum(ops.stack([_squares(gradient) for gradient in grads])), limit)
-        return [gradient * factor for gradient in grads]
+            return [_factor(each, limit) for each in squares]
+        return [_factor(ops.sum(ops.stack(squares)), limit)] * len(grads)
 
     def _apply_weight_decay(self, variables: list[Any]) -> None:
         """Keras's hook before the step; here decay is part of the step."""
@@ -169,9 +174,11 @@ class _Conventional(keras.optimizers.Optimizer):  # type: ignore[misc]  # Keras 
         traced graphs small."""
         rate = ops.convert_to_tensor(learning_rate)
         shared = self.shared(rate)
-        for raw, variable in zip(grads, trainable_variables, strict=True):
+        for raw, factor, variable in zip(grads, self.factors(grads), trainable_variables, strict=True):
             decays = self._use_weight_decay(variable)
-            gradient = raw + variable * self.coupled_decay if self.coupled_decay and decays else raw
+            gradient = raw if factor is None else raw * factor
+            if self.coupled_decay and decays:
+                gradient = gradient + variable * self.coupled_decay
             if self.decoupled_decay and decays:
                 variable.assign_sub(variable * (rate * self.decoupled_decay))
             index = self._get_variable_index(variable)
