@@ -190,6 +190,11 @@ def _pooled_vgg(name: str, **arguments: Any) -> Any:
     import keras
 
     body = _builder(name)(**arguments | {"include_top": False})
+    if min(body.output.shape[1:3]) < 7:  # Keras's adaptive average does not repeat pixels, as torch's does
+        raise UsageError(
+            f"keras:{name} with the hidden layers of its classifier takes images of at least 224x224;"
+            f" keras:{name}:include_top=false leaves these out"
+        )
     layers = keras.layers
     features = layers.Flatten(name="flatten")(layers.AdaptiveAveragePooling2D((7, 7), name="avgpool")(body.output))
     for hidden in ("fc1", "fc2"):

@@ -34,7 +34,7 @@ def test_models_carry_neutral_architectures():
     assert found["MobileNetV2"].architecture == "mobilenet_v2"
     assert found["MobileNetV2"].checkpoints == ("imagenet",)
     assert found["InceptionV3"].size == 299
-    assert found["ResNet50"].architecture != "resnet50"  # strides elsewhere, and has biases
+    assert found["ResNet50"].architecture == "resnet50"  # strides elsewhere and has biases, which are conventions
 
 
 def test_unknown_names_are_refused_with_the_nearest():

@@ -154,8 +154,8 @@ def _lines(results: Sequence[Result], families: Sequence[Family], command: str) 
     yield ""
     yield "| library | rounds | instead |"
     yield "|---|---|---|"
-    for row in ROUNDED:
-        yield "| " + " | ".join(row) + " |"
+    for rounded in ROUNDED:
+        yield "| " + " | ".join(rounded) + " |"
     yield ""
     yield "## Evidence"
     yield ""

@@ -138,15 +138,18 @@ odd = stream.integers(0, 256, (2, 33, 40, 3), dtype=np.uint8)
 assert [layer.name for layer in one.layers()][:3] == ["scaling", "000.conv", "001.norm"]
 np.testing.assert_allclose(one.features(odd), other.features(odd), rtol=1e-3, atol=1e-5)
 
-# blocks: a stem, seventeen inverted residuals, the last convolution; VGG has no stem
+# blocks: a stem, seventeen inverted residuals, the last convolution; VGG has no stem, and may have hidden layers
 layers = built(None).layers()
 assert [layer.name for layer in layers][:3] == ["000.conv", "001.norm", "002.conv"]
 assert sorted({layer.block for layer in layers if layer.block >= 0}) == list(range(19))
 assert [layer.library_name for layer in layers if layer.block == 18] == ["Conv_1", "Conv_1_bn"]
 assert layers[-1].name == "head"
 assert layers[-1].block == -1
-vgg = adapter.build("VGG16", classes=2, checkpoint=None, conventions=native, image_size=(32, 32)).layers()
+bare = {"classes": 2, "checkpoint": None, "conventions": native, "options": {"include_top": "false"}}
+vgg = adapter.build("VGG16", image_size=(32, 32), **bare).layers()
 assert [layer.block for layer in vgg] == [0, 0, 1, 1, 2, 2, 2, 3, 3, 3, 4, 4, 4, -1]
+vgg = adapter.build("VGG16", image_size=(224, 224), **bare | {"options": {}}).layers()
+assert [layer.library_name for layer in vgg][-4:-1] == ["block5_conv3", "fc1", "fc2"]
 
 # wrong use: one line each, naming what is wrong and what would be right
 (folder / "cut.weights.h5").write_bytes((folder / "bare.weights.h5").read_bytes()[:50000])
@@ -163,6 +166,9 @@ for pattern, wrong in {
     r"did you mean 'MobileNetV2'": lambda: loaded(folder / "bare.keras", "MobilenetV2"),
     r"did you mean 'alpha'": lambda: built(None, options={"alhpa": "1"}),
     r"alpha is a float": lambda: built(None, options={"alpha": "wide"}),
+    r"at least 224x224.*include_top=false": lambda: adapter.build(
+        "VGG16", classes=2, checkpoint=None, conventions=native, image_size=(96, 223)
+    ),
     r"at least 32x32": lambda: built(None, image_size=(31, 64)),
     r"did you mean 'imagenet'": lambda: built("IMAGENET1K"),
     r"010\.conv\.kernel.*\(1, 1, 48, 8\).*\(1, 1, 48, 16\)": lambda: built(
