@@ -245,7 +245,8 @@ def test_the_axes_that_matter_to_a_stage_are_those_that_change_what_it_gives(nam
         return model.weights()
 
     plain = trained()
-    outside = {"decode", "resize", "head_initialisation", "input_scaling", "stride2_padding", "pooling_border", "gelu"}
+    outside = {"decode", "resize", "head_initialisation", "input_scaling", "stride2_padding", "gelu"}
+    outside |= {"pooling_border", "max_pooling_border", "stride_location", "optional_tensors"}  # nothing such in Small
     others = {"batchnorm_epsilon": 0.01, "batchnorm_momentum": 0.3}
     for axis, field in Conventions.model_fields.items():
         if axis in outside:
@@ -443,6 +444,8 @@ def test_weights_carry_the_conventions_that_the_network_has():
         "input_scaling": "unit",
         "stride2_padding": "end",
         "pooling_border": "own",
+        "max_pooling_border": "own",
+        "stride_location": "own",
         "batchnorm_epsilon": 1e-3,
         "batchnorm_momentum": 0.1,
         "gelu": "exact",
