@@ -21,7 +21,7 @@ bench: $(INSTALLED)
 	$(BIN)/isotune report $(RESULTS) --out reports
 
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n logical --dist loadfile
 
 # mypy is shown the package as it is installed: adapters/ and the others stand inside isotune/ there.
 lint: $(INSTALLED)

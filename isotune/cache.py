@@ -27,6 +27,9 @@ from filelock import FileLock
 
 from isotune.errors import UsageError
 
+_UMASK = os.umask(0o022)
+os.umask(_UMASK)
+
 
 def root() -> Path:
     """The cache's folder, absolute; it need not exist yet."""
@@ -99,6 +102,7 @@ def draft_file(target: Path) -> Iterator[Path]:
     draft = Path(name)
     try:
         yield draft
+        draft.chmod(0o666 & ~_UMASK)  # drafts are made for their owner alone
         draft.replace(target)
     finally:
         draft.unlink(missing_ok=True)

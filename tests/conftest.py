@@ -13,6 +13,7 @@ from hypothesis import settings
 
 from isotune.environment import settle_threads
 
+os.environ.pop("PYTEST_XDIST_WORKER", None)  # a pytest that a test starts is no worker, and may measure
 settle_threads(shared=True)  # before a test imports torch; workers inherit it
 settings.register_profile("isotune", deadline=None)  # a busy machine is no failure
 settings.load_profile("isotune")

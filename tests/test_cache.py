@@ -84,3 +84,11 @@ def test_a_lock_keeps_processes_from_losing_each_others_work(place: Path) -> Non
     with multiprocessing.get_context("spawn").Pool(2) as pool:
         pool.map(_append, [target] * 20)
     assert target.read_text() == "x" * 20
+
+
+def test_a_file_that_was_a_draft_may_be_read_as_any_other(place: Path) -> None:
+    place.mkdir(exist_ok=True)
+    with cache.draft_file(place / "made.txt") as draft:
+        draft.write_text("whole")
+    (place / "plain.txt").write_text("plain")
+    assert (place / "made.txt").stat().st_mode == (place / "plain.txt").stat().st_mode
