@@ -1,0 +1,100 @@
+"""A mean over runs with Student's t interval, the gap of two models over the same seeds, and quartiles of timings."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from math import nan, sqrt
+from typing import TypeVar
+
+import numpy as np
+from scipy import special
+
+Key = TypeVar("Key", bound=Hashable)  # what pairs two runs: the seed, or a seed for each stream
+
+
+@dataclass(frozen=True)
+class Interval:
+    """From `low` to `high`, both included, in the unit of the values."""
+
+    low: float
+    high: float
+
+    def __contains__(self, value: float) -> bool:
+        return self.low <= value <= self.high
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean with its spread and interval, in the unit of the values."""
+
+    n: int
+    mean: float
+    sd: float  # n - 1 in the denominator
+    low: float
+    high: float
+
+    @property
+    def margin(self) -> float:
+        """Half the interval's width: mean +- margin."""
+        return (self.high - self.low) / 2
+
+
+@dataclass(frozen=True)
+class Quartiles:
+    """The middle of skewed values, timings above all: outliers do not move it."""
+
+    n: int
+    q1: float
+    median: float
+    q3: float
+
+
+def estimate(values: Sequence[float] | np.ndarray, confidence: float = 0.95) -> Estimate:
+    """Mean, standard deviation and the t interval mean +- t(n-1) * sd / sqrt(n).
+
+    Exact for normal values; see the package for samples that are empty, single, constant or hold NaN.
+    """
+    check_confidence(confidence)
+    sample = np.asarray(values, dtype=np.float64).ravel()
+    n = sample.size
+    if n == 0 or not np.isfinite(sample).all():
+        return Estimate(n, nan, nan, nan, nan)
+    if sample.min() == sample.max():  # the mean of equal floats can be off by a rounding
+        value = float(sample[0])
+        return Estimate(n, value, nan, nan, nan) if n == 1 else Estimate(n, value, 0.0, value, value)
+    mean, sd = float(sample.mean()), float(sample.std(ddof=1))
+    margin = float(special.stdtrit(n - 1, (1 + confidence) / 2)) * sd / sqrt(n)
+    return Estimate(n, mean, sd, mean - margin, mean + margin)
+
+
+def paired_difference(first: Mapping[Key, float], second: Mapping[Key, float], confidence: float = 0.95) -> Estimate:
+    """second - first, paired by key (the seed): the estimate of the differences.
+
+    Only keys in both count, and `n` says how many those are. Pairing removes what a seed does to both
+    sides alike, so the interval is narrower than that of two independent means.
+    """
+    return estimate([second[key] - value for key, value in first.items() if key in second], confidence)
+
+
+def quartiles(values: Sequence[float] | np.ndarray) -> Quartiles:
+    """Median and quartiles (linear interpolation); NaN for an empty sample or one that holds NaN."""
+    sample = np.asarray(values, dtype=np.float64).ravel()
+    if not sample.size:
+        return Quartiles(0, nan, nan, nan)
+    return Quartiles(sample.size, *(float(value) for value in np.quantile(sample, (0.25, 0.5, 0.75))))
+
+
+def check_confidence(confidence: float) -> None:
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence {confidence} is not between 0 and 1")
+
+
+def too_few(sample: np.ndarray, what: str = "runs") -> str:
+    """Why these values [n] say nothing about spread, in one line; empty where they do."""
+    failed = int(np.sum(~np.isfinite(sample)))
+    if failed:
+        return f"{failed} of {sample.size} {what} failed"
+    if sample.size < 2:
+        return f"{sample.size} {what if sample.size != 1 else what.removesuffix('s')}: at least two are needed"
+    return ""

@@ -1,0 +1,179 @@
+"""Is a published number reproduced? Two one-sided tests against a margin that is fixed beforehand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from math import isfinite
+from typing import Literal
+
+import numpy as np
+
+from isotune.statistics._estimates import Interval, estimate, too_few
+from isotune.statistics._power import DIFFERENT_TAIL, REPRODUCED_TAIL, fewest, power
+from isotune.statistics._standard_error import StandardError, binomial_skew
+
+Outcome = Literal["reproduced", "different", "inconclusive"]
+POINT = 1.0  # percentage points: the least margin
+
+
+@dataclass(frozen=True)
+class Published:
+    """A published accuracy, percent, and what was published of its uncertainty.
+
+    Only with both n and sd is the published number itself uncertain (Welch); otherwise it is taken as it stands, and
+    what one run of theirs may be off by must be in the margin.
+    Errors: ValueError for a mean that is not finite, n < 1, or a negative or not finite sd, spread or rounding.
+    """
+
+    mean: float
+    n: int | None = None  # runs that the mean is of
+    sd: float | None = None  # over those runs, n - 1 in the denominator, percentage points
+    spread: float | None = None  # as published, whatever its kind (a range, a +-): percentage points; None: sd
+    rounding: float = 0.0  # unit of the last digit printed: 0.1 for "76.1"
+
+    def __post_init__(self) -> None:
+        sizes = [size for size in (self.sd, self.spread, self.rounding) if size is not None]
+        if not isfinite(self.mean) or not all(isfinite(size) and size >= 0 for size in sizes):
+            raise ValueError(f"no published number: {self}")
+        if self.n is not None and self.n < 1:
+            raise ValueError(f"a published mean of {self.n} runs")
+
+    @property
+    def margin(self) -> float:
+        """The default margin: one percentage point or the published spread, whichever is larger, and half a unit
+        of the last digit, by which rounding can have moved the number."""
+        spread = self.sd if self.spread is None else self.spread
+        return max(POINT, spread or 0.0) + self.rounding / 2
+
+    @property
+    def variance_of_mean(self) -> float:
+        """Of the published mean; 0 where n or sd is unknown, or one run tells no spread."""
+        return self.sd**2 / self.n if self.sd is not None and self.n is not None and self.n > 1 else 0.0
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What so many runs say about a published number. Percentage points; None: the runs cannot say, see `reason`."""
+
+    outcome: Outcome
+    reason: str  # one line
+    n: int  # runs of ours, failed ones included
+    margin: float
+    effect: float | None  # our mean - theirs
+    interval90: Interval | None  # of the effect; reproduced: it lies within the margin
+    interval95: Interval | None  # different: it lies beyond the margin
+    p_lower: float | None  # one-sided, of "the effect is at or below -margin"
+    p_upper: float | None  # one-sided, of "the effect is at or above +margin"
+    sd: float | None  # of our runs, as observed
+    published: Published = field(repr=False)
+    images: int | None = field(repr=False)
+
+    @property
+    def p(self) -> float | None:
+        """TOST's: the larger of the two; reproduced at 5 %."""
+        return None if self.p_lower is None or self.p_upper is None else max(self.p_lower, self.p_upper)
+
+    @property
+    def nonzero(self) -> bool:
+        """The 95 % interval excludes 0: there is a difference, of whatever size."""
+        return self.interval95 is not None and 0 not in self.interval95
+
+    @cached_property
+    def seeds_needed(self) -> int | None:
+        """Runs of ours still needed for a 90 % chance of a conclusion, if effect and sd stay as they are.
+
+        0 when there is one. None when it cannot be told (no spread known, failed runs), or when 10,000 runs are not
+        enough: the effect is too close to the margin, or the published mean is of too few runs. From a single run
+        it is planned with the published sd. An observed sd of few runs is itself uncertain, and so is this number.
+
+        A verdict on the runs so added is a second look at the same runs: its 5 % are about 9 %, and with a look after
+        every run 22 % (reports/calibration.md). Whoever needs the 5 % plans with `seeds_for` and looks once.
+        """
+        if self.outcome != "inconclusive":
+            return 0
+        sd = self.published.sd if self.n == 1 else self.sd
+        if self.effect is None or sd is None or abs(self.effect) == self.margin:
+            return None
+        effect, mean = self.effect, self.effect + self.published.mean
+        if _error(mean, sd, 2, self.images, self.published).se == 0:
+            return None
+        needed = fewest(lambda n: power(self.margin, effect, _error(mean, sd, n, self.images, self.published)), 0.9)
+        return None if needed is None else max(needed - self.n, 1)
+
+
+def verdict(
+    values: Sequence[float] | np.ndarray,
+    published: Published,
+    margin: float | None = None,
+    *,
+    images: int | None = None,
+) -> Verdict:
+    """Reproduced, different or inconclusive: the mean over runs against a published accuracy.
+
+    - reproduced: TOST (Schuirmann 1987), both one-sided t tests at 5 %, i.e. the 90 % interval of the effect
+      lies within -margin..+margin.
+    - different: the 95 % interval of the effect lies beyond the margin, wholly above or wholly below.
+    - inconclusive: neither, with the runs still needed.
+
+    So both conclusions are about the margin, and both are calibrated: of recipes that truly differ by the margin or
+    more at most 5 % are called reproduced, of those that differ by it or less at most 2.5 % are called different.
+    (The common rule "the interval excludes 0 and |effect| > margin" is not: a recipe that differs by just the margin,
+    thus as good as equivalent, is called different half of the time. See reports/calibration.md. What that rule
+    shows in addition, that there is some difference, is `nonzero`.)
+
+    Against a mean of n >= 2 runs with an sd both spreads count, from the summary statistics; otherwise it is
+    one-sample (`StandardError`). It is about these test images: other images are `wilson`'s question.
+
+    values: accuracies of our runs, percent; NaN is a run that failed, and then there is no conclusion.
+    margin: percentage points, fixed before the runs were seen; None: `published.margin`.
+    images: test images, without which neither the skewness of accuracies near 0 or 100 % is known (`StandardError`) nor
+    the step between two accuracies: a reading on such steps has a variance of step^2/12 that its repetition need not
+    show (GUM, JCGM 100:2008, F.2.2.1); it is added to the sample variance, so that a few equal readings do not pass
+    for certainty. With None, runs that are all equal are exact.
+    Errors: ValueError for a margin that is not positive, fewer than one image, or accuracies outside 0..100 of images.
+    """
+    margin = published.margin if margin is None else margin
+    sample = np.asarray(values, dtype=np.float64).ravel()
+    if not (margin > 0 and isfinite(margin)):
+        raise ValueError(f"a margin above 0 is needed, not {margin}")
+    if images is not None and (images < 1 or np.any((sample < 0) | (sample > 100))):
+        raise ValueError(f"accuracies in 0..100 % of at least one image are needed, not {sample} of {images}")
+    ours = estimate(sample)
+    reason = too_few(sample)
+    effect = ours.mean - published.mean
+    if reason:
+        known = effect if isfinite(effect) else None
+        return Verdict("inconclusive", reason, ours.n, margin, known, *(None,) * 5, published, images)
+    error = _error(ours.mean, ours.sd, ours.n, images, published)
+    interval90, interval95 = (_interval(effect, error, tail) for tail in (REPRODUCED_TAIL, DIFFERENT_TAIL))
+    p_lower, p_upper = error.p(effect + margin, above=True), error.p(margin - effect, above=False)
+    outcome, reason = _conclude(interval90, interval95, margin)
+    if ours.sd == 0:
+        reason += f"; all {ours.n} runs gave the same value"
+    found = (interval90, interval95, p_lower, p_upper, ours.sd)
+    return Verdict(outcome, reason, ours.n, margin, effect, *found, published, images)
+
+
+def _conclude(interval90: Interval, interval95: Interval, margin: float) -> tuple[Outcome, str]:
+    nonzero = 0 not in interval95
+    if -margin < interval90.low and interval90.high < margin:
+        return "reproduced", "within the margin" + (", though not equal" if nonzero else "")
+    if interval95.low > margin or interval95.high < -margin:
+        return "different", "beyond the margin"
+    if nonzero:
+        return "inconclusive", "not equal, but the interval reaches across the margin"
+    return "inconclusive", "the interval reaches across the margin"
+
+
+def _error(mean: float, sd: float, n: int, images: int | None, published: Published) -> StandardError:
+    """Of a mean of n runs with this sd, minus the published one."""
+    step = 100 / images if images else 0.0
+    skew = binomial_skew(mean / 100, n * images) if images else 0.0
+    return StandardError((sd**2 + step**2 / 12) / n, published.variance_of_mean, n, published.n or 0, skew)
+
+
+def _interval(effect: float, error: StandardError, tail: float) -> Interval:
+    below, above = error.reach(tail)
+    return Interval(effect - below * error.se, effect + above * error.se)
