@@ -42,7 +42,7 @@ WEAKER = """## What is weaker than it looks
 
 - **BCa** has nothing to offer below 8 runs: plain, it covers 72 % with 3. There the t interval is the answer.
 - **More looks than one.** Running the seeds that `seeds_needed` asks for and judging again is a second look: 5 %
-  become about 9 %, and 22 % with a look after every further seed. A number of runs that is planned (`seeds_for`) is
+  become about 9 %, and 21 % with a look after every further seed. A number of runs that is planned (`seeds_for`) is
   judged once.
 - **Outlying seeds** (one run in twenty worse by five standard deviations) leave the t interval nearly as it is, but
   BCa covers 92 %, and TOST's 5 % become 7 to 8 %: a few runs that happen to hold no outlier look better than the

@@ -224,9 +224,9 @@ def wins() -> Table:
     table = Table(
         "The probability of outperforming",
         "Coverage of the true P(A > B) by `outperformance`, percent, summed over all outcomes, not simulated. Below "
-        "29 pairs the interval is exact and so covers more than 95; from 29 it is the percentile bootstrap, which is "
-        "short near 1. Last: how often equal models (P = 0.5) are told apart, in one direction. Claimed: coverage of "
-        "at least 93, false claims of at most 3.5.",
+        "29 pairs the interval is exact and so covers more than 95; from 29 it is the percentile bootstrap. Last: how "
+        "often equal models (P = 0.5) are told apart, in one direction. Claimed: coverage of at least 93, false claims "
+        "of at most 3.5.",
         "pairs",
     )
     for n in (3, 5, 10, 20, 29, 30, 50):

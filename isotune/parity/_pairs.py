@@ -11,12 +11,11 @@ from isotune.errors import UsageError, nearest
 SIZE = (45, 51)  # height and width: odd and oblong; strides meet odd and even maps on the way down
 SIZES = {  # of architectures that this is too small for
     "inception_resnet_v2": (77, 99),  # takes no less than 75 pixels
-    "inception_v3": (
-        107,
-        139,
-    ),  # at 77x99 its last maps are one pixel, and BatchNorm over five values magnifies rounding
-    "vgg16": (231, 263),  # Keras's adaptive average to 7x7 takes no smaller map than that; here it is 7x8
-    "vgg19": (231, 263),
+    # at 77x99 its last maps are one pixel, and BatchNorm over five values magnifies rounding
+    "inception_v3": (107, 139),
+    # Keras's adaptive average to 7x7 takes no smaller map, and of a larger one timm's classifier is convolved instead
+    "vgg16": (225, 251),
+    "vgg19": (225, 251),
     "xception": (77, 99),  # takes no less than 71 pixels
 }
 BATCH = 5

@@ -89,7 +89,7 @@ class Verdict:
         it is planned with the published sd. An observed sd of few runs is itself uncertain, and so is this number.
 
         A verdict on the runs so added is a second look at the same runs: its 5 % are about 9 %, and with a look after
-        every run 22 % (reports/calibration.md). Whoever needs the 5 % plans with `seeds_for` and looks once.
+        every run 21 % (reports/calibration.md). Whoever needs the 5 % plans with `seeds_for` and looks once.
         """
         if self.outcome != "inconclusive":
             return 0
