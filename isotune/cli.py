@@ -101,6 +101,10 @@ def run(
                 progress=reporter.within,
             )  # fmt: skip
             records = [reporter.ended(record) for record in executor.run(cells)]
+    if any(cell.protocol.zero_shot for cell in cells):
+        from isotune.zero_shot_costs import costs, lines
+
+        typer.echo("\n".join(lines(costs(records, Store(store)))))
     failed = sum(record.status == "failed" for record in records)
     typer.echo(f"{len(records) - failed} cells done, {failed} failed; records in {store}; next: isotune report {store}")
     if failed:

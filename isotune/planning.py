@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal
 
-from isotune import checkpoints, conventions, data, names, protocol
+from isotune import checkpoints, conventions, data, names, protocol, zero_shot
 from isotune.errors import UsageError
 from isotune.execution import WorkerFailure, Workers
 from isotune.records import Cell, Seeds
@@ -32,18 +32,24 @@ class Matrix:
 
 
 def plan(matrix: Matrix, prepared: dict[str, data.Dataset], workers: Workers) -> list[Cell]:
-    """All cells of the matrix, in turns: models change fastest, then conventions, then seeds.
+    """All cells of the matrix, in turns: models change fastest, then conventions, then seeds. Of a zero-shot protocol
+    those of one model follow each other, and seeds make no difference.
 
     prepared: data sets by name. workers: asked whether their library has the model.
     UsageError: a name is wrong, or a combination impossible.
     """
     protocols = [protocol.load(name) for name in matrix.protocols]
     specs = [_canonical(spec) for spec in matrix.conventions]
-    models = check_models(matrix.models, matrix.checkpoint, min(recipe.input.size for recipe in protocols), workers)
+    models = list(dict.fromkeys(str(names.parse(model)) for model in matrix.models))
+    checkpoints.check_name(matrix.checkpoint)
     for name, recipe in itertools.product(matrix.datasets, protocols):
-        check_images(prepared[name], recipe)
-    return [
-        Cell(
+        if recipe.zero_shot:
+            zero_shot.check_dataset(prepared[name])
+        else:
+            check_images(prepared[name], recipe)
+
+    def cell(name: str, recipe: protocol.Protocol, seed: int, spec: str, model: str) -> Cell:
+        return Cell(
             model=model,
             checkpoint=matrix.checkpoint,
             dataset=name,
@@ -54,15 +60,34 @@ def plan(matrix: Matrix, prepared: dict[str, data.Dataset], workers: Workers) ->
             numeric_mode=matrix.numeric_mode,
             compiled=matrix.compiled,
         )
-        for name, recipe, seed, spec, model in itertools.product(
-            matrix.datasets, protocols, matrix.seeds, specs, models
-        )
-    ]
+
+    cells: list[Cell] = []
+    for name, recipe in itertools.product(matrix.datasets, protocols):
+        if recipe.zero_shot:
+            asked = (cell(name, recipe, 0, spec, model) for model, spec in itertools.product(models, specs))
+            found = (_canonically(each) for one in asked for each in zero_shot.setups(one))
+            cells += {each.key: each for each in found}.values()  # a step may be asked for as a convention too
+        else:
+            turns = itertools.product(matrix.seeds, specs, models)
+            cells += (cell(name, recipe, seed, spec, model) for seed, spec, model in turns)
+    for own in (False, True):
+        sizes: dict[str, int] = {}
+        for each in (each for each in cells if (each.protocol.zero_shot is not None) == own):
+            sizes[each.model] = min(each.protocol.input.size, sizes.get(each.model, each.protocol.input.size))
+        check_models(sizes, matrix.checkpoint, sizes, workers, own=own)
+    return cells
 
 
-def check_models(models: Iterable[str], checkpoint: str, size: int, workers: Workers) -> dict[str, dict[str, str]]:
+def _canonically(cell: Cell) -> Cell:
+    return cell.model_copy(update={"conventions": _canonical(cell.conventions)})
+
+
+def check_models(
+    models: Iterable[str], checkpoint: str, size: int | Mapping[str, int], workers: Workers, *, own: bool = False
+) -> dict[str, dict[str, str]]:
     """Models that can be built from the checkpoint, by their canonical spelling: {"digest", "architecture"}.
 
+    size: of the input, pixels; of each model by its canonical spelling. own: with the checkpoint's own classifier.
     Building is the check: it fetches the checkpoint, and finds a wrong name, option or file before any cell runs.
     """
     checkpoints.check_name(checkpoint)
@@ -72,7 +97,8 @@ def check_models(models: Iterable[str], checkpoint: str, size: int, workers: Wor
         found = {}
         for name in (str(each) for each in parsed if str(each).partition(":")[0] == adapter):
             try:
-                found[name] = workers[adapter].ask("check", model=name, checkpoint=checkpoint, size=size)
+                side = size if isinstance(size, int) else size[name]
+                found[name] = workers[adapter].ask("check", model=name, checkpoint=checkpoint, size=side, own=own)
             except WorkerFailure as error:
                 raise UsageError(f"{name} cannot be built: {error}") from None
         return found

@@ -1,9 +1,10 @@
 """Protocols: the whole recipe of a run, read from TOML.
 
 A protocol says what is trained, with which optimizer and schedule, on what input, and how it is
-evaluated. It is either a *probe* (logistic regression on frozen features) or a list of training
-*stages*. Everything in it is validated on reading; an unknown key or an impossible combination is a
-`UsageError` that names the file, the field and what would be valid.
+evaluated. It is a *probe* (logistic regression on frozen features), a list of training *stages*, or
+*zero-shot* (the checkpoint's own classifier, nothing trained). Everything in it is validated on
+reading; an unknown key or an impossible combination is a `UsageError` that names the file, the field
+and what would be valid.
 """
 
 from __future__ import annotations
@@ -15,10 +16,22 @@ from importlib import resources
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+    model_validator,
+)
 
 from isotune.conventions import NETWORK_AXES, Conventions
+from isotune.conventions import parse as parse_conventions
 from isotune.errors import UsageError, nearest
+from isotune.validation import explain
+
+INPUT_AXES = ("decode", "resize", "input_scaling")  # conventions that an image meets before the network
 
 
 class Strict(BaseModel):
@@ -187,6 +200,47 @@ class Probe(Strict):
     max_iterations: int = Field(1000, gt=0)
 
 
+class InputChange(Strict):
+    """Fields of `Input` that a step does otherwise; None leaves the field."""
+
+    resize: Literal["squash"] | None = None
+    interpolation: Literal["nearest", "bilinear", "bicubic"] | None = None
+
+
+class Step(Strict):
+    """One step of preprocessing done as another library does it; the rest stays."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
+    input: InputChange = InputChange()
+    conventions: dict[str, str] = Field(default_factory=dict, description="axes of the input: decode, resize, scaling")
+
+    @model_validator(mode="after")
+    def something_changes(self) -> Step:
+        if self.input == InputChange() and not self.conventions:
+            raise ValueError(f"step {self.name!r} changes nothing; give input or conventions")
+        if stray := next((axis for axis in self.conventions if axis not in INPUT_AXES), None):
+            raise ValueError(f"conventions.{stray} is not an axis of the input; {nearest(stray, INPUT_AXES)}")
+        try:
+            parse_conventions(self.spec("identical"))
+        except UsageError as error:
+            raise ValueError(str(error)) from None
+        return self
+
+    def spec(self, base: str) -> str:
+        """`"identical,resize=plain"`: the conventions `base` with the step's."""
+        return ",".join([base, *(f"{axis}={value}" for axis, value in self.conventions.items())])
+
+
+class ZeroShot(Strict):
+    """The checkpoint's own ImageNet classifier is evaluated; nothing is trained (isotune.zero_shot)."""
+
+    input: Literal["published", "protocol"] = Field(
+        "published", description="the evaluation that the checkpoint's number was published with, or the protocol's"
+    )
+    beside: tuple[Step, ...] = Field((), description="planned as cells of their own; a cell holds none")
+    step: str = Field("", description="of a cell: the step whose input it has; empty: the evaluation itself")
+
+
 class Evaluation(Strict):
     batch_size: int = Field(64, gt=0)
 
@@ -201,13 +255,16 @@ class Protocol(Strict):
     augmentation: Augmentation = Augmentation()
     probe: Probe | None = None
     stage: tuple[Stage, ...] = ()
+    zero_shot: ZeroShot | None = None
     evaluation: Evaluation = Evaluation()
     conventions: dict[str, Any] = Field(default_factory=dict, description="recipe axes; the rest are torch's")
 
     @model_validator(mode="after")
-    def probe_or_stages(self) -> Protocol:
-        if (self.probe is None) == (not self.stage):
-            raise ValueError("give either [probe] or at least one [[stage]]")
+    def one_kind(self) -> Protocol:
+        if sum(map(bool, (self.probe, self.stage, self.zero_shot))) != 1:
+            raise ValueError("give either [probe] or at least one [[stage]], or [zero_shot]")
+        if self.zero_shot and (self.augmentation != Augmentation() or self.images.train is not None):
+            raise ValueError("zero_shot trains nothing: it cannot have [augmentation] or images.train")
         if self.probe and self.augmentation != Augmentation():
             raise ValueError("a probe's features are computed once: it cannot have [augmentation]")
         return self
@@ -224,6 +281,14 @@ class Protocol(Strict):
             first = error.errors()[0]
             raise ValueError(f"conventions.{first['loc'][0]} = {first['input']!r}: {first['msg']}") from None
         return self
+
+    @model_serializer(mode="wrap")
+    def without_what_came_later(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without `zero_shot` where there is none, so that the keys of earlier cells stay what they were."""
+        values: dict[str, Any] = dump(self)
+        if values.get("zero_shot") is None:
+            values.pop("zero_shot", None)
+        return values
 
 
 def builtin() -> list[str]:
@@ -256,70 +321,11 @@ def parse(text: str, where: str) -> Protocol:
     try:
         values = tomllib.loads(text)
         # By way of JSON, pydantic's strict mode takes an array for a tuple and an integer for a float.
-        return Protocol.model_validate_json(json.dumps(values, default=str), strict=True)
+        found = Protocol.model_validate_json(json.dumps(values, default=str), strict=True)
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{where}: not TOML: {error}") from None
     except ValidationError as error:
         raise UsageError(f"{where}: {explain(error, Protocol)}") from None
-
-
-_TAGS = ("sgd", "adam", "adamw", "rmsprop", "int", "literal['squash']")  # of unions: no part of a field's path
-_PATTERNS = {"name": "lower-case letters, digits and dashes", "trained": "head, last:N, from:LAYER or all"}
-
-
-def explain(error: ValidationError, model: type[BaseModel]) -> str:
-    """One validation error in one line: field, what is wrong, what would be valid.
-
-    An unknown key comes before a missing one, since it may be the missing one misspelt.
-    """
-    first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
-    *parents, last = first["loc"] or ("",)
-    path = [part for part in parents if part not in _TAGS]
-    if first["type"] == "extra_forbidden" or last not in _TAGS:
-        path.append(last)
-    field = ".".join(map(str, path))
-    given = first["input"]
-    shown = f" (is {given!r})" if isinstance(given, str | int | float | bool) else ""
-    match first["type"]:
-        case "extra_forbidden":
-            message = f"unknown key; {nearest(str(last), _fields_at(model, tuple(parents)))}"
-        case "missing":
-            message = "is missing"
-        case "union_tag_invalid":
-            tags = [tag.strip(" '") for tag in first["ctx"]["expected_tags"].split(",")]
-            message = f"name {first['ctx']['tag']!r} is unknown; {nearest(first['ctx']['tag'], tags)}"
-        case "union_tag_not_found":
-            message = "name is missing"
-        case "string_pattern_mismatch" if last in _PATTERNS:
-            message = f"must be {_PATTERNS[str(last)]}{shown}"
-        case _ if last in ("int", "literal['squash']"):
-            message = f"must be a whole number of pixels or 'squash'{shown}"
-        case _ if field == "stage":
-            message = "each stage is a table of its own, under [[stage]]"
-        case _:
-            message = first["msg"].removeprefix("Value error, ") + shown
-    return f"{field}: {message}" if field else message
-
-
-def _fields_at(model: type[BaseModel], loc: tuple[str | int, ...]) -> list[str]:
-    """Names of the fields of the model that `loc` leads to."""
-    schema: dict[str, Any] = model.model_json_schema()
-    node = schema
-    for part in loc:
-        node = _dereference(schema, node)
-        if "discriminator" in node:
-            node = {"$ref": node["discriminator"]["mapping"][part]}
-        elif isinstance(part, int):
-            node = node["items"]
-        else:
-            node = node["properties"][part]
-    return list(_dereference(schema, node).get("properties", {}))
-
-
-def _dereference(schema: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
-    for option in node.get("anyOf", ()):
-        if "$ref" in option:
-            node = option
-    if "$ref" in node:
-        return schema["$defs"][node["$ref"].rpartition("/")[2]]  # type: ignore[no-any-return]
-    return node
+    if found.zero_shot and found.zero_shot.input == "published" and "input" in values:
+        raise UsageError(f'{where}: input: zero_shot.input = "published" finds it; leave one out')
+    return found

@@ -73,7 +73,8 @@ class Cell(Strict):
 
     def __str__(self) -> str:
         mode = "" if (self.numeric_mode, self.compiled) == ("float32", False) else f" {self.mode}"
-        return f"{self.model} {self.dataset} {self.protocol.name} {self.conventions}{mode} seed {self.seeds}"
+        step = f" {zero_shot.step}" if (zero_shot := self.protocol.zero_shot) and zero_shot.step else ""
+        return f"{self.model} {self.dataset} {self.protocol.name}{step} {self.conventions}{mode} seed {self.seeds}"
 
     @property
     def mode(self) -> str:
@@ -91,10 +92,13 @@ Loss = Annotated[float | None, BeforeValidator(_finite)]
 
 class Metrics(Strict):
     accuracy: float = Field(ge=0, le=1, description="share of the test images that are classified right")
+    top5: float | None = Field(
+        None, ge=0, le=1, description="zero-shot: share of the test images whose class is among the five likeliest"
+    )
     loss: Loss = Field(None, description="mean test cross-entropy, nats; None when it is not finite")
     train_loss: tuple[Loss, ...] = Field((), description="mean training loss of every epoch, nats; None likewise")
     test_images: int = Field(gt=0)
-    train_images: int = Field(gt=0)
+    train_images: int = Field(ge=0, description="0: nothing was trained")
     l2: float | None = Field(None, description="the strength that the probe chose")
 
 
@@ -139,7 +143,9 @@ class Record(Strict):
     repeats: str | None = Field(
         None, description="the set-up whose run this is, equal on every axis that the protocol can exercise"
     )
-    checkpoint_digest: str | None = Field(None, description="SHA-256 of the canonical weights before training")
+    checkpoint_digest: str | None = Field(
+        None, description="SHA-256 of the canonical weights before training; zero-shot: classifier included"
+    )
     metrics: Metrics | None = None
     predictions_digest: str | None = Field(None, description="SHA-256 of predictions.npy's int64 array, test order")
     timings: Timings | None = None

@@ -17,14 +17,15 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from isotune import __version__, conventions, data, memory, names, probe, training
+from isotune import __version__, conventions, data, memory, names, probe, training, zero_shot
 from isotune.checkpoints import Checkpoint, architecture_of, resolve
 from isotune.conventions import NETWORK_AXES, Conventions
 from isotune.data.augmentation import Augmenter
+from isotune.errors import UsageError
 from isotune.protocol import relevant_axes
 from isotune.records import Cell, Memory, Metrics, Record, Timings, predictions_digest
 from isotune.training import Progress
-from isotune.weights import Weights, head_weights
+from isotune.weights import HEAD, Weights, head_weights
 
 if TYPE_CHECKING:
     from isotune.adapters.base import Adapter, Model
@@ -87,13 +88,16 @@ class Bench:
         checkpoint: str,
         spec: str,
         recipe: dict[str, object],
-        classes: int,
+        classes: int | None,
         numeric_mode: Literal["float32", "bfloat16", "float64"],
         compiled: bool,
         size: int,
         keep: bool = True,
     ) -> Built:
-        """The model under the conventions `spec`, kept from an earlier request where there is one."""
+        """The model under the conventions `spec`, kept from an earlier request where there is one.
+
+        classes: of a new classifier; None keeps the checkpoint's. UsageError: it has none.
+        """
         axes = self.conventions(model, checkpoint, spec, size, recipe)
         key = (model, checkpoint, axes, classes, numeric_mode, compiled, size)
         if key in self._built and keep:
@@ -103,10 +107,13 @@ class Bench:
             self._built.popitem(last=False)
         began = time.perf_counter()
         name = names.parse(model)
+        weights = self._checkpoint(model, checkpoint, size).weights
+        if classes is None and isinstance(weights, Weights) and f"{HEAD}.kernel" not in weights:
+            raise UsageError(f"checkpoint {checkpoint!r} of {model} has no classifier of its own")
         built = self.adapter.build(
             name.name,
             classes=classes,
-            checkpoint=self._checkpoint(model, checkpoint, size).weights,
+            checkpoint=weights,
             conventions=axes,
             numeric_mode=numeric_mode,
             image_size=(size, size),
@@ -145,22 +152,28 @@ class Bench:
         dataset = data.load(cell.dataset, cell.dataset_digest)
         memory.reset_peak()
         baseline = memory.resident()
+        own = protocol.zero_shot is not None  # the checkpoint's classifier, not a new one
         built = self.build(
             cell.model,
             checkpoint=cell.checkpoint,
             spec=cell.conventions,
             recipe=protocol.conventions,
-            classes=len(dataset.classes),
+            classes=zero_shot.classes_to_build(cell.checkpoint) if own else len(dataset.classes),
             numeric_mode=cell.numeric_mode,
             compiled=cell.compiled,
             size=protocol.input.size,
         )
         began = time.perf_counter()
-        head = head_weights(
-            built.initial["head.kernel"].shape[0], len(dataset.classes), axes.head_initialisation, cell.seeds.head
-        )
+        if own:
+            head = zero_shot.drawn_head(cell.checkpoint, built.initial)
+            start = Weights({**built.initial, **head})
+        else:
+            head = head_weights(
+                built.initial["head.kernel"].shape[0], len(dataset.classes), axes.head_initialisation, cell.seeds.head
+            )
+            start = built.initial.without_head()
         built.reset(head)
-        run = self._probe if protocol.probe else self._train
+        run = self._zero_shot if own else self._probe if protocol.probe else self._train
         logits, truth, metrics, timings = run(cell, built, dataset, progress)
         predictions = logits.argmax(axis=1)
         record = Record(
@@ -168,7 +181,7 @@ class Bench:
             status="done",
             architecture=built.architecture,
             conventions=axes,
-            checkpoint_digest=built.initial.without_head().digest(),
+            checkpoint_digest=start.digest(),
             metrics=Metrics(
                 accuracy=float((predictions == truth).mean()),
                 loss=training.cross_entropy(logits, truth),
@@ -233,6 +246,17 @@ class Bench:
             "features_cached": found.cached,
         }
         return fitted.logits, truth, metrics, timings
+
+    def _zero_shot(self, cell: Cell, built: Built, dataset: data.Dataset, progress: Progress):  # type: ignore[no-untyped-def]
+        columns = data.outputs(dataset.classes, dataset.name)
+        test, truth = self._inputs(cell, built, dataset, "test")
+        began = time.perf_counter()
+        logits = training.logits_in_batches(built.model, test, cell.protocol.evaluation.batch_size, progress)
+        zero_shot.check_outputs(logits.shape[1], cell.model, cell.checkpoint)
+        seconds = time.perf_counter() - began
+        logits = logits[:, columns]
+        metrics = {"train_images": 0, "top5": zero_shot.top5(logits, truth)}
+        return logits, truth, metrics, {"evaluation": seconds}
 
     def _train(self, cell: Cell, built: Built, dataset: data.Dataset, progress: Progress):  # type: ignore[no-untyped-def]
         protocol = cell.protocol

@@ -11,7 +11,7 @@ framework prints goes to standard error. Requests are `{"do": VERB, ...}`:
 | measure | measurement | one round of it |
 | network | measurement | the axes that can change what it measures, resolved |
 | close | | forgets measurements that are ready |
-| check | model, checkpoint, size | builds the model once, so that its checkpoint is in its cache and nothing is wrong |
+| check | model, checkpoint, size, own | builds the model once, so that its checkpoint is in its cache and fits |
 | models | | everything that the library lists |
 | canonical | model, checkpoint, size, head, file | writes the checkpoint in canonical form; what it holds |
 | save | model, weights, size, file | writes canonical weights as a file of the library; axes that it builds otherwise |
@@ -107,11 +107,16 @@ class Worker:
     def _models(self) -> list[dict[str, Any]]:
         return [asdict(info) for info in self._adapter.models()]
 
-    def _check(self, model: str, checkpoint: str, size: int) -> dict[str, Any]:
+    def _check(self, model: str, checkpoint: str, size: int, own: bool = False) -> dict[str, Any]:
+        """own: with the checkpoint's own classifier, which must be ImageNet-1k's."""
+        from isotune import zero_shot
+
         built = self._bench.build(
-            model, checkpoint=checkpoint, spec="identical", recipe={}, classes=1, numeric_mode="float32",
-            compiled=False, size=size, keep=False,
+            model, checkpoint=checkpoint, spec="identical", recipe={}, numeric_mode="float32", compiled=False,
+            classes=zero_shot.classes_to_build(checkpoint) if own else 1, size=size, keep=False,
         )  # fmt: skip
+        if own:
+            zero_shot.check_outputs(zero_shot.outputs_of(built.model, size), model, checkpoint)
         return {"digest": built.initial.without_head().digest(), "architecture": built.architecture}
 
     def _canonical(self, model: str, checkpoint: str, size: list[int], head: bool, file: str) -> dict[str, Any]:

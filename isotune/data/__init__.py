@@ -12,8 +12,10 @@ What may be imported from here is below; modules whose name begins with `_` are 
 
 from isotune.data._dataset import Dataset, Split
 from isotune.data._decoding import Unreadable, decode
+from isotune.data._imagenet import outputs, synsets
 from isotune.data._preparing import Availability, describe, load, prepare, status
 from isotune.data._sources import names
+from isotune.data._splitting import was_split
 from isotune.data._views import inputs, subset
 
 __all__ = [
@@ -26,7 +28,10 @@ __all__ = [
     "inputs",
     "load",
     "names",
+    "outputs",
     "prepare",
     "status",
     "subset",
+    "synsets",
+    "was_split",
 ]

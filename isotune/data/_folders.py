@@ -26,6 +26,7 @@ from isotune.data._writing import Writer
 from isotune.errors import UsageError
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm"})
+SYNSET = re.compile(r"n\d{8}")  # an ImageNet class
 _TRAIN = "train"
 _TEST = ("test", "val", "valid", "validation")  # the first that is there is evaluated
 
@@ -71,8 +72,14 @@ class ImageFolder(Source):
             missing = " or ".join(f"{name}/" for name in (_TEST if _TRAIN in folders else (_TRAIN,)))
             raise UsageError(
                 f"data set {self.name}: {self.path} has {', '.join(f'{name}/' for name in folders)} but no {missing}"
+                + self._without_training(next(iter(folders.values())))
             )
         return {"": scan(self.path, self.path, self.name)}
+
+    def _without_training(self, part: Path) -> str:
+        """What takes a part of ImageNet alone; nothing for other classes."""
+        synsets = any(SYNSET.fullmatch(name) for name in subfolders(part, self.name))
+        return f"; to evaluate ImageNet classifiers on it: imagenet-subset:{part}" if synsets else ""
 
     def write(self, writer: Writer, *, skip_unreadable: bool, progress: Progress) -> Described:
         first, *rest = self._parts.values()
@@ -104,47 +111,6 @@ class ImageFolder(Source):
                 + (f" (as are {len(new) - 1} more)" if len(new) > 1 else "")
             )
         return [classes.index(name) for name in test.classes]
-
-
-class ImageNet(Source):
-    """ImageNet's validation images, for evaluation: 1,000 synset folders (n01440764, ...), or these in `val/`.
-
-    The synsets' order is that of the labels of all ImageNet classifiers. There are no training images.
-    """
-
-    offline = True
-
-    def __init__(self, name: str, path: Path | None) -> None:
-        self.name = name
-        self._path = path
-        self.origin = str(path or "the folder named by ISOTUNE_IMAGENET, or imagenet:PATH")
-
-    def identity(self) -> dict[str, Any]:
-        return {"path": str(self._folder.resolve()), "listing": listing([self._part])}
-
-    @cached_property
-    def _folder(self) -> Path:
-        if self._path is None:
-            raise UsageError(
-                "data set imagenet: name the folder of validation images, imagenet:PATH or ISOTUNE_IMAGENET=PATH"
-            )
-        return self._path / "val" if (self._path / "val").is_dir() else self._path
-
-    @cached_property
-    def _part(self) -> Part:
-        found = [name for name in subfolders(self._folder, self.name) if re.fullmatch(r"n\d{8}", name)]
-        if len(found) != 1000:
-            raise UsageError(
-                f"data set {self.name}: {self._folder} has {len(found)} synset folders (n01440764, ...), not 1000"
-            )
-        return scan(self._folder, self._folder, self.name, only=found)
-
-    def write(self, writer: Writer, *, skip_unreadable: bool, progress: Progress) -> Described:
-        test = items(self._part)
-        reader = Reader(self.name, skip_unreadable=skip_unreadable, progress=progress, total=len(test))
-        writer.empty("train")
-        writer.files("test", reader.read(test))
-        return Described(tuple(self._part.classes), reader.note())
 
 
 def subfolders(folder: Path, name: str) -> dict[str, Path]:

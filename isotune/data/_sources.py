@@ -8,10 +8,16 @@ from functools import partial
 from pathlib import Path
 
 from isotune.data._arrays import Digits, FashionMnist, Npz
-from isotune.data._folders import ImageFolder, ImageNet
+from isotune.data._folders import ImageFolder
+from isotune.data._imagenet import VARIANTS, ImageNet
 from isotune.data._libraries import TORCHVISION, TensorFlowDatasets, Torchvision, torchvision_by_name
 from isotune.data._source import Source
 from isotune.errors import UsageError, nearest
+
+
+def _imagenet(variant: str, name: str, rest: str) -> Source:
+    return ImageNet(name, Path(rest).expanduser(), variant)
+
 
 _NAMED: dict[str, Callable[[], Source]] = {
     "digits": Digits,
@@ -21,7 +27,7 @@ _NAMED: dict[str, Callable[[], Source]] = {
 }
 _COMPLETED: dict[str, tuple[str, Callable[[str, str], Source]]] = {  # kind: what completes it, and the source
     "imagefolder": ("PATH", lambda name, rest: ImageFolder(name, Path(rest).expanduser())),
-    "imagenet": ("PATH", lambda name, rest: ImageNet(name, Path(rest).expanduser())),
+    **{kind: ("PATH", partial(_imagenet, kind)) for kind in VARIANTS},
     "npz": ("PATH", lambda name, rest: Npz(name, Path(rest).expanduser())),
     "tfds": ("NAME", TensorFlowDatasets),
     "torchvision": ("NAME", torchvision_by_name),

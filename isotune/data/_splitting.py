@@ -33,3 +33,8 @@ def split_by_name(name: str, keys: Sequence[str], labels: np.ndarray, classes: S
         count = max(1, round(TEST_SHARE * len(members)))
         test[members[rank[members].argsort(kind="stable")[:count]]] = True
     return test
+
+
+def was_split(note: str) -> bool:
+    """Whether a data set's note says that isotune split it."""
+    return NOTE in note

@@ -1,0 +1,70 @@
+"""What is wrong with a document that a person wrote, from a validation error of pydantic: one line."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from isotune.errors import nearest
+
+_TAGS = ("sgd", "adam", "adamw", "rmsprop", "int", "literal['squash']")  # of unions: no part of a field's path
+_PATTERNS = {"name": "lower-case letters, digits and dashes", "trained": "head, last:N, from:LAYER or all"}
+
+
+def explain(error: ValidationError, model: type[BaseModel]) -> str:
+    """One validation error in one line: field, what is wrong, what would be valid.
+
+    An unknown key comes before a missing one, since it may be the missing one misspelt.
+    """
+    first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
+    *parents, last = first["loc"] or ("",)
+    path = [part for part in parents if part not in _TAGS]
+    if first["type"] == "extra_forbidden" or last not in _TAGS:
+        path.append(last)
+    field = ".".join(map(str, path))
+    given = first["input"]
+    shown = f" (is {given!r})" if isinstance(given, str | int | float | bool) else ""
+    match first["type"]:
+        case "extra_forbidden":
+            message = f"unknown key; {nearest(str(last), fields_at(model, tuple(parents)))}"
+        case "missing":
+            message = "is missing"
+        case "union_tag_invalid":
+            tags = [tag.strip(" '") for tag in first["ctx"]["expected_tags"].split(",")]
+            message = f"name {first['ctx']['tag']!r} is unknown; {nearest(first['ctx']['tag'], tags)}"
+        case "union_tag_not_found":
+            message = "name is missing"
+        case "string_pattern_mismatch" if last in _PATTERNS:
+            message = f"must be {_PATTERNS[str(last)]}{shown}"
+        case _ if last in ("int", "literal['squash']"):
+            message = f"must be a whole number of pixels or 'squash'{shown}"
+        case _ if field == "stage":
+            message = "each stage is a table of its own, under [[stage]]"
+        case _:
+            message = first["msg"].removeprefix("Value error, ") + shown
+    return f"{field}: {message}" if field else message
+
+
+def fields_at(model: type[BaseModel], loc: tuple[str | int, ...]) -> list[str]:
+    """Names of the fields of the model that `loc` leads to."""
+    schema: dict[str, Any] = model.model_json_schema()
+    node = schema
+    for part in loc:
+        node = _dereference(schema, node)
+        if "discriminator" in node:
+            node = {"$ref": node["discriminator"]["mapping"][part]}
+        elif isinstance(part, int):
+            node = node["items"]
+        else:
+            node = node["properties"][part]
+    return list(_dereference(schema, node).get("properties", {}))
+
+
+def _dereference(schema: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
+    for option in node.get("anyOf", ()):
+        if "$ref" in option:
+            node = option
+    if "$ref" in node:
+        return schema["$defs"][node["$ref"].rpartition("/")[2]]  # type: ignore[no-any-return]
+    return node
