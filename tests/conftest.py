@@ -70,3 +70,19 @@ def isotune(house):
         )
 
     return run
+
+
+@pytest.fixture
+def here(house, monkeypatch, capsys):
+    """Runs the command line in this process: (status, stdout, stderr)."""
+
+    from isotune import cli
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["isotune", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        said = capsys.readouterr()
+        return int(ended.value.code or 0), said.out, said.err
+
+    return run

@@ -3,25 +3,8 @@
 from __future__ import annotations
 
 import json
-import sys
 
 import pytest
-
-from isotune import cli
-
-
-@pytest.fixture
-def here(house, monkeypatch, capsys):
-    """Runs the command line in this process: (status, stdout, stderr)."""
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["isotune", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        said = capsys.readouterr()
-        return int(ended.value.code or 0), said.out, said.err
-
-    return run
 
 
 @pytest.mark.parametrize(

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from isotune import cli, data, protocol, zero_shot
+from isotune import data, protocol, zero_shot
 from isotune.conventions import Conventions
 from isotune.errors import UsageError
 from isotune.protocol import Input, Protocol
@@ -208,20 +207,6 @@ def logits_by_hand(images: np.ndarray, head: dict[str, np.ndarray] | None = None
     layout = {key: array.shape for key, array in shapes.items()}
     weights = Weights({**random_weights(layout, 0), **(head or {})})
     return adapter.build("random-features", classes=None, checkpoint=weights, conventions=axes).logits(images)
-
-
-@pytest.fixture
-def here(house, monkeypatch, capsys):
-    """Runs the command line in this process: (status, stdout, stderr)."""
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["isotune", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        said = capsys.readouterr()
-        return int(ended.value.code or 0), said.out, said.err
-
-    return run
 
 
 @pytest.fixture
