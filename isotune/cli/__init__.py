@@ -1,0 +1,53 @@
+"""The command line, a module for each few commands; heavy libraries are imported inside them, so that `--help` answers
+at once.
+
+Exit status: 0 done, 1 ran and found a failure, 2 wrong use.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import typer
+
+from isotune.cli._models import doctor, models
+from isotune.cli._proof import parity, transfer
+from isotune.cli._report import report
+from isotune.cli._run import prepare, run
+from isotune.errors import UsageError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="isotune",
+    help="The same fine-tuning, in every framework: torchvision, timm and Keras under one protocol.",
+    epilog="Start with: isotune run, then isotune report. pytest benchmarks/ measures speed too.",
+    no_args_is_help=True,
+    rich_markup_mode=None,  # plain help: Rich alone would take half of the start-up time
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for command in (run, report, models, transfer, parity, prepare, doctor):
+    app.command()(command)
+
+
+def main() -> None:
+    """Console entry point: wrong use ends in one line on stderr and status 2."""
+    # click's exceptions by way of typer's, since typer may carry a click of its own
+    wrong_use: Any = typer.BadParameter.__mro__[2]
+    try:
+        sys.exit(app(standalone_mode=False) or 0)
+    except UsageError as error:
+        message, status = str(error), 2
+    except wrong_use as error:
+        if type(error).__name__ == "NoArgsIsHelpError":
+            print(error.ctx.get_help())
+            sys.exit(2)
+        where = f"{error.param.opts[-1]}: " if getattr(error, "param", None) else ""
+        text = error.format_message().splitlines()[0].rstrip(".")
+        message, status = f"{where}{text}; --help shows what there is", 2
+    except (KeyboardInterrupt, typer.Abort):
+        message, status = "interrupted; what was done is kept, and the same command goes on from there", 130
+    print(f"isotune: {message}", file=sys.stderr)
+    sys.exit(status)

@@ -1,0 +1,43 @@
+"""`isotune models` and `isotune doctor`: what there is."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from isotune.cli._shared import split
+
+
+def models(
+    pattern: Annotated[str, typer.Argument(help="Part of a model's or architecture's name.")] = "",
+    adapter: Annotated[str, typer.Option(help="Comma-separated adapters. [default: all installed]")] = "",
+    architecture: Annotated[str, typer.Option(help="Only this architecture: what the libraries share.")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable, every checkpoint.")] = False,
+) -> None:
+    """List what can be run: models, architectures, checkpoints and published ImageNet top-1."""
+    from isotune.catalogue import catalogue, show
+
+    rows = catalogue(split(adapter), pattern=pattern, architecture=architecture)
+    show(rows, as_json=as_json)
+
+
+def doctor(
+    references: Annotated[
+        bool, typer.Option("--references", help="Check the published numbers and their sources instead.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
+) -> None:
+    """Say what is installed, which devices and caches there are, and what is missing.
+
+    With --references exit status 1 says that a published number, a source or the installed torchvision is at odds.
+    """
+    from isotune import doctor as examination
+
+    if references:
+        found = examination.examine_references()
+        examination.show_references(found, as_json=as_json)
+        if found["problems"]:
+            raise typer.Exit(1)
+        return
+    examination.show(examination.examine(), as_json=as_json)

@@ -1,0 +1,134 @@
+"""`isotune transfer` and `isotune parity`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from isotune.cli._shared import split
+from isotune.errors import UsageError
+
+
+def transfer(
+    source: Annotated[str, typer.Argument(help="The model whose checkpoint it is: keras:MobileNetV2.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The file to write; its suffix says the format.")],
+    target: Annotated[
+        str | None, typer.Argument(help="The model to write it for; left out: the canonical form, .safetensors.")
+    ] = None,
+    checkpoint: Annotated[
+        str, typer.Option(help="pretrained, a library's own name, file:PATH, offline or random:SEED.")
+    ] = "pretrained",
+    size: Annotated[str, typer.Option(help="HEIGHTxWIDTH, pixels: of networks whose tensors depend on it.")] = "224",
+    classifier: Annotated[bool, typer.Option(help="Keep the classifier.")] = True,
+    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
+) -> None:
+    """Carry a checkpoint from one library to another, for use elsewhere.
+
+    torch's libraries get a state dict (.safetensors, .pt, .pth), Keras .weights.h5. The conventions that the weights
+    were trained with go along in .safetensors and .h5, so that --checkpoint file:FILE knows them.
+    """
+    from isotune import transfer as transfers
+    from isotune.execution import Workers
+    from isotune.parity import parse_size
+
+    with Workers() as workers:
+        done = transfers.transfer(source, target, checkpoint, out, parse_size(size), workers, head=classifier)
+    if as_json:
+        import json
+
+        typer.echo(json.dumps(done, indent=1))
+        return
+    typer.echo(f"{out}: {done['architecture']}, {done['tensors']} tensors of {source} {checkpoint}")
+    for axis, (trained, built) in done.get("differing", {}).items():
+        typer.echo(f"  trained with {axis} = {trained}; {target} is built with {built}")
+    if done.get("differing"):
+        typer.echo(f"  isotune runs it as trained: --models {target} --checkpoint file:{out}")
+
+
+def parity(
+    models: Annotated[
+        list[str] | None, typer.Argument(help="Two models of one architecture: keras:MobileNetV2 timm:mobilenetv2_100.")
+    ] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Every architecture of keras.applications with its counterparts; resumable.")
+    ] = False,
+    architecture: Annotated[str, typer.Option(help="With --all: only these, comma-separated.")] = "",
+    listing: Annotated[bool, typer.Option("--list", help="Name the pairs that exist, and end.")] = False,
+    checkpoint: Annotated[
+        str, typer.Option(help="The first model's: random:SEED, offline, pretrained, file:PATH.")
+    ] = "random:0",
+    conventions: Annotated[
+        str,
+        typer.Option(help="Of both: the checkpoint's (identical), the first model's (native); overrides follow."),
+    ] = "identical",
+    size: Annotated[
+        str, typer.Option(help="HEIGHTxWIDTH of the images, pixels. [default: 45x51, or what is just large enough]")
+    ] = "",
+    batch: Annotated[int | None, typer.Option(min=2, help="Images in a batch. [default: 5, or 2 of VGG]")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of images, labels and the classifier.")] = 0,
+    numeric_mode: Annotated[
+        str, typer.Option(help="float64 proves; of float32 a float64 run of the first model judges the forward pass.")
+    ] = "float64",
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for parity.md and parity.json. [default: reports with --all]")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
+    store: Annotated[Path, typer.Option(help="Folder of results, a file a pair.")] = Path(".isotune/parity"),
+    jobs: Annotated[int, typer.Option(min=1, help="Architectures at the same time, each of one to two cores.")] = 2,
+    until_failure: Annotated[
+        bool, typer.Option("--until-failure", help="Leave a pair at its first stage that does not hold.")
+    ] = False,
+    only: Annotated[
+        str, typer.Option(help="Only these stages: inference, gradients, sgd, nesterov, adam, adamw, rmsprop.")
+    ] = "",
+    fresh: Annotated[bool, typer.Option("--fresh", help="Prove again what is already proved.")] = False,
+) -> None:
+    """Prove that two models are one function and train as one, rung by rung; exit status 1 when they are not.
+
+    Features, every layer, loss, gradients, one step and ten steps of five optimizers, BatchNorm buffers, optimizer
+    slots and logits are compared in float64, from one checkpoint under one set of conventions.
+    """
+    from isotune import parity as proofs
+    from isotune.progress import Reporter
+
+    if listing:
+        for family in proofs.families():
+            others = ", ".join(family.others) or "no counterpart"
+            typer.echo(f"{family.architecture}: {family.first} = {others}")
+        return
+    if everything == bool(models) or (models and len(models) != 2):
+        raise UsageError("give two models, or --all; --list names the pairs that exist")
+    asked: dict[str, Any] = {
+        "checkpoint": checkpoint, "spec": conventions, "size": proofs.parse_size(size) if size else None,
+        "batch": batch, "seed": seed, "numeric_mode": numeric_mode,
+    }  # fmt: skip
+    stages = proofs.check_stages(split(only))
+    families = [proofs.check_pair(*models)] if models else proofs.chosen(proofs.families(), split(architecture))
+    asked_of = [proofs.questions(family, **asked) for family in families]
+    with Reporter() as reporter:
+        reporter.cells(sum(map(len, asked_of)))
+        results = proofs.prove(
+            asked_of,
+            proofs.ResultStore(store),
+            jobs=jobs,
+            fresh=fresh,
+            until_failure=until_failure,
+            only=stages,
+            progress=reporter.within,
+            ended=reporter.proved,
+        )
+    folder = out or (Path("reports") if everything else None)
+    if folder is not None:
+        command = "isotune parity " + (" ".join(models) if models else "--all")
+        command += f" --conventions {conventions}" if conventions != "identical" else ""
+        typer.echo(proofs.write(results, families if everything else [], folder, command), err=as_json)
+    if as_json:
+        import json
+
+        typer.echo(json.dumps(proofs.as_json(results), indent=1))
+    elif models:
+        proofs.show(results)
+    if not all(result.holds for result in results):
+        raise typer.Exit(1)
