@@ -119,6 +119,7 @@ def features(engine: str, cases: list[dict], folder: Path) -> np.lib.npyio.NpzFi
     (folder / "cases.json").write_text(json.dumps(cases))
     command = [sys.executable, SCRIPT, engine, folder / "cases.json", folder / f"{engine}.npz"]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}  # waiting threads cost more than small networks gain
+    environment.pop("TF_CPP_MIN_LOG_LEVEL", None)  # JAX, imported by another test of this process, sets it to 1
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 0, done.stderr[-3000:]
     assert done.stderr == "", "an import or a build talks on stderr"
