@@ -133,14 +133,15 @@ class KerasModel(Model):
                 self._gradients[key] = self.engine.make_gradients(Loss(self.conventions.loss, float(label_smoothing)))
             before = {name: tensor.read().copy() for name, tensor in buffers.items()}
             value, found = self._gradients[key](self.checked(images), np.asarray(labels, np.int64))
-            arrays = [keras.ops.convert_to_numpy(gradient) for gradient in found]
             for name, tensor in buffers.items():
                 tensor.write(before[name])
-        by_variable = {id(variable): array for variable, array in zip(trainable, arrays, strict=True)}
-        gradients = {"loss": np.asarray(float(value), self._dtype)}
-        for name, tensor in self._tensors.items():
-            if id(tensor.variable) in by_variable:
-                gradients[name] = tensor.canonical(by_variable[id(tensor.variable)]).astype(self._dtype)
+            by_variable = {id(variable): gradient for variable, gradient in zip(trainable, found, strict=True)}
+            found.clear()
+            gradients = {"loss": np.asarray(float(value), self._dtype)}
+            for name, tensor in self._tensors.items():
+                # one after the other, so that a large network's gradients are not held twice
+                if (gradient := by_variable.pop(id(tensor.variable), None)) is not None:
+                    gradients[name] = tensor.canonical(keras.ops.convert_to_numpy(gradient)).astype(self._dtype)
         return gradients
 
     def trainer(self, recipe: Recipe) -> Trainer:

@@ -35,6 +35,7 @@ In `slots` a velocity is what is subtracted from the variable, in every form; Ke
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -91,8 +92,9 @@ def _is_exact(recipe: Optimizer) -> bool:
     return all(float(np.float32(value)) == value for name in names if (value := getattr(recipe, name, 0.0)))
 
 
-def slots(recipe: Optimizer, optimizer: Any) -> dict[str, list[Array]]:
-    """Slot name -> its arrays, in the order of the variables that the optimizer was built for."""
+def slots(recipe: Optimizer, optimizer: Any) -> dict[str, Iterator[Array]]:
+    """Slot name -> its arrays, in the order of the variables that the optimizer was built for; copies, made one at a
+    time."""
     if isinstance(optimizer, _Conventional):
         found = optimizer.slots
     else:
@@ -100,7 +102,7 @@ def slots(recipe: Optimizer, optimizer: Any) -> dict[str, list[Array]]:
         found = {name: getattr(optimizer, attribute) for name, attribute in names.items()}
     sign = -1 if isinstance(optimizer, keras.optimizers.SGD) else 1
     return {
-        name: [sign * keras.ops.convert_to_numpy(variable) for variable in variables]
+        name: (sign * keras.ops.convert_to_numpy(variable) for variable in variables)
         for name, variables in found.items()
         if variables
     }

@@ -132,9 +132,9 @@ class Observer:
             for layer, array in model.activations(images):
                 yield f"layers/{layer}", array
         elif stage == "gradients":
-            for rung, smoothing in (("loss", 0.0), ("smoothed loss", SMOOTHING)):
-                found = model.gradients(images, labels, smoothing)
-                yield f"{rung}/loss", found.pop("loss")
+            yield "loss/loss", model.gradients(images, labels)["loss"]  # only one set of gradients is held at a time
+            found = model.gradients(images, labels, SMOOTHING)
+            yield "smoothed loss/loss", found.pop("loss")
             yield from ((f"gradients/{name}", array) for name, array in found.items())
         else:
             (motion,) = [motion for motion in MOTIONS if motion.name == stage]

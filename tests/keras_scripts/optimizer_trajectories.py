@@ -47,5 +47,5 @@ with numeric("float64"):
             for place, variable in enumerate(variables):
                 found[f"{number}/{step}/{place}"] = keras.ops.convert_to_numpy(variable).copy()
                 for slot, arrays in slots(recipe, optimizer).items():
-                    found[f"{number}/{step}/{place}/{slot}"] = arrays[place].copy()
+                    found[f"{number}/{step}/{place}/{slot}"] = list(arrays)[place].copy()
 np.savez(out, **found)
