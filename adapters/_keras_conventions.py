@@ -105,16 +105,21 @@ def settle_scaling(model: Any) -> None:
             layer.finalize_state()
 
 
+def scaling_layers(model: Any) -> list[Any]:
+    """The preprocessing layers inside `model`, in order: what follows them is the network proper."""
+    return [layer for layer in flatten(model) if isinstance(layer, keras.layers.Rescaling | keras.layers.Normalization)]
+
+
 def own_scaling(model: Any, rescaled: bool) -> str | None:
     """What the preprocessing layers inside `model` amount to, as a value of input_scaling; None: it has none.
 
     rescaled: as in `realise`, for a model that lacks the second Rescaling.
     """
     scale, offset, found = np.ones(3), np.zeros(3), False
-    for layer in flatten(model):
+    for layer in scaling_layers(model):
         if isinstance(layer, keras.layers.Rescaling):
             factor, shift = np.asarray(layer.scale, np.float64), np.asarray(layer.offset, np.float64)
-        elif isinstance(layer, keras.layers.Normalization):
+        else:
             given = layer.input_mean is not None
             mean, variance = (
                 np.asarray(keras.ops.convert_to_numpy(values), np.float64).reshape(-1)
@@ -124,8 +129,6 @@ def own_scaling(model: Any, rescaled: bool) -> str | None:
             shift = -mean * factor
             if rescaled:
                 factor, shift = (values / np.sqrt(IMAGENET_STD) for values in (factor, shift))
-        else:
-            continue
         scale, offset, found = scale * factor, offset * factor + shift, True
     return named_scaling(scale, offset) if found else None
 

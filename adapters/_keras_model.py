@@ -13,12 +13,12 @@ from isotune.conventions import Conventions
 from isotune.errors import UsageError, nearest
 from isotune.weights import HEAD, Layer, Weights
 
-from ._keras_conventions import own_scaling, settle_scaling
+from ._keras_conventions import own_scaling, scaling_layers, settle_scaling
 from ._keras_layers import SCALING, Part, Tensor, flatten, tensors
 from ._keras_network import Loss, Network
 from ._keras_numeric import numeric
 from ._keras_optimizers import make_optimizer, reset, slots
-from .base import Array, Model, NumericMode, Recipe, Trainer
+from .base import INPUT, Array, Model, NumericMode, Recipe, Trainer
 
 
 class Engine(Protocol):
@@ -105,23 +105,52 @@ class KerasModel(Model):
     def logits(self, images: Array) -> Array:
         return self._infer(images)[1]
 
-    def activations(self, images: Array) -> Iterator[tuple[str, Array]]:
+    def network_input(self, images: Array) -> Array:
+        with self.numeric():
+            pixels = self.network.scaled(keras.ops.convert_to_tensor(self.checked(images)))
+            for layer in scaling_layers(self.network.base):
+                pixels = layer(pixels)
+            return np.asarray(keras.ops.convert_to_numpy(pixels)).astype(self._dtype)
+
+    def activations(
+        self, images: Array, *, training: bool = False, replaced: Mapping[str, Array] | None = None
+    ) -> Iterator[tuple[str, Array]]:
         """As in the base class, computed eagerly; layers of nested models and the depthwise half of a separable
-        convolution included."""
+        convolution included. What is given for such a half replaces nothing."""
+        places = dict(replaced or {})
         seen: dict[str, Array] = {}
         wanted: dict[str, list[Part]] = {}
         for part in self._parts:
             wanted.setdefault(part.owner, []).append(part)
         owners = [layer for layer in [*flatten(self.network.base), self.network.head] if layer.name in wanted]
         with self.numeric(), ExitStack() as stack:
+            if training:
+                stack.enter_context(self._trained_and_put_back())
+            pixels = self.network.scaled(keras.ops.convert_to_tensor(self.checked(images)))
+            if INPUT in places:
+                pixels = given = keras.ops.convert_to_tensor(places[INPUT].astype(self._dtype))
+                for layer in scaling_layers(self.network.base):  # it is scaled already
+                    stack.enter_context(_calling(layer, lambda _inputs, *_args, **_kwargs: given))
             for owner in owners:
-                stack.enter_context(_recording(owner, wanted[owner.name], seen))
-            self.network(keras.ops.convert_to_tensor(self.checked(images)), training=False)
+                stack.enter_context(_recording(owner, wanted[owner.name], seen, places))
+            self.network.head(self.network.base(pixels, training=training))
         for part in self._parts:
             if part.layer.name in seen:
                 yield part.layer.name, seen[part.layer.name].astype(self._dtype)
 
     # -- training
+
+    @contextmanager
+    def _trained_and_put_back(self) -> Iterator[None]:
+        """Every layer is trainable while inside; then frozen layers and the buffers are as they were."""
+        trained, buffers = self._trained, {n: t.read().copy() for n, t in self._tensors.items() if _is_buffer(n)}
+        self.freeze(frozenset(part.layer.name for part in self._parts))
+        try:
+            yield
+        finally:
+            for name, before in buffers.items():
+                self._tensors[name].write(before)
+            self.freeze(trained)
 
     def gradients(self, images: Array, labels: Array, label_smoothing: float = 0.0) -> dict[str, Array]:
         """As in the base class. What is compiled for it is kept."""
@@ -244,7 +273,7 @@ class KerasTrainer(Trainer):
                     name = names[id(variable)]
                     found[f"{name}/{slot}"] = named[name].canonical(array).copy()
             for name, tensor in named.items():
-                if ".norm." in name and name.endswith((".mean", ".variance")):
+                if _is_buffer(name):
                     found[name] = tensor.read().copy()
         return found
 
@@ -257,10 +286,24 @@ def bind(parts: list[Part], network: Network) -> dict[str, Tensor]:
     return found
 
 
+def _is_buffer(name: str) -> bool:
+    return ".norm." in name and name.endswith((".mean", ".variance"))
+
+
 @contextmanager
-def _recording(owner: Any, parts: list[Part], seen: dict[str, Array]) -> Iterator[None]:
+def _calling(layer: Any, call: Callable[..., Any]) -> Iterator[None]:
+    """While inside, the layer computes `call` instead."""
+    own, layer.call = layer.call, call
+    try:
+        yield
+    finally:
+        layer.call = own
+
+
+@contextmanager
+def _recording(owner: Any, parts: list[Part], seen: dict[str, Array], replaced: Mapping[str, Array]) -> Iterator[None]:
     """While inside, what `owner` gives when called goes to `seen` under the names of its parts, before an activation
-    of its own."""
+    of its own, and the network goes on with what replaces it."""
     call = owner.call
     activation = getattr(owner, "activation", None)
 
@@ -269,15 +312,18 @@ def _recording(owner: Any, parts: list[Part], seen: dict[str, Array]) -> Iterato
         for part in parts:
             given = _depthwise(owner, inputs) if part.form == "depthwise" else outputs
             seen[part.layer.name] = np.asarray(keras.ops.convert_to_numpy(keras.ops.cast(given, owner.variable_dtype)))
+            instead = replaced.get(part.layer.name)
+            if part.form != "depthwise" and instead is not None and instead.size == seen[part.layer.name].size:
+                instead = np.reshape(instead, seen[part.layer.name].shape)
+                outputs = keras.ops.cast(keras.ops.convert_to_tensor(instead), outputs.dtype)
         return outputs if activation is None else activation(outputs)
 
-    owner.call = recorded
     if activation is not None:
         owner.activation = keras.activations.linear
     try:
-        yield
+        with _calling(owner, recorded):
+            yield
     finally:
-        owner.call = call
         if activation is not None:
             owner.activation = activation
 

@@ -28,14 +28,18 @@ class Network(keras.Model):  # type: ignore[misc]  # Keras has no types
         self._reverse = bgr
         self._affine = None if scaling == "none" else (scale.astype(self._pixels), offset.astype(self._pixels))
 
-    def call(self, images: Any, training: bool = False, feature_mask: Any = None) -> tuple[Any, Any]:
+    def scaled(self, images: Any) -> Any:
+        """What the base gets of images."""
         pixels = ops.cast(images, self._pixels)
         if self._reverse:
             pixels = ops.flip(pixels, axis=-1)
         if self._affine:
             scale, offset = (ops.convert_to_tensor(constant) for constant in self._affine)  # on the pixels' device
             pixels = pixels * scale + offset
-        features = self.base(pixels, training=training)
+        return pixels
+
+    def call(self, images: Any, training: bool = False, feature_mask: Any = None) -> tuple[Any, Any]:
+        features = self.base(self.scaled(images), training=training)
         masked = features if feature_mask is None else features * ops.cast(feature_mask, features.dtype)
         return features, self.head(masked)
 

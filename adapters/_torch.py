@@ -29,7 +29,7 @@ from ._torch_loss import cross_entropy
 from ._torch_numeric import widen
 from ._torch_onednn import avoid_narrow_strided_pointwise
 from ._torch_trainer import TorchTrainer
-from .base import Array, Model, NumericMode, Recipe
+from .base import INPUT, Array, Model, NumericMode, Recipe
 
 
 class TorchModel(Model):
@@ -124,19 +124,30 @@ class TorchModel(Model):
         assert seen is not None
         return (seen.mean(dim=(2, 3)) if seen.ndim == 4 else seen), logits
 
-    def activations(self, images: Array) -> Iterator[tuple[str, Array]]:
+    def network_input(self, images: Array) -> Array:
+        return np.moveaxis(to_array(self.scaled(self.to_device(images))), 1, -1)
+
+    def activations(
+        self, images: Array, *, training: bool = False, replaced: Mapping[str, Array] | None = None
+    ) -> Iterator[tuple[str, Array]]:
         """Outputs in the order of `layers()`, before a fused activation (timm's BatchNormAct2d).
 
         A layer that never runs as a module is left out (torch's MultiheadAttention calls its projections as functions),
         and so is a module that holds other layers beside a tensor of its own (ConvNeXt's blocks).
         """
-        self.set_mode("inference", self.net.eval)
+        places = dict(replaced or {})
         seen: dict[str, Array] = {}
         handles = [
-            _record_output(found, seen) for found in self.module_layers if found.slots and not _holds_layers(found)
+            _record_output(found, seen, places.get(found.layer.name))
+            for found in self.module_layers
+            if found.slots and not _holds_layers(found)
         ]
+        if INPUT in places:
+            given = self._moved(places[INPUT]).to(self.dtype).permute(0, 3, 1, 2)
+            handles.append(self.net.register_forward_pre_hook(lambda _module, _inputs: (given,)))
         try:
-            with torch.no_grad(), loud(False):
+            with torch.no_grad(), loud(False), self._left_as_it_was([]):
+                self.net.train(training)
                 self.forward(self.to_device(images))
         finally:
             for handle in handles:
@@ -183,10 +194,14 @@ class TorchModel(Model):
     def trainer(self, recipe: Recipe) -> TorchTrainer:
         return TorchTrainer(self, recipe)
 
+    def scaled(self, images: Tensor) -> Tensor:
+        """The network's input, NCHW, of uint8 NCHW images on the device."""
+        scaled = images.flip(1) if self._reversed else images
+        return scaled.to(self.dtype).mul_(self._scale).add_(self._offset)
+
     def forward(self, images: Tensor) -> Tensor:
         """Logits of uint8 NCHW images on the device, through scaling and network."""
-        scaled = images.flip(1) if self._reversed else images
-        scaled = scaled.to(self.dtype).mul_(self._scale).add_(self._offset)
+        scaled = self.scaled(images)
         if self._numeric_mode != "bfloat16":
             return self.net(scaled)  # type: ignore[no-any-return]
         with torch.autocast(self.device.type, torch.bfloat16):
@@ -257,17 +272,24 @@ def _holds_layers(found: ModuleLayer) -> bool:
     return any(True for child in found.module.children() for _ in child.parameters())
 
 
-def _record_output(found: ModuleLayer, seen: dict[str, Array]) -> Any:
-    """Put the layer's output into `seen` when it has run, NHWC."""
+def _record_output(found: ModuleLayer, seen: dict[str, Array], instead: Array | None) -> Any:
+    """Put the layer's output into `seen` when it has run, NHWC, and have the network go on with `instead`."""
     module, name = found.module, found.layer.name
     per_channel = isinstance(module, nn.Conv2d | _BatchNorm | nn.GroupNorm) or type(module).__name__.endswith("2d")
 
-    def keep(output: Any) -> None:
-        if isinstance(output, Tensor) and name not in seen:
-            array = to_array(output)
-            seen[name] = np.moveaxis(array, 1, -1) if per_channel and array.ndim == 4 else array
+    def keep(output: Any) -> Tensor | None:
+        if not isinstance(output, Tensor) or name in seen:
+            return None
+        array = to_array(output)
+        moved = per_channel and array.ndim == 4
+        seen[name] = np.moveaxis(array, 1, -1) if moved else array
+        if instead is None or instead.size != seen[name].size:
+            return None
+        given = instead.reshape(seen[name].shape)  # a map of one pixel may be a vector elsewhere
+        values = torch.from_numpy(np.ascontiguousarray(np.moveaxis(given, -1, 1) if moved else given))
+        return torch.empty_like(output).copy_(values)  # in the same memory format
 
     drop = getattr(module, "drop", None)
     if found.layer.kind == "norm" and isinstance(drop, nn.Module) and hasattr(module, "act"):
-        return drop.register_forward_pre_hook(lambda _module, inputs: keep(inputs[0]))
+        return drop.register_forward_pre_hook(lambda _module, inputs: keep(inputs[0]))  # None leaves the input
     return module.register_forward_hook(lambda _module, _inputs, output: keep(output))

@@ -23,6 +23,7 @@ from isotune.weights import Layer, Weights
 
 Array = np.ndarray
 NumericMode = Literal["float32", "bfloat16", "float64"]
+INPUT = "input"  # what `Model.network_input` gives, among activations
 
 
 @dataclass(frozen=True)
@@ -156,9 +157,21 @@ class Model(ABC):
         """[N, classes], in inference mode, before any softmax."""
 
     @abstractmethod
-    def activations(self, images: Array) -> Iterator[tuple[str, Array]]:
-        """Output of every layer of `layers()` in inference mode, by canonical name, NHWC; of a layer with an activation
-        of its own, what it is before."""
+    def network_input(self, images: Array) -> Array:
+        """The images as scaled, [N, H, W, 3]: what the network proper gets, after a scaling inside of it too."""
+
+    @abstractmethod
+    def activations(
+        self, images: Array, *, training: bool = False, replaced: Mapping[str, Array] | None = None
+    ) -> Iterator[tuple[str, Array]]:
+        """Output of every layer of `layers()` by canonical name, NHWC; of a layer with an activation of its own, what
+        it is before.
+
+        training: as in a step of training, all layers trained; the model is left as it was.
+        replaced: arrays by layer, as given here, that take the place of what the layer gives once that is kept, so
+            that each layer is seen on its own: what follows is computed from them. INPUT replaces `network_input`.
+            An array of another size replaces nothing.
+        """
 
     @abstractmethod
     def gradients(self, images: Array, labels: Array, label_smoothing: float = 0.0) -> dict[str, Array]:

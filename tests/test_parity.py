@@ -158,13 +158,13 @@ def test_json_and_the_report_say_what_was_found(isotune, house):
 
 
 def test_an_error_is_relative_to_the_tensor_and_what_cancels_to_the_rung():
-    assert _comparing._error(_array([1.0, 100.0]), _array([1.0, 101.0]), 0.0) == (0.01, "")
-    assert _comparing._error(_array([1e-20]), _array([2e-20]), 1e-3) == (pytest.approx(1e-17), "")
-    assert _comparing._error(_array([0.0]), _array([0.0]), 0.0) == (0.0, "")
-    assert _comparing._error(_array([0.0]), _array([1.0]), 0.0) == (1.0, "")
-    assert _comparing._error(_array([1.0]), _array([float("nan")]), 0.0)[1] == "not finite"
-    assert _comparing._error(_array([1.0]), _array([1.0, 2.0]), 0.0)[1] == "(1,) and (2,)"
-    twice = _comparing._error(_array([3.0, 4.0]), _array([6.0, 8.0]), 0.0, _comparing.root_mean_square)
+    assert _comparing.relative_error(_array([1.0, 100.0]), _array([1.0, 101.0]), 0.0) == (0.01, "")
+    assert _comparing.relative_error(_array([1e-20]), _array([2e-20]), 1e-3) == (pytest.approx(1e-17), "")
+    assert _comparing.relative_error(_array([0.0]), _array([0.0]), 0.0) == (0.0, "")
+    assert _comparing.relative_error(_array([0.0]), _array([1.0]), 0.0) == (1.0, "")
+    assert _comparing.relative_error(_array([1.0]), _array([float("nan")]), 0.0)[1] == "not finite"
+    assert _comparing.relative_error(_array([1.0]), _array([1.0, 2.0]), 0.0)[1] == "(1,) and (2,)"
+    twice = _comparing.relative_error(_array([3.0, 4.0]), _array([6.0, 8.0]), 0.0, _comparing.root_mean_square)
     assert twice == (pytest.approx(1.0), "")
 
 
@@ -172,7 +172,7 @@ def test_an_error_is_relative_to_the_tensor_and_what_cancels_to_the_rung():
 def test_nan_is_never_an_agreement(values):
     for size in (_comparing.largest, _comparing.root_mean_square):
         assert math.isnan(size(_array(values)))
-        assert _comparing._error(_array(values), _array([1.0, 1.0]), 0.0, size) == (math.inf, "not finite")
+        assert _comparing.relative_error(_array(values), _array([1.0, 1.0]), 0.0, size) == (math.inf, "not finite")
 
 
 def _array(values):

@@ -148,6 +148,29 @@ def test_activations_come_in_the_order_of_the_layers_channels_last():
     np.testing.assert_array_equal(found["head"], model.logits(images))
 
 
+def test_replaced_activations_show_each_layer_on_its_own():
+    model = small(numeric_mode="float64")
+    images, _ = batch()
+    own = {"input": model.network_input(images)} | dict(model.activations(images))
+    fed = dict(model.activations(images, replaced=own))
+    assert all(np.array_equal(fed[name], own[name]) for name in fed)
+    changed = dict(model.activations(images, replaced=own | {"000.conv": own["000.conv"] + 1}))
+    assert [name for name in fed if not np.array_equal(changed[name], own[name])] == ["001.norm"]
+    doubled = dict(model.activations(images, replaced={"input": 2 * own["input"]}))
+    np.testing.assert_allclose(doubled["000.conv"], 2 * own["000.conv"], rtol=1e-12)
+
+
+def test_activations_in_training_are_those_of_the_loss_and_leave_the_model_as_it_was():
+    model = small(numeric_mode="float64")
+    images, labels = batch()
+    before = model.weights().digest()
+    logits = dict(model.activations(images, training=True))["head"]
+    loss = -(logits - np.log(np.exp(logits).sum(axis=1, keepdims=True)))[np.arange(len(labels)), labels].mean()
+    np.testing.assert_allclose(loss, model.gradients(images, labels)["loss"], rtol=1e-12)
+    assert model.weights().digest() == before
+    np.testing.assert_array_equal(dict(model.activations(images))["head"], model.logits(images))
+
+
 def test_gradients_are_those_of_the_mean_loss_and_leave_the_model_as_it_was():
     model = small(numeric_mode="float64")
     images, labels = batch()

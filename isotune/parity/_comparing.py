@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from isotune.parity._observing import INDEX
+from isotune.observations import Observations
 
 Array = np.ndarray
 FLOOR = 1e-3  # a tensor's errors count relative to its own largest value, or to this share of the rung's largest
@@ -40,7 +39,7 @@ def compare(ours: Path, theirs: Path, size: Callable[[Array], float] = largest) 
     """Errors by rung. A tensor's error is the size of the difference over its own; where the rung sums over the batch,
     values below FLOOR of the rung's largest count as that much, since what cancels to nothing (the gradient of a bias
     before a BatchNorm) has no digits of its own."""
-    left, right = (_index(folder) for folder in (ours, theirs))
+    left, right = Observations(ours), Observations(theirs)
     errors: dict[str, Error] = {}
     for rung in dict.fromkeys(name.partition("/")[0] for name in [*left, *right]):
         here = [name for name in left if name.partition("/")[0] == rung]
@@ -48,10 +47,9 @@ def compare(ours: Path, theirs: Path, size: Callable[[Array], float] = largest) 
         if rung != "layers" and (lacking := _lacking(here, [n for n in right if n.partition("/")[0] == rung])):
             errors[rung] = Error(math.inf, lacking.partition("/")[2], len(shared), "only one side has it")
             continue
-        most = 0.0 if rung == "layers" else max((size(_read(ours, left[name])) for name in shared), default=0.0)
+        most = 0.0 if rung == "layers" else max((size(left[name]) for name in shared), default=0.0)
         errors[rung] = _worst(
-            (name.partition("/")[2], *_error(_read(ours, left[name]), _read(theirs, right[name]), FLOOR * most, size))
-            for name in shared
+            (name.partition("/")[2], *relative_error(left[name], right[name], FLOOR * most, size)) for name in shared
         )
     return errors
 
@@ -65,7 +63,11 @@ def _worst(found: Iterable[tuple[str, float, str]]) -> Error:
     return Error(worst.relative, worst.where, count, worst.why)
 
 
-def _error(ours: Array, theirs: Array, floor: float, size: Callable[[Array], float] = largest) -> tuple[float, str]:
+def relative_error(
+    ours: Array, theirs: Array, floor: float, size: Callable[[Array], float] = largest
+) -> tuple[float, str]:
+    """The size of the difference over that of `ours`, or over `floor` if that is more; inf, and why, where there is
+    none."""
     if ours.size != theirs.size:
         return math.inf, f"{ours.shape} and {theirs.shape}"
     theirs = theirs.reshape(ours.shape)  # a map of one pixel may be a vector
@@ -78,13 +80,3 @@ def _error(ours: Array, theirs: Array, floor: float, size: Callable[[Array], flo
 
 def _lacking(left: list[str], right: list[str]) -> str:
     return next(iter(sorted(set(left) ^ set(right))), "")
-
-
-def _index(folder: Path) -> dict[str, int]:
-    found: dict[str, int] = json.loads((folder / INDEX).read_text(encoding="utf-8"))
-    return found
-
-
-def _read(folder: Path, number: int) -> Array:
-    array: Array = np.load(folder / f"{number}.npy", mmap_mode="r", allow_pickle=False)
-    return array

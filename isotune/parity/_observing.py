@@ -1,19 +1,18 @@
 """What a worker does for a proof: draws a checkpoint, and puts its model through the motions of a trial.
 
-What is observed goes into a folder, an array a file, one at a time: the weights of a large network fit into memory a
-few times only.
+What is observed goes into a folder one array at a time (`isotune.observations`): the weights of a large network fit
+into memory a few times only.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from isotune import names
+from isotune import names, observations
 from isotune.checkpoints import TORCH_CONVENTIONS, architecture_of, resolve
 from isotune.conventions import NETWORK_AXES, Conventions
 from isotune.conventions import resolve as resolve_axes
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from isotune.adapters.base import Adapter, Model
 
 Array = np.ndarray
-INDEX = "index.json"
 NEAR = 1e-4  # standard deviations, and share of a variance: enough to tell running statistics from a batch's
 
 
@@ -98,13 +96,12 @@ class Observer:
         built, initial = self._built(model, trial)
         order = trial.order(permuted)
         images, labels = trial.images()[order], trial.labels()[order]
-        folder.mkdir(parents=True, exist_ok=True)
-        index = {}
-        for number, (name, array) in enumerate(self._seen(built, initial, stage, steps, images, labels)):
-            per_image = name.startswith(("features/", "layers/", f"{stage} logits/"))
-            np.save(folder / f"{number}.npy", array[np.argsort(order)] if per_image else array)
-            index[name] = number
-        (folder / INDEX).write_text(json.dumps(index), encoding="utf-8")
+        per_image = ("features/", "layers/", f"{stage} logits/")
+        seen = self._seen(built, initial, stage, steps, images, labels)
+        back = np.argsort(order)
+        observations.write(
+            folder, ((name, array[back] if name.startswith(per_image) else array) for name, array in seen)
+        )
 
     def _built(self, model: str, trial: Trial) -> tuple[Model, Weights]:
         weights = Weights.read(Path(trial.weights))

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from isotune.adapters.base import Adapter, Array, Model, ModelInfo, NumericMode, Recipe, Trainer
+from isotune.adapters.base import INPUT, Adapter, Array, Model, ModelInfo, NumericMode, Recipe, Trainer
 from isotune.conventions import Conventions, affine
 from isotune.errors import UsageError, nearest
 from isotune.protocol import SGD
@@ -105,10 +105,16 @@ class ExampleModel(Model):
     def logits(self, images: Array) -> Array:
         return self._output(self.features(images))
 
-    def activations(self, images: Array) -> Iterator[tuple[str, Array]]:
-        hidden = self._hidden(self._cells(images))
+    def network_input(self, images: Array) -> Array:
+        return self._cells(images).reshape(len(images), GRID, GRID, 3)
+
+    def activations(
+        self, images: Array, *, training: bool = False, replaced: Mapping[str, Array] | None = None
+    ) -> Iterator[tuple[str, Array]]:
+        given = replaced or {}
+        hidden = self._hidden(given[INPUT].reshape(len(images), -1) if INPUT in given else self._cells(images))
         yield "000.dense", hidden
-        yield HEAD, self._output(np.maximum(hidden, 0))
+        yield HEAD, self._output(np.maximum(given.get("000.dense", hidden), 0))
 
     def gradients(
         self, images: Array, labels: Array, label_smoothing: float = 0.0, feature_mask: Array | None = None

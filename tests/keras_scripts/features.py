@@ -41,5 +41,14 @@ for number, case in enumerate(json.loads(Path(cases).read_text())):
             found[f"{number}/{layer}"] = array
         assert [layer.name for layer in model.layers()] == [name for name, _ in model.activations(images)]
         np.testing.assert_allclose(found[f"{number}/head"], model.logits(images), rtol=1e-5, atol=1e-5)
+        own = {"input": model.network_input(images)} | dict(model.activations(images))
+        fed = dict(model.activations(images, replaced=own))
+        assert all(np.array_equal(fed[name], own[name]) for name in fed), "each layer on its own"
+        first = next(iter(fed))
+        changed = dict(model.activations(images, replaced=own | {first: own[first] + 1}))
+        assert [name for name in fed if not np.allclose(changed[name], own[name])][:1] != [first]
+        before = model.weights().digest()
+        dict(model.activations(images, training=True))
+        assert model.weights().digest() == before, "training mode leaves the model as it was"
 assert engine == "tensorflow" or "tensorflow" not in sys.modules
 np.savez(out, **found)
