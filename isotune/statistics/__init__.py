@@ -17,7 +17,7 @@ Part of the spread over seeds comes from the test set too: `split_variance`.
 | is the spread over seeds training, or a small test set? | `split_variance` |
 | is a published number reproduced? | `verdict` against `Published`; `seeds_for`, `power_of` plan it |
 | which of several libraries differ? | `compare_all`, `paired_difference`, `outperformance` |
-| do two sets of predictions differ? | `mcnemar`, `predictions_changed` |
+| do two sets of predictions differ? | `mcnemar`, `predictions_changed`; of many sets, `holm` corrects |
 | which seed does the accuracy depend on? | `variance_by_source` over `Run`s |
 | what is typical of timings? | `quartiles` |
 
@@ -35,7 +35,7 @@ from isotune.statistics._bootstrap import BCA_FROM, Summary, summarise
 from isotune.statistics._estimates import Estimate, Interval, Quartiles, estimate, paired_difference, quartiles
 from isotune.statistics._images import McNemar, mcnemar, predictions_changed, wilson
 from isotune.statistics._outperformance import Outperformance, outperformance
-from isotune.statistics._pairs import Pair, compare_all
+from isotune.statistics._pairs import Pair, compare_all, holm
 from isotune.statistics._power import power_of, seeds_for
 from isotune.statistics._sources import Component, Run, VarianceBySource, variance_by_source
 from isotune.statistics._split import VarianceSplit, split_variance
@@ -58,6 +58,7 @@ __all__ = [
     "Verdict",
     "compare_all",
     "estimate",
+    "holm",
     "mcnemar",
     "outperformance",
     "paired_difference",

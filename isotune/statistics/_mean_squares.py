@@ -29,18 +29,21 @@ def effects(factors: int) -> list[Factors]:
     return [chosen for size in range(1, factors + 1) for chosen in combinations(range(factors), size)]
 
 
-def mean_squares(table: np.ndarray) -> dict[Factors, tuple[float, int]]:
-    """Mean square and degrees of freedom of each effect, from one value a cell, [levels, levels, ...].
+def deviations(table: np.ndarray, chosen: Factors) -> np.ndarray:
+    """What an effect adds to the mean, for each of its levels: the table averaged over the factors outside it and
+    centred over those in it. The factors outside have length 1."""
+    part: np.ndarray = table - table.flat[0]  # equal values leave exact zeros
+    for axis in range(table.ndim):
+        mean = part.mean(axis=axis, keepdims=True)
+        part = part - mean if axis in chosen else mean
+    return part
 
-    The deviations of an effect are the table averaged over the factors outside it and centred over those in it.
-    """
-    centred = table - table.flat[0]  # equal values leave exact zeros
+
+def mean_squares(table: np.ndarray) -> dict[Factors, tuple[float, int]]:
+    """Mean square and degrees of freedom of each effect, from one value a cell, [levels, levels, ...]."""
     found = {}
     for chosen in effects(table.ndim):
-        part = centred
-        for axis in range(table.ndim):
-            mean = part.mean(axis=axis, keepdims=True)
-            part = part - mean if axis in chosen else mean
+        part = deviations(table, chosen)
         df = prod(table.shape[axis] - 1 for axis in chosen)
         found[chosen] = (float(np.sum(part**2)) * table.size / part.size / df, df)
     return found

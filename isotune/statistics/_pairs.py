@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
@@ -40,7 +40,11 @@ class Pair:
 
 
 def compare_all(
-    accuracies: Mapping[str, Mapping[Key, float]], *, resamples: int = 9999, seed: int = 0
+    accuracies: Mapping[str, Mapping[Key, float]],
+    pairs: Iterable[tuple[str, str]] | None = None,
+    *,
+    resamples: int = 9999,
+    seed: int = 0,
 ) -> tuple[Pair, ...]:
     """Every two of these models compared over their common seeds, in the order given, corrected by Holm (1979).
 
@@ -54,16 +58,17 @@ def compare_all(
       never makes another pair look better.
 
     accuracies: by model, then by seed, any unit; NaN is a run that failed, and its pairs are not tested.
+    pairs: which two to compare, chosen before their differences were seen; None: every two.
     resamples, seed: of the permutation test and the bootstrap; the same give the same.
     """
-    pairs = [
+    found = [
         _compare(first, accuracies[first], second, accuracies[second], resamples, seed)
-        for first, second in combinations(accuracies, 2)
+        for first, second in (combinations(accuracies, 2) if pairs is None else pairs)
     ]
-    by_t, by_permutation = _holm([pair.p_t for pair in pairs]), _holm([pair.p_permutation for pair in pairs])
+    by_t, by_permutation = holm([pair.p_t for pair in found]), holm([pair.p_permutation for pair in found])
     return tuple(
         replace(pair, p_t_holm=t, p_permutation_holm=permutation)
-        for pair, t, permutation in zip(pairs, by_t, by_permutation, strict=True)
+        for pair, t, permutation in zip(found, by_t, by_permutation, strict=True)
     )
 
 
@@ -122,8 +127,10 @@ def _permutation(runs: np.ndarray, resamples: int, seed: int) -> float:
     )
 
 
-def _holm(values: Sequence[float | None]) -> list[float | None]:
-    """The k-th smallest of m times m - k + 1, never below a smaller one's, at most 1 (Holm 1979).
+def holm(values: Sequence[float | None]) -> list[float | None]:
+    """p-values corrected for their number; None, one that could not be told, counts as 1 and stays None.
+
+    The k-th smallest of m times m - k + 1, never below a smaller one's, at most 1 (Holm 1979).
 
     What statsmodels' `multipletests` gives (the tests hold it to that), which collects garbage on each call: a second
     with 100,000 records in memory, for each table of a report.

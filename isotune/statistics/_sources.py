@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from isotune.statistics._estimates import Interval, check_confidence
-from isotune.statistics._mean_squares import Term, effects, interval, mean_squares, terms, value
+from isotune.statistics._mean_squares import Term, deviations, effects, interval, mean_squares, terms, value
 
 STREAMS = ("head", "order", "augmentation")
 Key = tuple[int, ...]  # a seed for each stream
@@ -37,6 +37,7 @@ class Component:
     interval: Interval
     with_noise: bool  # what same-seed reruns vary by is part of it
     share: float | None  # 0..1 of all components, those below zero as 0; None: they do not add up
+    deviations: tuple[float, ...]  # what each seed, or each combination, adds to the mean; the accuracy's unit
 
     @property
     def sd(self) -> float:
@@ -120,8 +121,9 @@ def _noise(cells: Mapping[Key, np.ndarray], confidence: float) -> Component | No
     df = sum(values.size - 1 for values in repeated)
     if not df:
         return None
-    square = sum(float(np.sum((values - values.mean()) ** 2)) for values in repeated) / df
-    return _component((), [Term(1.0, square, df)], confidence, with_noise=True)
+    within = np.concatenate([values - values.mean() for values in repeated])
+    square = float(np.sum(within**2)) / df
+    return _component((), [Term(1.0, square, df)], within, confidence, with_noise=True)
 
 
 def _crossed(
@@ -144,7 +146,7 @@ def _crossed(
             parts.append(Term(-1 / throughout, noise.variance, prod(shape) * (throughout - 1)))
         with_noise = throughout == 1 and len(chosen) == len(varied)
         names = tuple(STREAMS[varied[axis]] for axis in chosen)
-        found.append(_component(names, parts, confidence, with_noise=with_noise))
+        found.append(_component(names, parts, deviations(table, chosen), confidence, with_noise=with_noise))
     if throughout > 1 and noise:
         found.append(noise)
     whole = sum(max(part.variance, 0.0) for part in found)
@@ -153,12 +155,17 @@ def _crossed(
 
 def _one_at_a_time(cells: Mapping[Key, np.ndarray], base: Key, stream: int, confidence: float) -> Component:
     values = [cells[key][0] for key in sorted(cells) if all(key[i] == base[i] for i in range(len(base)) if i != stream)]
-    ((square, df),) = mean_squares(np.array(values)).values()
-    return _component((STREAMS[stream],), [Term(1.0, square, df)], confidence, with_noise=True)
+    table = np.array(values)
+    ((square, df),) = mean_squares(table).values()
+    return _component((STREAMS[stream],), [Term(1.0, square, df)], deviations(table, (0,)), confidence, with_noise=True)
 
 
-def _component(streams: tuple[str, ...], parts: Sequence[Term], confidence: float, *, with_noise: bool) -> Component:
-    return Component(streams, value(parts), interval(parts, confidence), with_noise, None)
+def _component(
+    streams: tuple[str, ...], parts: Sequence[Term], moves: np.ndarray, confidence: float, *, with_noise: bool
+) -> Component:
+    return Component(
+        streams, value(parts), interval(parts, confidence), with_noise, None, tuple(moves.ravel().tolist())
+    )
 
 
 def _changes(key: Key, other: Key) -> int:
