@@ -55,6 +55,9 @@ class Reporter:
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
         return record
 
+    def note(self, line: str) -> None:
+        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+
     def proved(self, result: Result) -> None:
         """Note that a pair of models has been gone through."""
         self._progress.advance(self._cells)

@@ -17,6 +17,8 @@ framework prints goes to standard error. Requests are `{"do": VERB, ...}`:
 | save | model, weights, size, file | writes canonical weights as a file of the library; axes that it builds otherwise |
 | draw | model, checkpoint, trial | writes the checkpoint that a proof starts from; what it is |
 | observe | model, trial, stage, steps, permuted, folder | writes what the model does in a proof's stage |
+| describe | side, inputs | axes, layers and environment of one side of an investigation |
+| examine | asked, folder | writes what that side shows of a part |
 | environment | | versions, device, threads, flags |
 
 Answers are `{"event": "progress", "what", "done", "total"}`, then either `{"event": "done", "result"}` or
@@ -155,6 +157,18 @@ class Worker:
 
             self._observing = Observer(self._adapter)
         return self._observing
+
+    def _describe(self, side: dict[str, Any], inputs: dict[str, Any]) -> dict[str, Any]:
+        from isotune.investigation._examining import Examiner
+        from isotune.investigation._setup import Inputs, Side
+
+        return Examiner(self._bench).describe(Side.model_validate(side), Inputs.model_validate(inputs))
+
+    def _examine(self, asked: dict[str, Any], folder: str) -> None:
+        from isotune.investigation._examining import Examiner
+        from isotune.investigation._setup import Asked
+
+        Examiner(self._bench).examine(Asked.model_validate(asked), Path(folder))
 
     def _environment(self) -> dict[str, str]:
         return self._bench.environment()

@@ -8,20 +8,32 @@ from typing import Annotated, Any
 import typer
 
 from isotune.cli._shared import DEFAULT_STORE
-from isotune.errors import UsageError
+from isotune.errors import UsageError, nearest
+
+_FORMATS = ("markdown", "model-index")
 
 
 def report(
     source: Annotated[
         Path, typer.Argument(help="A folder of records, or the JSON of 'pytest benchmarks/'.")
     ] = DEFAULT_STORE,
-    out: Annotated[Path, typer.Option(help="Folder for leaderboard.md and its figures.")] = Path("reports"),
+    out: Annotated[
+        Path, typer.Option(help="Folder for the leaderboard, as .md, .html and .json, and its figures.")
+    ] = Path("reports"),
+    form: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            help="markdown: the leaderboard; model-index: evaluation results for model cards on the Hugging Face Hub, "
+            "printed as YAML.",
+        ),
+    ] = "markdown",
     schema: Annotated[bool, typer.Option("--schema", help="Print the JSON schema of a record and end.")] = False,
     command: Annotated[
         str | None, typer.Option(help="The command that made the figures, for the evidence part.")
     ] = None,
 ) -> None:
-    """Turn records into a markdown leaderboard with figures, and name the file written."""
+    """Turn records into a leaderboard with figures, and name the file written; or into evaluation results."""
     if schema:
         import json
 
@@ -29,6 +41,8 @@ def report(
 
         typer.echo(json.dumps(record_schema(), indent=1))
         return
+    if form not in _FORMATS:
+        raise UsageError(f"format {form!r}: {nearest(form, _FORMATS)}")
     from isotune import report as reports
     from isotune.records import Store
 
@@ -43,4 +57,7 @@ def report(
         )
     if not records and not speeds:
         raise UsageError(f"{source} holds no records; 'isotune run' makes some")
+    if form == "model-index":
+        typer.echo(reports.model_index(records), nl=False)
+        return
     typer.echo(reports.write(records, out, speeds=speeds, command=command, predictions=store.predictions))

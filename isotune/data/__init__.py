@@ -10,7 +10,7 @@ then reads the same bytes:
 What may be imported from here is below; modules whose name begins with `_` are this folder's own.
 """
 
-from isotune.data._dataset import Dataset, Split
+from isotune.data._dataset import Dataset, Split, encoded
 from isotune.data._decoding import Unreadable, decode
 from isotune.data._imagenet import outputs, synsets
 from isotune.data._preparing import Availability, describe, load, prepare, status
@@ -25,6 +25,7 @@ __all__ = [
     "Unreadable",
     "decode",
     "describe",
+    "encoded",
     "inputs",
     "load",
     "names",

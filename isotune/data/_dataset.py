@@ -77,6 +77,11 @@ class FileSplit(Split):
         return decode(self.encoded(index))
 
 
+def encoded(dataset: Dataset) -> bool:
+    """Whether the images are kept as files, which libraries decode in ways of their own."""
+    return any(isinstance(split, FileSplit) for split in (dataset.train, dataset.test))
+
+
 @dataclass(frozen=True, eq=False)
 class Dataset:
     """Images and labels that every framework reads alike.

@@ -1,0 +1,97 @@
+"""`isotune investigate`."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from isotune.cli._shared import prepared
+
+
+def investigate(
+    left: Annotated[str, typer.Argument(help="The model to start from: torchvision:mobilenet_v2.")],
+    right: Annotated[str, typer.Argument(help="The one to compare with: keras:MobileNetV2, keras@torch:MobileNetV2.")],
+    dataset: Annotated[str, typer.Option(help="One data set; see 'isotune prepare'.")] = "digits",
+    protocol: Annotated[
+        str, typer.Option(help="By name or TOML file: input, training step and what accuracy is measured by.")
+    ] = "quick",
+    checkpoint: Annotated[
+        str, typer.Option(help="Of both: offline, pretrained, a library's own name, file:PATH or random:SEED.")
+    ] = "offline",
+    right_checkpoint: Annotated[str, typer.Option(help="Of the right side. [default: --checkpoint]")] = "",
+    conventions: Annotated[str, typer.Option(help="Of both: native or identical; overrides follow.")] = "native",
+    right_conventions: Annotated[str, typer.Option(help="Of the right side. [default: --conventions]")] = "",
+    numeric_mode: Annotated[str, typer.Option(help="Of both: float64, float32 or bfloat16.")] = "float64",
+    right_numeric_mode: Annotated[str, typer.Option(help="Of the right side. [default: --numeric-mode]")] = "",
+    left_compiled: Annotated[bool, typer.Option("--left-compiled", help="Compile the left side.")] = False,
+    right_compiled: Annotated[bool, typer.Option("--right-compiled", help="Compile the right side.")] = False,
+    left_python: Annotated[str, typer.Option(help="Another environment's interpreter for the left side.")] = "",
+    right_python: Annotated[str, typer.Option(help="Another environment's interpreter for the right side.")] = "",
+    images: Annotated[int, typer.Option(min=2, help="Images that the ladder is walked with.")] = 8,
+    steps: Annotated[int, typer.Option(min=2, help="Steps of training on them.")] = 5,
+    seeds: Annotated[str, typer.Option(help="Of the price: how many (3), which (0,4,7) or a range (5-9).")] = "3",
+    price: Annotated[
+        bool, typer.Option("--price/--no-price", help="Also run the protocol: what each difference costs in accuracy.")
+    ] = False,
+    store: Annotated[Path, typer.Option(help="Folder of the price's records.")] = Path(".isotune/records"),
+    out: Annotated[Path, typer.Option(help="Folder for NAME.md.")] = Path("reports/investigations"),
+    name: Annotated[str, typer.Option(help="Of the report. [default: both models]")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
+    jobs: Annotated[int, typer.Option(min=1, help="Of the price: workers at the same time.")] = 1,
+) -> None:
+    """Say where two models part, rung by rung, by which convention, and what it costs; exit status 1 when they do.
+
+    Pixels, scaled input, weights, every layer, logits, loss, gradients, BatchNorm buffers, one step and several are
+    compared, each rung by itself too, given the left's values of all before it.
+    """
+    from isotune import checkpoints, planning
+    from isotune import investigation as investigations
+    from isotune import protocol as protocols
+    from isotune.investigation import Rung
+    from isotune.progress import Reporter
+
+    modes = [investigations.check_mode(mode) for mode in (numeric_mode, right_numeric_mode or numeric_mode)]
+    for each in (checkpoint, right_checkpoint or checkpoint):
+        checkpoints.check_name(each)
+    sides = (
+        investigations.side(left, checkpoint, conventions, modes[0], left_compiled, left_python),
+        investigations.side(
+            right, right_checkpoint or checkpoint, right_conventions or conventions, modes[1], right_compiled,
+            right_python,
+        ),
+    )  # fmt: skip
+    recipe = protocols.load(protocol)
+    wanted = planning.parse_seeds(seeds)
+    priced = None
+    with Reporter() as reporter:
+        (found_set,) = prepared([dataset], False, reporter).values()
+
+        def told(rung: Rung) -> None:
+            reporter.note(f"{rung.name}: {rung.verdict}")
+
+        found = investigations.investigate(
+            *sides, found_set, recipe, images=images, steps=steps,
+            progress=lambda what, done, total: reporter.within("ladder", what, done, total), found=told,
+        )  # fmt: skip
+        if price and found.stopped is None:
+            priced = investigations.price(
+                sides[0].model, sides[1].model, checkpoint=checkpoint, dataset=dataset, protocol=protocol,
+                left_spec=sides[0].conventions, right_spec=sides[1].conventions, seeds=wanted, store=store, jobs=jobs,
+                progress=reporter.within,
+            )  # fmt: skip
+            found = investigations.with_accuracy(found, priced)
+    command = "isotune " + " ".join(map(shlex.quote, sys.argv[1:]))
+    path = investigations.write(found, priced, out, name or investigations.default_name(found), command)
+    if as_json:
+        import json
+
+        typer.echo(json.dumps(investigations.as_json(found, priced), indent=1))
+    else:
+        investigations.show(found, priced)
+    typer.echo(path, err=as_json)
+    if found.stopped or found.first_failure is not None:
+        raise typer.Exit(1)

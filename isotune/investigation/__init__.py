@@ -1,0 +1,39 @@
+"""Why two models differ: the first place where they part, the cause by name, and what each cause costs.
+
+- `side(...)`, `investigate(left, right, ...)`: walks the ladder with two sides and gives an `Investigation`;
+- `price(...)`: what each convention in which two models differ costs in accuracy;
+- `remedy(library, axis, value)`: the lines that make a library behave otherwise;
+- `show(...)`, `as_json(...)`, `write(...)`: a table, JSON, and `NAME.md` with its figures.
+
+Modules: `_setup` (the sides), `_examining` (the worker's part), `_ladder`, `_judging`, `_causes`, `_shape` and
+`_equations` (of an error), `_findings`, `_investigating`; `_switches`, `_shapley`, `_price`, `_priced`;
+`_remedies` with a module for each library's half; `_sentences`, `_price_sentences`, `_report`, `_along`, `_waterfall`.
+"""
+
+from isotune.investigation._findings import Cause, Flip, Investigation, Rung
+from isotune.investigation._investigating import check_mode, investigate, side, with_accuracy
+from isotune.investigation._price import price
+from isotune.investigation._priced import Price
+from isotune.investigation._remedies import Remedy, remedy
+from isotune.investigation._report import as_json, default_name, show, write
+from isotune.investigation._setup import Side
+
+__all__ = [
+    "Cause",
+    "Flip",
+    "Investigation",
+    "Price",
+    "Remedy",
+    "Rung",
+    "Side",
+    "as_json",
+    "check_mode",
+    "default_name",
+    "investigate",
+    "price",
+    "remedy",
+    "show",
+    "side",
+    "with_accuracy",
+    "write",
+]

@@ -1,0 +1,137 @@
+"""Which convention makes a rung fail: the axes that can matter there, flipped one at a time, then in small sets.
+
+First one side takes the other's value of each axis in which the two differ: one at a time, then all, less those that
+are not needed. Where that does not explain the rung, a side does not do what its conventions say, and each side is
+tried under every other value. A set is a cause when the rung holds with it; nothing is said of axes that only come
+near.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Literal, get_args
+
+from isotune.conventions import Conventions
+from isotune.errors import UsageError
+from isotune.execution import WorkerFailure
+from isotune.investigation._findings import Cause, Flip
+from isotune.investigation._judging import Judged
+
+MOST = 4  # axes in a set
+EPSILONS = (1e-3, 1e-5, 1e-6)
+MOMENTA = (0.1, 0.01, 0.001)
+SCALINGS = ("mean-std", "minus-one-to-one", "unit", "none", "caffe")
+
+Judge = Callable[[Sequence[Flip]], Judged]
+
+
+def cause(
+    before: Judged,
+    axes: Sequence[str],
+    left: Mapping[str, Any],
+    right: Mapping[str, Any],
+    judge: Judge,
+    *,
+    known: Sequence[Flip] = (),
+    moved: Literal["left", "right"] = "right",
+) -> Cause | None:
+    """A set of flips with which the rung holds, and without any one of which it does not; None: there is none.
+
+    before: the rung without flips. axes: those that can matter. left, right: what each side has of them.
+    judge: the rung with flips; UsageError or WorkerFailure: a side cannot have them. known: causes of rungs below.
+    moved: the side that is to take the other's values.
+    """
+    known = [flip for flip in known if flip.axis in axes]
+    if known and (found := _enough(before, known, judge)) is not None:
+        return found
+    mine, others = (left, right) if moved == "left" else (right, left)
+    differing = [
+        Flip(side=moved, axis=axis, was=mine[axis], value=others[axis]) for axis in axes if left[axis] != right[axis]
+    ]
+    return (
+        _single(before, differing, judge)
+        or _enough(before, differing, judge)
+        or _smallest(before, list(_others(axes, left, right)), judge)
+    )
+
+
+def values(axis: str, known: Sequence[Any]) -> list[Any]:
+    """What an axis can be set to, those in `known` first."""
+    more: tuple[Any, ...]
+    match axis:
+        case "batchnorm_epsilon":
+            more = EPSILONS
+        case "batchnorm_momentum":
+            more = MOMENTA
+        case "input_scaling":
+            more = SCALINGS
+        case _:
+            more = get_args(Conventions.model_fields[axis].annotation)
+    return [value for value in dict.fromkeys((*known, *more)) if value not in (None, "own")]
+
+
+def _others(axes: Sequence[str], left: Mapping[str, Any], right: Mapping[str, Any]) -> Iterator[Flip]:
+    """Every other value of each axis, on either side."""
+    for axis in axes:
+        for value in values(axis, (left[axis], right[axis])):
+            if value not in (right[axis], left[axis]):
+                yield Flip(side="right", axis=axis, was=right[axis], value=value)
+            if value != left[axis]:
+                yield Flip(side="left", axis=axis, was=left[axis], value=value)
+
+
+def _single(before: Judged, flips: Sequence[Flip], judge: Judge) -> Cause | None:
+    for flip in flips:
+        if (judged := _tried(judge, [flip])) is not None and judged.holds:
+            return _cause(before, [flip], judged)
+    return None
+
+
+def _enough(before: Judged, flips: Sequence[Flip], judge: Judge) -> Cause | None:
+    """All of them, less those that are not needed."""
+    needed = list(flips)
+    if len(needed) < 1 or (after := _tried(judge, needed)) is None or not after.holds:
+        return None
+    for flip in flips:
+        fewer = [other for other in needed if other != flip]
+        if fewer and (judged := _tried(judge, fewer)) is not None and judged.holds:
+            needed, after = fewer, judged
+    return _cause(before, needed, after)
+
+
+def _smallest(before: Judged, flips: Sequence[Flip], judge: Judge) -> Cause | None:
+    """One flip, or else some of those that leave fewer failing."""
+    helpful: list[Flip] = []
+    enough: list[tuple[Flip, Judged]] = []
+    failed = {error.name for error in before.failing}
+    for flip in flips:
+        if (judged := _tried(judge, [flip])) is None:
+            continue
+        if judged.holds:
+            enough.append((flip, judged))
+        elif {error.name for error in judged.failing} < failed:
+            helpful.append(flip)
+    if enough:
+        first, judged = enough[0]
+        return _cause(before, [first], judged, tuple(flip for flip, _ in enough[1:]))
+    for count in range(2, min(MOST, len(helpful)) + 1):
+        for chosen in itertools.combinations(helpful, count):
+            if len({flip.axis for flip in chosen}) < count:
+                continue
+            if (judged := _tried(judge, chosen)) is not None and judged.holds:
+                return _cause(before, chosen, judged)
+    return None
+
+
+def _tried(judge: Judge, flips: Sequence[Flip]) -> Judged | None:
+    try:
+        return judge(flips)
+    except (UsageError, WorkerFailure):  # the side cannot have this value: no explanation
+        return None
+
+
+def _cause(before: Judged, flips: Sequence[Flip], after: Judged, instead: tuple[Flip, ...] = ()) -> Cause:
+    return Cause(
+        flips=tuple(flips), before=before.worst, after=after.worst, layers=len(before.failing), instead=instead
+    )

@@ -1,0 +1,120 @@
+"""The worker's part: a side is built as it would be for a run, and what it does is written down."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from isotune import observations
+from isotune.conventions import NETWORK_AXES
+from isotune.investigation._setup import Asked, Inputs, Side
+from isotune.observations import Observations
+from isotune.weights import HEAD, Weights, head_weights, select_trained
+
+if TYPE_CHECKING:
+    from isotune.adapters.base import Model
+    from isotune.running import Bench, Built
+
+Array = np.ndarray
+_PER_IMAGE = ("input", "layers", "logits", "training layers")
+
+
+class Examiner:
+    """Answers for one worker; the bench keeps the models."""
+
+    def __init__(self, bench: Bench) -> None:
+        self._bench = bench
+
+    def describe(self, side: Side, inputs: Inputs) -> dict[str, Any]:
+        """{"axes": resolved, as the network has them; "architecture"; "layers": canonical name -> library's;
+        "kinds"; "parameters"; "environment"}."""
+        built = self._built(side, inputs)
+        found = built.model.weights()
+        seen = {axis: value for axis, value in found.conventions.items() if axis in NETWORK_AXES and value != "own"}
+        layers = built.model.layers()
+        return {
+            "axes": built.conventions.model_dump() | {axis: value for axis, value in seen.items() if value is not None},
+            "architecture": built.architecture,
+            "layers": {layer.name: layer.library_name for layer in layers},
+            "environment": self._bench.environment(),
+        }
+
+    def examine(self, asked: Asked, folder: Path) -> None:
+        """Write what the side shows of a part."""
+        built = self._built(asked.side, asked.inputs)
+        if asked.weights:
+            self._take(built.model, Weights.read(Path(asked.weights)))
+        if asked.part == "weights":
+            observations.write(folder, iter(built.model.weights().items()))
+            return
+        images, labels = np.load(asked.images, allow_pickle=False), np.load(asked.labels, allow_pickle=False)
+        order = np.arange(len(images))[:: -1 if asked.permuted else 1]
+        seen = _seen(built.model, asked, images[order], labels[order], order)
+        back = np.argsort(order)
+        observations.write(folder, ((name, array[back] if asked.part in _PER_IMAGE else array) for name, array in seen))
+
+    def _built(self, side: Side, inputs: Inputs) -> Built:
+        """The side with its own weights and head."""
+        built = self._bench.build(
+            side.model, checkpoint=side.checkpoint, spec=side.conventions, recipe=inputs.recipe,
+            classes=inputs.classes, numeric_mode=side.numeric_mode, compiled=side.compiled, size=inputs.size,
+        )  # fmt: skip
+        features = built.initial[f"{HEAD}.kernel"].shape[0]
+        drawn = head_weights(features, inputs.classes, built.conventions.head_initialisation, inputs.seed)
+        built.reset(drawn)
+        return built
+
+    @staticmethod
+    def _take(model: Model, weights: Weights) -> None:
+        own = model.weights()
+        model.load({name: array for name, array in weights.items() if name in own and own[name].shape == array.shape})
+
+
+def _seen(model: Model, asked: Asked, images: Array, labels: Array, order: Array) -> Iterator[tuple[str, Array]]:
+    stage = asked.inputs.stage
+    match asked.part:
+        case "input":
+            yield "input", model.network_input(images)
+        case "layers" | "training layers":
+            given = Observations(Path(asked.replaced)) if asked.replaced else {}
+            replaced = {name: np.asarray(array)[order] for name, array in given.items()}
+            yield "input", model.network_input(images)
+            yield from model.activations(images, training=asked.part != "layers", replaced=replaced)
+        case "logits":
+            yield "features", model.features(images)
+            yield "logits", model.logits(images)
+        case "gradients":
+            found = model.gradients(images, labels, stage.label_smoothing)
+            yield "loss", found.pop("loss")
+            yield from found.items()
+        case _:
+            yield from _steps(model, asked.inputs, images, labels)
+
+
+def _steps(model: Model, inputs: Inputs, images: Array, labels: Array) -> Iterator[tuple[str, Array]]:
+    """One step and all of them, on one batch: BatchNorm buffers, weights and slots after the first; losses and weights
+    after the last."""
+    from isotune.adapters.base import Recipe
+
+    before, stage = model.weights(), inputs.stage
+    trained = frozenset(select_trained(model.layers(), stage.trained))
+    trainer = model.trainer(Recipe(stage.optimizer, trained, stage.label_smoothing, stage.batchnorm))
+    for step, rate in enumerate(inputs.rates):
+        loss = float(trainer.step(images, labels, rate))
+        if step:
+            yield f"drift/loss {step + 1}", np.array(loss)
+        else:
+            for name, array in trainer.state().items():
+                yield f"{'step' if '/' in name else 'buffers'}/{name}", array
+        if step in (0, len(inputs.rates) - 1):
+            rung = "drift" if step else "step"
+            tensors = model.weights().items()
+            yield from ((f"{rung}/{name}", array) for name, array in tensors if not _is_buffer(name))
+    model.load(before)
+
+
+def _is_buffer(name: str) -> bool:
+    return name.endswith((".mean", ".variance"))

@@ -1,0 +1,147 @@
+"""An investigation from end to end; what was learned is kept when a side fails."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, cast, get_args
+
+from isotune import data, names, protocol
+from isotune.errors import UsageError, nearest
+from isotune.execution import WorkerFailure, Workers
+from isotune.investigation._findings import Investigation, Rung
+from isotune.investigation._ladder import Ladder, Progress
+from isotune.investigation._price_sentences import accuracy
+from isotune.investigation._priced import Price
+from isotune.investigation._setup import Inputs, Mode, Side
+from isotune.protocol import Protocol, Stage
+from isotune.schedules import learning_rates
+from isotune.training import steps_of
+
+TRAINING = "quick-fine-tune"  # says how a step of training goes, for protocols that train nothing
+
+
+def investigate(
+    left: Side,
+    right: Side,
+    dataset: data.Dataset,
+    recipe: Protocol,
+    *,
+    images: int = 8,
+    steps: int = 5,
+    seed: int = 0,
+    progress: Progress | None = None,
+    found: Callable[[Rung], object] = lambda rung: None,
+) -> Investigation:
+    """Walk the ladder with both sides.
+
+    images: how many, spread over the protocol's training images. steps: of training, on these images. seed: of the
+    classifier. found: told of every rung. A side that fails ends the walk; the rungs up to there are in the result.
+    UsageError: a side is no model, or cannot be built.
+    """
+    began = time.perf_counter()
+    left, right = (side.model_copy(update={"model": str(names.parse(side.model))}) for side in (left, right))
+    result = Investigation(
+        left=left, right=right, dataset=dataset.name, protocol=recipe.name, images=images, steps=steps
+    )
+    rungs: list[Rung] = []
+    with tempfile.TemporaryDirectory(prefix="isotune-investigation-") as scratch, _BothWorkers(left, right) as workers:
+        ladder = Ladder(
+            left,
+            right,
+            _inputs(recipe, dataset, steps, seed),
+            dataset,
+            recipe,
+            images,
+            workers,
+            Path(scratch),
+            progress,
+        )
+        stopped = None
+        try:
+            ladder.describe()
+            for rung in ladder.walk():
+                rungs.append(rung)
+                found(rung)
+        except WorkerFailure as error:
+            stopped = str(error)
+        except UsageError as error:
+            if not ladder.described:
+                raise
+            stopped = str(error)
+        known: dict[str, Any] = {}
+        if ladder.described:
+            ours, theirs = ladder.axes("left"), ladder.axes("right")
+            known = {
+                "axes": {axis: (value, theirs.get(axis)) for axis, value in ours.items() if theirs.get(axis) != value},
+                "names": ladder.names(),
+                "environment": {which: ladder.described[which]["environment"] for which in ("left", "right")},
+            }
+    seconds = time.perf_counter() - began
+    return result.model_copy(update={"rungs": tuple(rungs), "stopped": stopped, "seconds": seconds, **known})
+
+
+def with_accuracy(found: Investigation, price: Price) -> Investigation:
+    """The ladder with its last rung, which the price's runs give."""
+    return found.model_copy(update={"rungs": (*found.rungs, accuracy(price))})
+
+
+def side(
+    model: str, checkpoint: str, conventions: str, numeric_mode: Mode, compiled: bool = False, python: str = ""
+) -> Side:
+    """A side, checked as far as that goes without a worker. UsageError: a name, convention or interpreter is wrong."""
+    if python and not Path(python).is_file():
+        raise UsageError(f"there is no interpreter {python}; give the path of another environment's python")
+    made = Side(
+        model=str(names.parse(model)), checkpoint=checkpoint, conventions=conventions, numeric_mode=numeric_mode,
+        compiled=compiled, python=python or None,
+    )  # fmt: skip
+    return made.under({})  # parsed once
+
+
+def check_mode(mode: str) -> Mode:
+    """UsageError: no numeric mode."""
+    if mode not in (known := get_args(Mode)):
+        raise UsageError(f"numeric mode {mode!r} is unknown; {nearest(mode, known)}")
+    return cast(Mode, mode)
+
+
+def _inputs(recipe: Protocol, dataset: data.Dataset, steps: int, seed: int) -> Inputs:
+    stage, axes = _stage(recipe)
+    count = min(recipe.images.train or len(dataset.train), len(dataset.train)) or stage.batch_size
+    total, an_epoch = steps_of(stage, max(count, stage.batch_size))
+    rates = learning_rates(stage.schedule, max(total, steps), an_epoch)[:steps]
+    return Inputs(
+        recipe=axes, stage=stage, rates=tuple(map(float, rates)), classes=len(dataset.classes),
+        size=recipe.input.size, seed=seed,
+    )  # fmt: skip
+
+
+def _stage(recipe: Protocol) -> tuple[Stage, dict[str, Any]]:
+    """The first stage of training, and the protocol's axes."""
+    if recipe.stage:
+        return recipe.stage[0], dict(recipe.conventions)
+    return protocol.load(TRAINING).stage[0], dict(recipe.conventions)
+
+
+class _BothWorkers:
+    """A worker for each side, started at the same time."""
+
+    def __init__(self, left: Side, right: Side) -> None:
+        self._sides = {"left": left, "right": right}
+        self._groups = {
+            which: Workers(threads=1, shared=True, pythons={side.adapter: side.python} if side.python else None)
+            for which, side in self._sides.items()
+        }
+
+    def __enter__(self) -> dict[str, Any]:
+        with ThreadPoolExecutor(2) as pool:
+            started = pool.map(lambda which: (which, self._groups[which][self._sides[which].adapter]), self._sides)
+            return dict(started)
+
+    def __exit__(self, *_: object) -> None:
+        for group in self._groups.values():
+            group.__exit__()

@@ -1,0 +1,69 @@
+"""The ladder: sound pairs hold on every rung, a planted fault fails where it belongs, and its cause is named."""
+
+from __future__ import annotations
+
+import pytest
+
+from isotune import data, protocol
+from isotune.investigation import Side, investigate
+
+MODEL = "mobilenet_v2:width_mult=0.35"
+FAULTS = {  # fault: the first rung that fails by itself, and the axis that explains it
+    "bgr": ("scaled input", "input_scaling"),
+    "padding-at-the-end": ("layers", "stride2_padding"),
+    "rate-inside-the-velocity": ("one step", "momentum_form"),
+    "stride-moved": ("layers", ""),
+}
+
+
+def investigated(left: str, right: str, spec: str = "identical", **asked):
+    sides = (
+        Side(model=left, checkpoint="random:0", conventions="identical"),
+        Side(model=right, checkpoint="random:0", conventions=spec),
+    )
+    return investigate(*sides, data.prepare("digits"), protocol.load("quick-fine-tune"), images=4, steps=3, **asked)
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_planted_fault_fails_where_it_belongs_and_its_cause_is_named(house, fault):
+    pytest.importorskip("torchvision", reason="needs the extra torch")
+    name, _, options = MODEL.partition(":")
+    found = investigated(f"torchvision:{MODEL}", f"mutant:{name}:fault={fault}:{options}")
+    rung, axis = FAULTS[fault]
+    assert found.stopped is None
+    assert found.first_failure is not None
+    assert found.first_failure.name == rung
+    cause = found.first_failure.cause
+    assert (cause.flips[0].axis if cause else "") == axis
+    below = [each for each in found.rungs[: found.rungs.index(found.first_failure)] if each.verdict != "not applicable"]
+    assert all(each.verdict == "holds" for each in below)
+
+
+def test_a_sound_pair_holds_on_every_rung(house):
+    pytest.importorskip("torchvision", reason="needs the extra torch")
+    told: list[str] = []
+    found = investigated(f"torchvision:{MODEL}", "timm:mobilenetv2_035", found=lambda rung: told.append(rung.name))
+    assert {rung.verdict for rung in found.rungs} == {"holds", "not applicable"}
+    assert told == [rung.name for rung in found.rungs]
+    assert found.axes == {}
+
+
+def test_every_native_difference_is_named_at_its_rung(house):
+    """Of one side's conventions changed, so that all axes of a rung must be found together."""
+    pytest.importorskip("torchvision", reason="needs the extra torch")
+    changed = {
+        "stride2_padding": "end", "batchnorm_epsilon": "0.001", "batchnorm_momentum": "0.01",
+        "batchnorm_running_variance": "biased", "momentum_form": "rate-inside", "weight_decay_form": "decoupled",
+    }  # fmt: skip
+    spec = ",".join(["identical", *(f"{axis}={value}" for axis, value in changed.items())])
+    found = investigated(f"torchvision:{MODEL}", f"torchvision:{MODEL}", spec)
+    named = {rung.name: {flip.axis for flip in rung.cause.flips} for rung in found.rungs if rung.cause}
+    assert named == {
+        "layers": {"stride2_padding", "batchnorm_epsilon"},
+        "training-mode layers": {"stride2_padding", "batchnorm_epsilon"},
+        "BatchNorm buffers": {"batchnorm_momentum", "batchnorm_running_variance"},
+        "one step": {"momentum_form", "weight_decay_form"},
+    }
+    verdicts = {rung.name: rung.verdict for rung in found.rungs if rung.name in ("logits", "loss", "gradients")}
+    assert verdicts == dict.fromkeys(("logits", "loss", "gradients"), "inherits")
+    assert all(rung.cause.before > 0 and rung.cause.after < 1e-9 for rung in found.rungs if rung.cause)
