@@ -8,6 +8,7 @@ complete. The JSON schema of a record: `isotune report --schema`.
 from __future__ import annotations
 
 import errno
+import gc
 import hashlib
 import json
 import math
@@ -212,9 +213,20 @@ class Store:
         return array
 
     def __iter__(self) -> Iterator[Record]:
-        for path in sorted(self.folder.glob("*/record.json")):
+        for path in sorted(self.folder.glob("*/record.json"), key=str):
             if not path.parent.name.startswith("."):
                 yield self._parse(path)
+
+    def all(self) -> list[Record]:
+        """Every record. The collector of cycles, of which records have none, rests while they are read: with 100,000
+        of them it would take two thirds of the time."""
+        enabled = gc.isenabled()
+        gc.disable()
+        try:
+            return list(self)
+        finally:
+            if enabled:
+                gc.enable()
 
     @staticmethod
     def _parse(path: Path) -> Record:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from isotune.reference_results._conditions import Conditions, conditions, with_stated
@@ -35,6 +36,12 @@ class Near:
     reference: Reference
     deviations: tuple[Deviation, ...]  # never empty
 
+    @cached_property
+    def distance(self) -> tuple[int, int]:
+        """How much of what was measured is another thing, then in how many ways it was measured otherwise."""
+        other = sum(deviation.what in ("library", "model", "checkpoint", "metric") for deviation in self.deviations)
+        return other, len(self.deviations)
+
     def __str__(self) -> str:
         return f"{self.reference.name} {self.reference.value:g}: " + ", ".join(map(str, self.deviations))
 
@@ -65,15 +72,9 @@ def matching(asked: Cell | Conditions, **stated: Any) -> Matches:
         exact=sorted((each.reference for each in judged if not each.deviations), key=_by_trust),
         near=sorted(
             (each for each in judged if each.deviations),
-            key=lambda each: (_distance(each), _by_trust(each.reference)),
+            key=lambda each: (each.distance, _by_trust(each.reference)),
         ),
     )
-
-
-def _distance(each: Near) -> tuple[int, int]:
-    """How much of what was measured is another thing, then in how many ways it was measured otherwise."""
-    other = sum(deviation.what in ("library", "model", "checkpoint", "metric") for deviation in each.deviations)
-    return other, len(each.deviations)
 
 
 def _same_model(row: Reference, here: Conditions) -> bool:

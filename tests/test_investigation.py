@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from isotune import data, protocol
@@ -48,22 +50,50 @@ def test_a_sound_pair_holds_on_every_rung(house):
     assert found.axes == {}
 
 
-def test_every_native_difference_is_named_at_its_rung(house):
-    """Of one side's conventions changed, so that all axes of a rung must be found together."""
+def test_every_difference_is_named_at_its_rung_and_the_report_tells_what_to_write(here, house):
     pytest.importorskip("torchvision", reason="needs the extra torch")
     changed = {
         "stride2_padding": "end", "batchnorm_epsilon": "0.001", "batchnorm_momentum": "0.01",
         "batchnorm_running_variance": "biased", "momentum_form": "rate-inside", "weight_decay_form": "decoupled",
     }  # fmt: skip
     spec = ",".join(["identical", *(f"{axis}={value}" for axis, value in changed.items())])
-    found = investigated(f"torchvision:{MODEL}", f"torchvision:{MODEL}", spec)
-    named = {rung.name: {flip.axis for flip in rung.cause.flips} for rung in found.rungs if rung.cause}
+    status, said, told = here(
+        "investigate", f"torchvision:{MODEL}", f"torchvision:{MODEL}", "--checkpoint", "random:0", "--conventions",
+        "identical", "--right-conventions", spec, "--protocol", "quick-fine-tune", "--images", "4", "--steps", "3",
+        "--name", "changed", "--out", "found", "--json",
+    )  # fmt: skip
+    assert status == 1, told
+    found = json.loads(said)
+    rungs = {rung["name"]: rung for rung in found["rungs"]}
+    named = {name: {flip["axis"] for flip in rung["cause"]["flips"]} for name, rung in rungs.items() if rung["cause"]}
     assert named == {
         "layers": {"stride2_padding", "batchnorm_epsilon"},
         "training-mode layers": {"stride2_padding", "batchnorm_epsilon"},
         "BatchNorm buffers": {"batchnorm_momentum", "batchnorm_running_variance"},
         "one step": {"momentum_form", "weight_decay_form"},
     }
-    verdicts = {rung.name: rung.verdict for rung in found.rungs if rung.name in ("logits", "loss", "gradients")}
-    assert verdicts == dict.fromkeys(("logits", "loss", "gradients"), "inherits")
-    assert all(rung.cause.before > 0 and rung.cause.after < 1e-9 for rung in found.rungs if rung.cause)
+    assert {rungs[name]["verdict"] for name in ("logits", "loss", "gradients")} == {"inherits"}
+    assert all(rungs[name]["cause"]["after"] < 1e-9 < rungs[name]["cause"]["before"] for name in named)
+    assert json.loads((house / "found/changed.json").read_text()) == found
+    report = (house / "found/changed.md").read_text()
+    assert found["verdict"] in report.replace("\\", "")
+    assert "module.eps = 0.001" in report
+    assert (house / "found/figures/changed-layers.svg").exists()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "line"),
+    [
+        (["--numeric-mode", "float16"], "float16"),
+        (["--right-python", "nowhere/python"], "nowhere/python"),
+        (["--conventions", "identcal"], "identical"),
+        (["--checkpoint", "random:x"], "random:"),
+        (["--protocol", "quikc"], "quick"),
+        (["--seeds", "none"], "how many"),
+    ],
+)
+def test_wrong_use_is_one_line(here, wrong, line):
+    status, said, told = here("investigate", "torchvision:mobilenet_v2", "keras:MobileNetV2", *wrong)
+    assert (status, said) == (2, "")
+    assert line in told
+    assert len(told.strip().splitlines()) == 1

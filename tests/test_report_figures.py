@@ -11,18 +11,30 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Annotation, Text
-from report_factories import FINE_TUNE, default_run, default_speeds, record
+from report_factories import FINE_TUNE, LIBRARIES, default_run, default_speeds, record
 
 from isotune import report
-from isotune.records import Record
-from isotune.report import _scatter, _spread, _style
+from isotune.records import Record, Seeds
+from isotune.report import _components, _forest, _scatter, _spread, _style
+from isotune.report._answers import Answers
 from isotune.report._figures import _speeds
+from isotune.report._judging import Finding, judge
 from isotune.report._sections import Section, sections
 
 
 def section(records: list[Record]) -> Section:
     (found,) = sections(records)
     return found
+
+
+def finding(records: list[Record]) -> Finding:
+    return judge(section(records), Answers(None))
+
+
+def forest(records: list[Record]) -> Figure:
+    parts, _ = _forest.parts(finding(records))
+    with _style.style():
+        return _forest.figure(parts, 1)
 
 
 def scatter(records: list[Record]) -> Figure:
@@ -104,6 +116,65 @@ def test_every_seed_is_a_dot_and_nothing_is_a_bar() -> None:
     assert not axes.patches
     low, high = axes.get_xlim()
     assert all(low < value < high for line in dots for value in np.atleast_1d(line.get_xdata()))
+
+
+def runs(model: str, *accuracies: float, conventions: str = "identical") -> list[Record]:
+    return [record(model, accuracy, seed=seed, conventions=conventions) for seed, accuracy in enumerate(accuracies)]
+
+
+TORCHVISION, TIMM, KERAS = LIBRARIES
+
+
+def test_the_forest_shows_every_difference_with_its_interval_and_the_margin() -> None:
+    made = forest(
+        runs(TIMM, 0.85, 0.86, 0.855) + runs(KERAS, 0.82, 0.835, 0.823) + runs(TORCHVISION, 0.85, 0.859, 0.855)
+    )
+    axes = made.axes[0]
+    dots = [line for line in axes.lines if line.get_marker() == "o"]
+    assert [round(float(line.get_xdata()[0]), 1) for line in dots] == [-0.0, -2.9, -2.9]
+    assert [line.get_markerfacecolor() == "white" for line in dots] == [True, False, False]
+    intervals = [line for line in axes.lines if line.get_linestyle() == "-" and len(set(line.get_xdata())) == 2]
+    assert len(intervals) == 3
+    assert len(axes.collections) == 3, "a band of the margin behind each"
+    low, high = axes.get_xlim()
+    assert low < -2.9
+    assert high > 1, "the margin is in view on both sides"
+    edge = [text.get_text() for text in axes.texts]
+    assert sum(text.endswith("n.d.") for text in edge) == 1
+
+
+def test_a_wide_range_leaves_small_differences_visible() -> None:
+    made = forest(runs(TIMM, 0.91, 0.9) + runs(KERAS, 0.91, 0.898) + runs(KERAS, 0.1, 0.12, conventions="native"))
+    assert made.axes[0].get_xscale() == "symlog"
+    assert forest(runs(TIMM, 0.91, 0.9) + runs(KERAS, 0.9, 0.89)).axes[0].get_xscale() == "linear"
+
+
+def test_a_forest_has_room_for_so_many_lines() -> None:
+    crowd = [made for i in range(20) for model in LIBRARIES
+             for made in (record(f"{model}:alpha={i}", 0.8, architecture=f"a{i}"),)]  # fmt: skip
+    parts, left_out = _forest.parts(finding(crowd))
+    assert sum(len(part.lines) for part in parts) == _forest.MOST
+    assert left_out == 20
+
+
+def test_each_source_of_variance_is_a_dot_with_its_interval() -> None:
+    crossed = []
+    for head in range(3):
+        for order in range(3):
+            one = record(TIMM, 0.9 + 0.02 * head + 0.001 * order**2, protocol=FINE_TUNE)
+            cell = one.cell.model_copy(update={"seeds": Seeds(head=head, order=order, augmentation=0)})
+            crossed.append(one.model_copy(update={"cell": cell.model_validate(cell.model_dump())}))
+    spreads = finding(crossed).spreads
+    assert [_components.told(spread) for spread in spreads] == [True]
+    with _style.style():
+        axes = _components.figure(spreads, 1).axes[0]
+    assert [tick.get_text() for tick in axes.get_yticklabels()] == ["all seeds", "head", "order", "head x order"]
+    assert sum(line.get_linestyle() == "None" for line in axes.lines) == 4
+    assert sum(line.get_linestyle() == "-" for line in axes.lines) == 3
+    assert not axes.patches
+    assert not any(_components.told(spread) for spread in finding(default_run()).spreads), (
+        "nothing known, nothing drawn"
+    )
 
 
 def test_a_users_own_matplotlibrc_changes_no_byte_and_stays(tmp_path: Path) -> None:

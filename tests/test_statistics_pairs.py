@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
-from isotune.statistics import Interval, Pair, compare_all, outperformance, paired_difference
-from isotune.statistics._pairs import _holm
+from isotune.statistics import Interval, Pair, compare_all, holm, outperformance, paired_difference
 
 accuracies = st.integers(0, 1000).map(lambda right: right / 1000)
 tables = st.dictionaries(
@@ -64,13 +63,13 @@ def test_many_seeds_are_permuted_at_random_and_reproducibly() -> None:
 def test_holm_is_statsmodels(values: list[float]) -> None:
     with patch("gc.collect"):  # why it is not used itself: it calls this each time
         expected = multipletests(values, method="holm")[1]
-    assert _holm(values) == pytest.approx(list(expected))
+    assert holm(values) == pytest.approx(list(expected))
 
 
 def test_a_pair_that_cannot_be_tested_still_counts() -> None:
-    assert _holm([0.02, None, 0.01]) == [0.04, None, 0.03]
-    assert _holm([]) == []
-    assert _holm([None]) == [None]
+    assert holm([0.02, None, 0.01]) == [0.04, None, 0.03]
+    assert holm([]) == []
+    assert holm([None]) == [None]
 
 
 def test_what_holds_alone_need_not_hold_among_many() -> None:
@@ -164,6 +163,16 @@ def test_a_failed_run_spoils_its_own_pairs_only() -> None:
     assert found["a", "b"].p_t is not None
     assert found["a", "b"].p_t_holm == pytest.approx(min(1, 3 * found["a", "b"].p_t))
     assert found["a", "c"].reason == found["b", "c"].reason == "1 of 3 common seeds failed"
+
+
+def test_only_the_pairs_asked_for_are_compared_and_corrected() -> None:
+    table = {"a": by_seed(0.8, 0.81, 0.82), "b": by_seed(0.8, 0.83, 0.81), "c": by_seed(0.7, 0.75, 0.71)}
+    every = {(pair.first, pair.second): pair for pair in compare_all(table)}
+    one, two = compare_all(table, [("a", "b"), ("b", "c")])
+    assert [(pair.first, pair.second) for pair in (one, two)] == [("a", "b"), ("b", "c")]
+    assert one.p_t == every["a", "b"].p_t
+    assert [one.p_t_holm, two.p_t_holm] == pytest.approx(holm([one.p_t, two.p_t]))
+    assert compare_all(table, []) == ()
 
 
 # --- the probability of outperforming

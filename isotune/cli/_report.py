@@ -48,7 +48,7 @@ def report(
 
     store = Store(source if source.is_dir() else DEFAULT_STORE)
     if source.is_dir():
-        records, speeds = list(store), list[Any]()
+        records, speeds = store.all(), list[Any]()
     elif source.is_file():
         records, speeds = reports.read_benchmark(source)
     else:

@@ -15,7 +15,7 @@ from isotune.observations import Observations
 from isotune.weights import HEAD, Weights, head_weights, select_trained
 
 if TYPE_CHECKING:
-    from isotune.adapters.base import Model
+    from isotune.adapters.base import Model, Trainer
     from isotune.running import Bench, Built
 
 Array = np.ndarray
@@ -90,30 +90,39 @@ def _seen(model: Model, asked: Asked, images: Array, labels: Array, order: Array
             found = model.gradients(images, labels, stage.label_smoothing)
             yield "loss", found.pop("loss")
             yield from found.items()
+        case "step":
+            yield from _step(model, asked.inputs, images, labels)
         case _:
-            yield from _steps(model, asked.inputs, images, labels)
+            yield from _drift(model, asked.inputs, images, labels)
 
 
-def _steps(model: Model, inputs: Inputs, images: Array, labels: Array) -> Iterator[tuple[str, Array]]:
-    """One step and all of them, on one batch: BatchNorm buffers, weights and slots after the first; losses and weights
-    after the last."""
-    from isotune.adapters.base import Recipe
+def _step(model: Model, inputs: Inputs, images: Array, labels: Array) -> Iterator[tuple[str, Array]]:
+    """BatchNorm buffers, optimizer slots and weights after one step."""
+    before, trainer = model.weights(), _trainer(model, inputs)
+    float(trainer.step(images, labels, inputs.rates[0]))
+    for name, array in trainer.state().items():
+        yield f"{'step' if '/' in name else 'buffers'}/{name}", array
+    yield from ((f"step/{name}", array) for name, array in model.weights().items() if not _is_buffer(name))
+    model.load(before)
 
-    before, stage = model.weights(), inputs.stage
-    trained = frozenset(select_trained(model.layers(), stage.trained))
-    trainer = model.trainer(Recipe(stage.optimizer, trained, stage.label_smoothing, stage.batchnorm))
+
+def _drift(model: Model, inputs: Inputs, images: Array, labels: Array) -> Iterator[tuple[str, Array]]:
+    """The losses of all steps on one batch but the first, and the weights after the last."""
+    before, trainer = model.weights(), _trainer(model, inputs)
     for step, rate in enumerate(inputs.rates):
         loss = float(trainer.step(images, labels, rate))
         if step:
-            yield f"drift/loss {step + 1}", np.array(loss)
-        else:
-            for name, array in trainer.state().items():
-                yield f"{'step' if '/' in name else 'buffers'}/{name}", array
-        if step in (0, len(inputs.rates) - 1):
-            rung = "drift" if step else "step"
-            tensors = model.weights().items()
-            yield from ((f"{rung}/{name}", array) for name, array in tensors if not _is_buffer(name))
+            yield f"loss {step + 1}", np.array(loss)
+    yield from ((name, array) for name, array in model.weights().items() if not _is_buffer(name))
     model.load(before)
+
+
+def _trainer(model: Model, inputs: Inputs) -> Trainer:
+    from isotune.adapters.base import Recipe
+
+    stage = inputs.stage
+    trained = frozenset(select_trained(model.layers(), stage.trained))
+    return model.trainer(Recipe(stage.optimizer, trained, stage.label_smoothing, stage.batchnorm))
 
 
 def _is_buffer(name: str) -> bool:

@@ -35,7 +35,7 @@ from isotune.protocol import Protocol, relevant_axes
 
 Array = np.ndarray
 Progress = Callable[[str, int, int], None]  # (what, done, total)
-Part = Literal["input", "weights", "layers", "logits", "training layers", "gradients", "steps"]
+Part = Literal["input", "weights", "layers", "logits", "training layers", "gradients", "step", "drift"]
 
 NETWORK = (
     "stride2_padding", "pooling_border", "max_pooling_border", "stride_location", "batchnorm_epsilon", "gelu"
@@ -68,9 +68,9 @@ CLAIMS = (
     Claim("training-mode layers", "training layers", "", NETWORK),
     Claim("loss", "gradients", "loss", ("loss",), training=True),
     Claim("gradients", "gradients", "", ("loss", "gelu"), floored=True, training=True),
-    Claim("BatchNorm buffers", "steps", "buffers/", BUFFERS, training=True),
-    Claim("one step", "steps", "step/", OPTIMIZER, floored=True, training=True),
-    Claim("drift", "steps", "drift/", OPTIMIZER, floored=True, training=True),
+    Claim("BatchNorm buffers", "step", "buffers/", BUFFERS, training=True),
+    Claim("one step", "step", "step/", OPTIMIZER, floored=True, training=True),
+    Claim("drift", "drift", "", OPTIMIZER, floored=True, training=True),
 )
 BEFORE = ("decoded bytes", "resized pixels")  # the rungs below, which need no worker
 
@@ -96,6 +96,7 @@ class Ladder:
         self._workers, self._progress = workers, progress or (lambda *_: None)
         self._kept: dict[tuple[object, ...], Path] = {}
         self._count = 0
+        self._noises: dict[str, float] = {}
         self._took: dict[tuple[str, str], float] = {}  # seconds of a side's first answer
         self._flips: list[Flip] = []  # of the causes found so far
         self._unnamed = ""  # the first rung that fails by itself, and no cause was found
@@ -308,6 +309,12 @@ class Ladder:
         return judged
 
     def _noise(self, claim: Claim, left: Side, reference: Path) -> float:
+        """Of the rung, measured once: what flips change of it is not much beside the factor that is allowed."""
+        if claim.name not in self._noises:
+            self._noises[claim.name] = self._against_itself(claim, left, reference)
+        return self._noises[claim.name]
+
+    def _against_itself(self, claim: Claim, left: Side, reference: Path) -> float:
         again = self._shown("left", left, claim.part, self._image_file("left"), permuted=True)
         found = errors(self._of(claim, reference), self._of(claim, again), size=largest, floored=claim.floored)
         return max((error.relative for error in found), default=0.0)

@@ -58,7 +58,7 @@ class Asked(_Frozen):
 
     side: Side
     inputs: Inputs
-    part: Literal["input", "weights", "layers", "logits", "training layers", "gradients", "steps"]
+    part: Literal["input", "weights", "layers", "logits", "training layers", "gradients", "step", "drift"]
     images: str = ""  # uint8 [N, size, size, 3]
     labels: str = ""  # int64 [N]
     weights: str = ""  # canonical tensors to take instead of the side's own

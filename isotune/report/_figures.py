@@ -1,4 +1,4 @@
-"""The figures of a section: accuracy against speed, and the spread over seeds."""
+"""The figures of a section: accuracy against speed, every seed, differences with margins, variance by source."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from math import isnan
 from pathlib import Path
 
+from matplotlib.figure import Figure
+
+from isotune.report import _components, _forest, _scatter, _spread, _style
 from isotune.report import _format as f
-from isotune.report import _scatter, _spread, _style
+from isotune.report._judging import Finding
 from isotune.report._sections import Section
 
 _SPREAD_ROWS = 40
@@ -23,28 +26,58 @@ class Drawn:
     alt: str
 
 
-def draw(section: Section, folder: Path) -> Iterator[Drawn]:
+def draw(finding: Finding, folder: Path) -> Iterator[Drawn]:
     """Write the section's figures into `folder/figures`."""
+    section = finding.section
     if not section.rows:
         return
     decimals = f.decimals(section.test_images)
     with _style.style():
         points, speed = _speeds(section)
         if points:
-            path = f"figures/{section.slug}-accuracy-speed.svg"
-            _style.save(_scatter.figure(points, f"{speed}, images/s", decimals), folder / path)
-            caption = f"{section.title}: accuracy (95 % interval over seeds) against {speed} (median, quartiles)."
+            caption = "accuracy (95 % interval over seeds) against {speed} (median, quartiles)."
             if len(points) > _scatter.NUMBERED:
                 caption += (
                     " Numbered: what no other model beats in both; the others are faint, without their intervals."
                 )
-            yield Drawn(path, f.text(caption), f.text(f"Accuracy against {speed}, {section.title}"))
-        path = f"figures/{section.slug}-spread.svg"
-        _style.save(_spread.figure(section.rows[:_SPREAD_ROWS], decimals), folder / path)
-        caption = f"{section.title}: every seed, with mean and 95 % interval."
-        if len(section.rows) > _SPREAD_ROWS:
-            caption += f" The first {_SPREAD_ROWS} of {len(section.rows)} rows."
-        yield Drawn(path, f.text(caption), f.text(f"Accuracy of every seed, {section.title}"))
+            made = _scatter.figure(points, f"{speed}, images/s", decimals)
+            yield _saved(
+                made, section, folder, "accuracy-speed", caption.format(speed=speed), f"Accuracy against {speed}"
+            )
+        made = _spread.figure(section.rows[:_SPREAD_ROWS], decimals)
+        caption = "every seed, with mean and 95 % interval."
+        caption += _first(_SPREAD_ROWS, len(section.rows), "rows")
+        yield _saved(made, section, folder, "spread", caption, "Accuracy of every seed")
+        parts, left_out = _forest.parts(finding)
+        if parts:
+            caption = _FOREST + _first(_forest.MOST, _forest.MOST + left_out, "differences")
+            yield _saved(_forest.figure(parts, decimals), section, folder, "differences", caption, "Differences")
+        known = [spread for spread in finding.spreads if _components.told(spread)]
+        if known:
+            made = _components.figure(known[: _components.MOST], decimals)
+            caption = _COMPONENTS + _first(_components.MOST, len(known), "set-ups")
+            yield _saved(made, section, folder, "variance", caption, "Variance by source")
+
+
+_FOREST = (
+    "differences with their intervals: 90 % against published numbers, where the band is the margin of the verdict;"
+    " 95 % between models, not corrected, where the band is one point. Filled: different, or a difference that holds;"
+    " n.d.: not distinguishable."
+)
+_COMPONENTS = (
+    "variance by source, as standard deviations: all seeds as observed, the part that a finite test set explains, the"
+    " rest, which is training; seed streams with 95 % intervals where their seeds were drawn apart."
+)
+
+
+def _saved(made: Figure, section: Section, folder: Path, kind: str, caption: str, alt: str) -> Drawn:
+    path = f"figures/{section.slug}-{kind}.svg"
+    _style.save(made, folder / path)
+    return Drawn(path, f.text(f"{section.title}: {caption}"), f.text(f"{alt}, {section.title}"))
+
+
+def _first(most: int, count: int, what: str) -> str:
+    return f" The first {most} of {count} {what}." if count > most else ""
 
 
 def _speeds(section: Section) -> tuple[list[_scatter.Point], str]:

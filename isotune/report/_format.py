@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import floor, isnan, log10
 
-from isotune.report._sections import Changed, Row
-from isotune.statistics import Estimate, Quartiles
+from isotune.report._answers import Changed
+from isotune.report._sections import Row
+from isotune.statistics import Estimate, Interval, Quartiles
 
 NOTHING = "-"
 _MARKUP = re.compile(r"([\\`*_{}\[\]<>#|~$&!])")
@@ -76,6 +77,25 @@ def changed(value: Changed | None, decimals: int) -> str:
     return f"{value.share:.{decimals}f}" if value.share else "0"
 
 
+def interval(value: Interval | None, decimals: int) -> str:
+    """ "-0.3 to +1.2", with signs as a difference has them."""
+    return NOTHING if value is None else f"{value.low:+.{decimals}f} to {value.high:+.{decimals}f}"
+
+
+def probability(value: float | None) -> str:
+    """A p-value: two digits, and none below what anybody needs to know."""
+    if value is None:
+        return NOTHING
+    return "< 0.0001" if value < 1e-4 else f"{value:.2g}"
+
+
+def share(value: float | None, within: Interval | None) -> str:
+    """ "0.83 (0.44 to 0.97)", of 1."""
+    if value is None:
+        return NOTHING
+    return f"{value:.2f}" + (f" ({within.low:.2f} to {within.high:.2f})" if within else "")
+
+
 def significant(value: float | None, digits: int = 3) -> str:
     """Three digits, thousands set apart: 1,240 and 231 and 58.1 and 0.0123."""
     if value is None or isnan(value):
@@ -137,7 +157,11 @@ def row_name(row: Row, *, with_checkpoint: bool) -> str:
 def plain_name(row: Row, most: int = 44) -> str:
     """As `row_name`, for a figure: no markdown, shortened in the middle."""
     mode = "" if row.mode == "float32" else row.mode
-    name = " ".join(filter(None, (row.model, mode, row.overrides)))
+    return short(" ".join(filter(None, (row.model, mode, row.overrides))), most)
+
+
+def short(name: str, most: int = 56) -> str:
+    """Shortened in the middle."""
     return name if len(name) <= most else f"{name[: most // 2 - 1]}...{name[-most // 2 + 2 :]}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,9 +12,11 @@ from isotune.records import Record
 from isotune.report._benchmark import Speed
 
 if TYPE_CHECKING:
-    from isotune.report._sections import Predictions
+    from isotune.report._answers import Predictions
+    from isotune.report._judging import Finding
 
 README_ROWS = 10
+NO_ACCURACY = "Speeds only: no accuracy was measured."
 
 
 def write(
@@ -24,49 +27,74 @@ def write(
     command: str | None = None,
     predictions: Predictions | None = None,
 ) -> Path:
-    """Write `folder/leaderboard.md` and `folder/figures/*.svg`; the leaderboard's path.
+    """Write `folder/leaderboard.md`, `.html` and `.json`, and `folder/figures/*.svg`; the leaderboard's path.
 
     records: any number, of any data sets and protocols; of one cell's the last counts.
     speeds: see `Speed`.
     command: what gave the records, for the evidence.
     predictions: gives a cell's predicted classes (`Store.predictions`), for the share that changed; without
-        it, or where it raises UsageError, only what accuracies and digests prove is shown.
+        it, or where it raises UsageError, only what accuracies and digests prove is shown. With the labels of a data
+        set that is in the cache they also give McNemar's test, and the share of the spread that the test set explains.
     Errors: UsageError when there is nothing to report or the folder cannot be written.
     """
-    from isotune.report import _figures
+    found, measured = list(records), list(speeds)
+    if not found and not measured:
+        raise UsageError("there is nothing to report: no record and no speed; run first: isotune run")
+    gc.freeze()  # the records; else the collector of cycles looks through 100,000 of them again and again
+    try:
+        return _written(found, measured, Path(folder), command, predictions)
+    finally:
+        gc.unfreeze()
+
+
+def _written(
+    records: list[Record], measured: list[Speed], place: Path, command: str | None, predictions: Predictions | None
+) -> Path:
+    from isotune.report import _document, _figures
+    from isotune.report._answers import Answers
+    from isotune.report._judging import judge
+    from isotune.report._page import write_page
     from isotune.report._sections import latest, sections
 
-    kept, measured = latest(records), list(speeds)
-    if not kept and not measured:
-        raise UsageError("there is nothing to report: no record and no speed; run first: isotune run")
-    found = sections(kept, measured, predictions)
-    place = Path(folder)
+    kept = latest(records)
+    answers = Answers(predictions)
+    findings = [judge(section, answers) for section in sections(kept, measured)]
     try:
         (place / "figures").mkdir(parents=True, exist_ok=True)
-        figures = [figure for section in found for figure in _figures.draw(section, place)]
+        figures = [figure for finding in findings for figure in _figures.draw(finding, place)]
         leaderboard = place / "leaderboard.md"
         text = (
             _templates()
             .get_template("leaderboard.md.j2")
-            .render(**_view(found, kept, measured), command=_command(command), figures=figures)
+            .render(**_view(findings, kept, measured), command=_command(command), figures=figures)
         )
         leaderboard.write_text(text, encoding="utf-8")
+        _document.write(place / "leaderboard.json", findings, kept, measured, command)
     except OSError as error:
         raise UsageError(f"the report cannot be written to {place}: {error.strerror}; choose another folder") from None
+    write_page(leaderboard)
     return leaderboard
 
 
 def first_rows(records: Iterable[Record], speeds: Iterable[Speed] = (), predictions: Predictions | None = None) -> str:
     """The sentence and the first table's head, in markdown: the leaderboard in short, for a README."""
+    from isotune.report._answers import Answers
     from isotune.report._sections import latest, sections
     from isotune.report._sentence import sentence
     from isotune.report._tables import board
 
-    found = sections(latest(records), speeds, predictions)
+    found = sections(latest(records), speeds)
     if not found:
         raise UsageError("there is nothing to report: no record; run first: isotune run")
     table = _templates().get_template("table.md.j2").module.table(board(found[0]).head(README_ROWS))
-    return f"{sentence(found[0])}\n\n{table}".rstrip() + "\n"
+    return f"{sentence(found[0], Answers(predictions))}\n\n{table}".rstrip() + "\n"
+
+
+def schema() -> dict[str, Any]:
+    """JSON schema of `leaderboard.json`."""
+    from isotune.report._schema import Leaderboard
+
+    return Leaderboard.model_json_schema()
 
 
 def _templates() -> Any:
@@ -77,22 +105,22 @@ def _templates() -> Any:
     return jinja2.Environment(loader=loader, undefined=jinja2.StrictUndefined, keep_trailing_newline=True)
 
 
-def _view(found: Sequence[Any], records: Sequence[Record], speeds: Sequence[Speed]) -> dict[str, Any]:
+def _view(findings: Sequence[Finding], records: Sequence[Record], speeds: Sequence[Speed]) -> dict[str, Any]:
+    from isotune.report import _conclusions, _tables
     from isotune.report import _format as f
-    from isotune.report import _tables as tables
     from isotune.report._evidence import evidence
-    from isotune.report._sentence import sentence
+    from isotune.report._judging import other_speeds
 
-    failed = [record for section in found for record in section.failed]
-    shown = {id(speed) for section in found for row in section.rows for speed in row.measured.sources}
+    failed = [record for finding in findings for record in finding.section.failed]
     return {
-        "headline": sentence(found[0]) if found else "Speeds only: no accuracy was measured.",
-        "more": [f"[{f.text(section.title)}](#{section.slug}): {sentence(section)}" for section in found[1:]],
-        "sections": [tables.view(section) for section in found],
-        "speeds": tables.speed_table([s for s in speeds if id(s) not in shown and not s.repeats]),
-        "failed": tables.failed_table(failed),
+        "headline": findings[0].sentence if findings else NO_ACCURACY,
+        "more": [f"[{f.text(each.section.title)}](#{each.section.slug}): {each.sentence}" for each in findings[1:]],
+        "sections": [_conclusions.view(finding) for finding in findings],
+        "speeds": _tables.speed_table(other_speeds(findings, speeds)),
+        "failed": _tables.failed_table(failed),
         "failed_count": f"{len(failed):,} of {f.number(len(records), 'cell')}",
         "evidence": evidence(records, speeds),
+        "sources": _conclusions.sources(findings),
     }
 
 

@@ -33,7 +33,7 @@ class Point:
     @property
     def accuracy(self) -> float:
         """Percent; identical conventions where there are such runs."""
-        return self.row.setups[0][1].accuracy.mean
+        return self.row.setups[0].accuracy.mean
 
 
 def figure(points: Sequence[Point], speed: str, decimals: int) -> Figure:
@@ -68,10 +68,10 @@ def _front(points: Sequence[Point]) -> list[Point]:
 def _draw(axes: Axes, point: Point) -> list[Mark]:
     """One model's set-ups, joined by a line; what of the figure they cover."""
     x, rate, hue = point.rate.median, point.rate, _style.colour(point.row.library)
-    means = [setup.accuracy.mean for _, setup in point.row.setups]
+    means = [setup.accuracy.mean for setup in point.row.setups]
     axes.plot([x] * len(means), means, color=hue, alpha=0.35, linewidth=1, zorder=1)
     marks = [Mark((x, x, x), (min(means), means[0], max(means)))]
-    for name, setup in point.row.setups:
+    for setup in point.row.setups:
         mean, margin = setup.accuracy.mean, setup.accuracy.margin
         margin = 0 if isnan(margin) else margin
         axes.errorbar(
@@ -85,7 +85,7 @@ def _draw(axes: Axes, point: Point) -> list[Mark]:
             alpha=0.6,
             zorder=2,
         )
-        axes.plot(x, mean, zorder=3, **_style.marker(name, point.row.library, 6.5))
+        axes.plot(x, mean, zorder=3, **_style.marker(setup.name, point.row.library, 6.5))
         marks.append(Mark((rate.q1, x, rate.q3), (mean - margin, mean, mean + margin)))
     return marks
 
@@ -94,8 +94,8 @@ def _draw_faintly(axes: Axes, points: Sequence[Point]) -> None:
     """The crowd behind the numbered models: points alone, of one library and set-up at a time."""
     groups: dict[tuple[str, str], list[tuple[float, float]]] = defaultdict(list)
     for point in points:
-        for name, setup in point.row.setups:
-            groups[name, point.row.library].append((point.rate.median, setup.accuracy.mean))
+        for setup in point.row.setups:
+            groups[setup.name, point.row.library].append((point.rate.median, setup.accuracy.mean))
     for (name, library), places in sorted(groups.items()):
         x, y = zip(*places, strict=True)
         axes.plot(x, y, alpha=0.35, zorder=1.5, **_style.marker(name, library, 4))

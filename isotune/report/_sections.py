@@ -1,4 +1,4 @@
-"""Records and speeds to the figures of a leaderboard: one section for each data set and protocol.
+"""Records and speeds to the rows of a leaderboard: one section for each data set and protocol.
 
 Nothing here is formatted. A section's rows are models, one row for each mode and checkpoint, never mixed;
 accuracies are percentages, rates images/s, memory bytes, times seconds (latency milliseconds).
@@ -8,38 +8,67 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
-from math import isnan
+from math import nan
+from typing import Literal
 
-import numpy as np
-import pandas as pd
-
-from isotune.errors import UsageError
 from isotune.protocol import Protocol
-from isotune.records import Cell, Record, predictions_digest
+from isotune.records import Record, Seeds
 from isotune.report._benchmark import Speed
 from isotune.report._speeds import Measured, SpeedTable
-from isotune.statistics import Estimate, estimate, paired_difference, predictions_changed
+from isotune.statistics import Estimate, estimate
 
-Predictions = Callable[[Cell], np.ndarray]
+Streams = tuple[int, int, int]  # a seed for each: head, order, augmentation
+SetUpName = Literal["identical", "native"]
+SET_UPS: tuple[SetUpName, ...] = ("identical", "native")
 
 
 @dataclass(frozen=True)
 class SetUp:
     """One model under `identical` or `native` conventions: accuracy by seed and over seeds, percent."""
 
-    records: dict[Hashable, Record]  # by seed
+    name: SetUpName
+    records: dict[Streams, Record]  # by seed; those that are done
+    failed: tuple[Streams, ...]  # seeds whose run failed
 
     @cached_property
-    def by_seed(self) -> dict[Hashable, float]:
+    def by_seed(self) -> dict[Streams, float]:
         return {seed: 100 * record.metrics.accuracy for seed, record in self.records.items() if record.metrics}
+
+    @property
+    def runs(self) -> dict[Streams, float]:
+        """`by_seed`, and NaN for each run that failed: those are no random part, so no test may leave them out."""
+        return self.by_seed | dict.fromkeys(self.failed, nan)
 
     @cached_property
     def accuracy(self) -> Estimate:
         return estimate(list(self.by_seed.values()))
+
+    @property
+    def repeats(self) -> bool:
+        """Whether these are the runs of the row's other set-up, to which it is equal in all that matters."""
+        return all(record.repeats for record in self.records.values())
+
+    @property
+    def fixed(self) -> bool:
+        """Whether nothing that is drawn at random reaches the predictions: every seed gave the same ones."""
+        digests = {record.predictions_digest for record in self.records.values()}
+        return self.first.cell.protocol.zero_shot is not None or (
+            len(digests) == 1 and None not in digests and len(self.records) > 1 and not self.failed
+        )
+
+    @property
+    def first(self) -> Record:
+        return next(iter(self.records.values()))
+
+
+def common_seeds(first: SetUp, second: SetUp) -> list[Streams]:
+    """Those that both have done."""
+    return [seed for seed in first.records if seed in second.records]
 
 
 @dataclass(frozen=True)
@@ -59,10 +88,14 @@ class Row:
         return self.model.partition(":")[0]
 
     @cached_property
-    def setups(self) -> list[tuple[str, SetUp]]:
-        """Those that ran, by name, identical first."""
-        pairs = (("identical", self.identical), ("native", self.native))
-        return [(name, setup) for name, setup in pairs if setup is not None]
+    def setups(self) -> list[SetUp]:
+        """Those that ran, identical first."""
+        return [setup for setup in (self.identical, self.native) if setup is not None]
+
+    @property
+    def distinct(self) -> list[SetUp]:
+        """Those that ran, without one that only repeats the other's runs."""
+        return [setup for setup in self.setups if setup is self.setups[0] or not setup.repeats]
 
     @property
     def plain(self) -> bool:
@@ -72,50 +105,33 @@ class Row:
     @property
     def rank(self) -> tuple[float | str, ...]:
         """Best accuracy first, under identical conventions where there are such runs; then native."""
-        means = [-setup.accuracy.mean for _, setup in (self.setups[0], self.setups[-1])]
+        means = [-setup.accuracy.mean for setup in (self.setups[0], self.setups[-1])]
         return (*means, self.model, self.mode, self.checkpoint, self.overrides)
-
-
-@dataclass(frozen=True)
-class Changed:
-    """Share (percent) of the test images that got another class, averaged over common seeds."""
-
-    share: float
-    at_least: bool  # the predictions themselves are not at hand: what the accuracies and digests prove
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """A row against the best plain row of the same architecture and checkpoint (None: it is that row itself)."""
-
-    row: Row
-    reference: Row | None
-    identical: Estimate | None
-    identical_changed: Changed | None
-    native: Estimate | None
-    native_changed: Changed | None
-    defaults: Estimate | None  # native - identical, of the row itself
 
 
 @dataclass(frozen=True)
 class Section:
     dataset: str
+    dataset_digest: str
     protocol: Protocol
     title: str
     slug: str
     rows: tuple[Row, ...]
-    comparisons: tuple[Comparison, ...]
     failed: tuple[Record, ...]
     train_images: int
     test_images: int
     speeds: SpeedTable = field(repr=False)
 
-    def twins(self) -> dict[tuple[str, str], list[Comparison]]:
-        """Comparisons by architecture and checkpoint, where there is more than one row."""
-        groups: dict[tuple[str, str], list[Comparison]] = {}
-        for comparison in self.comparisons:
-            groups.setdefault((comparison.row.architecture, comparison.row.checkpoint), []).append(comparison)
-        return {key: group for key, group in groups.items() if len(group) > 1}
+    @cached_property
+    def checkpoints(self) -> list[str]:
+        return sorted({row.checkpoint for row in self.rows})
+
+    def twins(self) -> dict[tuple[str, str], list[Row]]:
+        """Rows that can be compared: those of one architecture and checkpoint, best first."""
+        groups: dict[tuple[str, str], list[Row]] = defaultdict(list)
+        for row in self.rows:
+            groups[row.architecture, row.checkpoint].append(row)
+        return dict(groups)
 
 
 def latest(records: Iterable[Record]) -> list[Record]:
@@ -142,81 +158,61 @@ def moment(time: datetime) -> datetime:
     return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
-def sections(
-    records: Sequence[Record], speeds: Iterable[Speed] = (), predictions: Predictions | None = None
-) -> list[Section]:
+def sections(records: Sequence[Record], speeds: Iterable[Speed] = ()) -> list[Section]:
     """The sections, by protocol, then the one with most test images first."""
-    if not records:
-        return []
     pool = list(speeds)
-    frame = _frame(records)
+    parts: dict[tuple[str, str, str], list[Record]] = defaultdict(list)
+    for record in records:
+        cell = record.cell
+        parts[cell.dataset, cell.dataset_digest, cell.protocol.model_dump_json()].append(record)
+    titles = Counter((dataset, part[0].cell.protocol.name) for (dataset, _, _), part in parts.items())
     found = []
-    titles = frame.drop_duplicates(["dataset", "digest", "protocol"]).groupby(["dataset", "protocol_name"]).size()
-    for (dataset, digest, protocol), part in frame.groupby(["dataset", "digest", "protocol"], sort=True):
-        recipe: Protocol = part["record"].iloc[0].cell.protocol
+    for (dataset, digest, protocol), part in sorted(parts.items()):
+        recipe = part[0].cell.protocol
         title = f"{dataset}, {recipe.name}"
         if titles[dataset, recipe.name] > 1:  # same names, other data or another recipe
             title += f" ({hashlib.sha256((digest + protocol).encode()).hexdigest()[:8]})"
-        found.append(_section(part, recipe, title, SpeedTable(pool, recipe, set(part["model"])), predictions))
+        models = {record.cell.model for record in part}
+        found.append(_section(part, title, SpeedTable(pool, recipe, models)))
     found.sort(key=lambda section: (section.protocol.name, -section.test_images, section.title))
     return _with_unique_slugs(found)
 
 
-def _frame(records: Sequence[Record]) -> pd.DataFrame:
-    """One line a record: what it is grouped by."""
-    lines = []
-    for record in records:
+def _section(part: Sequence[Record], title: str, speeds: SpeedTable) -> Section:
+    groups: dict[tuple[str, str, str, str], list[Record]] = defaultdict(list)
+    for record in part:
         cell = record.cell
-        base, _, overrides = cell.conventions.partition(",")
-        lines.append(
-            {
-                "dataset": cell.dataset,
-                "digest": cell.dataset_digest,
-                "protocol": cell.protocol.model_dump_json(),
-                "protocol_name": cell.protocol.name,
-                "model": cell.model,
-                "checkpoint": cell.checkpoint,
-                "mode": cell.mode,
-                "base": base.strip(),
-                "overrides": overrides.strip(),
-                "seed": (cell.seeds.head, cell.seeds.order, cell.seeds.augmentation),
-                "done": record.status == "done" and record.metrics is not None,
-                "record": record,
-            }
-        )
-    return pd.DataFrame(lines)
-
-
-def _section(
-    part: pd.DataFrame, protocol: Protocol, title: str, speeds: SpeedTable, predictions: Predictions | None
-) -> Section:
-    done = part[part["done"]]
-    rows = [_row(group, speeds) for _, group in done.groupby(["model", "checkpoint", "mode", "overrides"], sort=True)]
+        groups[cell.model, cell.checkpoint, cell.mode, _apart(cell.conventions)[1]].append(record)
+    rows = [row for key, group in sorted(groups.items()) if (row := _row(*key, group, speeds))]
     rows.sort(key=lambda row: row.rank)
-    metrics = [record.metrics for record in done["record"]]
+    metrics = [record.metrics for record in part if _done(record) and record.metrics]
+    cell = part[0].cell
     return Section(
-        dataset=str(part["dataset"].iloc[0]),
-        protocol=protocol,
+        dataset=cell.dataset,
+        dataset_digest=cell.dataset_digest,
+        protocol=cell.protocol,
         title=title,
         slug=re.sub(r"[^a-z0-9_\- ]", "", title.lower()).replace(" ", "-"),  # GitHub's anchor of the title
         rows=tuple(rows),
-        comparisons=tuple(_compare(rows, predictions)),
-        failed=tuple(part[~part["done"]].sort_values(["model", "mode", "base", "overrides", "seed"])["record"]),
+        failed=tuple(sorted((record for record in part if not _done(record)), key=_order)),
         train_images=max((m.train_images for m in metrics), default=0),
         test_images=max((m.test_images for m in metrics), default=0),
         speeds=speeds,
     )
 
 
-def _row(group: pd.DataFrame, speeds: SpeedTable) -> Row:
-    model, checkpoint, mode, overrides = (
-        str(group[column].iloc[0]) for column in ("model", "checkpoint", "mode", "overrides")
-    )
+def _row(
+    model: str, checkpoint: str, mode: str, overrides: str, group: Sequence[Record], speeds: SpeedTable
+) -> Row | None:
+    """None: no run of it is done."""
     setups: dict[str, SetUp] = {}
-    for base in ("identical", "native"):
-        chosen = group[group["base"] == base].sort_values("seed")
-        if len(chosen):
-            setups[base] = SetUp(dict(zip(chosen["seed"], chosen["record"], strict=True)))
+    for base in SET_UPS:
+        runs = sorted((record for record in group if _apart(record.cell.conventions)[0] == base), key=_order)
+        done = {_streams(record.cell.seeds): record for record in runs if _done(record)}
+        if done:
+            setups[base] = SetUp(base, done, tuple(_streams(r.cell.seeds) for r in runs if not _done(r)))
+    if not setups:
+        return None
     main = setups.get("identical") or setups["native"]
     records = list(main.records.values())
     return Row(
@@ -231,68 +227,23 @@ def _row(group: pd.DataFrame, speeds: SpeedTable) -> Row:
     )
 
 
-def _compare(rows: Sequence[Row], predictions: Predictions | None) -> Iterable[Comparison]:
-    best: dict[tuple[str, str], Row] = {}
-    for row in sorted(rows, key=lambda row: (not row.plain, row.identical is None)):  # stable: the best stays first
-        best.setdefault((row.architecture, row.checkpoint), row)
-    for row in rows:
-        reference = best[row.architecture, row.checkpoint]
-        other = None if reference is row else reference
-        yield Comparison(
-            row,
-            other,
-            *_against(other.identical if other else None, row.identical, predictions),
-            *_against(other.native if other else None, row.native, predictions),
-            _gap(row.identical, row.native),
-        )
+def _done(record: Record) -> bool:
+    return record.status == "done" and record.metrics is not None
 
 
-def _against(
-    reference: SetUp | None, setup: SetUp | None, predictions: Predictions | None
-) -> tuple[Estimate | None, Changed | None]:
-    return _gap(reference, setup), _changed(reference, setup, predictions)
+def _apart(conventions: str) -> tuple[str, str]:
+    """ "native, a=b" -> native, a=b."""
+    base, _, overrides = conventions.partition(",")
+    return base.strip(), overrides.strip()
 
 
-def _gap(first: SetUp | None, second: SetUp | None) -> Estimate | None:
-    """second - first, points, paired by seed; None without common seeds."""
-    if first is None or second is None:
-        return None
-    gap = paired_difference(first.by_seed, second.by_seed)
-    return None if isnan(gap.mean) else gap
+def _streams(seeds: Seeds) -> Streams:
+    return seeds.head, seeds.order, seeds.augmentation
 
 
-def _changed(first: SetUp | None, second: SetUp | None, predictions: Predictions | None) -> Changed | None:
-    if first is None or second is None:
-        return None
-    seeds = [seed for seed in first.records if seed in second.records]
-    shares = [_share(first.records[seed], second.records[seed], predictions) for seed in seeds]
-    known = [share for share in shares if share is not None]
-    if not known or len(known) < len(shares):
-        return None
-    return Changed(float(np.mean([share.share for share in known])), any(share.at_least for share in known))
-
-
-def _share(first: Record, second: Record, predictions: Predictions | None) -> Changed | None:
-    if first.predictions_digest is None or second.predictions_digest is None:
-        return None
-    if first.predictions_digest == second.predictions_digest:
-        return Changed(0.0, False)
-    arrays = [_stored(record, predictions) for record in (first, second)]
-    if arrays[0] is not None and arrays[1] is not None and arrays[0].shape == arrays[1].shape:
-        return Changed(100 * predictions_changed(arrays[0], arrays[1]), False)
-    accuracies = [record.metrics.accuracy for record in (first, second) if record.metrics]
-    return Changed(100 * abs(accuracies[0] - accuracies[1]), True)
-
-
-def _stored(record: Record, predictions: Predictions | None) -> np.ndarray | None:
-    """The record's own predictions, or None: not kept, or those of another run of the cell."""
-    if predictions is None:
-        return None
-    try:
-        array = predictions(record.cell)
-    except (UsageError, OSError):  # gone or damaged
-        return None
-    return array if predictions_digest(array) == record.predictions_digest else None
+def _order(record: Record) -> tuple[object, ...]:
+    cell = record.cell
+    return cell.model, cell.mode, *_apart(cell.conventions), _streams(cell.seeds)
 
 
 def _with_unique_slugs(found: list[Section]) -> list[Section]:

@@ -3,41 +3,42 @@
 from __future__ import annotations
 
 from isotune.report import _format as f
-from isotune.report._sections import Comparison, Row, Section
-from isotune.statistics import Estimate
+from isotune.report._answers import Answers
+from isotune.report._sections import Row, Section
+from isotune.statistics import Estimate, paired_difference
 
 
-def sentence(section: Section) -> str:
+def sentence(section: Section, answers: Answers) -> str:
     """What the section shows, in markdown: do the libraries agree, and what do their defaults cost?"""
-    groups = section.twins()
-    agreeing = {key: [c for c in group if c.row.identical and c.row.plain] for key, group in groups.items()}
-    several = {key: group for key, group in agreeing.items() if len(_libraries(group)) > 1}
+    agreeing = [[row for row in group if row.identical and row.plain] for group in section.twins().values()]
+    several = [group for group in agreeing if len(_libraries(group)) > 1]
     if several:
         # the architecture that most libraries share; of equals the most accurate, which comes first
-        return _agreement(section, max(several.values(), key=lambda group: len(_libraries(group))))
+        return _agreement(section, max(several, key=lambda group: len(_libraries(group))), answers)
     return _best(section)
 
 
-def _agreement(section: Section, group: list[Comparison]) -> str:
+def _agreement(section: Section, group: list[Row], answers: Answers) -> str:
     decimals = f.decimals(section.test_images)
     libraries = _libraries(group)
     where = f"all {f.word(len(libraries))} libraries" if len(libraries) > 2 else "both libraries"
     if len(group) > len(libraries):
         where = f"all {f.word(len(group))} set-ups of {f.word(len(libraries))} libraries"
-    means = [c.row.identical.accuracy.mean for c in group if c.row.identical]
+    means = [row.identical.accuracy.mean for row in group if row.identical]
     low, high = (f"{value:.{decimals}f}" for value in (min(means), max(means)))
     reached = f"{high} %" if low == high else f"{low} to {high} %"
     start = (
-        f"Under the checkpoint's conventions {f.code(group[0].row.architecture)} reaches {reached} on"
-        f" {f.text(section.dataset)} in {where}{_agree(group, decimals)}"
+        f"Under the checkpoint's conventions {f.code(group[0].architecture)} reaches {reached} on"
+        f" {f.text(section.dataset)} in {where}{_agree(group, answers, decimals)}"
     )
     natives = _defaults(group, decimals)
     return f"{start}; {natives}." if natives else f"{start}."
 
 
-def _agree(group: list[Comparison], decimals: int) -> str:
-    """Do the predictions agree? Only what the records prove."""
-    shares = [c.identical_changed for c in group if c.reference is not None]
+def _agree(group: list[Row], answers: Answers, decimals: int) -> str:
+    """Do the predictions agree with those of the most accurate? Only what the records prove."""
+    first = group[0].identical
+    shares = [answers.changed(first, row.identical) for row in group[1:] if first and row.identical]
     known = [share for share in shares if share is not None]
     if not known or len(known) < len(shares):
         return ""
@@ -50,25 +51,32 @@ def _agree(group: list[Comparison], decimals: int) -> str:
     return f", which differ on {'at most ' if len(known) > 1 else ''}{shown} % of the test images"
 
 
-def _defaults(group: list[Comparison], decimals: int) -> str:
+def _defaults(group: list[Row], decimals: int) -> str:
     """What the libraries' own defaults change; empty when that was not run."""
-    measured = [c for c in group if c.defaults is not None and c.row.native is not None]
+    measured = [(row, row.native, cost) for row in group if row.native and (cost := _cost(row))]
     if not measured:
         return ""
-    moved = [c for c in measured if c.defaults and _matters(c.defaults, decimals)]
+    moved = [(row, native, cost) for row, native, cost in measured if _matters(cost, decimals)]
     start = "with each library's own defaults "
     if not moved:
-        same = all(c.defaults and c.defaults.mean == 0 and not c.defaults.margin > 0 for c in measured)
+        same = all(cost.mean == 0 and not cost.margin > 0 for _, _, cost in measured)
         return start + ("nothing changes" if same else "no accuracy moves by more than the seeds do")
     if len(moved) > 3:
-        means = [c.row.native.accuracy.mean for c in measured if c.row.native]
+        means = [native.accuracy.mean for _, native, _ in measured]
         return start + f"the accuracies spread from {min(means):.{decimals}f} to {max(means):.{decimals}f} %"
-    parts = []
-    for c in moved:
-        if c.defaults and c.row.native:
-            verb = "falls" if c.defaults.mean < 0 else "rises"
-            parts.append(f"{_called(c.row, group)} {verb} to {c.row.native.accuracy.mean:.{decimals}f} %")
+    parts = [
+        f"{_called(row, group)} {'falls' if cost.mean < 0 else 'rises'} to {native.accuracy.mean:.{decimals}f} %"
+        for row, native, cost in moved
+    ]
     return start + f.listing(parts)
+
+
+def _cost(row: Row) -> Estimate | None:
+    """Native less identical, points, paired by seed; None without common seeds."""
+    if row.identical is None or row.native is None:
+        return None
+    gap = paired_difference(row.identical.by_seed, row.native.by_seed)
+    return gap if gap.n else None
 
 
 def _matters(gap: Estimate, decimals: int) -> bool:
@@ -82,24 +90,23 @@ def _best(section: Section) -> str:
     if not section.rows:
         return f"No run on {f.text(section.dataset)} finished."
     row = section.rows[0]
-    _, setup = row.setups[0]
     where = f"on {f.text(section.dataset)}"
     name = f.row_name(row, with_checkpoint=False)
-    reached = f"{f.accuracy(setup.accuracy, decimals)} %"
+    reached = f"{f.accuracy(row.setups[0].accuracy, decimals)} %"
     how = "" if row.identical else " with its library's own defaults"
     others = len({other.model for other in section.rows})
     best = f", the best of {f.word(others)} models" if others > 1 else ""
-    natives = _defaults([c for c in section.comparisons if c.row is row], decimals) if row.identical else ""
+    natives = _defaults([row], decimals)
     natives = natives.replace("each library's", "its library's")
     return f"{name} reaches {reached} {where}{how}{best}{'; ' + natives if natives else ''}."
 
 
-def _libraries(group: list[Comparison]) -> set[str]:
+def _libraries(group: list[Row]) -> set[str]:
     """Adapters, whatever engine computes."""
-    return {c.row.library.partition("@")[0] for c in group}
+    return {row.library.partition("@")[0] for row in group}
 
 
-def _called(row: Row, group: list[Comparison]) -> str:
+def _called(row: Row, group: list[Row]) -> str:
     """The library's name where that says which row is meant, otherwise the model's."""
-    same = [c for c in group if c.row.library == row.library]
+    same = [other for other in group if other.library == row.library]
     return f.text(f.library(row.library)) if len(same) == 1 else f.code(row.model)

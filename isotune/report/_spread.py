@@ -26,22 +26,17 @@ def figure(rows: Sequence[Row], decimals: int) -> Figure:
     places, level = [], 0.0
     for row in rows:
         places.append(level + (len(row.setups) - 1) / 2)
-        for name, setup in row.setups:
+        for setup in row.setups:
             colour = _style.colour(row.library)
             values = np.array(sorted(setup.by_seed.values()))
             dots = level - 0.13 - _stacked(values, (high - low) / 60)
-            axes.plot(values, dots, alpha=0.7, **_style.marker(name, row.library, 3.6))
+            axes.plot(values, dots, alpha=0.7, **_style.marker(setup.name, row.library, 3.6))
             _interval(axes, level + 0.2, colour, setup)
-            _figures_at_the_edge(axes, level, colour, f.accuracy(setup.accuracy, decimals))
+            _style.at_the_edge(axes, level, colour, f.accuracy(setup.accuracy, decimals))
             level += 1
         level += 0.5
     axes.set_ylim(level - 0.75, -0.75)
-    axes.set_yticks(places, [f.plain_name(row) for row in rows])
-    for tick, row in zip(axes.get_yticklabels(), rows, strict=True):
-        tick.set_color(_style.colour(row.library))
-    axes.tick_params(axis="y", length=0)
-    axes.grid(visible=False, axis="y")
-    axes.spines["left"].set_visible(False)
+    _style.names(axes, places, [f.plain_name(row) for row in rows], [row.library for row in rows])
     axes.xaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10]))
     axes.set_xlabel("accuracy, %")
     _style.legend(axes, rows)
@@ -53,7 +48,7 @@ def _limits(rows: Sequence[Row], decimals: int) -> tuple[float, float]:
     drawn = [
         value
         for row in rows
-        for _, setup in row.setups
+        for setup in row.setups
         for value in (*setup.by_seed.values(), setup.accuracy.low, setup.accuracy.high)
         if not isnan(value)
     ]
@@ -68,19 +63,6 @@ def _interval(axes: Axes, level: float, colour: str, setup: SetUp) -> None:
         axes.plot([accuracy.low, accuracy.high], [level, level], color=colour, linewidth=1.6, solid_capstyle="butt")
     tick = [level - 0.13, level + 0.13]
     axes.plot([accuracy.mean] * 2, tick, color=colour, linewidth=2.2, solid_capstyle="butt")
-
-
-def _figures_at_the_edge(axes: Axes, level: float, colour: str, text: str) -> None:
-    axes.annotate(
-        text,
-        (1, level),
-        xycoords=("axes fraction", "data"),
-        xytext=(6, 0),
-        textcoords="offset points",
-        va="center",
-        color=colour,
-        fontsize=8.5,
-    )
 
 
 def _stacked(values: np.ndarray, width: float) -> np.ndarray:

@@ -99,10 +99,48 @@ def legend(axes: Axes, rows: Sequence[Row], *, by_library: bool = False) -> Lege
     """Above the axes: what the markers say, and the colours where the points bear no names."""
     handles = []
     for setup in ("identical", "native"):
-        if any(setup == name for row in rows for name, _ in row.setups):
+        if any(setup == each.name for row in rows for each in row.setups):
             grey = {"markeredgecolor": QUIET, "markerfacecolor": QUIET if setup == "identical" else "none"}
             handles.append(Line2D([], [], label=setup, **(marker(setup, "", 6) | grey)))
     if by_library:
         for library in sorted({row.library.partition("@")[0] for row in rows}):
             handles.append(Line2D([], [], label=f.library(library), **marker("identical", library, 6)))
     return axes.legend(handles=handles, loc="lower left", bbox_to_anchor=(0, 1), ncols=len(handles), borderaxespad=0.2)
+
+
+def names(axes: Axes, places: Sequence[float], words: Sequence[str], libraries: Sequence[str]) -> None:
+    """Left of the axes: what each line is, in its library's colour, without an axis."""
+    axes.set_yticks(places, list(words))
+    for tick, library in zip(axes.get_yticklabels(), libraries, strict=True):
+        tick.set_color(colour(library))
+    axes.tick_params(axis="y", length=0)
+    axes.grid(visible=False, axis="y")
+    axes.spines["left"].set_visible(False)
+
+
+def at_the_edge(axes: Axes, level: float, hue: str, words: str) -> None:
+    """Right of the axes: a line's figures."""
+    axes.annotate(
+        words,
+        (1, level),
+        xycoords=("axes fraction", "data"),
+        xytext=(6, 0),
+        textcoords="offset points",
+        va="center",
+        color=hue,
+        fontsize=8.5,
+    )
+
+
+def title(axes: Axes, level: float, hue: str, words: str) -> None:
+    """Above the lines that belong together."""
+    axes.annotate(
+        words,
+        (0, level),
+        xycoords=("axes fraction", "data"),
+        xytext=(3, 0),
+        textcoords="offset points",
+        va="center",
+        color=hue,
+        fontsize=8,
+    )

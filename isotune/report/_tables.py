@@ -1,10 +1,9 @@
-"""A section's tables: the board (what is reached, how fast) and the differences (between frameworks)."""
+"""A section's board (what is reached, how fast, at which cost), and the tables of the whole report."""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TypeVar
 
 from isotune.records import Record
@@ -15,36 +14,6 @@ from isotune.report._sections import Row, Section
 from isotune.statistics import quartiles, wilson
 
 Number = TypeVar("Number", int, float)
-
-
-@dataclass(frozen=True)
-class View:
-    """A section as the template prints it; everything in markdown."""
-
-    title: str
-    facts: str
-    board: Table | None
-    differences: Table | None
-    differences_intro: str
-
-
-def view(section: Section) -> View:
-    differences = _differences(section)
-    return View(
-        title=f.text(section.title),
-        facts=_facts(section),
-        board=board(section) if section.rows else None,
-        differences=differences,
-        differences_intro=_DIFFERENCES if section.twins() else _DEFAULTS,
-    )
-
-
-_DEFAULTS = "What the library's own defaults cost: native less identical, points, paired by seed."
-_DIFFERENCES = (
-    "Between frameworks: each model against the most accurate one of its architecture and checkpoint"
-    " (gaps in points, paired by seed; share of the test images that it puts into another class),"
-    " and what its library's own defaults cost (native less identical, points)."
-)
 
 
 def board(section: Section) -> Table:
@@ -63,7 +32,7 @@ def board(section: Section) -> Table:
         "peak memory MiB (above start)",
         "device memory MiB",
     ]
-    several = len({row.checkpoint for row in section.rows}) > 1
+    several = len(section.checkpoints) > 1
     rows = []
     for row in section.rows:
         cost = row.measured
@@ -84,51 +53,22 @@ def board(section: Section) -> Table:
     return Table(columns, rows).filled()
 
 
-def _differences(section: Section) -> Table | None:
-    """None when no two rows can be compared and no row ran both ways."""
-    decimals = f.decimals(section.test_images)
-    several = len({row.checkpoint for row in section.rows}) > 1
-    columns = [
-        "model",
-        "against",
-        "gap, identical",
-        "% changed, identical",
-        "gap, native",
-        "% changed, native",
-        "native less identical",
-    ]
-    rows = []
-    for c in section.comparisons:
-        line = [
-            f.gap(c.identical, decimals),
-            f.changed(c.identical_changed, decimals),
-            f.gap(c.native, decimals),
-            f.changed(c.native_changed, decimals),
-            f.gap(c.defaults, decimals),
-        ]
-        if any(cell != f.NOTHING for cell in line):
-            against = f.row_name(c.reference, with_checkpoint=False) if c.reference else f.NOTHING
-            rows.append([f.row_name(c.row, with_checkpoint=several), against, *line])
-    return Table(columns, rows, left=2).filled() if rows else None
-
-
-def _facts(section: Section) -> str:
+def facts(section: Section) -> str:
     """What all rows of a section share, in a few sentences."""
     protocol, rows = section.protocol, section.rows
-    checkpoints = sorted({row.checkpoint for row in rows})
-    facts = [f"{f.text(protocol.title)}: {protocol.input.size} px"]
+    shared = [f"{f.text(protocol.title)}: {protocol.input.size} px"]
     if rows:
-        facts.append(f"{f.number(section.train_images, 'training image')}")
-        facts.append(f"{f.number(section.test_images, 'test image')}")
-    if len(checkpoints) == 1:
-        facts.append(f"checkpoint {f.code(checkpoints[0])}")
-    sentences = [", ".join(facts) + "."]
+        shared.append(f"{f.number(section.train_images, 'training image')}")
+        shared.append(f"{f.number(section.test_images, 'test image')}")
+    if len(section.checkpoints) == 1:
+        shared.append(f"checkpoint {f.code(section.checkpoints[0])}")
+    sentences = [", ".join(shared) + "."]
     if rows:
-        _, setup = rows[0].setups[0]
-        low, high = wilson(setup.accuracy.mean / 100, section.test_images)
+        mean = rows[0].setups[0].accuracy.mean
+        low, high = wilson(mean / 100, section.test_images)
         decimals = f.decimals(section.test_images)
         sentences.append(
-            f"With so many test images an accuracy of {setup.accuracy.mean:.{decimals}f} % is uncertain between"
+            f"With so many test images an accuracy of {mean:.{decimals}f} % is uncertain between"
             f" {100 * low:.{decimals}f} and {100 * high:.{decimals}f} % (95 %, Wilson), which all rows share."
         )
     if edge := _at_the_edge(section):
@@ -146,9 +86,9 @@ def _at_the_edge(section: Section) -> str:
     if probe is None or len(probe.l2) == 1:
         return ""
     chosen = {
-        f"{f.row_name(row, with_checkpoint=False)} ({name})"
+        f"{f.row_name(row, with_checkpoint=False)} ({setup.name})"
         for row in section.rows
-        for name, setup in row.setups
+        for setup in row.setups
         for record in setup.records.values()
         if record.metrics and record.metrics.l2 in (min(probe.l2), max(probe.l2))
     }
@@ -157,7 +97,7 @@ def _at_the_edge(section: Section) -> str:
 
 def _seeds(row: Row) -> str:
     """ "5", or "5 / 3" when identical and native ran with different numbers of seeds."""
-    counts = [str(len(setup.records)) for _, setup in row.setups]
+    counts = [str(len(setup.records)) for setup in row.setups]
     return counts[0] if len(set(counts)) == 1 else " / ".join(counts)
 
 

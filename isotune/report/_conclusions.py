@@ -1,0 +1,267 @@
+"""What is concluded of a section, in markdown: verdicts, context, differences, the spread by source."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from math import floor, log10, sqrt
+
+from isotune.reference_results import Reference, cite
+from isotune.report import _format as f
+from isotune.report._differences import ALPHA, Difference
+from isotune.report._format import Table
+from isotune.report._judging import Finding
+from isotune.report._published import Context, Judged
+from isotune.report._sections import Row, Section
+from isotune.report._tables import board, facts
+from isotune.report._variance import Spread, deviation, stream
+
+
+@dataclass(frozen=True)
+class View:
+    """A section as the template prints it; everything in markdown."""
+
+    title: str
+    facts: str
+    board: Table | None
+    verdicts: Table | None
+    unmatched: str
+    context: list[str]
+    disputes: list[str]
+    differences: Table | None
+    differences_intro: str
+    spread: Table | None
+
+
+def view(finding: Finding) -> View:
+    section = finding.section
+    return View(
+        title=f.text(section.title),
+        facts=facts(section),
+        board=board(section) if section.rows else None,
+        verdicts=verdicts(finding),
+        unmatched=unmatched(finding),
+        context=context(finding),
+        disputes=disputes(finding),
+        differences=differences(finding),
+        differences_intro=differences_intro(finding),
+        spread=spread(finding),
+    )
+
+
+def verdicts(finding: Finding) -> Table | None:
+    """None: no published number was measured under the same conditions."""
+    decimals = f.decimals(finding.section.test_images)
+    columns = [
+        "model",
+        "set-up",
+        "verdict",
+        "source",
+        "published",
+        "ours less published",
+        "90 % interval",
+        "margin",
+        "p, below / above",
+    ]
+    rows = []
+    for each in finding.published.verdicts:
+        found = each.verdict
+        rows.append(
+            [
+                _name(each.row, finding.section),
+                each.setup.name,
+                _outcome(each),
+                f"{_source(each.reference)}{'; disputed' if each.disputed else ''}",
+                _value(each.reference),
+                f.NOTHING if found.effect is None else f"{found.effect:+.{decimals}f}",
+                f.interval(found.interval90, decimals),
+                f"{found.margin:.3g}",
+                f.NOTHING if found.p is None else f"{f.probability(found.p_lower)} / {f.probability(found.p_upper)}",
+            ]
+        )
+    return Table(columns, rows, left=4).filled() if rows else None
+
+
+def _outcome(each: Judged) -> str:
+    found = each.verdict
+    if found.outcome != "inconclusive":
+        return f"**{found.outcome}**: {f.text(found.reason)}"
+    if found.interval90 is None:
+        return f"inconclusive: {f.text(found.reason)}"
+    more = found.seeds_needed
+    if more is None:
+        return f"inconclusive: {f.text(found.reason)}; how many more seeds it takes cannot be told"
+    return f"inconclusive: {f.text(found.reason)}; about {f.number(more, 'more seed')} for 90 % power"
+
+
+def unmatched(finding: Finding) -> str:
+    """Said where there is no verdict; empty: there is one, or no run."""
+    if finding.published.verdicts or not finding.section.rows:
+        return ""
+    start = "No verdict: no published number was measured under these conditions"
+    return f"{start}; the nearest are context." if finding.published.context else f"{start}, and none is near."
+
+
+def context(finding: Finding) -> list[str]:
+    """The nearest published numbers, small, each with what deviates."""
+    lines = [f"<sub>{_context(each, finding.section)}</sub>" for each in finding.published.context]
+    if more := finding.published.more:
+        lines.append(f"<sub>and {f.number(more, 'more number')} further off</sub>")
+    return lines
+
+
+def _context(each: Context, section: Section) -> str:
+    reference = each.near.reference
+    parts = [f"{_value(reference)}", f.code(reference.name), _source(reference)]
+    parts += [] if reference.metric == "top-1" else [f.text(reference.metric)]
+    parts += [] if reference.trust == "high" else [f"{reference.trust} trust"]
+    parts += [f"nearest to {_name(each.row, section)}"] if len(section.rows) > 1 else []
+    deviating = "; ".join(f.text(deviation) for deviation in each.near.deviations)
+    disputed = f". Disputed: {f.text(each.disputed)}" if each.disputed else ""
+    return f"{', '.join(parts)}; deviates: {deviating}{disputed}"
+
+
+def disputes(finding: Finding) -> list[str]:
+    """What contradicts a number that a verdict is about; each once."""
+    return list(dict.fromkeys(f.text(each.disputed) for each in finding.published.verdicts if each.disputed))
+
+
+def sources(findings: Iterable[Finding]) -> list[str]:
+    """Every source that a verdict or a context number names, in full."""
+    keys = {each.reference.source for finding in findings for each in finding.published.verdicts}
+    keys |= {each.near.reference.source for finding in findings for each in finding.published.context}
+    return [f"{f.code(key)}: {f.text(cite(key))}" for key in sorted(keys)]
+
+
+def _value(reference: Reference) -> str:
+    """ "92.16 % (1 run)", "95.0 %, sd 0.3 (5 runs)"."""
+    digits = max(0, -floor(log10(reference.rounding)))
+    spread = "" if reference.sd is None else f", sd {reference.sd:.2g}"
+    if reference.low is not None and reference.high is not None:
+        spread = f", {reference.low:g} to {reference.high:g}"
+    return f"{reference.value:.{digits}f} %{spread}" + (
+        f" ({f.number(reference.runs, 'run')})" if reference.runs else ""
+    )
+
+
+def _source(reference: Reference) -> str:
+    return f"{f.code(reference.source)}, {f.text(reference.location)}"
+
+
+def differences(finding: Finding) -> Table | None:
+    """None: no two rows can be compared, and no row ran both ways."""
+    decimals = f.decimals(finding.section.test_images)
+    columns = [
+        "model",
+        "against",
+        "set-up",
+        "difference",
+        "gap",
+        "p",
+        "P(better)",
+        "% changed",
+        f"McNemar p < {ALPHA:g}",
+    ]
+    rows = [
+        [
+            _name(each.second, finding.section),
+            "its identical" if each.of_one_row else _name(each.first, finding.section),
+            each.second_setup.name,
+            conclusion(each),
+            f.gap(each.gap, decimals),
+            f.probability(each.p),
+            _better(each),
+            f.changed(each.changed, decimals),
+            _by_images(each),
+        ]
+        for each in finding.differences.found
+    ]
+    return Table(columns, rows, left=4).filled() if rows else None
+
+
+def conclusion(each: Difference) -> str:
+    """In words: does the difference hold, and if not, how many seeds did not show it?"""
+    if each.holds:
+        return "**holds**"
+    if each.p is None and (each.decided_by == "images" or each.pair.n > 1):
+        return f"not tested: {f.text(each.reason)}"
+    if each.decided_by == "images":
+        return "not distinguishable on these images"
+    return f"not distinguishable with {f.number(each.pair.n, 'seed')}"
+
+
+def differences_intro(finding: Finding) -> str:
+    """What the table compares and when a difference holds."""
+    found = finding.differences
+    compared = []
+    if any(not each.of_one_row for each in found.found):
+        compared.append("models of one architecture and checkpoint against each other")
+    if any(each.of_one_row for each in found.found):
+        compared.append("native against identical of one model, which is what its library's own defaults cost")
+    tests = []
+    if any(each.decided_by == "seeds" for each in found.found):
+        tests.append("t test, paired by seed")
+    if any(each.decided_by == "images" for each in found.found):
+        tests.append("McNemar's exact test where nothing that is drawn at random reaches the predictions")
+    number = f.number(len(found.found), "difference")
+    sentences = [
+        f"Differences, points: {'; '.join(compared)}.",
+        f"One holds when p < {ALPHA:g}: {f.listing(tests)}, corrected by Holm for the {number} of this table.",
+    ]
+    if found.left_out:
+        sentences.append(f"Not compared, to keep it readable: {f.number(found.left_out, 'further row')}.")
+    return " ".join(sentences)
+
+
+def _better(each: Difference) -> str:
+    if each.decided_by == "images":
+        return f.NOTHING
+    return f.share(each.pair.outperformance.probability, each.pair.outperformance.interval)
+
+
+def _by_images(each: Difference) -> str:
+    if not each.by_images:
+        return f.NOTHING
+    return f"{sum(test.p < ALPHA for test in each.by_images.values())} of {f.number(len(each.by_images), 'seed')}"
+
+
+def spread(finding: Finding) -> Table | None:
+    """None: no set-up has two seeds."""
+    decimals = f.decimals(finding.section.test_images) + 1
+    columns = ["model", "set-up", "seeds", "sd", "of the test set", "of training", "by seed stream (95 % interval)"]
+    rows = [
+        [
+            _name(each.row, finding.section),
+            each.setup.name,
+            f"{len(each.setup.records)}",
+            f"{each.setup.accuracy.sd:.{decimals}f}",
+            *(_points(variance, decimals) for variance in _split(each)),
+            "; ".join(_streams(each, decimals)) or f.NOTHING,
+        ]
+        for each in finding.spreads
+    ]
+    return Table(columns, rows, left=2).filled() if rows else None
+
+
+def _split(each: Spread) -> tuple[float | None, float | None]:
+    return (None, None) if each.split is None else (each.split.test_set, each.split.training)
+
+
+def _points(variance: float | None, decimals: int) -> str:
+    """Standard deviation in points, of a variance of accuracies in 0..1; one below 0 says that none was found."""
+    return f.NOTHING if variance is None else f"{100 * sqrt(max(variance, 0)):.{decimals}f}"
+
+
+def _streams(each: Spread, decimals: int) -> Iterator[str]:
+    found = each.streams
+    if found is None:
+        return
+    if found.reason:
+        yield f"not told: {f.text(found.reason)}"
+    for part in each.parts:
+        within = deviation(part)
+        yield f"{stream(part)} {part.sd:.{decimals}f} ({within.low:.{decimals}f} to {within.high:.{decimals}f})"
+
+
+def _name(row: Row, section: Section) -> str:
+    return f.row_name(row, with_checkpoint=len(section.checkpoints) > 1)

@@ -1,0 +1,230 @@
+"""Writing `leaderboard.json`: all that the leaderboard shows, unrounded, for programs (`_schema`)."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from math import nan
+from pathlib import Path
+from typing import Any
+
+from isotune.records import Record, Seeds
+from isotune.reference_results import Reference, cite
+from isotune.report import _schema as json
+from isotune.report._benchmark import Speed
+from isotune.report._conclusions import conclusion
+from isotune.report._differences import Difference
+from isotune.report._judging import Finding, other_speeds
+from isotune.report._published import Context, Judged
+from isotune.report._sections import Row, SetUp, Streams
+from isotune.report._variance import Spread, stream
+from isotune.statistics import Component, VarianceSplit, wilson
+
+
+def write(
+    path: Path, findings: Sequence[Finding], records: Sequence[Record], speeds: Sequence[Speed], command: str | None
+) -> None:
+    path.write_text(document(findings, records, speeds, command).model_dump_json(indent=1) + "\n", encoding="utf-8")
+
+
+def document(
+    findings: Sequence[Finding], records: Sequence[Record], speeds: Sequence[Speed], command: str | None
+) -> json.Leaderboard:
+    environments: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+    checkpoints: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+    for adapter, environment in [(r.cell.adapter, r.environment) for r in records] + [
+        (speed.model.partition(":")[0], speed.environment) for speed in speeds
+    ]:
+        for setting, value in environment.items():
+            environments[setting][value].add(adapter)
+    for record in records:
+        if record.checkpoint_digest:
+            checkpoints[record.cell.checkpoint][record.checkpoint_digest].add(record.cell.model)
+    return json.Leaderboard(
+        command=command,
+        cells=len(records),
+        failed=sum(len(finding.section.failed) for finding in findings),
+        sections=tuple(map(_section, findings)),
+        speeds=tuple(other_speeds(findings, speeds)),
+        environments=_sorted(environments),
+        checkpoints=_sorted(checkpoints),
+    )
+
+
+def _sorted(found: dict[str, dict[str, set[str]]]) -> dict[str, dict[str, tuple[str, ...]]]:
+    return {
+        key: {value: tuple(sorted(names)) for value, names in sorted(values.items())}
+        for key, values in sorted(found.items())
+    }
+
+
+def _section(finding: Finding) -> json.SectionResult:
+    section = finding.section
+    interval = None
+    if section.rows:
+        low, high = wilson(section.rows[0].setups[0].accuracy.mean / 100, section.test_images)
+        interval = json.Interval(low=100 * low, high=100 * high)
+    return json.SectionResult(
+        title=section.title,
+        slug=section.slug,
+        sentence=finding.sentence,
+        dataset=section.dataset,
+        dataset_digest=section.dataset_digest,
+        protocol=section.protocol,
+        train_images=section.train_images,
+        test_images=section.test_images,
+        wilson=interval,
+        rows=tuple(map(_row, section.rows)),
+        verdicts=tuple(map(_verdict, finding.published.verdicts)),
+        context=tuple(map(_context, finding.published.context)),
+        context_further_off=finding.published.more,
+        differences=tuple(map(_difference, finding.differences.found)),
+        differences_left_out=finding.differences.left_out,
+        spread=tuple(map(_spread, finding.spreads)),
+        failed=tuple(map(_failure, section.failed)),
+    )
+
+
+def _row(row: Row) -> json.RowResult:
+    return json.RowResult(
+        **_named(row),
+        architecture=row.architecture,
+        identical=_setup(row.identical),
+        native=_setup(row.native),
+        measured=json.Measured.model_validate(row.measured),
+    )
+
+
+def _named(row: Row) -> dict[str, str]:
+    return {"model": row.model, "checkpoint": row.checkpoint, "mode": row.mode, "overrides": row.overrides}
+
+
+def _name(row: Row) -> json.RowName:
+    return json.RowName(**_named(row))
+
+
+def _setup(setup: SetUp | None) -> json.SetUpResult | None:
+    if setup is None:
+        return None
+    done = [
+        json.Run(
+            seeds=record.cell.seeds,
+            accuracy=setup.by_seed[seed],
+            l2=record.metrics.l2 if record.metrics else None,
+            predictions=record.predictions_digest,
+        )
+        for seed, record in setup.records.items()
+    ]
+    failed = [json.Run(seeds=_seeds(seed), accuracy=nan, l2=None, predictions=None) for seed in setup.failed]
+    accuracy = json.Estimate.model_validate(setup.accuracy)
+    return json.SetUpResult(accuracy=accuracy, runs=(*done, *failed), repeats=setup.repeats)
+
+
+def _seeds(streams: Streams) -> Seeds:
+    return Seeds(**dict(zip(Seeds.model_fields, streams, strict=True)))
+
+
+def _published(reference: Reference, disputed: str) -> json.Published:
+    same = ("value", "unit", "rounding", "runs", "sd", "low", "high", "metric", "checkpoint", "protocol", "measured_by",
+            "trust", "source", "location")  # fmt: skip
+    found: dict[str, Any] = {name: getattr(reference, name) for name in same}
+    return json.Published(**found, model=reference.name, citation=cite(reference.source), disputed=disputed)
+
+
+def _verdict(each: Judged) -> json.VerdictResult:
+    same = (
+        "outcome",
+        "reason",
+        "n",
+        "margin",
+        "effect",
+        "interval90",
+        "interval95",
+        "p_lower",
+        "p_upper",
+        "seeds_needed",
+    )
+    found: dict[str, Any] = {name: getattr(each.verdict, name) for name in same}
+    return json.VerdictResult.model_validate(
+        {
+            "row": _name(each.row),
+            "setup": each.setup.name,
+            "published": _published(each.reference, each.disputed),
+            **found,
+        }
+    )
+
+
+def _context(each: Context) -> json.ContextNumber:
+    return json.ContextNumber(
+        row=_name(each.row),
+        published=_published(each.near.reference, each.disputed),
+        deviations=tuple(map(str, each.near.deviations)),
+    )
+
+
+def _difference(each: Difference) -> json.DifferenceResult:
+    pair, better = each.pair, each.pair.outperformance
+    return json.DifferenceResult.model_validate(
+        {
+            "first": _name(each.first),
+            "second": _name(each.second),
+            "first_setup": each.first_setup.name,
+            "second_setup": each.second_setup.name,
+            "gap": each.gap,
+            "seeds": pair.n,
+            "unpaired": pair.unpaired,
+            **{name: getattr(pair, name) for name in ("p_t", "p_permutation", "p_t_holm", "p_permutation_holm")},
+            "better": better.probability,
+            "better_interval": better.interval,
+            "better_conclusion": better.conclusion,
+            "changed": each.changed.share if each.changed else None,
+            "changed_is_bound": each.changed.at_least if each.changed else None,
+            "by_images": tuple(
+                json.ImageTest(seeds=_seeds(seed), only_first=m.only_first, only_second=m.only_second, p=m.p)
+                for seed, m in each.by_images.items()
+            ),
+            "decided_by": each.decided_by,
+            "p": each.p,
+            "holds": each.holds,
+            "conclusion": conclusion(each).strip("*"),
+        }
+    )
+
+
+def _spread(each: Spread) -> json.SpreadResult:
+    split = each.split or VarianceSplit(0, 0, None, None, None, "")
+    return json.SpreadResult(
+        row=_name(each.row),
+        setup=each.setup.name,
+        seeds=len(each.setup.records),
+        sd=each.setup.accuracy.sd,
+        observed=_points(split.observed),
+        test_set=_points(split.test_set),
+        training=_points(split.training),
+        design=each.streams.design if each.streams else None,
+        reason=each.streams.reason if each.streams else split.reason,
+        streams=tuple(map(_component, each.parts)),
+    )
+
+
+def _points(variance: float | None) -> float | None:
+    """Of accuracies in 0..1 -> percentage points squared."""
+    return None if variance is None else 1e4 * variance
+
+
+def _component(part: Component) -> json.Source:
+    return json.Source(
+        streams=part.streams,
+        name=stream(part),
+        variance=part.variance,
+        interval=json.Interval.model_validate(part.interval),
+        with_noise=part.with_noise,
+        share=part.share,
+    )
+
+
+def _failure(record: Record) -> json.Failure:
+    cell = record.cell
+    return json.Failure(model=cell.model, checkpoint=cell.checkpoint, mode=cell.mode, conventions=cell.conventions,
+                        seeds=cell.seeds, error=record.error)  # fmt: skip

@@ -1,0 +1,232 @@
+"""The schema of `leaderboard.json`: what each field is, in which unit.
+
+Accuracies and their differences are in percent and percentage points, variances of accuracies in percentage points
+squared, rates in images/s, latency in milliseconds, other times in seconds, memory in bytes. What is not known, and
+what is not a number, is null. `version` rises when a field changes its meaning or goes.
+"""
+
+from __future__ import annotations
+
+from math import isfinite
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from isotune.protocol import Protocol
+from isotune.records import Seeds
+from isotune.report._benchmark import Speed
+from isotune.report._sections import SetUpName
+
+
+def _known(value: Any) -> Any:
+    return None if isinstance(value, float) and not isfinite(value) else value
+
+
+Number = Annotated[float | None, BeforeValidator(_known)]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", from_attributes=True)
+
+
+class Interval(_Part):
+    low: Number
+    high: Number
+
+
+class Estimate(_Part):
+    """Over seeds; low and high are the 95 % interval (Student's t)."""
+
+    n: int
+    mean: Number
+    sd: Number
+    low: Number
+    high: Number
+
+
+class Quartiles(_Part):
+    n: int
+    q1: Number
+    median: Number
+    q3: Number
+
+
+class Run(_Part):
+    seeds: Seeds
+    accuracy: Number = Field(description="percent; null: the run failed")
+    l2: Number = Field(description="the strength that a probe chose")
+    predictions: str | None = Field(description="SHA-256 of the predictions")
+
+
+class SetUpResult(_Part):
+    accuracy: Estimate
+    runs: tuple[Run, ...]
+    repeats: bool = Field(
+        description="the runs are those of the row's other set-up, which is equal in all that matters"
+    )
+
+
+class Measured(_Part):
+    training: Quartiles | None = Field(description="images/s")
+    inference: Quartiles | None = Field(description="images/s")
+    latency: Quartiles | None = Field(description="ms")
+    first_step: Number = Field(description="seconds")
+    resident: int | None = Field(description="peak, bytes")
+    above_baseline: int | None = Field(description="peak less what was resident before, bytes")
+    device: int | None = Field(description="peak on an accelerator, bytes")
+    disturbed: bool = Field(description="training was timed while other workers ran")
+
+
+class RowName(_Part):
+    model: str
+    checkpoint: str
+    mode: str
+    overrides: str = Field(description="conventions beside identical or native")
+
+
+class RowResult(RowName):
+    architecture: str
+    identical: SetUpResult | None
+    native: SetUpResult | None
+    measured: Measured
+
+
+class Published(_Part):
+    value: Number
+    unit: str
+    rounding: Number
+    runs: int | None
+    sd: Number
+    low: Number
+    high: Number
+    metric: str
+    model: str
+    checkpoint: str
+    protocol: str
+    measured_by: str
+    trust: str
+    source: str = Field(description="key in sources.bib")
+    citation: str
+    location: str
+    disputed: str = Field(description="what else was published of the same, and why")
+
+
+class VerdictResult(_Part):
+    row: RowName
+    setup: SetUpName
+    published: Published
+    outcome: Literal["reproduced", "different", "inconclusive"]
+    reason: str
+    n: int
+    margin: float
+    effect: Number = Field(description="ours less published")
+    interval90: Interval | None
+    interval95: Interval | None
+    p_lower: Number = Field(description='one-sided, of "at or below -margin"')
+    p_upper: Number = Field(description='one-sided, of "at or above +margin"')
+    seeds_needed: int | None = Field(description="more seeds for 90 % power; null: it cannot be told")
+
+
+class ContextNumber(_Part):
+    row: RowName = Field(description="that it is nearest to")
+    published: Published
+    deviations: tuple[str, ...]
+
+
+class ImageTest(_Part):
+    """Exact McNemar test of two runs of one seed."""
+
+    seeds: Seeds
+    only_first: int = Field(description="images that only the first gets right")
+    only_second: int
+    p: float
+
+
+class DifferenceResult(_Part):
+    """second - first, paired by seed."""
+
+    first: RowName
+    second: RowName
+    first_setup: SetUpName
+    second_setup: SetUpName
+    gap: Estimate = Field(description="over the seeds that both have done")
+    seeds: int = Field(description="common seeds, failed runs included")
+    unpaired: int = Field(description="seeds that only one of them ran")
+    p_t: Number
+    p_permutation: Number
+    p_t_holm: Number
+    p_permutation_holm: Number
+    better: Number = Field(description="P(second > first)")
+    better_interval: Interval | None
+    better_conclusion: str
+    changed: Number = Field(description="percent of the test images that got another class, mean over seeds")
+    changed_is_bound: bool | None = Field(description="predictions are not at hand: at least this share changed")
+    by_images: tuple[ImageTest, ...]
+    decided_by: Literal["seeds", "images"]
+    p: Number = Field(description="the decisive one, after Holm's correction")
+    holds: bool
+    conclusion: str
+
+
+class Source(_Part):
+    """Variance by one source; the streams' components may be negative, which says that none was found."""
+
+    streams: tuple[str, ...]
+    name: str
+    variance: Number
+    interval: Interval
+    with_noise: bool
+    share: Number
+
+
+class SpreadResult(_Part):
+    row: RowName
+    setup: SetUpName
+    seeds: int
+    sd: Number
+    observed: Number = Field(description="variance; null: predictions or labels are not at hand")
+    test_set: Number
+    training: Number
+    design: str | None = Field(description="of the seed streams; null: they were not drawn apart")
+    reason: str
+    streams: tuple[Source, ...]
+
+
+class Failure(_Part):
+    model: str
+    checkpoint: str
+    mode: str
+    conventions: str
+    seeds: Seeds
+    error: str | None
+
+
+class SectionResult(_Part):
+    title: str
+    slug: str
+    sentence: str = Field(description="markdown")
+    dataset: str
+    dataset_digest: str
+    protocol: Protocol
+    train_images: int
+    test_images: int
+    wilson: Interval | None = Field(description="95 % interval of the first row's accuracy on so many test images")
+    rows: tuple[RowResult, ...]
+    verdicts: tuple[VerdictResult, ...]
+    context: tuple[ContextNumber, ...]
+    context_further_off: int
+    differences: tuple[DifferenceResult, ...]
+    differences_left_out: int = Field(description="rows that were not compared, because there are too many")
+    spread: tuple[SpreadResult, ...]
+    failed: tuple[Failure, ...]
+
+
+class Leaderboard(_Part):
+    version: Literal[1] = 1
+    command: str | None
+    cells: int
+    failed: int
+    sections: tuple[SectionResult, ...]
+    speeds: tuple[Speed, ...] = Field(description="what stands beside no accuracy")
+    environments: dict[str, dict[str, tuple[str, ...]]] = Field(description="setting: value: adapters that had it")
+    checkpoints: dict[str, dict[str, tuple[str, ...]]] = Field(description="checkpoint: SHA-256: models that had it")
