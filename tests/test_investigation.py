@@ -81,6 +81,28 @@ def test_every_difference_is_named_at_its_rung_and_the_report_tells_what_to_writ
     assert (house / "found/figures/changed-layers.svg").exists()
 
 
+def test_a_dump_stands_for_the_side_that_ran_elsewhere(here, house):
+    pytest.importorskip("torchvision", reason="needs the extra torch")
+    asked = ["--checkpoint", "random:0", "--conventions", "identical"]
+    steps = ["--protocol", "quick-fine-tune", "--images", "4", "--steps", "2"]
+    status, said, told = here("dump", f"torchvision:{MODEL}", *asked, *steps, "-o", "kept")
+    assert (status, said.strip()) == (0, "kept"), told
+    status, said, told = here("investigate", "timm:mobilenetv2_035", "dump:kept", *asked, "--json")
+    assert status == 0, told
+    found = json.loads(said)
+    assert found["left"]["model"] == f"torchvision:{MODEL}"
+    assert {rung["verdict"] for rung in found["rungs"]} == {"holds", "not applicable"}
+    changed = [*asked[:-1], "identical,batchnorm_momentum=0.01"]
+    status, said, told = here("investigate", "dump:kept", "timm:mobilenetv2_035", *changed, "--json")
+    assert status == 1, told
+    causes = [rung["cause"]["flips"] for rung in json.loads(said)["rungs"] if rung["cause"]]
+    assert [[(flip["side"], flip["axis"]) for flip in flips] for flips in causes] == [[("right", "batchnorm_momentum")]]
+    (house / "kept/dump.json").unlink()
+    status, said, told = here("investigate", "dump:kept", "timm:mobilenetv2_035", *asked)
+    assert status == 2
+    assert "no whole dump" in told
+
+
 @pytest.mark.parametrize(
     ("wrong", "line"),
     [

@@ -11,7 +11,7 @@ from typing import Any
 
 import typer
 
-from isotune.cli._investigate import investigate
+from isotune.cli._investigate import dump, investigate
 from isotune.cli._models import doctor, models
 from isotune.cli._proof import parity, transfer
 from isotune.cli._report import report
@@ -30,7 +30,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (run, report, variance, investigate, parity, transfer, models, prepare, doctor):
+for command in (run, report, variance, investigate, dump, parity, transfer, models, prepare, doctor):
     app.command()(command)
 
 

@@ -1,4 +1,4 @@
-"""`isotune investigate`."""
+"""`isotune investigate`, `isotune dump`."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from typing import Annotated
 import typer
 
 from isotune.cli._shared import prepared
+from isotune.errors import UsageError
 
 
 def investigate(
-    left: Annotated[str, typer.Argument(help="The model to start from: torchvision:mobilenet_v2.")],
+    left: Annotated[str, typer.Argument(help="The model to start from: torchvision:mobilenet_v2; or dump:FOLDER.")],
     right: Annotated[str, typer.Argument(help="The one to compare with: keras:MobileNetV2, keras@torch:MobileNetV2.")],
     dataset: Annotated[str, typer.Option(help="One data set; see 'isotune prepare'.")] = "digits",
     protocol: Annotated[
@@ -54,27 +55,38 @@ def investigate(
     from isotune.investigation import Rung
     from isotune.progress import Reporter
 
+    left, right = investigations.ordered((left, right))
+    dumped = investigations.Dumped(Path(left.partition(":")[2])) if investigations.is_dump(left) else None
     modes = [investigations.check_mode(mode) for mode in (numeric_mode, right_numeric_mode or numeric_mode)]
     for each in (checkpoint, right_checkpoint or checkpoint):
         checkpoints.check_name(each)
+    first = (
+        dumped.held.side if dumped
+        else investigations.side(left, checkpoint, conventions, modes[0], left_compiled, left_python)
+    )  # fmt: skip
+    if dumped and price:
+        raise UsageError("a dump has no accuracy; leave --price out")
+    dataset = dumped.held.dataset if dumped else dataset
     sides = (
-        investigations.side(left, checkpoint, conventions, modes[0], left_compiled, left_python),
+        first,
         investigations.side(
             right, right_checkpoint or checkpoint, right_conventions or conventions, modes[1], right_compiled,
             right_python,
         ),
     )  # fmt: skip
-    recipe = protocols.load(protocol)
+    recipe = dumped.held.protocol if dumped else protocols.load(protocol)
     wanted = planning.parse_seeds(seeds)
     priced = None
     with Reporter() as reporter:
         (found_set,) = prepared([dataset], False, reporter).values()
+        if dumped and found_set.digest != dumped.held.dataset_digest:
+            raise UsageError(f"{left} was made with other images: its {dataset} has another digest than the one here")
 
         def told(rung: Rung) -> None:
             reporter.note(f"{rung.name}: {rung.verdict}")
 
         found = investigations.investigate(
-            *sides, found_set, recipe, images=images, steps=steps,
+            dumped or sides[0], sides[1], found_set, recipe, images=images, steps=steps,
             progress=lambda what, done, total: reporter.within("ladder", what, done, total), found=told,
         )  # fmt: skip
         if price and found.stopped is None:
@@ -95,3 +107,35 @@ def investigate(
     typer.echo(path, err=as_json)
     if found.stopped or found.first_failure is not None:
         raise typer.Exit(1)
+
+
+def dump(
+    model: Annotated[str, typer.Argument(help="The model: torchvision:mobilenet_v2, keras@jax:MobileNetV2.")],
+    out: Annotated[Path, typer.Option("-o", "--out", help="The folder to write.")],
+    dataset: Annotated[str, typer.Option(help="One data set; see 'isotune prepare'.")] = "digits",
+    protocol: Annotated[str, typer.Option(help="By name or TOML file: input and training step.")] = "quick",
+    checkpoint: Annotated[
+        str, typer.Option(help="offline, pretrained, a library's own name, file:PATH or random:SEED.")
+    ] = "offline",
+    conventions: Annotated[str, typer.Option(help="native or identical; overrides follow.")] = "native",
+    python: Annotated[str, typer.Option(help="Another environment's interpreter.")] = "",
+    images: Annotated[int, typer.Option(min=2, help="Images.")] = 8,
+    steps: Annotated[int, typer.Option(min=2, help="Steps of training on them.")] = 5,
+) -> None:
+    """Write down all that a model shows, to be compared elsewhere: isotune investigate dump:FOLDER MODEL.
+
+    For two sides that cannot run on one machine. The folder holds the images, every layer, gradients and steps of
+    training, in float64.
+    """
+    from isotune import checkpoints
+    from isotune import investigation as investigations
+    from isotune import protocol as protocols
+    from isotune.progress import Reporter
+
+    checkpoints.check_name(checkpoint)
+    side = investigations.side(model, checkpoint, conventions, "float64", False, python)
+    recipe = protocols.load(protocol)
+    with Reporter() as reporter:
+        (found,) = prepared([dataset], False, reporter).values()
+        given = investigations.inputs(recipe, found, steps, 0)
+        typer.echo(investigations.dump(side, given, found, recipe, images, out))

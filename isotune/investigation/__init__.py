@@ -10,8 +10,9 @@ Modules: `_setup` (the sides), `_examining` (the worker's part), `_ladder`, `_ju
 `_remedies` with a module for each library's half; `_sentences`, `_price_sentences`, `_report`, `_along`, `_waterfall`.
 """
 
+from isotune.investigation._dump import Dumped, dump, is_dump, ordered
 from isotune.investigation._findings import Cause, Flip, Investigation, Rung
-from isotune.investigation._investigating import check_mode, investigate, side, with_accuracy
+from isotune.investigation._investigating import check_mode, inputs, investigate, side, with_accuracy
 from isotune.investigation._price import price
 from isotune.investigation._priced import Price
 from isotune.investigation._remedies import Remedy, remedy
@@ -20,6 +21,7 @@ from isotune.investigation._setup import Side
 
 __all__ = [
     "Cause",
+    "Dumped",
     "Flip",
     "Investigation",
     "Price",
@@ -29,7 +31,11 @@ __all__ = [
     "as_json",
     "check_mode",
     "default_name",
+    "dump",
+    "inputs",
     "investigate",
+    "is_dump",
+    "ordered",
     "price",
     "remedy",
     "show",

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, cast, get_args
 
 from isotune import data, names, protocol
 from isotune.errors import UsageError, nearest
 from isotune.execution import WorkerFailure, Workers
+from isotune.investigation._dump import Dumped
 from isotune.investigation._findings import Investigation, Rung
-from isotune.investigation._ladder import Ladder, Progress
+from isotune.investigation._images import Batch
+from isotune.investigation._ladder import Answering, Ladder, Progress
 from isotune.investigation._price_sentences import accuracy
 from isotune.investigation._priced import Price
 from isotune.investigation._setup import Inputs, Mode, Side
@@ -25,7 +28,7 @@ TRAINING = "quick-fine-tune"  # says how a step of training goes, for protocols 
 
 
 def investigate(
-    left: Side,
+    left: Side | Dumped,
     right: Side,
     dataset: data.Dataset,
     recipe: Protocol,
@@ -38,50 +41,64 @@ def investigate(
 ) -> Investigation:
     """Walk the ladder with both sides.
 
-    images: how many, spread over the protocol's training images. steps: of training, on these images. seed: of the
-    classifier. found: told of every rung. A side that fails ends the walk; the rungs up to there are in the result.
+    left: a dump has its own images, steps and seed, and wants its data set and protocol. images: how many, spread over
+    the protocol's training images. steps: of training, on these images. seed: of the classifier. found: told of every
+    rung. A side that fails ends the walk; the rungs up to there are in the result.
     UsageError: a side is no model, or cannot be built.
     """
     began = time.perf_counter()
-    left, right = (side.model_copy(update={"model": str(names.parse(side.model))}) for side in (left, right))
+    dumped = left if isinstance(left, Dumped) else None
+    ours = dumped.held.side if dumped else cast(Side, left)
+    given = dumped.held.inputs if dumped else inputs(recipe, dataset, steps, seed)
+    images = dumped.held.images if dumped else images
     result = Investigation(
-        left=left, right=right, dataset=dataset.name, protocol=recipe.name, images=images, steps=steps
+        left=ours, right=right, dataset=dataset.name, protocol=recipe.name, images=images, steps=len(given.rates)
     )
     rungs: list[Rung] = []
-    with tempfile.TemporaryDirectory(prefix="isotune-investigation-") as scratch, _BothWorkers(left, right) as workers:
-        ladder = Ladder(
-            left,
-            right,
-            _inputs(recipe, dataset, steps, seed),
-            dataset,
-            recipe,
-            images,
-            workers,
-            Path(scratch),
-            progress,
-        )
-        stopped = None
+    stopped, known = None, dict[str, Any]()
+    with tempfile.TemporaryDirectory(prefix="isotune-investigation-") as scratch, ExitStack() as stack:
         try:
+            workers = _started({"left": dumped or ours, "right": right}, stack)
+            ladder = Ladder(
+                ours, right, given, Batch(dataset, recipe, images), workers, Path(scratch), progress,
+                dumped.folder / "images.npy" if dumped else None,
+            )  # fmt: skip
             ladder.describe()
+            known = _known(ladder)
             for rung in ladder.walk():
                 rungs.append(rung)
                 found(rung)
         except WorkerFailure as error:
             stopped = str(error)
         except UsageError as error:
-            if not ladder.described:
+            if not known:
                 raise
             stopped = str(error)
-        known: dict[str, Any] = {}
-        if ladder.described:
-            ours, theirs = ladder.axes("left"), ladder.axes("right")
-            known = {
-                "axes": {axis: (value, theirs.get(axis)) for axis, value in ours.items() if theirs.get(axis) != value},
-                "names": ladder.names(),
-                "environment": {which: ladder.described[which]["environment"] for which in ("left", "right")},
-            }
     seconds = time.perf_counter() - began
     return result.model_copy(update={"rungs": tuple(rungs), "stopped": stopped, "seconds": seconds, **known})
+
+
+def _known(ladder: Ladder) -> dict[str, Any]:
+    ours, theirs = ladder.axes("left"), ladder.axes("right")
+    return {
+        "axes": {axis: (value, theirs.get(axis)) for axis, value in ours.items() if theirs.get(axis) != value},
+        "names": ladder.names(),
+        "environment": {which: ladder.described[which]["environment"] for which in ("left", "right")},
+    }
+
+
+def _started(sides: Mapping[str, Side | Dumped], stack: ExitStack) -> dict[str, Answering]:
+    """What answers for each side, workers started at the same time; the stack ends them."""
+
+    def start(which: str) -> tuple[str, Answering]:
+        side = sides[which]
+        if isinstance(side, Dumped):
+            return which, side
+        group = Workers(threads=1, shared=True, pythons={side.adapter: side.python} if side.python else None)
+        return which, stack.enter_context(group)[side.adapter]
+
+    with ThreadPoolExecutor(2) as pool:
+        return dict(pool.map(start, sides))
 
 
 def with_accuracy(found: Investigation, price: Price) -> Investigation:
@@ -109,7 +126,8 @@ def check_mode(mode: str) -> Mode:
     return cast(Mode, mode)
 
 
-def _inputs(recipe: Protocol, dataset: data.Dataset, steps: int, seed: int) -> Inputs:
+def inputs(recipe: Protocol, dataset: data.Dataset, steps: int, seed: int) -> Inputs:
+    """What both sides are given: a step as in the protocol's first stage, or in TRAINING's where it trains nothing."""
     stage, axes = _stage(recipe)
     count = min(recipe.images.train or len(dataset.train), len(dataset.train)) or stage.batch_size
     total, an_epoch = steps_of(stage, max(count, stage.batch_size))
@@ -125,23 +143,3 @@ def _stage(recipe: Protocol) -> tuple[Stage, dict[str, Any]]:
     if recipe.stage:
         return recipe.stage[0], dict(recipe.conventions)
     return protocol.load(TRAINING).stage[0], dict(recipe.conventions)
-
-
-class _BothWorkers:
-    """A worker for each side, started at the same time."""
-
-    def __init__(self, left: Side, right: Side) -> None:
-        self._sides = {"left": left, "right": right}
-        self._groups = {
-            which: Workers(threads=1, shared=True, pythons={side.adapter: side.python} if side.python else None)
-            for which, side in self._sides.items()
-        }
-
-    def __enter__(self) -> dict[str, Any]:
-        with ThreadPoolExecutor(2) as pool:
-            started = pool.map(lambda which: (which, self._groups[which][self._sides[which].adapter]), self._sides)
-            return dict(started)
-
-    def __exit__(self, *_: object) -> None:
-        for group in self._groups.values():
-            group.__exit__()

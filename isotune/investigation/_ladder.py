@@ -17,25 +17,23 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from isotune import data
-from isotune.execution import WorkerProcess
 from isotune.investigation._causes import cause
 from isotune.investigation._findings import Cause, Flip, Rung, Verdict
+from isotune.investigation._images import Batch
 from isotune.investigation._judging import Judged, errors
-from isotune.investigation._setup import Asked, Inputs, Side
+from isotune.investigation._setup import Asked, Inputs, Part, Side
 from isotune.investigation._shape import pattern
 from isotune.observations import Observations
 from isotune.parity._comparing import largest, root_mean_square
 from isotune.parity._results import BOUND, NOISE_FACTOR, REFEREE_FACTOR
-from isotune.protocol import Protocol, relevant_axes
+from isotune.protocol import relevant_axes
 
 Array = np.ndarray
 Progress = Callable[[str, int, int], None]  # (what, done, total)
-Part = Literal["input", "weights", "layers", "logits", "training layers", "gradients", "step", "drift"]
 
 NETWORK = (
     "stride2_padding", "pooling_border", "max_pooling_border", "stride_location", "batchnorm_epsilon", "gelu"
@@ -75,6 +73,13 @@ CLAIMS = (
 BEFORE = ("decoded bytes", "resized pixels")  # the rungs below, which need no worker
 
 
+class Answering(Protocol):
+    """A worker, or a dump in its place."""
+
+    def ask(self, do: str, **request: Any) -> Any:
+        """UsageError, WorkerFailure: it cannot."""
+
+
 class Ladder:
     """Both sides, their workers, and what they have shown so far."""
 
@@ -83,16 +88,15 @@ class Ladder:
         left: Side,
         right: Side,
         inputs: Inputs,
-        dataset: data.Dataset,
-        recipe: Protocol,
-        images: int,
-        workers: Mapping[str, WorkerProcess],
+        batch: Batch,
+        workers: Mapping[str, Answering],
         scratch: Path,
         progress: Progress | None = None,
+        left_images: Path | None = None,  # of a dump; else the batch's, as the left side makes them
     ) -> None:
         self.sides = {"left": left, "right": right}
         self.inputs, self.scratch = inputs, scratch
-        self._dataset, self._recipe, self._images = dataset, recipe, images
+        self._batch, self._left_images = batch, left_images
         self._workers, self._progress = workers, progress or (lambda *_: None)
         self._kept: dict[tuple[object, ...], Path] = {}
         self._count = 0
@@ -134,23 +138,6 @@ class Ladder:
 
     # -- images
 
-    def pixels(self, decode: str, resize: str) -> Array:
-        """The protocol's view of the chosen images, uint8 [images, size, size, 3]."""
-        view, _ = self._view(decode, resize)
-        return np.ascontiguousarray(view[self._chosen(len(view))])
-
-    def labels(self) -> Array:
-        _, labels = self._view(self.axes("left")["decode"], self.axes("left")["resize"])
-        return np.asarray(labels[self._chosen(len(labels))])
-
-    def _view(self, decode: Any, resize: Any) -> tuple[Array, Array]:
-        split: Literal["train", "test"] = "train" if len(self._dataset.train) else "test"
-        recipe = self._recipe
-        return data.inputs(self._dataset, split, recipe.images, recipe.input, resize=resize, decode=decode)
-
-    def _chosen(self, count: int) -> Array:
-        return np.linspace(0, count - 1, min(self._images, count)).round().astype(np.int64)
-
     def _data_rungs(self) -> Iterator[Rung]:
         left, right = self.axes("left"), self.axes("right")
         for name, axis in zip(BEFORE, ("decode", "resize"), strict=True):
@@ -158,14 +145,14 @@ class Ladder:
             yield self._data_rung(name, axis, left, right).model_copy(update={"seconds": time.perf_counter() - began})
 
     def _data_rung(self, name: str, axis: str, left: Mapping[str, Any], right: Mapping[str, Any]) -> Rung:
-        if axis == "decode" and not data.encoded(self._dataset):
+        if axis == "decode" and not self._batch.encoded:
             return Rung(name=name, verdict="not applicable", remarks=("the data set holds arrays, nothing to decode",))
-        reference = self.pixels(left["decode"], left["resize"])
-        carried = self.pixels(right["decode"], right["resize" if axis == "resize" else axis])
+        reference = np.load(self._image_file("left"), allow_pickle=False)
+        carried = self._batch.pixels(right["decode"], right["resize" if axis == "resize" else axis])
         if axis == "decode":
-            carried = alone = self.pixels(right["decode"], left["resize"])
+            carried = alone = self._batch.pixels(right["decode"], left["resize"])
         else:
-            alone = self.pixels(left["decode"], right["resize"])
+            alone = self._batch.pixels(left["decode"], right["resize"])
         error, own = (_pixel_error(reference, other) for other in (carried, alone))
         if not own:
             return Rung(
@@ -179,16 +166,18 @@ class Ladder:
         )  # fmt: skip
 
     def _image_file(self, which: str) -> str:
+        if which == "left" and self._left_images is not None:
+            return str(self._left_images)
         axes = self.axes(which)
         path = self.scratch / f"images-{axes['decode']}-{axes['resize']}.npy"
         if not path.exists():
-            np.save(path, self.pixels(axes["decode"], axes["resize"]))
+            np.save(path, self._batch.pixels(axes["decode"], axes["resize"]))
         return str(path)
 
     def _label_file(self) -> str:
         path = self.scratch / "labels.npy"
         if not path.exists():
-            np.save(path, self.labels())
+            np.save(path, self._batch.labels())
         return str(path)
 
     # -- one rung
@@ -232,9 +221,10 @@ class Ladder:
         )  # fmt: skip
 
     def _quicker(self, claim: Claim) -> Literal["left", "right"]:
-        """The side to flip: in training, where it takes no values of the other's, the one that answered sooner."""
+        """The side to flip: in training, where it takes no values of the other's, the one that answered sooner. Never
+        a dump."""
         left, right = (self._took.get((which, claim.part), 0.0) for which in ("left", "right"))
-        return "left" if claim.training and left < right else "right"
+        return "left" if claim.training and left < right and self._left_images is None else "right"
 
     def _differ(self, name: str) -> bool:
         return bool(self.axes("left")[name] != self.axes("right")[name])
@@ -253,7 +243,7 @@ class Ladder:
             return (f"it cannot be judged by itself: what makes the rung {self._unnamed!r} fail has no name",)
         if verdict != "fails" or found is not None:
             return ()
-        return ("no known convention explains it", *self._shape(claim, alone))
+        return tuple(self._shape(claim, alone))
 
     def _shape(self, claim: Claim, judged: Judged) -> Iterator[str]:
         """What the first array beyond the bound looks like."""

@@ -11,6 +11,7 @@ from isotune import conventions
 from isotune.protocol import Stage
 
 Mode = Literal["float32", "bfloat16", "float64"]
+Part = Literal["input", "weights", "layers", "logits", "training layers", "gradients", "step", "drift"]
 
 
 class _Frozen(BaseModel):
@@ -58,7 +59,7 @@ class Asked(_Frozen):
 
     side: Side
     inputs: Inputs
-    part: Literal["input", "weights", "layers", "logits", "training layers", "gradients", "step", "drift"]
+    part: Part
     images: str = ""  # uint8 [N, size, size, 3]
     labels: str = ""  # int64 [N]
     weights: str = ""  # canonical tensors to take instead of the side's own

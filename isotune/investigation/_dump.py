@@ -1,0 +1,122 @@
+"""What one side shows, kept in a folder, for the day when the other side runs on another machine.
+
+    FOLDER/dump.json     the side, what it was given, what it is
+    FOLDER/images.npy, labels.npy
+    FOLDER/PART/         observations of every part (isotune.observations); PART-permuted/ with the batch in reverse
+
+A dump answers as a worker would, as long as it is asked what it holds: it stands for the left side, in float64.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from isotune import data
+from isotune.errors import UsageError
+from isotune.execution import Workers
+from isotune.investigation._images import Batch
+from isotune.investigation._setup import Asked, Inputs, Part, Side
+from isotune.protocol import Protocol
+
+PREFIX = "dump:"
+_FILE = "dump.json"
+_VERSION = 1
+
+
+class Held(BaseModel):
+    """`dump.json`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    version: int
+    side: Side
+    inputs: Inputs
+    dataset: str
+    dataset_digest: str
+    protocol: Protocol
+    images: int
+    described: dict[str, Any]
+
+
+def dump(side: Side, inputs: Inputs, dataset: data.Dataset, recipe: Protocol, images: int, folder: Path) -> Path:
+    """Write everything that an investigation asks of its left side; the folder. It is whole when dump.json is there.
+
+    UsageError: the folder exists and is no dump, or the side is not in float64.
+    """
+    if side.numeric_mode != "float64" or side.compiled:
+        raise UsageError("a dump is of the reference, which is in float64 and not compiled; leave the numeric mode out")
+    if folder.exists() and any(folder.iterdir()) and not (folder / _FILE).exists():
+        raise UsageError(f"{folder} holds something else; choose an empty folder")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    pythons = {side.adapter: side.python} if side.python else None
+    with Workers(threads=1, pythons=pythons) as workers:
+        worker = workers[side.adapter]
+        described = worker.ask("describe", side=side.model_dump(), inputs=inputs.model_dump())
+        batch = Batch(dataset, recipe, images)
+        axes = described["axes"]
+        np.save(folder / "images.npy", batch.pixels(axes["decode"], axes["resize"]))
+        np.save(folder / "labels.npy", batch.labels())
+        for part in get_args(Part):
+            for permuted in (False, True):
+                asked = Asked(
+                    side=side, inputs=inputs, part=part, images=str(folder / "images.npy"),
+                    labels=str(folder / "labels.npy"), permuted=permuted,
+                )  # fmt: skip
+                worker.ask("examine", asked=asked.model_dump(), folder=str(_place(folder, part, permuted)))
+    held = Held(
+        version=_VERSION, side=side.model_copy(update={"python": None}), inputs=inputs, dataset=dataset.name,
+        dataset_digest=dataset.digest, protocol=recipe, images=images, described=described,
+    )  # fmt: skip
+    (folder / _FILE).write_text(held.model_dump_json(indent=1), encoding="utf-8")
+    return folder
+
+
+def read(folder: Path) -> Held:
+    """UsageError: no dump, not whole, or of another version."""
+    try:
+        held = Held.model_validate_json((folder / _FILE).read_text(encoding="utf-8"))
+    except OSError:
+        raise UsageError(f"{folder} is no whole dump: it lacks {_FILE}; write it with 'isotune dump'") from None
+    except ValidationError:
+        raise UsageError(f"{folder / _FILE} is damaged or of another version; write the dump again") from None
+    return held
+
+
+class Dumped:
+    """A dump in a worker's place."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.held = folder, read(folder)
+
+    def ask(self, do: str, progress: object = None, **request: Any) -> Any:
+        """As a worker would. UsageError: what the dump does not hold, a side under other conventions."""
+        if do == "describe":
+            return self.held.described
+        asked = Asked.model_validate(request["asked"])
+        if asked.side.under({}) != self.held.side.under({}) or asked.weights or asked.replaced:
+            raise UsageError(f"the dump {self.folder} is of {self.held.side.model} as it was, and cannot be changed")
+        shutil.copytree(_place(self.folder, asked.part, asked.permuted), request["folder"])
+        return None
+
+
+def _place(folder: Path, part: str, permuted: bool) -> Path:
+    return folder / (part.replace(" ", "-") + ("-permuted" if permuted else ""))
+
+
+def is_dump(model: str) -> bool:
+    return model.startswith(PREFIX)
+
+
+def ordered(sides: Sequence[str]) -> tuple[str, str]:
+    """The dump first, since it is the reference. UsageError: both are dumps."""
+    left, right = sides
+    if is_dump(left) and is_dump(right):
+        raise UsageError("two dumps cannot be compared: what one shows under the other's conventions is not in it")
+    return (right, left) if is_dump(right) else (left, right)

@@ -1,0 +1,41 @@
+"""The images that the ladder is walked with."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import numpy as np
+
+from isotune import data
+from isotune.protocol import Protocol
+
+Array = np.ndarray
+
+
+class Batch:
+    """A few of the protocol's training images (test images, where the data set has no others), spread over all."""
+
+    def __init__(self, dataset: data.Dataset, recipe: Protocol, count: int) -> None:
+        self._dataset, self._recipe, self._count = dataset, recipe, count
+
+    @property
+    def encoded(self) -> bool:
+        return data.encoded(self._dataset)
+
+    def pixels(self, decode: Any, resize: Any) -> Array:
+        """The protocol's view of them under two axes, uint8 [count, size, size, 3]."""
+        view, _ = self._view(decode, resize)
+        return np.ascontiguousarray(view[self._chosen(len(view))])
+
+    def labels(self) -> Array:
+        """int64 [count]."""
+        _, labels = self._view("pillow", "antialias")
+        return np.asarray(labels[self._chosen(len(labels))])
+
+    def _view(self, decode: Any, resize: Any) -> tuple[Array, Array]:
+        split: Literal["train", "test"] = "train" if len(self._dataset.train) else "test"
+        recipe = self._recipe
+        return data.inputs(self._dataset, split, recipe.images, recipe.input, resize=resize, decode=decode)
+
+    def _chosen(self, count: int) -> Array:
+        return np.linspace(0, count - 1, min(self._count, count)).round().astype(np.int64)
