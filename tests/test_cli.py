@@ -47,8 +47,18 @@ def test_wrong_use_is_one_line_and_status_2(here, arguments, said):
 def test_no_command_shows_the_help(here):
     status, out, _ = here()
     assert status == 2
-    assert "investigate" not in out
-    for command in ("run", "report", "models", "prepare", "doctor"):
+    for command in (
+        "run",
+        "report",
+        "variance",
+        "investigate",
+        "dump",
+        "parity",
+        "transfer",
+        "models",
+        "prepare",
+        "doctor",
+    ):
         assert command in out
 
 

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from isotune import data, protocol
+from isotune.errors import UsageError
 from isotune.investigation import Side, investigate
 
 MODEL = "mobilenet_v2:width_mult=0.35"
@@ -79,6 +80,32 @@ def test_every_difference_is_named_at_its_rung_and_the_report_tells_what_to_writ
     assert found["verdict"] in report.replace("\\", "")
     assert "module.eps = 0.001" in report
     assert (house / "found/figures/changed-layers.svg").exists()
+
+
+PORT = """
+import torchvision
+
+def ported():
+    net = torchvision.models.mobilenet_v2(width_mult=0.35)
+    for module in net.modules():
+        if hasattr(module, "running_mean"):
+            module.eps = 1e-3
+    return net
+"""
+
+
+def test_a_users_own_model_is_compared_with_a_librarys(house):
+    pytest.importorskip("torchvision", reason="needs the extra torch")
+    (house / "port.py").write_text(PORT)
+    found = investigated(f"torchvision:{MODEL}", "torch:port.py:ported", "native,frozen_batchnorm=inference")
+    first = found.first_failure
+    assert first is not None
+    assert first.name == "layers"
+    assert [(flip.axis, flip.was, flip.value) for flip in first.cause.flips] == [("batchnorm_epsilon", 1e-3, 1e-5)]
+    assert "features.0.0 = features.0.0" in found.rungs[4].where or "features.0.1" in first.where
+    for wrong, line in (("port.py:portd", "ported"), ("no.py:ported", "no.py"), ("port.py", "PATH.py:FUNCTION")):
+        with pytest.raises(UsageError, match=line):
+            investigated(f"torchvision:{MODEL}", f"torch:{wrong}")
 
 
 def test_a_dump_stands_for_the_side_that_ran_elsewhere(here, house):
