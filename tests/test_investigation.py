@@ -12,9 +12,7 @@ from isotune.investigation import Side, investigate
 
 MODEL = "mobilenet_v2:width_mult=0.35"
 FAULTS = {  # fault: the first rung that fails by itself, and the axis that explains it
-    "bgr": ("scaled input", "input_scaling"),
     "padding-at-the-end": ("layers", "stride2_padding"),
-    "rate-inside-the-velocity": ("one step", "momentum_form"),
     "stride-moved": ("layers", ""),
 }
 

@@ -182,8 +182,11 @@ def test_the_protocols_of_the_suite_are_there() -> None:
         "linear-probe",
         "pytorch-tutorial",
         "quick",
+        "quick-crops",
         "quick-fine-tune",
         "sfda",
+        "small-fine-tune",
+        "small-probe",
         "tensorflow-tutorial",
         "zero-shot",
     }

@@ -90,13 +90,13 @@ def _spread_beside(reference: Reference) -> float | None:
 
 
 def _disputed(reference: Reference) -> str:
-    return _disputes().get(id(reference), "")
+    return _disputes().get(reference, "")
 
 
 @cache
-def _disputes() -> dict[int, str]:
+def _disputes() -> dict[Reference, str]:
     return {
-        id(reference): f"{each}" + (f": {each.explanation.why}" if each.explanation else "")
+        reference: f"{each}" + (f": {each.explanation.why}" if each.explanation else "")
         for each in contradictions()
         for reference in each.references
     }
