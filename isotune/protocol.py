@@ -243,6 +243,10 @@ class ZeroShot(Strict):
 
 class Evaluation(Strict):
     batch_size: int = Field(64, gt=0)
+    margin: float | None = Field(
+        None, gt=0, description="of verdicts against published numbers, percentage points; absent: a point or the"
+        " published spread, whichever is larger, and half a unit of its last digit"
+    )  # fmt: skip
 
 
 class Protocol(Strict):
@@ -284,10 +288,13 @@ class Protocol(Strict):
 
     @model_serializer(mode="wrap")
     def without_what_came_later(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Without `zero_shot` where there is none, so that the keys of earlier cells stay what they were."""
+        """Without `zero_shot` and `evaluation.margin` where there is none, so that the keys of earlier cells stay what
+        they were."""
         values: dict[str, Any] = dump(self)
         if values.get("zero_shot") is None:
             values.pop("zero_shot", None)
+        if "evaluation" in values and values["evaluation"].get("margin") is None:
+            values["evaluation"].pop("margin", None)
         return values
 
 

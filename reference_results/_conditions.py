@@ -145,6 +145,7 @@ def _changes(recipe: Protocol) -> tuple[str, ...]:
     ours, theirs = (each.model_dump(mode="json", exclude=apart) for each in (recipe, shipped))
     for each in (ours, theirs):
         each["evaluation"].pop("batch_size", None)  # changes no prediction that matters
+        each["evaluation"].pop("margin", None)  # what a verdict allows is no part of the recipe
         each.get("zero_shot", {}).pop("beside", None)  # what is planned beside a cell says nothing of it
     return tuple(_differing(ours, theirs, ""))
 

@@ -77,6 +77,18 @@ def test_the_margin_of_a_single_run_holds_the_spread_of_its_repetitions() -> Non
     assert verdict.margin == pytest.approx(np.std([row.value for row in rows], ddof=1) + 0.005)
 
 
+def test_a_protocol_fixes_the_margin_and_is_the_same_recipe_otherwise() -> None:
+    records = tutorial(0.92, 0.925, 0.93, 0.915)
+    recipe = records[0].cell.protocol
+    fixed = recipe.model_copy(update={"evaluation": recipe.evaluation.model_copy(update={"margin": 0.25})})
+    assert "margin" not in recipe.model_dump()["evaluation"], "the keys of cells without one stay what they were"
+    changed = [each.model_copy(update={"cell": each.cell.model_copy(update={"protocol": fixed})}) for each in records]
+    verdicts = finding(changed).published.verdicts
+    assert [each.reference for each in verdicts] == [each.reference for each in finding(records).published.verdicts]
+    assert {each.verdict.margin for each in verdicts} == {0.25}
+    assert verdicts[0].verdict.outcome == "inconclusive"
+
+
 @pytest.mark.parametrize(
     ("accuracies", "words"),
     [

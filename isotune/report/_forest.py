@@ -24,7 +24,7 @@ from isotune.statistics import Interval
 
 MOST = 40  # lines
 _LINEAR = 12  # times the margin: beyond it the axis is logarithmic outside the margin
-_POINT = 1.0  # the margin that a verdict has at least
+_POINT = 1.0  # the margin that a verdict has at least, where the protocol fixes none
 
 
 @dataclass(frozen=True)
@@ -105,13 +105,14 @@ def _verdicts(finding: Finding) -> Iterator[Line]:
 
 def _differences(finding: Finding, name: str, own: bool) -> Iterator[Line]:
     decimals = f.decimals(finding.section.test_images)
+    margin = finding.section.protocol.evaluation.margin or _POINT
     for each in finding.differences.found:
         if each.of_one_row != own or each.second_setup.name != name or isnan(each.gap.mean):
             continue
         interval = None if isnan(each.gap.margin) else Interval(each.gap.low, each.gap.high)
         label = f.plain_name(each.second) if own else f"{f.plain_name(each.second)} - {f.plain_name(each.first)}"
         yield Line(
-            f.short(label), each.second.library, each.gap.mean, interval, _POINT, each.holds,
+            f.short(label), each.second.library, each.gap.mean, interval, margin, each.holds,
             f.gap(each.gap, decimals) + ("" if each.holds else " n.d."),
         )  # fmt: skip
 

@@ -71,10 +71,10 @@ def _verdict(section: Section, setup: SetUp, reference: Reference) -> Verdict:
         spread=reference.spread if reference.spread_kind == "range" else _spread_beside(reference),
         rounding=reference.rounding,
     )
-    values = list(setup.runs.values())
+    values, margin = list(setup.runs.values()), section.protocol.evaluation.margin
     if section.protocol.zero_shot is None:
-        return verdict(values, number, images=section.test_images)
-    exact = verdict([values[0], values[0]], number)
+        return verdict(values, number, margin, images=section.test_images)
+    exact = verdict([values[0], values[0]], number, margin)
     reason = exact.reason.partition(";")[0] + "; nothing is drawn at random, so that one evaluation is exact"
     return replace(exact, n=len(values), reason=reason)
 
