@@ -284,7 +284,7 @@ class Ladder:
         if left.numeric_mode == "float64":
             found = errors(self._of(claim, reference), self._of(claim, other), **compare)  # type: ignore[arg-type]
             judged = Judged(tuple(found), BOUND, shown=(reference, other))
-            if (not judged.holds and not fed) or (not judged.holds and claim.training):
+            if not judged.holds and (claim.training or not fed):
                 noise = self._noise(claim, left, reference)
                 judged = replace(judged, bound=max(BOUND, NOISE_FACTOR * noise), noise=noise)
         else:
