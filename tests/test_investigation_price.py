@@ -435,7 +435,7 @@ def test_a_model_against_itself_under_other_conventions_is_explained_whole(house
     [
         ({"left": "example:random-feature"}, "did you mean 'random-features'"),
         ({"left": "random-features"}, "names no adapter"),
-        ({"left": "torch:resnet50"}, "adapter 'torch' is unknown"),
+        ({"left": "jax:resnet50"}, "adapter 'jax' is unknown"),
         ({"checkpoint": "random:first"}, "random needs a seed"),
         ({"protocol": "quik"}, "did you mean 'quick'"),
         ({"dataset": "digit"}, "did you mean 'digits'"),
