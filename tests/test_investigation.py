@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import sys
+from importlib.util import find_spec
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from isotune import data, protocol
 from isotune.errors import UsageError
@@ -38,6 +42,37 @@ def test_a_planted_fault_fails_where_it_belongs_and_its_cause_is_named(house, fa
     assert (cause.flips[0].axis if cause else "") == axis
     below = [each for each in found.rungs[: found.rungs.index(found.first_failure)] if each.verdict != "not applicable"]
     assert all(each.verdict == "holds" for each in below)
+
+
+@pytest.mark.skipif(find_spec("tensorflow") is None, reason="needs the extra keras")
+def test_files_that_are_decoded_otherwise_part_at_the_first_rung(house):
+    pytest.importorskip("torchvision", reason="needs the extra torch")
+    stream = np.random.default_rng(0)
+    for place in ("train/ants", "train/bees", "test/ants", "test/bees"):
+        (house / "photos" / place).mkdir(parents=True)
+        for number in range(4):
+            pixels = stream.integers(0, 256, (40, 50, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(house / "photos" / place / f"{number}.jpg", quality=75, subsampling="4:2:0")
+    photos = data.prepare("imagefolder:photos")
+    sides = [
+        Side(model=f"torchvision:{MODEL}", checkpoint="random:0", conventions=f"identical,decode={library}")
+        for library in ("pillow", "tensorflow")
+    ]
+    found = investigate(*sides, photos, protocol.load("quick-fine-tune"), images=4, steps=2)
+    first, second = found.rungs[:2]
+    assert (first.name, first.verdict) == ("decoded bytes", "fails")
+    assert [(flip.axis, flip.was, flip.value) for flip in first.cause.flips] == [("decode", "tensorflow", "pillow")]
+    assert (second.name, second.verdict, second.alone) == ("resized pixels", "inherits", 0)
+    assert {rung.verdict for rung in found.rungs[2:]} == {"holds", "inherits"}
+
+
+@pytest.mark.parametrize(
+    "given", [["--right-checkpoint", "random:1"], ["--right-python", sys.executable]], ids=["checkpoint", "python"]
+)
+def test_a_price_that_would_be_of_something_else_is_refused(here, given):
+    status, said, told = here("investigate", "torchvision:mobilenet_v2", "keras:MobileNetV2", "--price", *given)
+    assert (status, said) == (2, "")
+    assert "--price is of two set-ups with one checkpoint" in told
 
 
 def test_a_sound_pair_holds_on_every_rung(house):
@@ -122,6 +157,11 @@ def test_a_dump_stands_for_the_side_that_ran_elsewhere(here, house):
     assert status == 1, told
     causes = [rung["cause"]["flips"] for rung in json.loads(said)["rungs"] if rung["cause"]]
     assert [[(flip["side"], flip["axis"]) for flip in flips] for flips in causes] == [[("right", "batchnorm_momentum")]]
+    text = (house / "kept/dump.json").read_text()
+    (house / "kept/dump.json").write_text(text.replace('"version": 1', '"version": 2'))
+    status, said, told = here("investigate", "dump:kept", "timm:mobilenetv2_035", *asked)
+    assert status == 2
+    assert "of another version" in told
     (house / "kept/dump.json").unlink()
     status, said, told = here("investigate", "dump:kept", "timm:mobilenetv2_035", *asked)
     assert status == 2

@@ -9,14 +9,14 @@ from typing import Annotated
 
 import typer
 
-from isotune.cli._shared import prepared
+from isotune.cli._shared import DEFAULT_STORE, CheckpointOption, DatasetOption, JsonOption, check_mode, prepared
 from isotune.errors import UsageError
 
 
 def investigate(
     left: Annotated[str, typer.Argument(help="The model to start from: torchvision:mobilenet_v2; or dump:FOLDER.")],
     right: Annotated[str, typer.Argument(help="The one to compare with: keras:MobileNetV2, keras@torch:MobileNetV2.")],
-    dataset: Annotated[str, typer.Option(help="One data set; see 'isotune prepare'.")] = "digits",
+    dataset: DatasetOption = "digits",
     protocol: Annotated[
         str, typer.Option(help="By name or TOML file: input, training step and what accuracy is measured by.")
     ] = "quick",
@@ -38,10 +38,10 @@ def investigate(
     price: Annotated[
         bool, typer.Option("--price/--no-price", help="Also run the protocol: what each difference costs in accuracy.")
     ] = False,
-    store: Annotated[Path, typer.Option(help="Folder of the price's records.")] = Path(".isotune/records"),
+    store: Annotated[Path, typer.Option(help="Folder of the price's records.")] = DEFAULT_STORE,
     out: Annotated[Path, typer.Option(help="Folder for NAME.md.")] = Path("reports/investigations"),
     name: Annotated[str, typer.Option(help="Of the report. [default: both models]")] = "",
-    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
+    as_json: JsonOption = False,
     jobs: Annotated[int, typer.Option(min=1, help="Of the price: workers at the same time.")] = 1,
 ) -> None:
     """Say where two models part, rung by rung, by which convention, and what it costs; exit status 1 when they do.
@@ -57,7 +57,7 @@ def investigate(
 
     left, right = investigations.ordered((left, right))
     dumped = investigations.Dumped(Path(left.partition(":")[2])) if investigations.is_dump(left) else None
-    modes = [investigations.check_mode(mode) for mode in (numeric_mode, right_numeric_mode or numeric_mode)]
+    modes = [check_mode(mode) for mode in (numeric_mode, right_numeric_mode or numeric_mode)]
     for each in (checkpoint, right_checkpoint or checkpoint):
         checkpoints.check_name(each)
     first = (
@@ -66,6 +66,8 @@ def investigate(
     )  # fmt: skip
     if dumped and price:
         raise UsageError("a dump has no accuracy; leave --price out")
+    if price and (right_checkpoint not in ("", checkpoint) or left_python or right_python):
+        raise UsageError("--price is of two set-ups with one checkpoint in this environment; leave it out")
     dataset = dumped.held.dataset if dumped else dataset
     sides = (
         first,
@@ -112,11 +114,9 @@ def investigate(
 def dump(
     model: Annotated[str, typer.Argument(help="The model: torchvision:mobilenet_v2, keras@jax:MobileNetV2.")],
     out: Annotated[Path, typer.Option("-o", "--out", help="The folder to write.")],
-    dataset: Annotated[str, typer.Option(help="One data set; see 'isotune prepare'.")] = "digits",
+    dataset: DatasetOption = "digits",
     protocol: Annotated[str, typer.Option(help="By name or TOML file: input and training step.")] = "quick",
-    checkpoint: Annotated[
-        str, typer.Option(help="offline, pretrained, a library's own name, file:PATH or random:SEED.")
-    ] = "offline",
+    checkpoint: CheckpointOption = "offline",
     conventions: Annotated[str, typer.Option(help="native or identical; overrides follow.")] = "native",
     python: Annotated[str, typer.Option(help="Another environment's interpreter.")] = "",
     images: Annotated[int, typer.Option(min=2, help="Images.")] = 8,

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from isotune.cli._shared import split
+from isotune.cli._shared import JsonOption, split
 
 
 def models(
@@ -26,7 +26,7 @@ def doctor(
     references: Annotated[
         bool, typer.Option("--references", help="Check the published numbers and their sources instead.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Say what is installed, which devices and caches there are, and what is missing.
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from isotune.cli._shared import split
+from isotune.cli._shared import JsonOption, split
 from isotune.errors import UsageError
 
 
@@ -22,7 +22,7 @@ def transfer(
     ] = "pretrained",
     size: Annotated[str, typer.Option(help="HEIGHTxWIDTH, pixels: of networks whose tensors depend on it.")] = "224",
     classifier: Annotated[bool, typer.Option(help="Keep the classifier.")] = True,
-    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Carry a checkpoint from one library to another, for use elsewhere.
 
@@ -74,7 +74,7 @@ def parity(
     out: Annotated[
         Path | None, typer.Option(help="Folder for parity.md and parity.json. [default: reports with --all]")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
+    as_json: JsonOption = False,
     store: Annotated[Path, typer.Option(help="Folder of results, a file a pair.")] = Path(".isotune/parity"),
     jobs: Annotated[int, typer.Option(min=1, help="Architectures at the same time, each of one to two cores.")] = 2,
     until_failure: Annotated[

@@ -6,14 +6,22 @@ from typing import Annotated
 
 import typer
 
-from isotune.cli._shared import DEFAULT_STORE, StoreOption, prepared, pythons, split
+from isotune.cli._shared import (
+    DEFAULT_MODELS,
+    DEFAULT_STORE,
+    CheckpointOption,
+    ModelsOption,
+    StoreOption,
+    check_mode,
+    prepared,
+    pythons,
+    split,
+)
 from isotune.errors import UsageError
 
 
 def run(
-    models: Annotated[
-        str, typer.Option(help="Comma-separated adapter[@engine]:name[:option=value]; 'isotune models' lists them.")
-    ] = "torchvision:mobilenet_v2,timm:mobilenetv2_100,keras:MobileNetV2",
+    models: ModelsOption = DEFAULT_MODELS,
     datasets: Annotated[
         str, typer.Option(help="Comma-separated names, or imagefolder:PATH; see 'isotune prepare'.")
     ] = "digits",
@@ -25,9 +33,7 @@ def run(
             help="identical, native; overrides follow: native,input_scaling=caffe. Repeatable. [default: both]"
         ),
     ] = None,
-    checkpoint: Annotated[
-        str, typer.Option(help="offline, pretrained, a library's own name, file:PATH or random:SEED.")
-    ] = "offline",
+    checkpoint: CheckpointOption = "offline",
     numeric_mode: Annotated[str, typer.Option(help="float32, bfloat16 or float64.")] = "float32",
     compiled: Annotated[
         bool, typer.Option("--compiled", help="torch.compile, or XLA in Keras: rows of their own.")
@@ -55,13 +61,9 @@ def run(
     from isotune.progress import Reporter
     from isotune.records import Store
 
-    if numeric_mode not in ("float32", "bfloat16", "float64"):
-        from isotune.errors import nearest
-
-        raise UsageError(f"numeric mode {numeric_mode!r}: {nearest(numeric_mode, ['float32', 'bfloat16', 'float64'])}")
     matrix = Matrix(
         split(models), split(datasets), split(protocols), conventions or ["identical", "native"], parse_seeds(seeds),
-        checkpoint, numeric_mode, compiled,  # type: ignore[arg-type]
+        checkpoint, check_mode(numeric_mode), compiled,
     )  # fmt: skip
     interpreters = pythons(python or [])
     with Reporter() as reporter:

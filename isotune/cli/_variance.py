@@ -8,21 +8,26 @@ from typing import Annotated
 
 import typer
 
-from isotune.cli._shared import DEFAULT_STORE, prepared, split
+from isotune.cli._shared import (
+    DEFAULT_MODELS,
+    DEFAULT_STORE,
+    CheckpointOption,
+    DatasetOption,
+    JsonOption,
+    ModelsOption,
+    prepared,
+    split,
+)
 
 
 def variance(
-    models: Annotated[
-        str, typer.Option(help="Comma-separated adapter[@engine]:name[:option=value]; 'isotune models' lists them.")
-    ] = "torchvision:mobilenet_v2,timm:mobilenetv2_100,keras:MobileNetV2",
-    dataset: Annotated[str, typer.Option(help="One data set; see 'isotune prepare'.")] = "digits",
+    models: ModelsOption = DEFAULT_MODELS,
+    dataset: DatasetOption = "digits",
     protocol: Annotated[str, typer.Option(help="One protocol, by name or TOML file.")] = "quick-fine-tune",
     conventions: Annotated[
         str, typer.Option(help="identical or native; overrides follow: native,input_scaling=caffe.")
     ] = "identical",
-    checkpoint: Annotated[
-        str, typer.Option(help="offline, pretrained, a library's own name, file:PATH or random:SEED.")
-    ] = "offline",
+    checkpoint: CheckpointOption = "offline",
     levels: Annotated[
         int | None,
         typer.Option(help="Seeds of each stream that is drawn. [default: 10 of one stream, 4 of two, 3 of three]"),
@@ -34,7 +39,7 @@ def variance(
     ] = False,
     store: Annotated[Path, typer.Option(help="Folder of records, one folder a repeat.")] = Path(".isotune/variance"),
     out: Annotated[Path, typer.Option(help="Folder for variance.md and its figure.")] = Path("reports"),
-    as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
+    as_json: JsonOption = False,
     jobs: Annotated[int, typer.Option(min=1, help="Workers at the same time.")] = 1,
 ) -> None:
     """Say which source of randomness the accuracy varies by: head, order or augmentation.

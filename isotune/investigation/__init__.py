@@ -12,7 +12,7 @@ Modules: `_setup` (the sides), `_examining` (the worker's part), `_ladder`, `_ju
 
 from isotune.investigation._dump import Dumped, dump, is_dump, ordered
 from isotune.investigation._findings import Cause, Flip, Investigation, Rung
-from isotune.investigation._investigating import check_mode, inputs, investigate, side, with_accuracy
+from isotune.investigation._investigating import inputs, investigate, side, with_accuracy
 from isotune.investigation._price import price
 from isotune.investigation._priced import Price
 from isotune.investigation._remedies import Remedy, remedy
@@ -29,7 +29,6 @@ __all__ = [
     "Rung",
     "Side",
     "as_json",
-    "check_mode",
     "default_name",
     "dump",
     "inputs",

@@ -12,7 +12,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -26,7 +26,6 @@ from isotune.protocol import Protocol
 
 PREFIX = "dump:"
 _FILE = "dump.json"
-_VERSION = 1
 
 
 class Held(BaseModel):
@@ -34,7 +33,7 @@ class Held(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    version: int
+    version: Literal[1] = 1
     side: Side
     inputs: Inputs
     dataset: str
@@ -71,7 +70,7 @@ def dump(side: Side, inputs: Inputs, dataset: data.Dataset, recipe: Protocol, im
                 )  # fmt: skip
                 worker.ask("examine", asked=asked.model_dump(), folder=str(_place(folder, part, permuted)))
     held = Held(
-        version=_VERSION, side=side.model_copy(update={"python": None}), inputs=inputs, dataset=dataset.name,
+        side=side.model_copy(update={"python": None}), inputs=inputs, dataset=dataset.name,
         dataset_digest=dataset.digest, protocol=recipe, images=images, described=described,
     )  # fmt: skip
     (folder / _FILE).write_text(held.model_dump_json(indent=1), encoding="utf-8")

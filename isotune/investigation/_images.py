@@ -24,18 +24,22 @@ class Batch:
 
     def pixels(self, decode: Any, resize: Any) -> Array:
         """The protocol's view of them under two axes, uint8 [count, size, size, 3]."""
-        view, _ = self._view(decode, resize)
+        recipe = self._recipe
+        view, _ = data.inputs(
+            self._dataset, self._split, recipe.images, recipe.input, resize=resize, decode=decode
+        )  # fmt: skip
         return np.ascontiguousarray(view[self._chosen(len(view))])
 
     def labels(self) -> Array:
         """int64 [count]."""
-        _, labels = self._view("pillow", "antialias")
-        return np.asarray(labels[self._chosen(len(labels))])
+        labels: Array = getattr(self._dataset, self._split).labels
+        part = data.subset(labels, getattr(self._recipe.images, self._split))
+        chosen: Array = labels[part[self._chosen(len(part))]]
+        return chosen
 
-    def _view(self, decode: Any, resize: Any) -> tuple[Array, Array]:
-        split: Literal["train", "test"] = "train" if len(self._dataset.train) else "test"
-        recipe = self._recipe
-        return data.inputs(self._dataset, split, recipe.images, recipe.input, resize=resize, decode=decode)
+    @property
+    def _split(self) -> Literal["train", "test"]:
+        return "train" if len(self._dataset.train) else "test"
 
     def _chosen(self, count: int) -> Array:
         return np.linspace(0, count - 1, min(self._count, count)).round().astype(np.int64)

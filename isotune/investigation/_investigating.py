@@ -8,17 +8,16 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, cast, get_args
+from typing import Any, cast
 
 from isotune import data, names, protocol
-from isotune.errors import UsageError, nearest
+from isotune.errors import UsageError
 from isotune.execution import WorkerFailure, Workers
 from isotune.investigation._dump import Dumped
 from isotune.investigation._findings import Investigation, Rung
 from isotune.investigation._images import Batch
 from isotune.investigation._ladder import Answering, Ladder, Progress
-from isotune.investigation._price_sentences import accuracy
-from isotune.investigation._priced import Price
+from isotune.investigation._priced import Price, accuracy
 from isotune.investigation._setup import Inputs, Mode, Side
 from isotune.protocol import Protocol, Stage
 from isotune.schedules import learning_rates
@@ -119,19 +118,13 @@ def side(
     return made.under({})  # parsed once
 
 
-def check_mode(mode: str) -> Mode:
-    """UsageError: no numeric mode."""
-    if mode not in (known := get_args(Mode)):
-        raise UsageError(f"numeric mode {mode!r} is unknown; {nearest(mode, known)}")
-    return cast(Mode, mode)
-
-
 def inputs(recipe: Protocol, dataset: data.Dataset, steps: int, seed: int) -> Inputs:
     """What both sides are given: a step as in the protocol's first stage, or in TRAINING's where it trains nothing."""
     stage, axes = _stage(recipe)
     count = min(recipe.images.train or len(dataset.train), len(dataset.train)) or stage.batch_size
     total, an_epoch = steps_of(stage, max(count, stage.batch_size))
-    rates = learning_rates(stage.schedule, max(total, steps), an_epoch)[:steps]
+    total = max(total, steps, stage.schedule.warmup_steps)  # a few images are an epoch that no warm-up fits into
+    rates = learning_rates(stage.schedule, total, an_epoch)[:steps]
     return Inputs(
         recipe=axes, stage=stage, rates=tuple(map(float, rates)), classes=len(dataset.classes),
         size=recipe.input.size, seed=seed,

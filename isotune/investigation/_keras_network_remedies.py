@@ -5,6 +5,8 @@ In them, `VALUE` stands for a number, `OVERRIDE` for what isotune is told instea
 
 from __future__ import annotations
 
+from isotune.investigation._keras_windows_remedies import REBUILT
+
 _LAYERS = """
 def layers_of(model):
     for layer in model.layers:
@@ -39,16 +41,6 @@ for layer in layers_of(model):
 """
 
 
-# after `clone` and `call`
-_REBUILT = """
-rebuilt = keras.models.clone_model(model, clone_function=clone, call_function=call)
-for layer in model.layers:
-    if layer.weights:
-        rebuilt.get_layer(layer.name).set_weights(layer.get_weights())
-model = rebuilt
-"""
-
-
 _UNBIASED_VARIANCE = f'''
 import math
 
@@ -78,7 +70,7 @@ def clone(layer):
 def call(layer, *args, **kwargs):
     return layer(*args, **kwargs)
 
-{_REBUILT}'''
+{REBUILT}'''
 
 
 _FROZEN_UPDATES = f"""

@@ -6,7 +6,7 @@ In them, `VALUE` stands for a number, `OVERRIDE` for what isotune is told instea
 from __future__ import annotations
 
 # after `clone` and `call`
-_REBUILT = """
+REBUILT = """
 rebuilt = keras.models.clone_model(model, clone_function=clone, call_function=call)
 for layer in model.layers:
     if layer.weights:
@@ -72,7 +72,7 @@ def call(layer, *args, **kwargs):
         args = (keras.ops.pad(args[0], around, constant_values=outside), *args[1:])
     return layer(*args, **kwargs)
 
-{_REBUILT}"""
+{REBUILT}"""
 
 
 _SAME = '''
@@ -99,7 +99,7 @@ def clone(layer):
 def call(layer, *args, **kwargs):
     return layer(*args, **kwargs)
 
-{_REBUILT}"""
+{REBUILT}"""
 
 
 # KIND: the class of pool; CHOSEN: a condition on it
@@ -131,7 +131,7 @@ def call(layer, *args, **kwargs):
         args = (keras.ops.pad(args[0], ((0, 0), *pools[layer.name], (0, 0))), *args[1:])
     return layer(*args, **kwargs)
 
-{_REBUILT}"""
+{REBUILT}"""
 
 
 _TAKE_PADDING_OUT = f"""
@@ -158,7 +158,7 @@ def call(layer, *args, **kwargs):
         outputs = outputs / keras.ops.average_pool(inside, layer.pool_size, layer.strides)
     return outputs
 
-{_REBUILT}"""
+{REBUILT}"""
 
 
 _NOTHING_AROUND_MAXIMUM = f"""
@@ -182,7 +182,7 @@ def call(layer, *args, **kwargs):
         return keras.ops.pad(args[0], ((0, 0), *layer.padding, (0, 0)), constant_values=float("-inf"))
     return layer(*args, **kwargs)
 
-{_REBUILT}"""
+{REBUILT}"""
 
 
 _STRIDE_ON_3X3 = f"""
@@ -208,7 +208,7 @@ def clone(layer):
 def call(layer, *args, **kwargs):
     return layer(*args, **kwargs)
 
-{_REBUILT}"""
+{REBUILT}"""
 
 
 _REBUILDS = (

@@ -148,10 +148,10 @@ class Ladder:
         if axis == "decode" and not self._batch.encoded:
             return Rung(name=name, verdict="not applicable", remarks=("the data set holds arrays, nothing to decode",))
         reference = np.load(self._image_file("left"), allow_pickle=False)
-        carried = self._batch.pixels(right["decode"], right["resize" if axis == "resize" else axis])
-        if axis == "decode":
+        if axis == "decode":  # the first rung: nothing comes before it
             carried = alone = self._batch.pixels(right["decode"], left["resize"])
         else:
+            carried = self._batch.pixels(right["decode"], right["resize"])
             alone = self._batch.pixels(left["decode"], right["resize"])
         error, own = (_pixel_error(reference, other) for other in (carried, alone))
         if not own:

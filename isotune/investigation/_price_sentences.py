@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from math import isnan
 from typing import Any
 
-from isotune.investigation._findings import Rung, Verdict
 from isotune.investigation._priced import Amount, Price, Step
 from isotune.investigation._switches import Aside, Switch
 from isotune.report import _format as f
@@ -15,21 +13,6 @@ from isotune.report import _format as f
 def sentences(price: Price) -> list[str]:
     """What it says, largest first: both accuracies, the price of every axis, what is left over, what is not known."""
     return list(_said(price))
-
-
-def accuracy(price: Price) -> Rung:
-    """The ladder's last rung: accuracy over seeds, and alone with every axis switched; errors are shares of the test
-    images. It holds where the 95 % interval of the difference, or a difference of nothing, holds 0."""
-    gap, alone = (price.end - price.begin).estimate, price.remainder.estimate
-    parts = [not (found.low <= 0 <= found.high or found.mean == 0) for found in (gap, alone)]
-    unsure = isnan(gap.low) or isnan(alone.low)
-    verdict: Verdict = "not applicable" if unsure else "fails" if parts[1] else "inherits" if parts[0] else "holds"
-    return Rung(
-        name="accuracy", verdict=verdict, error=None if isnan(gap.mean) else abs(gap.mean) / 100,
-        alone=None if isnan(alone.mean) else abs(alone.mean) / 100, compared=len(price.seeds),
-        failing=len(price.seeds) if verdict == "fails" else 0,
-        remarks=(price.reason,) if unsure and price.reason else (),
-    )  # fmt: skip
 
 
 def switched(switch: Switch) -> str:

@@ -120,27 +120,17 @@ def names(axes: Axes, places: Sequence[float], words: Sequence[str], libraries: 
 
 def at_the_edge(axes: Axes, level: float, hue: str, words: str) -> None:
     """Right of the axes: a line's figures."""
-    axes.annotate(
-        words,
-        (1, level),
-        xycoords=("axes fraction", "data"),
-        xytext=(6, 0),
-        textcoords="offset points",
-        va="center",
-        color=hue,
-        fontsize=8.5,
-    )
+    _beside(axes, 1, level, 6, hue, words, 8.5)
 
 
 def title(axes: Axes, level: float, hue: str, words: str) -> None:
     """Above the lines that belong together."""
+    _beside(axes, 0, level, 3, hue, words, 8)
+
+
+def _beside(axes: Axes, edge: int, level: float, right: int, hue: str, words: str, size: float) -> None:
+    """Words at a height of the data, so many points right of an edge of the axes (0: left, 1: right)."""
     axes.annotate(
-        words,
-        (0, level),
-        xycoords=("axes fraction", "data"),
-        xytext=(3, 0),
-        textcoords="offset points",
-        va="center",
-        color=hue,
-        fontsize=8,
-    )
+        words, (edge, level), xycoords=("axes fraction", "data"), xytext=(right, 0), textcoords="offset points",
+        va="center", color=hue, fontsize=size,
+    )  # fmt: skip
