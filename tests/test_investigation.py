@@ -157,6 +157,9 @@ def test_a_dump_stands_for_the_side_that_ran_elsewhere(here, house):
     assert status == 1, told
     causes = [rung["cause"]["flips"] for rung in json.loads(said)["rungs"] if rung["cause"]]
     assert [[(flip["side"], flip["axis"]) for flip in flips] for flips in causes] == [[("right", "batchnorm_momentum")]]
+    status, said, told = here("dump", "torchvision:mobilenet_v9", *asked, *steps, "-o", "kept")
+    assert (status, said) == (2, "")
+    assert here("investigate", "dump:kept", "timm:mobilenetv2_035", *asked)[0] == 0, "a dump that fails loses none"
     text = (house / "kept/dump.json").read_text()
     (house / "kept/dump.json").write_text(text.replace('"version": 1', '"version": 2'))
     status, said, told = here("investigate", "dump:kept", "timm:mobilenetv2_035", *asked)

@@ -17,7 +17,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from isotune import data
+from isotune import cache, data
 from isotune.errors import UsageError
 from isotune.execution import Workers
 from isotune.investigation._images import Batch
@@ -52,8 +52,12 @@ def dump(side: Side, inputs: Inputs, dataset: data.Dataset, recipe: Protocol, im
         raise UsageError("a dump is of the reference, which is in float64 and not compiled; leave the numeric mode out")
     if folder.exists() and any(folder.iterdir()) and not (folder / _FILE).exists():
         raise UsageError(f"{folder} holds something else; choose an empty folder")
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    with cache.draft_folder(folder.absolute()) as draft:  # an earlier dump stays until this one is whole
+        _write(side, inputs, dataset, recipe, images, draft)
+    return folder
+
+
+def _write(side: Side, inputs: Inputs, dataset: data.Dataset, recipe: Protocol, images: int, folder: Path) -> None:
     pythons = {side.adapter: side.python} if side.python else None
     with Workers(threads=1, pythons=pythons) as workers:
         worker = workers[side.adapter]
@@ -74,7 +78,6 @@ def dump(side: Side, inputs: Inputs, dataset: data.Dataset, recipe: Protocol, im
         dataset_digest=dataset.digest, protocol=recipe, images=images, described=described,
     )  # fmt: skip
     (folder / _FILE).write_text(held.model_dump_json(indent=1), encoding="utf-8")
-    return folder
 
 
 def read(folder: Path) -> Held:
