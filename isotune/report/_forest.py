@@ -140,7 +140,7 @@ def _limits(axes: Axes, lines: Sequence[Line]) -> None:
     low, high = min(*ends, -margin), max(*ends, margin)
     if max(-low, high) > _LINEAR * margin:
         axes.set_xscale("symlog", linthresh=margin, linscale=1)
-        ticks = [sign * tick for tick in (1, 3, 10, 30, 100) for sign in (-1, 1)]
+        ticks = [sign * tick for tick in (1, 10, 100) for sign in (-1, 1)]  # more would overlap
         axes.set_xticks(sorted({0, *(tick for tick in ticks if 1.3 * low <= tick <= 1.3 * high)}))
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:+g}" if value else "0")
         axes.minorticks_off()
