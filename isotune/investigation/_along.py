@@ -8,8 +8,8 @@ from pathlib import Path
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
+from isotune.agreement import BOUND
 from isotune.investigation._findings import Error, Investigation, Rung
-from isotune.parity._results import BOUND
 from isotune.report import _style
 
 _LEAST = 1e-17  # where an error of 0 is drawn

@@ -19,6 +19,7 @@ from isotune.investigation._findings import Cause, Flip
 from isotune.investigation._judging import Judged
 
 MOST = 4  # axes in a set
+TRIES = 60  # sets at most
 EPSILONS = (1e-3, 1e-5, 1e-6)
 MOMENTA = (0.1, 0.01, 0.001)
 SCALINGS = ("mean-std", "minus-one-to-one", "unit", "none", "caffe")
@@ -42,9 +43,8 @@ def cause(
     judge: the rung with flips; UsageError or WorkerFailure: a side cannot have them. known: causes of rungs below.
     moved: the side that is to take the other's values.
     """
-    known = [flip for flip in known if flip.axis in axes]
-    if known and (found := _enough(before, known, judge)) is not None:
-        return found
+    if known := [flip for flip in known if flip.axis in axes]:
+        return _enough(before, known, judge) or _on_top(before, known, axes, left, right, judge, moved)
     mine, others = (left, right) if moved == "left" else (right, left)
     differing = [
         Flip(side=moved, axis=axis, was=mine[axis], value=others[axis]) for axis in axes if left[axis] != right[axis]
@@ -54,6 +54,24 @@ def cause(
         or _enough(before, differing, judge)
         or _smallest(before, list(_others(axes, left, right)), judge)
     )
+
+
+def _on_top(
+    before: Judged,
+    known: Sequence[Flip],
+    axes: Sequence[str],
+    left: Mapping[str, Any],
+    right: Mapping[str, Any],
+    judge: Judge,
+    moved: Literal["left", "right"],
+) -> Cause | None:
+    """What is missing beside the known ones, with those of them that are needed."""
+
+    def beside(flips: Sequence[Flip]) -> Judged:
+        return judge([*known, *flips])
+
+    found = cause(beside(()), axes, left, right, beside, moved=moved)
+    return found and _enough(before, [*known, *found.flips], judge)
 
 
 def values(axis: str, known: Sequence[Any]) -> list[Any]:
@@ -73,7 +91,7 @@ def values(axis: str, known: Sequence[Any]) -> list[Any]:
 
 def _others(axes: Sequence[str], left: Mapping[str, Any], right: Mapping[str, Any]) -> Iterator[Flip]:
     """Every other value of each axis, on either side."""
-    for axis in axes:
+    for axis in (axis for axis in axes if axis in Conventions.model_fields):
         for value in values(axis, (left[axis], right[axis])):
             if value not in (right[axis], left[axis]):
                 yield Flip(side="right", axis=axis, was=right[axis], value=value)
@@ -101,27 +119,32 @@ def _enough(before: Judged, flips: Sequence[Flip], judge: Judge) -> Cause | None
 
 
 def _smallest(before: Judged, flips: Sequence[Flip], judge: Judge) -> Cause | None:
-    """One flip, or else some of those that leave fewer failing."""
-    helpful: list[Flip] = []
+    """One flip, or else the first set of those that change anything, small sets first."""
+    moving: list[tuple[int, Flip]] = []
     enough: list[tuple[Flip, Judged]] = []
-    failed = {error.name for error in before.failing}
     for flip in flips:
         if (judged := _tried(judge, [flip])) is None:
             continue
         if judged.holds:
             enough.append((flip, judged))
-        elif {error.name for error in judged.failing} < failed:
-            helpful.append(flip)
+        elif judged.errors != before.errors:
+            moving.append((len(judged.failing), flip))
     if enough:
         first, judged = enough[0]
         return _cause(before, [first], judged, tuple(flip for flip, _ in enough[1:]))
-    for count in range(2, min(MOST, len(helpful)) + 1):
-        for chosen in itertools.combinations(helpful, count):
-            if len({flip.axis for flip in chosen}) < count:
-                continue
-            if (judged := _tried(judge, chosen)) is not None and judged.holds:
-                return _cause(before, chosen, judged)
+    helpful = [flip for _, flip in sorted(moving, key=lambda found: found[0])]
+    for chosen in itertools.islice(_sets(helpful), TRIES):
+        if (judged := _tried(judge, chosen)) is not None and judged.holds:
+            return _cause(before, chosen, judged)
     return None
+
+
+def _sets(flips: Sequence[Flip]) -> Iterator[Sequence[Flip]]:
+    """Sets of two and more flips, no axis twice: both sides changed alike would be another question."""
+    for count in range(2, min(MOST, len(flips)) + 1):
+        for chosen in itertools.combinations(flips, count):
+            if len({flip.axis for flip in chosen}) == count:
+                yield chosen
 
 
 def _tried(judge: Judge, flips: Sequence[Flip]) -> Judged | None:

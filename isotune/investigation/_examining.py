@@ -12,6 +12,8 @@ from isotune import observations
 from isotune.conventions import NETWORK_AXES
 from isotune.investigation._setup import Asked, Inputs, Side
 from isotune.observations import Observations
+from isotune.records import Seeds
+from isotune.training import sample_order
 from isotune.weights import HEAD, Weights, head_weights, select_trained
 
 if TYPE_CHECKING:
@@ -93,7 +95,7 @@ def _seen(model: Model, asked: Asked, images: Array, labels: Array, order: Array
         case "step":
             yield from _step(model, asked.inputs, images, labels)
         case _:
-            yield from _drift(model, asked.inputs, images, labels)
+            yield from _drift(model, asked.inputs, images, labels, order)
 
 
 def _step(model: Model, inputs: Inputs, images: Array, labels: Array) -> Iterator[tuple[str, Array]]:
@@ -106,13 +108,15 @@ def _step(model: Model, inputs: Inputs, images: Array, labels: Array) -> Iterato
     model.load(before)
 
 
-def _drift(model: Model, inputs: Inputs, images: Array, labels: Array) -> Iterator[tuple[str, Array]]:
-    """The losses of all steps on one batch but the first, and the weights after the last."""
+def _drift(model: Model, inputs: Inputs, images: Array, labels: Array, order: Array) -> Iterator[tuple[str, Array]]:
+    """The losses of all steps, each on three quarters of the images as a protocol would draw them, and the weights
+    after the last."""
     before, trainer = model.weights(), _trainer(model, inputs)
-    for step, rate in enumerate(inputs.rates):
-        loss = float(trainer.step(images, labels, rate))
-        if step:
-            yield f"loss {step + 1}", np.array(loss)
+    places = np.argsort(order)
+    batches = sample_order(len(images), len(images) - len(images) // 4, True, Seeds.all(inputs.seed), 0)
+    for step, (rate, (_, drawn)) in enumerate(zip(inputs.rates, batches, strict=False)):
+        chosen = np.sort(places[drawn])
+        yield f"loss {step + 1}", np.array(float(trainer.step(images[chosen], labels[chosen], rate)))
     yield from ((name, array) for name, array in model.weights().items() if not _is_buffer(name))
     model.load(before)
 

@@ -16,9 +16,10 @@ from isotune.execution import WorkerFailure, Workers
 from isotune.investigation._dump import Dumped
 from isotune.investigation._findings import Investigation, Rung
 from isotune.investigation._images import Batch
-from isotune.investigation._ladder import Answering, Ladder, Progress
+from isotune.investigation._ladder import Ladder, Progress
 from isotune.investigation._priced import Price, accuracy
 from isotune.investigation._setup import Inputs, Mode, Side
+from isotune.investigation._showing import Answering, Showing
 from isotune.protocol import Protocol, Stage
 from isotune.schedules import learning_rates
 from isotune.training import steps_of
@@ -58,13 +59,13 @@ def investigate(
     with tempfile.TemporaryDirectory(prefix="isotune-investigation-") as scratch, ExitStack() as stack:
         try:
             workers = _started({"left": dumped or ours, "right": right}, stack)
-            ladder = Ladder(
-                ours, right, given, Batch(dataset, recipe, images), workers, Path(scratch), progress,
+            showing = Showing(
+                {"left": ours, "right": right}, given, Batch(dataset, recipe, images), workers, Path(scratch),
                 dumped.folder / "images.npy" if dumped else None,
             )  # fmt: skip
-            ladder.describe()
-            known = _known(ladder)
-            for rung in ladder.walk():
+            showing.describe()
+            known = _known(showing)
+            for rung in Ladder(showing, progress).walk():
                 rungs.append(rung)
                 found(rung)
         except WorkerFailure as error:
@@ -77,12 +78,12 @@ def investigate(
     return result.model_copy(update={"rungs": tuple(rungs), "stopped": stopped, "seconds": seconds, **known})
 
 
-def _known(ladder: Ladder) -> dict[str, Any]:
-    ours, theirs = ladder.axes("left"), ladder.axes("right")
+def _known(showing: Showing) -> dict[str, Any]:
+    ours, theirs = showing.axes("left"), showing.axes("right")
     return {
         "axes": {axis: (value, theirs.get(axis)) for axis, value in ours.items() if theirs.get(axis) != value},
-        "names": ladder.names(),
-        "environment": {which: ladder.described[which]["environment"] for which in ("left", "right")},
+        "names": showing.names(),
+        "environment": {which: showing.described[which]["environment"] for which in ("left", "right")},
     }
 
 

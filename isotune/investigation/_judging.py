@@ -1,15 +1,31 @@
-"""Two sides' observations compared, tensor by tensor."""
+"""One claim judged: the right side's observations against the left's in float64, carried or alone, under flips.
+
+The reference is the left side in float64. In that mode 1e-9 relative is allowed, or ten times what the left side shows
+against itself with the batch permuted; in others a small factor of the left side's own error (`isotune.agreement`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from isotune.investigation._findings import Error
-from isotune.parity._comparing import FLOOR, largest, relative_error
+from isotune.agreement import (
+    BOUND,
+    FLOOR,
+    NOISE_FACTOR,
+    REFEREE_FACTOR,
+    largest,
+    relative_error,
+    root_mean_square,
+)
+from isotune.investigation._claims import HOW, LAYERS, Claim
+from isotune.investigation._findings import Error, Flip
+from isotune.investigation._setup import Side
+from isotune.investigation._showing import Showing
+from isotune.observations import Observations
 
 Array = np.ndarray
 
@@ -34,6 +50,81 @@ class Judged:
     @property
     def holds(self) -> bool:
         return not self.failing
+
+
+class Judge:
+    """Asks what a claim needs of both sides, and compares it."""
+
+    def __init__(self, showing: Showing) -> None:
+        self._showing = showing
+        self._noises: dict[str, float] = {}
+
+    def carried(self, claim: Claim) -> Judged:
+        """Each side from its own images on."""
+        return self._judged(claim, (), self._showing.images("right"))
+
+    def alone(self, claim: Claim, tried: Sequence[Flip] = (), causes: Sequence[Flip] = ()) -> Judged:
+        """The right side given the reference's values; in training, under the causes found so far instead. tried:
+        flips whose observations are not kept."""
+        if claim.part == "logits":  # of the features that the reference has: its own layer
+            layers = self.alone(LAYERS, tried)
+            return Judged(tuple(error for error in layers.errors if error.name == "head"), layers.bound, layers.noise)
+        flips = (*causes, *tried) if claim.training else tried
+        return self._judged(claim, flips, self._showing.images("left"), fed=True, tried={flip.side for flip in tried})
+
+    def _judged(
+        self, claim: Claim, flips: Sequence[Flip], images: str, *, fed: bool = False, tried: Collection[str] = ()
+    ) -> Judged:
+        showing = self._showing
+        left, right = (_flipped(showing.sides[which], which, flips) for which in ("left", "right"))
+        reference = showing.shown("left", left.in_mode("float64"), claim.part, showing.images("left"))
+        given: dict[str, str] = {}
+        if fed and claim.part not in ("weights", "input"):
+            given["weights"] = showing.weights(left)
+        if fed and claim.layered:
+            given["replaced"] = str(reference)
+        other = showing.shown("right", right, claim.part, images, **given)
+        if left.numeric_mode == "float64":
+            judged = Judged(tuple(_errors(claim, reference, other, largest)), BOUND, shown=(reference, other))
+            if not judged.holds and (claim.training or not fed):
+                noise = self._noise(claim, left, reference)
+                judged = replace(judged, bound=max(BOUND, NOISE_FACTOR * noise), noise=noise)
+        else:
+            own = showing.shown("left", left, claim.part, showing.images("left"), **given)
+            ours, theirs = (_errors(claim, reference, each, root_mean_square) for each in (own, other))
+            worst = max((error.relative for error in ours), default=0.0)
+            judged = Judged(tuple(theirs), REFEREE_FACTOR * worst, worst, (reference, other))
+        for which, folder in (("left", reference), ("right", other)):
+            if which in tried:
+                showing.forget(folder)
+        return judged
+
+    def _noise(self, claim: Claim, left: Side, reference: Path) -> float:
+        """Of the rung, measured once: what flips change of it is not much beside the factor that is allowed."""
+        if claim.name not in self._noises:
+            again = self._showing.shown("left", left, claim.part, self._showing.images("left"), permuted=True)
+            found = _errors(claim, reference, again, largest, every=False)
+            self._noises[claim.name] = max((error.relative for error in found), default=0.0)
+        return self._noises[claim.name]
+
+
+def observed(claim: Claim, folder: Path) -> dict[str, Array]:
+    """The claim's own observations: the loss apart from the gradients, the input apart from the layers."""
+    seen = Observations(folder)
+    if claim.name == "loss":
+        return {"loss": seen["loss"]}
+    kept = (name for name in seen if name.startswith(claim.prefix))
+    dropped = {"gradients": "loss", "layers": "input", "training layers": "input"}.get(claim.part)
+    return {name.removeprefix(claim.prefix): seen[name] for name in kept if name != dropped}
+
+
+def _errors(
+    claim: Claim, reference: Path, other: Path, size: Callable[[Array], float], *, every: bool = True
+) -> list[Error]:
+    return errors(
+        observed(claim, reference), observed(claim, other), size=size, floored=claim.floored,
+        every=every and not claim.layered,
+    )  # fmt: skip
 
 
 def errors(
@@ -61,3 +152,10 @@ def errors(
         missing: Iterable[str] = (name for name in other if name not in reference)
         found += [Error(name=name, relative=float("inf"), why="only the right side has it") for name in missing]
     return found
+
+
+def _flipped(side: Side, which: str, flips: Sequence[Flip]) -> Side:
+    mine = {flip.axis: flip.value for flip in flips if flip.side == which}
+    how = {axis: value for axis, value in mine.items() if axis in HOW}
+    axes = {axis: value for axis, value in mine.items() if axis not in HOW}
+    return (side.under(axes) if axes else side).model_copy(update=how)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from isotune import cache
+from isotune.agreement import BOUND
 from isotune.errors import UsageError
 from isotune.investigation._findings import Investigation, Rung
 from isotune.investigation._price_sentences import sentences as price_sentences
@@ -16,7 +17,6 @@ from isotune.investigation._priced import Price
 from isotune.investigation._priced import as_json as price_as_json
 from isotune.investigation._remedies import remedy
 from isotune.investigation._sentences import because, both, evidence, verdict
-from isotune.parity._results import BOUND
 
 COLUMNS = ("rung", "verdict", "error, carried", "error, alone", "allowed", "failing", "where first", "cause")
 _RIGHT = (2, 3, 4, 5)

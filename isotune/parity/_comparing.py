@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
+from isotune.agreement import FLOOR, largest, relative_error
 from isotune.observations import Observations
 
 Array = np.ndarray
-FLOOR = 1e-3  # a tensor's errors count relative to its own largest value, or to this share of the rung's largest
 
 
 @dataclass(frozen=True)
@@ -23,16 +23,6 @@ class Error:
     where: str  # the tensor or layer
     tensors: int  # how many were compared
     why: str = ""  # of an infinite error
-
-
-def largest(array: Array) -> float:
-    """A tensor's largest absolute value; NaN where it has one."""
-    return max(float(array.max(initial=0.0)), -float(array.min(initial=0.0)))
-
-
-def root_mean_square(array: Array) -> float:
-    """What float32 is judged by: one value's rounding is luck (torch/_dynamo/utils.py, `same`, measures so too)."""
-    return float(np.sqrt(np.mean(np.square(array)))) if array.size else 0.0
 
 
 def compare(ours: Path, theirs: Path, size: Callable[[Array], float] = largest) -> dict[str, Error]:
@@ -61,21 +51,6 @@ def _worst(found: Iterable[tuple[str, float, str]]) -> Error:
         if relative > worst.relative or not worst.where:
             worst = Error(relative, name, 0, why)
     return Error(worst.relative, worst.where, count, worst.why)
-
-
-def relative_error(
-    ours: Array, theirs: Array, floor: float, size: Callable[[Array], float] = largest
-) -> tuple[float, str]:
-    """The size of the difference over that of `ours`, or over `floor` if that is more; inf, and why, where there is
-    none."""
-    if ours.size != theirs.size:
-        return math.inf, f"{ours.shape} and {theirs.shape}"
-    theirs = theirs.reshape(ours.shape)  # a map of one pixel may be a vector
-    difference = size(ours - theirs)
-    if not math.isfinite(difference):
-        return math.inf, "not finite"
-    scale = max(size(ours), floor)
-    return (difference / scale if scale else float(difference > 0)), ""
 
 
 def _lacking(left: list[str], right: list[str]) -> str:

@@ -16,10 +16,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from isotune.agreement import BOUND, NOISE_FACTOR, REFEREE_FACTOR, root_mean_square
 from isotune.errors import UsageError
 from isotune.execution import WorkerFailure, Workers
-from isotune.parity._comparing import Error, compare, root_mean_square
-from isotune.parity._results import BOUND, NOISE_FACTOR, REFEREE_FACTOR, Question, Result, ResultStore, Rung
+from isotune.parity._comparing import Error, compare
+from isotune.parity._results import Question, Result, ResultStore, Rung
 from isotune.parity._trial import STAGES, Trial, stages
 
 Progress = Callable[[str, str, int, int], None]  # (pair, what, done, total)

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from isotune import cache
+from isotune.agreement import BOUND, NOISE_FACTOR
 from isotune.parity._pairs import Family
-from isotune.parity._results import BOUND, NOISE_FACTOR, Result, Rung, as_json
+from isotune.parity._results import Result, Rung, as_json
 from isotune.parity._trial import MOTIONS
 
 # What a library rounds by itself in float64, so that its adapter computes it in another way in that mode.

@@ -11,10 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from isotune import cache
-
-BOUND = 1e-9  # relative, float64
-NOISE_FACTOR = 10  # of what the same library shows against itself with the batch permuted
-REFEREE_FACTOR = 4  # float32: of the first model's own error against its float64 run
+from isotune.agreement import BOUND, NOISE_FACTOR
 
 
 class _Kept(BaseModel):

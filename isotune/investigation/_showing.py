@@ -1,0 +1,115 @@
+"""What both sides show: their workers are asked once for each thing, and the answers kept in folders."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from isotune.investigation._claims import HOW
+from isotune.investigation._images import Batch
+from isotune.investigation._setup import Asked, Inputs, Part, Side
+from isotune.observations import Observations
+from isotune.weights import Weights
+
+Array = np.ndarray
+
+
+class Answering(Protocol):
+    """A worker, or a dump in its place."""
+
+    def ask(self, do: str, **request: Any) -> Any:
+        """UsageError, WorkerFailure: it cannot."""
+
+
+class Showing:
+    """Two sides, what answers for them, and their answers so far."""
+
+    def __init__(
+        self,
+        sides: Mapping[str, Side],
+        inputs: Inputs,
+        batch: Batch,
+        workers: Mapping[str, Answering],
+        scratch: Path,
+        left_images: Path | None = None,  # of a dump; else the batch's, as the left side makes them
+    ) -> None:
+        self.sides, self.inputs, self.batch = dict(sides), inputs, batch
+        self.left_is_dump = left_images is not None
+        self._workers, self._scratch, self._left_images = workers, scratch, left_images
+        self._kept: dict[tuple[object, ...], Path] = {}
+        self._count = 0
+        self._took: dict[tuple[str, str], float] = {}
+        self.described: dict[str, dict[str, Any]] = {}
+
+    def describe(self) -> None:
+        """What each side is, asked of both workers at once."""
+
+        def ask(which: str) -> tuple[str, dict[str, Any]]:
+            side = self.sides[which]
+            answer = self._workers[which].ask("describe", side=side.model_dump(), inputs=self.inputs.model_dump())
+            return which, answer | {"axes": answer["axes"] | {name: getattr(side, name) for name in HOW}}
+
+        with ThreadPoolExecutor(2) as pool:
+            self.described = dict(pool.map(ask, self.sides))
+
+    def axes(self, which: str) -> dict[str, Any]:
+        found: dict[str, Any] = self.described[which]["axes"]
+        return found
+
+    def names(self) -> dict[str, tuple[str, str]]:
+        """Layer -> what each library calls it."""
+        left, right = (self.described[which]["layers"] for which in ("left", "right"))
+        return {name: (left.get(name, ""), right.get(name, "")) for name in dict.fromkeys([*left, *right])}
+
+    def images(self, which: str) -> str:
+        """The file of the images as a side decodes and resizes them."""
+        if which == "left" and self._left_images is not None:
+            return str(self._left_images)
+        axes = self.axes(which)
+        path = self._scratch / f"images-{axes['decode']}-{axes['resize']}.npy"
+        if not path.exists():
+            np.save(path, self.batch.pixels(axes["decode"], axes["resize"]))
+        return str(path)
+
+    def labels(self) -> str:
+        path = self._scratch / "labels.npy"
+        if not path.exists():
+            np.save(path, self.batch.labels())
+        return str(path)
+
+    def weights(self, left: Side) -> str:
+        """The file of the left side's tensors."""
+        path = self._scratch / "left.safetensors"
+        if not path.exists():
+            seen = Observations(self.shown("left", left, "weights", self.images("left")))
+            Weights({name: np.asarray(array) for name, array in seen.items()}).write(path)
+        return str(path)
+
+    def shown(self, which: str, side: Side, part: Part, images: str, **given: Any) -> Path:
+        """The folder of what a side shows, from an earlier question where there is one."""
+        key = (which, side, part, images, *sorted(given.items()))
+        if key not in self._kept:
+            self._count += 1
+            folder = self._scratch / f"{self._count:04d}-{which}"
+            asked = Asked(
+                side=side, inputs=self.inputs, part=part, images=images, labels=self.labels(), **given
+            )  # fmt: skip
+            began = time.perf_counter()
+            self._workers[which].ask("examine", asked=asked.model_dump(), folder=str(folder))
+            self._took.setdefault((which, part), time.perf_counter() - began)
+            self._kept[key] = folder
+        return self._kept[key]
+
+    def took(self, which: str, part: Part) -> float:
+        """Seconds of a side's first answer about a part; 0 before."""
+        return self._took.get((which, part), 0.0)
+
+    def forget(self, folder: Path) -> None:
+        self._kept = {key: path for key, path in self._kept.items() if path != folder}
+        shutil.rmtree(folder, ignore_errors=True)
