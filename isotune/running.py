@@ -9,6 +9,7 @@ checkpoint by itself): the second is not run again, and its record says whose fi
 
 from __future__ import annotations
 
+import gc
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -105,6 +106,7 @@ class Bench:
             return self._built[key]
         while len(self._built) >= KEPT_MODELS:
             self._built.popitem(last=False)
+            gc.collect()  # models hold themselves: bound methods, hooks
         began = time.perf_counter()
         name = names.parse(model)
         weights = self._checkpoint(model, checkpoint, size).weights

@@ -25,9 +25,9 @@ def packages(tmp_path_factory) -> Path:
     """A folder in which the adapters of the tests are installed, as pip does it; for PYTHONPATH."""
     place = tmp_path_factory.mktemp("packages")
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
-    for name in ("example_adapter", "faulty_adapter", "mutant_adapter"):
-        source = place / name
-        shutil.copytree(HERE / name, source, ignore=shutil.ignore_patterns("__pycache__", "build", "*.egg-info"))
+    for folder in (HERE / "example_adapter", HERE / "faulty_adapter", HERE.parent / "benchmarks" / "planted"):
+        source = place / folder.name
+        shutil.copytree(folder, source, ignore=shutil.ignore_patterns("__pycache__", "build", "*.egg-info"))
         done = subprocess.run(
             [*pip, "--disable-pip-version-check", "--target", place / "site", source],
             capture_output=True,

@@ -8,24 +8,24 @@ from isotune import parity
 
 FAULTS = {
     "padding-at-the-end": "features",
-    "epsilon": "features",
-    "bgr": "features",
-    "mean-and-std-exchanged": "features",
+    "epsilon-changed": "features",
+    "scaled-otherwise": "features",
+    "mean-and-deviation-exchanged": "features",
     "scale-and-variance-exchanged": "features",
     "kernels-transposed": "features",
     "stride-moved": "features",
-    "no-smoothing": "smoothed loss",
-    "batchnorm-momentum": "sgd buffers",
-    "biased-variance": "sgd buffers",
+    "smoothing-left-out": "smoothed loss",
+    "momentum-changed": "sgd buffers",
+    "biased-variance-kept": "sgd buffers",
     "decay-beside-the-gradient": "sgd 10 steps",
-    "float32-hyperparameters": "sgd 10 steps",
-    "no-nesterov": "nesterov 1 step",
+    "hyperparameters-in-float32": "sgd 10 steps",
+    "nesterov-left-out": "nesterov 1 step",
     "each-gradient-clipped": "nesterov 1 step",
     "rate-inside-the-velocity": "sgd slots",
-    "adam-epsilon": "adam 1 step",
-    "decay-on-biases": "adamw 1 step",
-    "rmsprop-epsilon": "rmsprop 1 step",
-    "frozen-batchnorm-updates": "rmsprop 1 step",
+    "adam-epsilon-before-correction": "adam 1 step",
+    "decay-on-other-tensors": "sgd 1 step",
+    "rmsprop-epsilon-inside": "rmsprop 1 step",
+    "frozen-norms-updated": "rmsprop 1 step",
 }
 ELSEWHERE = {  # what MobileNetV2 does not have
     ("inception_v3", "average-leaves-padding-out"): "features",
@@ -37,7 +37,7 @@ ELSEWHERE = {  # what MobileNetV2 does not have
 def proved(house, left: str, faults: list[str], **asked) -> dict[str, parity.Result]:
     name = left.partition(":")[2]
     model, _, options = name.partition(":")
-    rights = [":".join(filter(None, ["mutant", model, f"fault={fault}", options])) for fault in faults]
+    rights = [":".join(filter(None, ["planted", model, f"fault={fault}", options])) for fault in faults]
     asked = {"size": (33, 45), **asked}
     questions = parity.questions(parity.Family(model, left, tuple(rights)), **asked)
     results = parity.prove([questions], parity.ResultStore(house / "store"), until_failure=True)
@@ -46,9 +46,10 @@ def proved(house, left: str, faults: list[str], **asked) -> dict[str, parity.Res
 
 def test_a_fault_is_found_where_it_belongs(house):
     pytest.importorskip("torchvision", reason="needs the extra torch")
-    results = proved(house, "torchvision:mobilenet_v2:width_mult=0.35", ["none", *FAULTS])
+    results = proved(house, "torchvision:mobilenet_v2:width_mult=0.35", ["none", "rewritten", *FAULTS])
     sound = results.pop("none")
     assert sound.holds, sound
+    assert results.pop("rewritten").holds
     assert {rung.name for rung in sound.rungs} >= {"features", "layers", "gradients", "rmsprop logits"}
     found = {fault: result.first_failure.name if result.first_failure else "" for fault, result in results.items()}
     assert found == FAULTS
@@ -65,7 +66,7 @@ def test_a_fault_of_another_architecture_is_found_too(house, model, fault):
 
 def test_the_command_says_where_and_ends_with_1(isotune):
     pytest.importorskip("torchvision", reason="needs the extra torch")
-    given = ["torchvision:mobilenet_v2:width_mult=0.35", "mutant:mobilenet_v2:fault=epsilon:width_mult=0.35"]
+    given = ["torchvision:mobilenet_v2:width_mult=0.35", "planted:mobilenet_v2:fault=epsilon-changed:width_mult=0.35"]
     done = isotune("parity", *given, "--size", "33x45", "--until-failure", "--out", "here")
     assert done.returncode == 1, done.stderr
     assert "features" in done.stdout

@@ -2,8 +2,8 @@
 
 First one side takes the other's value of each axis in which the two differ: one at a time, then all, less those that
 are not needed. Where that does not explain the rung, a side does not do what its conventions say, and each side is
-tried under every other value. A set is a cause when the rung holds with it; nothing is said of axes that only come
-near.
+tried under every other value. A set is a cause when the rung holds with it, its error ten times smaller at least (a
+rung that amplifies rounding has a wide bound); nothing is said of axes that only come near.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from isotune.investigation._judging import Judged
 
 MOST = 4  # axes in a set
 TRIES = 60  # sets at most
+MARGIN = 10  # by which a cause lessens the error
 EPSILONS = (1e-3, 1e-5, 1e-6)
 MOMENTA = (0.1, 0.01, 0.001)
 SCALINGS = ("mean-std", "minus-one-to-one", "unit", "none", "caffe")
@@ -101,7 +102,7 @@ def _others(axes: Sequence[str], left: Mapping[str, Any], right: Mapping[str, An
 
 def _single(before: Judged, flips: Sequence[Flip], judge: Judge) -> Cause | None:
     for flip in flips:
-        if (judged := _tried(judge, [flip])) is not None and judged.holds:
+        if (judged := _tried(judge, [flip])) is not None and _explains(before, judged):
             return _cause(before, [flip], judged)
     return None
 
@@ -109,11 +110,11 @@ def _single(before: Judged, flips: Sequence[Flip], judge: Judge) -> Cause | None
 def _enough(before: Judged, flips: Sequence[Flip], judge: Judge) -> Cause | None:
     """All of them, less those that are not needed."""
     needed = list(flips)
-    if len(needed) < 1 or (after := _tried(judge, needed)) is None or not after.holds:
+    if len(needed) < 1 or (after := _tried(judge, needed)) is None or not _explains(before, after):
         return None
     for flip in flips:
         fewer = [other for other in needed if other != flip]
-        if fewer and (judged := _tried(judge, fewer)) is not None and judged.holds:
+        if fewer and (judged := _tried(judge, fewer)) is not None and _explains(before, judged):
             needed, after = fewer, judged
     return _cause(before, needed, after)
 
@@ -125,7 +126,7 @@ def _smallest(before: Judged, flips: Sequence[Flip], judge: Judge) -> Cause | No
     for flip in flips:
         if (judged := _tried(judge, [flip])) is None:
             continue
-        if judged.holds:
+        if _explains(before, judged):
             enough.append((flip, judged))
         elif judged.errors != before.errors:
             moving.append((len(judged.failing), flip))
@@ -134,9 +135,13 @@ def _smallest(before: Judged, flips: Sequence[Flip], judge: Judge) -> Cause | No
         return _cause(before, [first], judged, tuple(flip for flip, _ in enough[1:]))
     helpful = [flip for _, flip in sorted(moving, key=lambda found: found[0])]
     for chosen in itertools.islice(_sets(helpful), TRIES):
-        if (judged := _tried(judge, chosen)) is not None and judged.holds:
+        if (judged := _tried(judge, chosen)) is not None and _explains(before, judged):
             return _cause(before, chosen, judged)
     return None
+
+
+def _explains(before: Judged, after: Judged) -> bool:
+    return after.holds and after.worst * MARGIN <= before.worst
 
 
 def _sets(flips: Sequence[Flip]) -> Iterator[Sequence[Flip]]:

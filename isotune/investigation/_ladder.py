@@ -34,6 +34,7 @@ class Ladder:
         self._progress = progress or (lambda *_: None)
         self._flips: list[Flip] = []  # of the causes found so far
         self._unnamed = ""  # the first rung that fails by itself, and no cause was found
+        self._unexplained = frozenset[str]()  # layers that fail by themselves, and no cause was found
 
     def walk(self) -> Iterator[Rung]:
         """The rungs, one after the other; the sides are described already."""
@@ -91,7 +92,8 @@ class Ladder:
                 verdict = "unknown"
             else:
                 verdict = "fails"
-                found = self._cause(claim, alone)
+                known = claim.layered and _names(alone) <= self._unexplained  # it is the same again
+                found = None if known else self._cause(claim, alone)
         shown = alone if alone.failing else carried
         return Rung(
             name=claim.name, verdict=verdict, error=carried.worst, alone=alone.worst, bound=alone.bound,
@@ -106,6 +108,8 @@ class Ladder:
         relevant = relevant_axes([self._showing.inputs.stage])
         ours, theirs = self._showing.axes("left"), self._showing.axes("right")
         axes = [axis for axis in claim.axes if axis in relevant]
+        if claim.layered and not any(name.endswith(".norm") for name in _names(alone)):
+            axes.remove("batchnorm_epsilon")  # acts in norms alone
         axes += [name for name in HOW if ours[name] != theirs[name]]
         known = () if claim.training else self._flips  # in training they are applied already
         found = cause(
@@ -116,6 +120,7 @@ class Ladder:
             self._flips += found.flips
         else:
             self._unnamed = self._unnamed or claim.name
+            self._unexplained |= _names(alone) if claim.layered else frozenset()
         return found
 
     def _quicker(self, claim: Claim) -> Literal["left", "right"]:
@@ -142,6 +147,10 @@ class Ladder:
         if verdict != "fails" or found is not None:
             return ()
         return tuple(_shape(claim, alone))
+
+
+def _names(judged: Judged) -> frozenset[str]:
+    return frozenset(error.name for error in judged.failing)
 
 
 def _shape(claim: Claim, judged: Judged) -> Iterator[str]:

@@ -1,0 +1,182 @@
+"""Faults of the network: geometry, activations, connections, and what is loaded into it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from isotune_planted.faults import USUAL, fault, pick
+
+
+@fault("layers", "stride2_padding", models=(*USUAL, "resnet50"))
+def padding_at_the_end(model: Any, draw: np.random.Generator) -> None:
+    """Strided windows padded as TensorFlow's SAME does: what is odd goes to the end (tf.nn, "Notes on padding")."""
+    for module in model.net.modules():
+        if isinstance(module, nn.Conv2d | nn.MaxPool2d) and _one(module.stride) == 2 and _one(module.padding):
+            outside = -math.inf if isinstance(module, nn.MaxPool2d) else 0.0
+            size = _one(module.kernel_size)
+            module.register_forward_pre_hook(_padding(size, outside))
+            module.padding = 0 if isinstance(module.padding, int) else (0, 0)
+
+
+def _padding(size: int, outside: float) -> Callable[..., Any]:
+    def pad(_module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        needed = [max(0, (-(-length // 2) - 1) * 2 + size - length) for length in reversed(inputs[0].shape[2:])]
+        margins = [margin for total in needed for margin in (total // 2, total - total // 2)]
+        return (functional.pad(inputs[0], margins, value=outside),)
+
+    return pad
+
+
+def _one(value: Any) -> int:
+    return int(value[0] if isinstance(value, tuple) else value)
+
+
+@fault("layers", "stride_location", models=("resnet50",), recipes=("sgd",))
+def stride_on_the_first_1x1(model: Any, draw: np.random.Generator) -> None:
+    for block in model.net.modules():
+        if hasattr(block, "conv3") and _one(block.conv2.stride) == 2:
+            block.conv1.stride, block.conv2.stride = (2, 2), (1, 1)
+
+
+@fault("layers", "pooling_border", models=("inception_v3",), recipes=("sgd",))
+def average_leaves_padding_out(model: Any, draw: np.random.Generator) -> None:
+    """The mean over the pixels that there are, where torch divides by nine."""
+
+    def corrected(_module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        ones = torch.ones_like(inputs[0][:1, :1])
+        return (inputs[0] / functional.avg_pool2d(ones, 3, 1, 1),)
+
+    for block in model.net.modules():
+        if hasattr(block, "branch_pool"):
+            block.branch_pool.conv.register_forward_pre_hook(corrected)
+
+
+@fault("layers", "gelu", models=("convnext_tiny",))
+def approximate_gelu(model: Any, draw: np.random.Generator) -> None:
+    """Hendrycks and Gimpel's tanh formula (arXiv 1606.08415)."""
+    for module in model.net.modules():
+        if isinstance(module, nn.GELU):
+            module.forward = lambda x: 0.5 * x * (1 + torch.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
+
+
+@fault("layers", models=("convnext_tiny",))
+def layer_norm_epsilon(model: Any, draw: np.random.Generator) -> None:
+    for module in model.net.modules():
+        if isinstance(module, nn.LayerNorm):
+            module.eps = 1e-5
+
+
+@fault("layers", models=("mobilenet_v2", "densenet121"))
+def activation_leaks(model: Any, draw: np.random.Generator) -> None:
+    """One ReLU lets a hundredth of what is negative through."""
+    chosen = pick(draw, _early(model, nn.ReLU | nn.ReLU6))
+    chosen.forward = lambda x: functional.leaky_relu(x, 0.01)
+
+
+@fault("layers", models=("efficientnet_b0",))
+def swish_is_hard(model: Any, draw: np.random.Generator) -> None:
+    pick(draw, _early(model, nn.SiLU)).forward = functional.hardswish
+
+
+@fault("layers", models=("efficientnet_b0",))
+def excitation_is_hard(model: Any, draw: np.random.Generator) -> None:
+    for module in model.net.modules():
+        if hasattr(module, "scale_activation"):
+            module.scale_activation = nn.Hardsigmoid()
+
+
+@fault("layers", models=("mobilenet_v2", "efficientnet_b0"))
+def shortcut_missing(model: Any, draw: np.random.Generator) -> None:
+    blocks = [module for module in model.net.modules() if getattr(module, "use_res_connect", False)]
+    pick(draw, blocks).use_res_connect = False
+
+
+@fault("layers", models=("mobilenet_v2",))
+def stride_moved(model: Any, draw: np.random.Generator) -> None:
+    """The last stride is taken by a later block."""
+    convolutions = [module for module in model.net.modules() if isinstance(module, nn.Conv2d)]
+    strided = [module for module in convolutions if module.stride == (2, 2)]
+    later = [module for module in convolutions if module.groups > 1 and module.stride == (1, 1)]
+    strided[-1].stride, later[-1].stride = (1, 1), (2, 2)
+
+
+@fault("layers")
+def convolution_dilated(model: Any, draw: np.random.Generator) -> None:
+    chosen = pick(draw, _windows(model))
+    chosen.dilation, chosen.padding = (2, 2), (2, 2)
+
+
+@fault("layers")
+def kernel_mirrored(model: Any, draw: np.random.Generator) -> None:
+    """One convolution is a true one, from left to right: torch's is a correlation."""
+    chosen = pick(draw, _windows(model))
+    chosen.forward = lambda x: chosen._conv_forward(x, chosen.weight.flip(-1), chosen.bias)
+
+
+@fault("layers", models=("resnet18", "efficientnet_b0"))
+def pooled_by_maximum(model: Any, draw: np.random.Generator) -> None:
+    model.net.avgpool = nn.AdaptiveMaxPool2d(1)
+
+
+@fault("layers", models=("densenet121",))
+def branches_exchanged(model: Any, draw: np.random.Generator) -> None:
+    """A dense layer concatenates what came before in the wrong order."""
+    layers = [module for name, module in model.net.named_modules() if name.endswith("denselayer2")]
+    chosen = pick(draw, layers)
+    forward = chosen.forward
+    chosen.forward = lambda features: forward(features[::-1])
+
+
+@fault("layers")
+def bias_of_the_head_left_out(model: Any, draw: np.random.Generator) -> None:
+    head = [module for module in model.net.modules() if isinstance(module, nn.Linear)][-1]
+    head.forward = lambda x: functional.linear(x, head.weight)
+
+
+@fault("gradients")
+def branch_detached(model: Any, draw: np.random.Generator) -> None:
+    """Gradients stop below one layer."""
+    chosen = pick(draw, _windows(model))
+    chosen.register_forward_hook(lambda _module, _inputs, output: output.detach())
+
+
+@fault("weights", target="weights")
+def kernels_transposed(weights: dict[str, np.ndarray], draw: np.random.Generator) -> dict[str, np.ndarray]:
+    """Height and width exchanged, which square windows allow."""
+    for name, array in weights.items():
+        if name.endswith(".kernel") and array.ndim == 4 and array.shape[0] == array.shape[1] > 1:
+            weights[name] = np.ascontiguousarray(array.transpose(1, 0, 2, 3))
+    return weights
+
+
+@fault("weights", target="weights")
+def kernel_never_loaded(weights: dict[str, np.ndarray], draw: np.random.Generator) -> dict[str, np.ndarray]:
+    """One kernel keeps initial values (He et al. 2015)."""
+    names = sorted(name for name, array in weights.items() if name.endswith(".kernel") and array.ndim == 4)
+    if names:
+        shape = weights[name := pick(draw, names)].shape
+        weights[name] = draw.normal(0, math.sqrt(2 / math.prod(shape[:3])), shape)
+    return weights
+
+
+@fault("weights", "head_initialisation", target="declared")
+def head_starts_otherwise(draw: np.random.Generator) -> str:
+    return f"head_initialisation={pick(draw, ['glorot-uniform', 'zeros'])}"
+
+
+def _early(model: Any, kind: Any) -> list[Any]:
+    """Modules of a kind in the first half of the network, where maps are large."""
+    found = [module for module in model.net.modules() if isinstance(module, kind)]
+    return found[: max(1, len(found) // 2)]
+
+
+def _windows(model: Any) -> list[Any]:
+    """Its convolutions with a 3x3 window and stride 1."""
+    return [m for m in _early(model, nn.Conv2d) if m.kernel_size == (3, 3) and m.stride == (1, 1)]

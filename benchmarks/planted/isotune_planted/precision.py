@@ -1,0 +1,109 @@
+"""Faults of precision: something is computed or kept in fewer bits than the rest."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from isotune.adapters.base import Recipe
+from isotune_planted.batchnorm import _affine, _each, _spread, _usual, _usually, norms
+from isotune_planted.faults import SGD, fault, pick
+from isotune_planted.optimizer import changed
+
+
+@fault("weights", target="weights")
+def weights_in_half(weights: dict[str, np.ndarray], draw: np.random.Generator) -> dict[str, np.ndarray]:
+    return {name: array.astype(np.float16).astype(array.dtype) for name, array in weights.items()}
+
+
+@fault("layers")
+def pointwise_convolutions_in_float32(model: Any, draw: np.random.Generator) -> None:
+    chosen = [m for m in model.net.modules() if isinstance(m, nn.Conv2d) and m.kernel_size == (1, 1)]
+    for module in chosen or _convolutions(model):
+        _narrow(module, torch.float32)
+
+
+@fault("layers")
+def one_convolution_in_bfloat16(model: Any, draw: np.random.Generator) -> None:
+    _narrow(pick(draw, _convolutions(model)), torch.bfloat16)
+
+
+@fault("layers")
+def head_in_float32(model: Any, draw: np.random.Generator) -> None:
+    _narrow([module for module in model.net.modules() if isinstance(module, nn.Linear)][-1], torch.float32)
+
+
+@fault("training-mode layers")
+def batch_statistics_in_float32(model: Any, draw: np.random.Generator) -> None:
+    def forward(norm: nn.BatchNorm2d, x: Tensor) -> Tensor:
+        if not norm.training:
+            return _usually(norm, x)
+        mean, variance = (value.to(x.dtype) for value in _usual(x.float()))
+        _usually(norm, x)  # for the running statistics
+        return _affine(norm, (x - _spread(mean)) / (_spread(variance) + norm.eps).sqrt())
+
+    _each(model, forward)
+
+
+@fault("BatchNorm buffers")
+def buffers_in_half(model: Any, draw: np.random.Generator) -> None:
+    def rounded(norm: nn.BatchNorm2d, _inputs: Any, _output: Tensor) -> None:
+        if norm.training:
+            for buffer in (norm.running_mean, norm.running_var):
+                buffer.data.copy_(buffer.half().to(buffer.dtype))
+
+    for norm in norms(model):
+        norm.register_forward_hook(rounded)
+
+
+@fault("loss")
+def loss_in_float32(model: Any, draw: np.random.Generator) -> None:
+    def loss(images: Tensor, labels: Tensor, mask: Tensor | None, label_smoothing: float) -> Tensor:
+        logits = model.forward(images).float()
+        return functional.cross_entropy(logits, labels, label_smoothing=label_smoothing).to(model.dtype)
+
+    model.loss = loss
+
+
+@fault("gradients")
+def gradients_rounded(model: Any, draw: np.random.Generator) -> None:
+    """As when they are sent between devices in fewer bits."""
+    dtype = pick(draw, [torch.float16, torch.bfloat16, torch.float32])
+    for parameter in model.net.parameters():
+        if parameter.requires_grad:
+            parameter.register_hook(lambda gradient: gradient.to(dtype).to(gradient.dtype))
+
+
+@fault("one step", recipes=(*SGD, "adam", "adamw", "rmsprop"), target="trainer")
+def slots_in_bfloat16(trainer: Any, recipe: Recipe, draw: np.random.Generator) -> None:
+    changed(trainer, recipe, slot_dtype=torch.bfloat16)
+
+
+@fault("one step", "hyperparameters", recipes=("adam", "adamw", "rmsprop"), target="trainer")
+def hyperparameters_in_float32(trainer: Any, recipe: Recipe, draw: np.random.Generator) -> None:
+    changed(trainer, recipe, rounding=np.float32)
+
+
+@fault("scaled input", "numeric_mode", target="declared")
+def all_in_float32(draw: np.random.Generator) -> str:
+    return "numeric_mode=float32"
+
+
+def _convolutions(model: Any) -> list[Any]:
+    return [module for module in model.net.modules() if isinstance(module, nn.Conv2d)]
+
+
+def _narrow(module: Any, dtype: torch.dtype) -> None:
+    """The module computes in dtype; what comes and goes is as before."""
+
+    def narrowed(x: Tensor) -> Tensor:
+        narrow = {name: parameter.to(dtype) for name, parameter in module.named_parameters(recurse=False)}
+        if isinstance(module, nn.Linear):
+            return functional.linear(x.to(dtype), narrow["weight"], narrow.get("bias")).to(x.dtype)
+        return module._conv_forward(x.to(dtype), narrow["weight"], narrow.get("bias")).to(x.dtype)
+
+    module.forward = narrowed
