@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from isotune import data, protocol
+from isotune.adapters._file_function import FileFunction
 from isotune.errors import UsageError
 from isotune.investigation import Side, investigate
 
@@ -71,37 +72,41 @@ def test_what_is_wrong_in_a_keras_port_of_a_torch_network_is_named(house, engine
 
 
 @pytest.mark.parametrize(
-    ("name", "said"),
+    ("name", "options", "said"),
     [
-        ("no.py:make", "there is no no.py; write keras:PATH.py:FUNCTION"),
-        ("broken.py:make", "broken.py cannot be run, line 2: ZeroDivisionError"),
-        ("broken.py", "is not keras:PATH.py:FUNCTION"),
-        ("exits.py:make", "exits.py cannot be run, line 1: SystemExit"),
+        ("no.py:make", {}, "there is no no.py; write torch:PATH.py:FUNCTION"),
+        ("good.py", {}, "torch:good.py is not torch:PATH.py:FUNCTION"),
+        ("broken.py:make", {}, "broken.py cannot be run, line 2: ZeroDivisionError: division by zero"),
+        ("exits.py:make", {}, "exits.py cannot be run, line 1: SystemExit: 3"),
+        ("good.py:mak", {}, "the file has no function 'mak'; did you mean 'make'?"),
+        ("good.py:make", {"widht": 3}, "has no option 'widht'; did you mean 'width'?"),
+        (
+            "good.py:make",
+            {},
+            "missing a required argument: 'width'; options give arguments, torch:good.py:make:NAME=VALUE",
+        ),
+        ("good.py:make", {"width": 3}, "make() fails, line 2: ValueError: too wide"),
     ],
 )
-def test_a_file_that_does_not_run_is_one_line(house, name, said):
-    (house / "broken.py").write_text("import math\n1 / 0\n")
-    (house / "exits.py").write_text("raise SystemExit(3)\n")
+def test_a_function_that_gives_nothing_is_one_line(tmp_path, monkeypatch, name, options, said):
+    monkeypatch.chdir(tmp_path)
+    Path("broken.py").write_text("import math\n1 / 0\n")
+    Path("exits.py").write_text("raise SystemExit(3)\n")
+    Path("good.py").write_text("def make(width):\n    raise ValueError('too\\nwide')\n")
     with pytest.raises(UsageError) as caught:
-        investigated(f"keras@torch:{name}", PLAIN)
+        FileFunction("torch", name)(options)
     assert said in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.parametrize(
-    ("name", "said"),
-    [
-        ("plain_torch.py:mak", "did you mean 'make'?"),
-        ("plain_torch.py:make:width=3", "has no option 'width'"),
-        ("raises.py:make", "raises.py:make: make() fails, line 2: ValueError: too wide"),
-    ],
-)
-def test_a_torch_function_that_fails_is_one_line(house, name, said):
-    (house / "plain_torch.py").write_text((NETWORKS / "plain_torch.py").read_text())
-    (house / "raises.py").write_text("def make():\n    raise ValueError('too wide')\n")
-    with pytest.raises(UsageError) as caught:
-        investigated(f"torch:{name}", PLAIN)
-    assert said in str(caught.value)
+def test_a_keras_file_that_does_not_run_ends_an_investigation_in_one_line(here, house):
+    pytest.importorskip("h5py", reason="needs the extra keras")
+    (house / "broken.py").write_text("import keras\nkeras.layers.Conv3000\n")
+    asked = ["--checkpoint", "random:0", "--images", "4", "--steps", "2"]
+    status, said, told = here("investigate", PLAIN, "keras@torch:broken.py:make", *asked)
+    assert (status, said) == (2, "")
+    assert "broken.py cannot be run, line 2: AttributeError" in told
+    assert len(told.strip().splitlines()) == 1
 
 
 @pytest.mark.parametrize("command", [["parity"], ["transfer", "-o", "out.weights.h5"]], ids=lambda command: command[0])
