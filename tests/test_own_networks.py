@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -115,3 +116,19 @@ def test_what_goes_by_architectures_refuses_a_file_in_one_line(here, house, comm
     assert (status, said) == (2, "")
     assert "isotune investigate compares it" in told
     assert len(told.strip().splitlines()) == 1
+
+
+def test_an_edited_file_gives_other_features_than_those_kept_in_the_cache(here, house):
+    pytest.importorskip("torch", reason="needs the extra torch")
+    text = (NETWORKS / "plain_torch.py").read_text()
+    asked = ["--models", "torch:edited.py:make", "--checkpoint", "random:0", "--protocols", "quick", "--seeds", "1"]
+    kept = []
+    for edited in (text, text.replace("relu6", "gelu"), text):
+        (house / "edited.py").write_text(edited)
+        status, _, told = here("run", *asked, "--conventions", "identical", "--store", f"store-{len(kept)}")
+        assert status == 0, told
+        (record,) = (house / f"store-{len(kept)}").rglob("record.json")
+        kept.append(json.loads(record.read_text()))
+    first, second, third = (record["metrics"]["loss"] for record in kept)
+    assert first == third != second
+    assert [record["timings"]["features_cached"] for record in kept] == [False, False, True]
