@@ -11,7 +11,6 @@ from __future__ import annotations
 import functools
 import inspect
 import random
-import re
 import socket
 import sys
 import warnings
@@ -22,6 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from isotune.errors import NotCached, UsageError, nearest
+
+from ._file_function import one_line
 
 CHECKPOINT = "imagenet"  # the only one that keras.applications has
 
@@ -156,7 +157,7 @@ def build_application(
         {"include_top": True, "classifier_activation": None} if top else {"include_top": False, "pooling": "avg"}
     )
     try:
-        with warnings.catch_warnings(), _seeded():
+        with warnings.catch_warnings(), seeded():
             # MobileNets say that they take the weights of size 224 for other sizes: that is what is asked
             warnings.filterwarnings(
                 "ignore", message=".*`input_shape` is undefined or non-square", category=UserWarning
@@ -173,7 +174,7 @@ def build_application(
                     model.get_layer(layer.name).set_weights(layer.get_weights())
             return model
     except ValueError as error:
-        raise UsageError(f"keras:{name} at {size[0]}x{size[1]}: {_one_line(error)}") from None
+        raise UsageError(f"keras:{name} at {size[0]}x{size[1]}: {one_line(error)}") from None
 
 
 def _builder(name: str) -> Callable[..., Any]:
@@ -209,7 +210,7 @@ def _loaded(asked: list[Path], build: Callable[..., Any], arguments: dict[str, A
         return build(**arguments)
     except (OSError, KeyError) as error:  # h5py: cut off, or not HDF5
         raise UsageError(
-            f"{asked[-1] if asked else 'cached file'}: not a whole Keras file; remove it ({_one_line(error)})"
+            f"{asked[-1] if asked else 'cached file'}: not a whole Keras file; remove it ({one_line(error)})"
         ) from None
 
 
@@ -242,7 +243,7 @@ def _downloads(name: str) -> Iterator[list[Path]]:
             state = "is cached but is not the release's file (its hash differs)" if present else "is not cached"
             raise NotCached(
                 f"checkpoint {CHECKPOINT!r} of keras:{name} {state} ({path}) and {origin} cannot be fetched"
-                f" ({_one_line(error).rpartition(' -- ')[2]}); run `isotune prepare` for it on a machine with network"
+                f" ({one_line(error).rpartition(' -- ')[2]}); run `isotune prepare` for it on a machine with network"
                 " and copy that cache here, or use --checkpoint offline or file:PATH"
             ) from None
         finally:
@@ -256,8 +257,8 @@ def _downloads(name: str) -> Iterator[list[Path]]:
 
 
 @contextmanager
-def _seeded() -> Iterator[None]:
-    """The library's initial weights are the same each time: Keras's initialisers draw their seeds from `random`
+def seeded() -> Iterator[None]:
+    """A network's initial weights are the same each time: Keras's initialisers draw their seeds from `random`
     (keras/src/random/seed_generator.py, make_default_seed)."""
     state = random.getstate()
     random.seed(0)
@@ -265,7 +266,3 @@ def _seeded() -> Iterator[None]:
         yield
     finally:
         random.setstate(state)
-
-
-def _one_line(error: BaseException) -> str:
-    return re.sub(r"\s+", " ", str(error)).strip() or type(error).__name__

@@ -13,6 +13,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Mapping
+from itertools import takewhile
 from typing import Any
 
 import keras
@@ -78,7 +79,7 @@ def realise(
     if wanted.rescaled or any(wanted.touches(layer) for layer in flatten(model)):
         clone = keras.models.clone_model(model, clone_function=wanted.clone, call_function=wanted.call)
         for layer in model.layers:
-            if layer.weights and layer.name not in wanted.dropped and layer.name not in wanted.tensors:
+            if layer.weights and layer.name not in wanted.scaling and layer.name not in wanted.tensors:
                 clone.get_layer(layer.name).set_weights(layer.get_weights())
         model = clone
     settle_scaling(model)
@@ -106,8 +107,11 @@ def settle_scaling(model: Any) -> None:
 
 
 def scaling_layers(model: Any) -> list[Any]:
-    """The preprocessing layers inside `model`, in order: what follows them is the network proper."""
-    return [layer for layer in flatten(model) if isinstance(layer, keras.layers.Rescaling | keras.layers.Normalization)]
+    """The preprocessing layers inside `model` (EfficientNet, MobileNetV3, ConvNeXt), in order: those before any other
+    layer that owns tensors. What follows them is the network proper."""
+    kinds = keras.layers.Rescaling | keras.layers.Normalization
+    first = takewhile(lambda layer: isinstance(layer, kinds) or not layer.weights, flatten(model))
+    return [layer for layer in first if isinstance(layer, kinds)]
 
 
 def own_scaling(model: Any, rescaled: bool) -> str | None:
@@ -174,7 +178,8 @@ class _Changes:
         self, model: Any, conventions: Conventions, rescaled: bool, tensors: Mapping[str, Mapping[str, bool]]
     ) -> None:
         self.conventions, self.rescaled, self.tensors = conventions, rescaled, tensors
-        self.dropped: set[str] = set()  # names of layers that the clone lacks
+        scaled_outside = conventions.input_scaling != "none"
+        self.scaling = {layer.name for layer in scaling_layers(model)} if scaled_outside else set()
         found = {layer.name: given for layer in flatten(model) if (given := window(layer)) is not None}
         wanted = {name: given.under(conventions) for name, given in found.items()}
         opened = {found[name].source for name in found if wanted[name] != found[name]} - {None}
@@ -188,7 +193,7 @@ class _Changes:
             layer.name in self.windows
             or layer.name in self.tensors
             or (self._changes_variance and isinstance(layer, keras.layers.BatchNormalization))
-            or (self.conventions.input_scaling != "none" and _scales_input(layer))
+            or layer.name in self.scaling
         )
 
     @property
@@ -197,8 +202,7 @@ class _Changes:
 
     def clone(self, layer: Any) -> Any:
         config = layer.get_config() | dict(self.tensors.get(layer.name, {}))
-        if self.conventions.input_scaling != "none" and _scales_input(layer):
-            self.dropped.add(layer.name)
+        if layer.name in self.scaling:
             return keras.layers.Identity(name=layer.name)
         if self._changes_variance and isinstance(layer, keras.layers.BatchNormalization):
             return UnbiasedBatchNormalization.from_config(config)
@@ -218,11 +222,6 @@ class _Changes:
         if self.rescaled and isinstance(layer, keras.layers.Normalization):
             outputs = keras.layers.Rescaling([1 / math.sqrt(std) for std in IMAGENET_STD])(outputs)
         return outputs
-
-
-def _scales_input(layer: Any) -> bool:
-    """The preprocessing layers inside EfficientNet, MobileNetV3 and ConvNeXt."""
-    return isinstance(layer, keras.layers.Rescaling | keras.layers.Normalization)
 
 
 def _wide_exact_gelu(x: Any) -> Any:

@@ -7,8 +7,8 @@ a convolution over the map that was flattened, and a classifier that is a 1x1 co
 
 Blocks: a table of regular expressions gives the key of a layer's block from its name (`Application.block`).
 Layers without a key that come first are the stem, those that come last the last block; others join the block
-before them. Families without names to go by (Inception, NASNet) have a block end at each merge (Add,
-Concatenate).
+before them. Networks without names to go by (Inception, NASNet, a user's own) have a block end at each
+merge (Add, Concatenate).
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def parts(model: Any, block_pattern: str, *, scales_itself: bool) -> list[Part]:
     """
     layers = list(flatten(model))
     owners = {layer.name: layer for layer in layers if layer.weights}
-    keys = dict(zip((layer.name for layer in layers), _blocks(layers, block_pattern), strict=True))
+    keys = _blocks_by_name(layers, block_pattern) if block_pattern else _blocks_by_merge(model)
     number = {key: place for place, key in enumerate(dict.fromkeys(keys[name] for name in owners))}
     steps = trace(model)
     forms = {step.layer: step.layer[1] or _form(owners[step.layer[0]]) for step in steps}
@@ -167,20 +167,26 @@ def _flattened(layer: Any) -> tuple[int, int]:
     source = layer.input._keras_history.operation
     while isinstance(source, keras.layers.Dropout):
         source = source.input._keras_history.operation
-    if isinstance(source, keras.layers.Flatten) and len(source.input.shape) == 4:
+    if isinstance(source, keras.layers.Flatten | keras.layers.Reshape) and len(source.input.shape) == 4:
         return source.input.shape[1], source.input.shape[2]
     return 1, 1
 
 
-def _blocks(layers: list[Any], pattern: str) -> list[str]:
-    """Key of each layer's block."""
+def _blocks_by_merge(model: Any) -> dict[str, str]:
+    """Layer -> key of its block; each sum and concatenation ends one."""
+    keys: dict[str, str] = {}
+    merges = 0
+    for operation in model.operations:
+        keys[operation.name] = str(merges)
+        merges += type(operation).__name__ in ("Add", "Concatenate") and not isinstance(
+            operation.input, keras.KerasTensor
+        )
+    return keys
+
+
+def _blocks_by_name(layers: list[Any], pattern: str) -> dict[str, str]:
+    """Layer -> key of its block."""
     keys: list[str] = []
-    if not pattern:
-        merges = 0
-        for layer in layers:
-            keys.append(str(merges))
-            merges += isinstance(layer, keras.layers.Add | keras.layers.Concatenate)
-        return keys
     found = [re.search(pattern, layer.name) for layer in layers]
     last = max((index for index, match in enumerate(found) if match), default=-1)
     for index, match in enumerate(found):
@@ -190,4 +196,4 @@ def _blocks(layers: list[Any], pattern: str) -> list[str]:
             keys.append("last")
         else:
             keys.append(keys[-1] if keys else "stem")
-    return keys
+    return {layer.name: key for layer, key in zip(layers, keys, strict=True)}

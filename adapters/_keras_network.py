@@ -1,4 +1,4 @@
-"""The network that every engine runs: input scaling, an application without its classifier, a dense head.
+"""The network that every engine runs: input scaling, a body without classifier, a dense head.
 
 `Network(images)` gives (features, logits). Images are uint8 [N, H, W, 3]; features [N, D] are what the head
 receives before any mask. `cross_entropy` is the loss in both of its forms.
@@ -14,6 +14,9 @@ import numpy as np
 from keras import ops
 
 from isotune.conventions import affine
+
+_OF_CLASSES = ("linear", "softmax", "log_softmax", "sigmoid")  # activations of a classifier
+_BEHIND = ("Softmax", "LogSoftmax", "Sigmoid", "Flatten", "Reshape", "Squeeze", "Dropout", "Identity", "Cast")
 
 
 class Network(keras.Model):  # type: ignore[misc]  # Keras has no types
@@ -86,16 +89,51 @@ def cross_entropy(logits: Any, labels: Any, label_smoothing: Any, form: str) -> 
     return ops.mean(-ops.sum(targets * ops.log(probabilities), axis=-1))
 
 
-def split_classifier(model: Any) -> tuple[Any, Any]:
-    """(the model up to its classifier, giving [N, D]; the classifier layer), of an application with its top.
+def split_classifier(model: Any) -> tuple[Any, Any | None]:
+    """(the model up to its classifier, giving [N, D]; the classifier layer, None when there is none).
 
-    The classifier is the last layer that owns tensors, dense or a 1x1 convolution on a 1x1 map (MobileNet v1
-    and v3); dropout right before it is left out.
+    The classifier is what a functional model ends in: a dense layer, or a 1x1 convolution on a 1x1 map (MobileNet v1
+    and v3), with nothing behind it but changes of shape and softmax or sigmoid, which are left out. So is dropout right
+    before it. A map that is left is averaged.
     """
-    classifier = [layer for layer in model.layers if layer.weights][-1]
-    given = classifier.input
+    end = model.outputs[0]
+    while (behind := end._keras_history.operation) and _is_behind(behind):
+        end = _read(end)
+    classifier = end._keras_history.operation
+    if not _is_classifier(classifier, end):
+        return _vector(model, model.outputs[0]), None
+    given = _read(end)
     while isinstance(given._keras_history.operation, keras.layers.Dropout):
-        given = given._keras_history.operation.input
-    if len(given.shape) == 4:
-        given = keras.layers.Flatten()(given)
-    return keras.Model(model.input, given), classifier
+        given = _read(given)
+    return _vector(model, given), classifier
+
+
+def _vector(model: Any, features: Any) -> Any:
+    """The model up to `features`, which are made [N, D]."""
+    if len(features.shape) == 4:
+        one = tuple(features.shape[1:3]) == (1, 1)
+        features = (keras.layers.Flatten() if one else keras.layers.GlobalAveragePooling2D())(features)
+    return model if features is model.outputs[0] else keras.Model(model.input, features)
+
+
+def _read(tensor: Any) -> Any:
+    """What the operation that makes the tensor reads."""
+    operation, index, _ = tensor._keras_history  # Keras has no public way to it
+    return operation._inbound_nodes[index].input_tensors[0]
+
+
+def _is_behind(operation: Any) -> bool:
+    if isinstance(operation, keras.layers.Activation):
+        return _gives_classes(operation)
+    return type(operation).__name__ in _BEHIND
+
+
+def _gives_classes(layer: Any) -> bool:
+    return getattr(layer.activation, "__name__", "") in _OF_CLASSES
+
+
+def _is_classifier(operation: Any, output: Any) -> bool:
+    if isinstance(operation, keras.layers.Conv2D):
+        on_one = max(operation.kernel_size) == 1 and tuple(output.shape[1:3]) == (1, 1)
+        return on_one and operation.groups == 1 and _gives_classes(operation)
+    return isinstance(operation, keras.layers.Dense) and len(output.shape) == 2 and _gives_classes(operation)

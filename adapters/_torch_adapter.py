@@ -19,6 +19,7 @@ from torch import nn
 from isotune.conventions import Conventions
 from isotune.errors import UsageError, nearest
 from isotune.fitting import fit
+from isotune.names import option_value
 from isotune.weights import HEAD, Weights
 
 from ._torch import TorchModel
@@ -149,7 +150,7 @@ class TorchAdapter(Adapter):
     # -- steps of these
 
     def _built(self, name: str, checkpoint: str | None, size: _Size, options: Mapping[str, str]) -> nn.Module:
-        values = {option: _value(text) for option, text in options.items()}
+        values = {option: option_value(text) for option, text in options.items()}
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(_SEED)
             try:
@@ -215,15 +216,3 @@ def _unallocated() -> Iterator[None]:
 
 def _outputs(module: nn.Module) -> int:
     return int(getattr(module, "out_features", None) or module.out_channels)  # type: ignore[arg-type]
-
-
-def _value(text: str) -> bool | int | float | str:
-    """An option's text as bool, int or float where it reads as one."""
-    if text.lower() in ("true", "false"):
-        return text.lower() == "true"
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text

@@ -1,12 +1,14 @@
-"""The Keras adapter: keras.applications on TensorFlow, JAX (`keras@jax`) or PyTorch (`keras@torch`).
+"""The Keras adapter: keras.applications and a user's own networks on TensorFlow, JAX (`keras@jax`) or PyTorch
+(`keras@torch`).
 
 Keras fixes its backend when it is imported, so a process has one engine: `KerasAdapter(engine)` chooses it, and
 refuses when Keras is already there with another. Nothing of Keras is imported before a model is built or the
 environment asked for.
 
-The network is an application without its classifier, average-pooled, and a dense head of our own; with
-`classes=None` the application's own classifier becomes the head. Modules: `_keras_applications` (what there is,
-and how it is built), `_keras_layers` (canonical names), `_keras_conventions` (network axes), `_keras_network`
+The network is an application (or what a function in a file returns) without its classifier, average-pooled, and a
+dense head of our own; with `classes=None` its own classifier becomes the head. Modules: `_keras_sources` (where a
+network comes from), `_keras_applications` (what there is, and how it is built), `_keras_opening` (a user's network as
+one graph), `_keras_layers` (canonical names), `_keras_conventions` (network axes), `_keras_network`
 (scaling, head, loss), `_keras_numeric` (float64, bfloat16),
 `_keras_optimizers` (recipe axes), `_keras_model` (the interface), `_keras_files`
 (checkpoint files) and one module per engine.
@@ -27,9 +29,11 @@ from typing import Any, ClassVar
 from isotune.conventions import Conventions
 from isotune.errors import MissingExtra, UsageError, nearest
 from isotune.fitting import fit
+from isotune.names import is_file
 from isotune.weights import HEAD, Weights
 
 from . import _keras_applications as applications
+from ._keras_sources import ApplicationSource, FileSource, Source
 from .base import Adapter, Model, ModelInfo, NumericMode
 
 _EXTRAS = {"tensorflow": "keras", "jax": "jax", "torch": "torch"}
@@ -78,7 +82,7 @@ class KerasAdapter(Adapter):
         return Conventions(
             decode="tensorflow",
             resize="plain",
-            input_scaling=applications.application(name).scaling,
+            input_scaling=self._source(name).scaling,
             optional_tensors="own",
             batchnorm_running_variance="biased",
             frozen_batchnorm="inference",
@@ -109,45 +113,37 @@ class KerasAdapter(Adapter):
         stochastic depth are taken out, since what is random is drawn outside. `pretrained` is `imagenet`. A new
         classifier stands on the hidden layers of the old one (VGG, MobileNetV3), as in torch's libraries;
         `include_top=false` leaves these out, as Keras's guides do."""
-        row = applications.application(name)
-        if isinstance(checkpoint, str) and checkpoint not in ("pretrained", applications.CHECKPOINT):
-            raise UsageError(
-                f"keras:{name} has no checkpoint {checkpoint!r};"
-                f" {nearest(checkpoint, ['pretrained', applications.CHECKPOINT])}"
-            )
+        source = self._source(name)
+        if isinstance(checkpoint, str):
+            source.check(checkpoint)
         engine = self._start()
         import keras
 
         from ._keras_conventions import describe, realise
         from ._keras_layers import head_part, parts, tensor_changes
         from ._keras_model import KerasModel, bind
-        from ._keras_network import Network, split_classifier
+        from ._keras_network import Network
         from ._keras_numeric import numeric
 
-        arguments = applications.parse_options(name, options or {})
-        top = arguments.pop("include_top", row.hidden) or classes is None
         with numeric(numeric_mode):
-            base = applications.build_application(
-                name, arguments, size=image_size, top=top, pretrained=isinstance(checkpoint, str)
+            built = source.build(
+                options or {}, size=image_size, pretrained=isinstance(checkpoint, str), top=classes is None
             )
-            own = None
-            if top:
-                base, own = split_classifier(base)
-            if classes is not None:
-                own = None
-            body = parts(base, row.block, scales_itself=conventions.input_scaling == "none")
+            base, own = built.body, built.classifier if classes is None else None
+            body = parts(base, source.block, scales_itself=conventions.input_scaling == "none")
             found = [*body, head_part(own.name if own else HEAD)]
             changes = {}
             if isinstance(checkpoint, Weights) and conventions.optional_tensors == "checkpoint":
                 changes = tensor_changes(body, base, checkpoint)
-            base = realise(base, conventions, row.rescaled and isinstance(checkpoint, Weights), changes)
+            base = realise(base, conventions, source.rescaled and isinstance(checkpoint, Weights), changes)
             head = keras.layers.Dense(own.kernel.shape[-1] if own else classes, name=HEAD, kernel_initializer="zeros")
             network = Network(base, head, conventions.input_scaling)
             head.build(base.output_shape)
             network.built = True
             if own:
                 head.kernel.assign(keras.ops.reshape(own.kernel, head.kernel.shape))
-                head.bias.assign(own.bias)
+                if own.bias is not None:
+                    head.bias.assign(own.bias)
             axes = describe(base) | {"input_scaling": conventions.input_scaling}
             model = KerasModel(
                 network,
@@ -157,14 +153,14 @@ class KerasAdapter(Adapter):
                 conventions=conventions,
                 network_axes=axes,
                 numeric_mode=numeric_mode,
-                architecture=row.architecture,
+                architecture=source.architecture,
                 origin=checkpoint.origin
                 if isinstance(checkpoint, Weights)
-                else f"keras:{name} {checkpoint or ''}".strip(),
+                else f"{source.what} {checkpoint or ''}".strip(),
             )
         if isinstance(checkpoint, Weights):
             layout = {key: tensor.shape for key, tensor in bind(found, network).items()}
-            model.load(fit(checkpoint, model.layers(), layout, f"keras:{name}", renewed=classes is not None))
+            model.load(fit(checkpoint, model.layers(), layout, source.what, renewed=classes is not None))
         return model
 
     def load_file(
@@ -187,26 +183,21 @@ class KerasAdapter(Adapter):
         from ._keras_conventions import describe, own_scaling
         from ._keras_files import fit_layers, read_conventions, read_layers
         from ._keras_layers import flatten, parts, tensors
-        from ._keras_network import split_classifier
         from ._keras_numeric import numeric
 
         found = read_layers(path)
-        row = applications.application(name)
-        arguments = applications.parse_options(name, options or {})
-        top = arguments.pop("include_top", row.hidden)
+        source = self._source(name)
         with numeric("float32"):
-            base = applications.build_application(name, arguments, size=image_size, top=top, pretrained=False)
-            if top:
-                base, _ = split_classifier(base)
+            base = source.build(options or {}, size=image_size).body
             owners = [layer for layer in flatten(base) if layer.weights]
             head = fit_layers(found, owners, base.output_shape[-1], str(path))
-            body = parts(base, row.block, scales_itself=False)
+            body = parts(base, source.block, scales_itself=False)
             named = {key: tensor.read().copy() for key, tensor in tensors(body, base).items()}
-            axes = describe(base) | {"input_scaling": own_scaling(base, row.rescaled) or row.scaling}
+            axes = describe(base) | {"input_scaling": own_scaling(base, source.rescaled) or source.scaling}
             axes |= read_conventions(path)
         if head:
             named |= {f"{HEAD}.kernel": head[0], f"{HEAD}.bias": head[1]}
-        return Weights(named, axes, row.architecture, str(path))
+        return Weights(named, axes, source.architecture, str(path))
 
     def save_file(
         self,
@@ -227,31 +218,33 @@ class KerasAdapter(Adapter):
         from ._keras_conventions import set_normalization
         from ._keras_files import write_weights
         from ._keras_layers import parts, tensors
-        from ._keras_network import split_classifier
         from ._keras_numeric import numeric
 
-        row = applications.application(name)
-        arguments = applications.parse_options(name, options or {})
+        source = self._source(name)
         kernel = weights.get(f"{HEAD}.kernel")
-        top = arguments.pop("include_top", row.hidden) or kernel is not None
-        if kernel is not None:
-            arguments["classes"] = kernel.shape[1]
         with numeric("float32"):
-            model = applications.build_application(name, arguments, size=image_size, top=top, pretrained=False)
-            base, classifier = split_classifier(model) if top else (model, None)
-            body = parts(base, row.block, scales_itself=False)
+            built = source.build(
+                options or {}, size=image_size, top=kernel is not None,
+                classes=None if kernel is None else kernel.shape[1],
+            )  # fmt: skip
+            base, classifier = built.body, built.classifier
+            body = parts(base, source.block, scales_itself=False)
             found = tensors(body, base)
             layout = {key: tensor.shape for key, tensor in found.items()}
             if kernel is not None:
-                layout |= {key: array.shape for key, array in weights.items() if key.startswith(f"{HEAD}.")}
-            for key, array in fit(weights, [part.layer for part in body], layout, f"keras:{name}").items():
+                slots = {"kernel": (base.output_shape[-1], classifier.kernel.shape[-1])}
+                slots |= {} if classifier.bias is None else {"bias": tuple(classifier.bias.shape)}
+                layout |= {f"{HEAD}.{slot}": shape for slot, shape in slots.items()}
+            for key, array in fit(weights, [part.layer for part in body], layout, source.what).items():
                 if key in found:
                     found[key].write(array)
-            if classifier is not None and kernel is not None:
-                classifier.kernel.assign(keras.ops.reshape(weights[f"{HEAD}.kernel"], classifier.kernel.shape))
-                classifier.bias.assign(weights[f"{HEAD}.bias"])
-            set_normalization(model, weights.conventions.get("input_scaling", "none"))
-            write_weights(model if kernel is not None or not top else base, path, weights.conventions)
+            if kernel is not None:
+                classifier.kernel.assign(keras.ops.reshape(kernel, classifier.kernel.shape))
+                if classifier.bias is not None:
+                    classifier.bias.assign(weights[f"{HEAD}.bias"])
+            set_normalization(base, weights.conventions.get("input_scaling", "none"))
+            whole = kernel is not None or classifier is None
+            write_weights(built.whole() if whole else base, path, weights.conventions)
 
     def environment(self) -> dict[str, str]:
         import numpy as np
@@ -260,6 +253,12 @@ class KerasAdapter(Adapter):
         import keras
 
         return {"keras": keras.__version__, "numpy": np.__version__, "engine": self.engine, **engine.environment()}
+
+    def _source(self, name: str) -> Source:
+        if not is_file(name):
+            return ApplicationSource(name)
+        self._start()  # the file imports Keras
+        return FileSource(name)
 
     def _start(self) -> Any:
         """Import Keras with its engine, once; gives the engine's module."""

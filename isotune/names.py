@@ -5,6 +5,7 @@
     timm:hf-hub:timm/resnet18.a1_in1k          a name may hold colons
     keras@jax:MobileNetV2                      another engine than the adapter's default
     torchvision:mobilenet_v2:width_mult=0.35   the library's own arguments
+    torch:port.py:make, keras:port.py:make     a function in a file, which returns a network of the user's own
 
 Adapters are found through the entry-point group `isotune.adapters`, so a third party's adapter is a package
 like any other. Listing them imports none of them.
@@ -81,6 +82,23 @@ def parse(text: str, known: Collection[str] | None = None) -> ModelName:
     if stray := next((part for part in parts if _OPTION.fullmatch(part)), None):
         raise UsageError(f"model {text!r}: option {stray!r} must stand after the name")
     return ModelName(adapter, engine or None, ":".join(parts), options)
+
+
+def is_file(name: str) -> bool:
+    """Whether a model's name within its adapter is a user's own Python file: PATH.py:FUNCTION, or only PATH.py."""
+    return name.endswith(".py") or ".py:" in name
+
+
+def option_value(text: str) -> bool | int | float | str:
+    """An option's text as bool, int or float where it reads as one."""
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
 
 
 def adapters() -> dict[str, EntryPoint]:

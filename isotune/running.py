@@ -10,6 +10,7 @@ checkpoint by itself): the second is not run again, and its record says whose fi
 from __future__ import annotations
 
 import gc
+import hashlib
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -235,6 +236,8 @@ class Bench:
             "batch": protocol.evaluation.batch_size,
             "environment": self.adapter.environment(),
         }
+        if names.is_file(names.parse(cell.model).name):  # which may compute otherwise than when the features were kept
+            identity["seen"] = hashlib.sha256(built.model.features(images[:2]).tobytes()).hexdigest()
         found = probe.features(built.model, images, test, protocol.evaluation.batch_size, identity, progress)
         assert protocol.probe is not None
         fitted = probe.fit(protocol.probe, found.train, labels, found.test, len(dataset.classes), cell.seeds)

@@ -63,6 +63,11 @@ def check_pair(left: str, right: str, *, may_be_equal: bool = False) -> Family:
     first, second = (names.parse(model) for model in (left, right))
     if str(first) == str(second) and not may_be_equal:
         raise UsageError(f"{left} twice is no pair; a pair is two libraries', or two engines': keras@jax")
+    for name in (first, second):
+        if names.is_file(name.name):
+            raise UsageError(
+                f"{name} is of no architecture that is known; isotune investigate compares it with another"
+            )
     entries = catalogue(sorted({first.adapter, second.adapter}))
     ours, theirs = (_architecture(name, entries) for name in (first, second))
     if ours != theirs:

@@ -1,0 +1,114 @@
+"""A user's own Keras networks on one engine: one architecture however it is written, its scaling, what is refused."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from isotune.adapters.keras import KerasAdapter
+from isotune.conventions import Conventions
+from isotune.errors import UsageError
+from isotune.weights import random_weights
+
+NETWORKS = Path(__file__).parent.parent / "own_networks"
+PLAIN = NETWORKS / "plain_keras.py"
+SIZE = (32, 37)
+engine, folder = sys.argv[1], Path(sys.argv[2])
+adapter = KerasAdapter(engine)
+images = np.random.default_rng(0).integers(0, 256, (3, *SIZE, 3)).astype(np.uint8)
+
+
+def built(name, classes=3, size=SIZE, scaling="mean-std", checkpoint=None, **asked):
+    axes = Conventions(input_scaling=scaling)
+    given = {"classes": classes, "image_size": size, "conventions": axes, "checkpoint": checkpoint}
+    return adapter.build(name, numeric_mode="float64", **given, **asked)
+
+
+# one architecture, however it is written
+first = built(f"{PLAIN}:make")
+drawn = random_weights({name: array.shape for name, array in first.weights().without_head().items()}, 0)
+first.load(drawn)
+wanted, layers = first.features(images), [layer.name for layer in first.layers()]
+assert layers == [f"{place:03d}.{kind}" for place, kind in enumerate(["conv", "norm"] * 4)] + ["head"]
+assert [layer.block for layer in first.layers()] == [0] * 8 + [-1], "the block ends where it is added"
+assert first.layers()[0].library_name == "eyes"
+labels = np.array([0, 1, 2])
+gradients = first.gradients(images, labels)
+for form in ("with_logits", "pooled", "a_map", "sequential", "subclassed"):
+    model = built(f"{PLAIN}:{form}")
+    assert [layer.name for layer in model.layers()] == layers, form
+    assert [layer.inputs for layer in model.layers()] == [layer.inputs for layer in first.layers()], form
+    model.load(drawn)
+    np.testing.assert_allclose(model.features(images), wanted, rtol=1e-10, err_msg=form)
+    assert [name for name, _ in model.activations(images)] == layers
+    if form not in ("sequential", "subclassed"):
+        continue
+    found = model.gradients(images, labels)
+    assert found.keys() == gradients.keys(), f"{form}: what the function froze trains here all the same"
+    for name, array in found.items():
+        np.testing.assert_allclose(array, gradients[name], atol=1e-10, err_msg=f"{form} {name}")
+names = [layer.library_name for layer in built(f"{PLAIN}:subclassed").layers()]
+assert len(set(names)) == len(names), names
+assert names[7].startswith("residual"), names
+assert [layer.library_name for layer in built(f"{PLAIN}:subclassed").layers()] == names, "the same in each build"
+
+# a classifier of its own, or none
+for form in ("make", "with_logits", "sequential", "subclassed"):
+    assert built(f"{PLAIN}:{form}", classes=None, checkpoint="pretrained").logits(images).shape == (3, 10), form
+
+# scaling: the file's; a Rescaling in front is scaling, one within the network is not
+assert adapter.native_conventions(f"{PLAIN}:make").input_scaling == "none"
+assert adapter.native_conventions(f"{NETWORKS / 'scaled.py'}:make").input_scaling == "unit"
+inside = built(f"{PLAIN}:sequential", scaling="none")
+outside = built(f"{PLAIN}:sequential", scaling="minus-one-to-one")
+np.testing.assert_allclose(inside.network_input(images), images / 127.5 - 1, atol=1e-6)
+np.testing.assert_allclose(inside.features(images), outside.features(images), atol=1e-5)
+halves = [built(f"{NETWORKS / 'scaled.py'}:make", scaling=scaling) for scaling in ("none", "unit")]
+for model in halves:
+    model.load({name: np.ones_like(array) * 0.01 for name, array in model.weights().items() if name.startswith("00")})
+bare, scaled = ({**model.weights(), **dict(model.activations(images))} for model in halves)
+kept = [given["001.conv"] * 0.2 + given["000.conv"] for given in (bare, scaled)]
+for model, sums in zip(halves, kept, strict=True):
+    np.testing.assert_allclose(model.features(images), sums.mean((1, 2)), rtol=1e-6)
+
+# files of weights
+weights = built(f"{PLAIN}:subclassed", classes=None, checkpoint="pretrained").weights()
+weights = type(weights)({name: array + 1 for name, array in weights.items()}, weights.conventions)
+adapter.save_file(f"{PLAIN}:subclassed", weights, folder / "own.weights.h5", image_size=SIZE)
+again = adapter.load_file(f"{PLAIN}:subclassed", folder / "own.weights.h5", image_size=SIZE)
+assert again.keys() == weights.keys()
+assert all(np.array_equal(again[name], weights[name].astype(np.float32)) for name in weights)
+
+# what cannot be used, in one line
+WRONG = {
+    "mak": "did you mean 'make'?",
+    "a_number": "a_number() gives a builtins.int, not a keras.Model",
+    "raising": "raising() fails, line ",
+    "of_one_size": "takes images of 64x64, not of 32x37",
+    "channels_first": "takes [3, 32, 32]",
+    "too_deep": "cannot be read as a graph of keras.layers and keras.ops on images of 32x37",
+    "two_inputs": "2 inputs",
+    "two_outputs": "wanted is one output",
+    "tokens": "gives [N, 64, 4]",
+    "random": "random_flip (RandomFlip) draws at random",
+    "scaled_by_hand": "(TrueDivide) works on the image before the first layer",
+    "own_tensor": "gain is no tensor of a layer",
+    "of_numpy": "cannot be read as a graph of keras.layers and keras.ops",
+    "uncopyable": "has a layer that cannot be copied",
+}
+for function, said in WRONG.items():
+    with pytest.raises(UsageError) as caught:
+        built(f"{PLAIN}:{function}", size=SIZE if function in ("of_one_size", "too_deep") else (32, 32))
+    assert said in str(caught.value), function
+    assert "\n" not in str(caught.value), function
+for asked, said in (
+    ({"name": f"{PLAIN}:pooled", "options": {"input_shap": "1"}}, "did you mean 'input_shape'?"),
+    ({"name": f"{PLAIN}:pooled", "classes": None, "checkpoint": "pretrained"}, "no classifier of its own"),
+    ({"name": f"{PLAIN}:make", "checkpoint": "imagenet"}, "pretrained takes the function's own weights"),
+    ({"name": str(PLAIN)}, "is not keras:PATH.py:FUNCTION"),
+    ({"name": f"{folder / 'no.py'}:make"}, "there is no "),
+):
+    with pytest.raises(UsageError) as caught:
+        built(**asked)
+    assert said in str(caught.value), asked

@@ -1,0 +1,27 @@
+"""A small network with a residual block, written in PyTorch: what `plain_keras.py` is a port of."""
+
+from torch import nn
+
+
+def normed(*convolution, **asked):
+    return nn.Sequential(nn.Conv2d(*convolution, bias=False, **asked), nn.BatchNorm2d(convolution[1]))
+
+
+class Plain(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.stem = normed(3, 8, 3, stride=2, padding=1)
+        self.depthwise = normed(8, 8, 3, stride=2, padding=1, groups=8)
+        self.widen = normed(8, 16, 1)
+        self.inside = normed(16, 16, 3, padding=1)
+        self.classifier = nn.Linear(16, 10)
+
+    def forward(self, images):
+        x = self.stem(images).relu()
+        x = self.widen(nn.functional.relu6(self.depthwise(x))).relu()
+        x = (x + self.inside(x)).relu()
+        return self.classifier(x.mean((2, 3)))
+
+
+def make():
+    return Plain()
