@@ -6,9 +6,9 @@
 - `show(...)`, `as_json(...)`, `write(...)`: a table, JSON, and `NAME.md` with its figures.
 
 Modules: `_setup` (the sides), `_examining` (the worker's part), `_showing` (its answers), `_claims`, `_judging`,
-`_ladder` (the walk), `_causes`, `_shape` and `_equations` (of an error), `_findings`, `_investigating`; `_switches`,
-`_shapley`, `_price`, `_priced`; `_remedies` with a module for each library's half; `_sentences`, `_price_sentences`,
-`_report`, `_along`, `_waterfall`.
+`_ladder` (the walk), `_causes`, `_shape` and `_equations` (of an error), `_smallest` (an input), `_findings`,
+`_investigating`; `_switches`, `_shapley`, `_price`, `_priced`; `_remedies` with a module for each library's half;
+`_sentences`, `_price_sentences`, `_report`, `_along`, `_waterfall`.
 """
 
 from isotune.investigation._dump import Dumped, dump, is_dump, ordered

@@ -1,16 +1,18 @@
-"""Which convention makes a rung fail: the axes that can matter there, flipped one at a time, then in small sets.
+"""Which convention makes a rung fail: the axes that can matter there, flipped one at a time, then together.
 
 First one side takes the other's value of each axis in which the two differ: one at a time, then all, less those that
 are not needed. Where that does not explain the rung, a side does not do what its conventions say, and each side is
-tried under every other value. A set is a cause when the rung holds with it, its error ten times smaller at least (a
-rung that amplifies rounding has a wide bound); nothing is said of axes that only come near.
+tried under every other value, and again beside what helped most. A set is a cause when the rung holds with it, its
+error ten times smaller at least (a rung that amplifies rounding has a wide bound); nothing is said of axes that only
+come near.
 """
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal, get_args
+
+import numpy as np
 
 from isotune.conventions import Conventions
 from isotune.errors import UsageError
@@ -18,8 +20,7 @@ from isotune.execution import WorkerFailure
 from isotune.investigation._findings import Cause, Flip
 from isotune.investigation._judging import Judged
 
-MOST = 4  # axes in a set
-TRIES = 60  # sets at most
+MOST = 4  # axes in a set that is looked for
 MARGIN = 10  # by which a cause lessens the error
 EPSILONS = (1e-3, 1e-5, 1e-6)
 MOMENTA = (0.1, 0.01, 0.001)
@@ -120,23 +121,28 @@ def _enough(before: Judged, flips: Sequence[Flip], judge: Judge) -> Cause | None
 
 
 def _smallest(before: Judged, flips: Sequence[Flip], judge: Judge) -> Cause | None:
-    """One flip, or else the first set of those that change anything, small sets first."""
-    moving: list[tuple[int, Flip]] = []
-    enough: list[tuple[Flip, Judged]] = []
-    for flip in flips:
-        if (judged := _tried(judge, [flip])) is None:
-            continue
-        if _explains(before, judged):
-            enough.append((flip, judged))
-        elif judged.errors != before.errors:
-            moving.append((len(judged.failing), flip))
-    if enough:
-        first, judged = enough[0]
-        return _cause(before, [first], judged, tuple(flip for flip, _ in enough[1:]))
-    helpful = [flip for _, flip in sorted(moving, key=lambda found: found[0])]
-    for chosen in itertools.islice(_sets(helpful), TRIES):
-        if (judged := _tried(judge, chosen)) is not None and _explains(before, judged):
-            return _cause(before, chosen, judged)
+    """One flip, or else one after the other, each the one that then helps most."""
+    chosen: list[Flip] = []
+    now = before
+    for _ in range(MOST):
+        enough: list[tuple[Flip, Judged]] = []
+        helpful: list[tuple[Flip, Judged]] = []
+        for flip in flips:
+            if flip.axis in (other.axis for other in chosen):  # both sides changed alike would be another question
+                continue
+            if (judged := _tried(judge, [*chosen, flip])) is None:
+                continue
+            if _explains(before, judged):
+                enough.append((flip, judged))
+            elif _helps(now, judged):
+                helpful.append((flip, judged))
+        if enough:
+            first, judged = enough[0]
+            return _cause(before, [*chosen, first], judged, tuple(flip for flip, _ in enough[1:] if not chosen))
+        if not helpful:
+            return None
+        best, now = min(helpful, key=lambda found: len(found[1].failing))
+        chosen.append(best)
     return None
 
 
@@ -144,12 +150,11 @@ def _explains(before: Judged, after: Judged) -> bool:
     return after.holds and after.worst * MARGIN <= before.worst
 
 
-def _sets(flips: Sequence[Flip]) -> Iterator[Sequence[Flip]]:
-    """Sets of two and more flips, no axis twice: both sides changed alike would be another question."""
-    for count in range(2, min(MOST, len(flips)) + 1):
-        for chosen in itertools.combinations(flips, count):
-            if len({flip.axis for flip in chosen}) == count:
-                yield chosen
+def _helps(before: Judged, after: Judged) -> bool:
+    """Whether some tensor's error falls tenfold, and no more of them fail."""
+    errors = {error.name: error.relative for error in after.errors}
+    falls = any(errors.get(error.name, np.inf) * MARGIN <= error.relative for error in before.failing)
+    return falls and len(after.failing) <= len(before.failing)
 
 
 def _tried(judge: Judge, flips: Sequence[Flip]) -> Judged | None:

@@ -46,5 +46,6 @@ CLAIMS = (
     Claim("one step", "step", "step/", OPTIMIZER, floored=True, training=True),
     Claim("drift", "drift", "", OPTIMIZER, training=True),
 )
-LAYERS = next(claim for claim in CLAIMS if claim.part == "layers")
+LAYERS = next(claim for claim in CLAIMS if claim.name == "layers")
+STEP = next(claim for claim in CLAIMS if claim.name == "one step")
 BEFORE = ("decoded bytes", "resized pixels")  # the rungs below, which need no worker

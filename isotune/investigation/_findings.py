@@ -42,6 +42,17 @@ class Cause(_Kept):
     instead: tuple[Flip, ...] = Field((), description="single flips that would do as well")
 
 
+class Smallest(_Kept):
+    """The smallest input found that shows a difference: one image, black outside a window."""
+
+    image: int = Field(description="its place among the ladder's images")
+    top: int = Field(description="of the window, pixels; a window of no height: the image is black")
+    left: int
+    height: int
+    width: int
+    png: str = Field(description="the image as PNG in base64")
+
+
 class Rung(_Kept):
     """One claim: both sides show the same."""
 
@@ -59,6 +70,7 @@ class Rung(_Kept):
     failing: int = 0
     cause: Cause | None = None
     remarks: tuple[str, ...] = ()
+    smallest: Smallest | None = Field(None, description="of what no convention explains, in inference: an input")
     along: tuple[Error, ...] = Field((), description="of the layers' rungs: every layer's own error, in order")
     carried: tuple[Error, ...] = Field((), description="and with what the layers before it make of the images")
     seconds: float = 0.0

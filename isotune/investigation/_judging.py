@@ -1,7 +1,9 @@
 """One claim judged: the right side's observations against the left's in float64, carried or alone, under flips.
 
 The reference is the left side in float64. In that mode 1e-9 relative is allowed, or ten times what the left side shows
-against itself with the batch permuted; in others a small factor of the left side's own error (`isotune.agreement`).
+against itself with the batch permuted; in others a small factor of the left side's own error (`isotune.agreement`). A
+drift amplifies what the two are apart after one step, rounding too, so there the noise counts as often as it is
+contained in that.
 """
 
 from __future__ import annotations
@@ -21,13 +23,14 @@ from isotune.agreement import (
     relative_error,
     root_mean_square,
 )
-from isotune.investigation._claims import HOW, LAYERS, Claim
+from isotune.investigation._claims import HOW, LAYERS, STEP, Claim
 from isotune.investigation._findings import Error, Flip
 from isotune.investigation._setup import Side
 from isotune.investigation._showing import Showing
 from isotune.observations import Observations
 
 Array = np.ndarray
+SIDES = ("left", "right")
 
 
 @dataclass(frozen=True)
@@ -72,12 +75,28 @@ class Judge:
         flips = (*causes, *tried) if claim.training else tried
         return self._judged(claim, flips, self._showing.images("left"), fed=True, tried={flip.side for flip in tried})
 
+    def shows(self, claim: Claim, image: Array) -> bool:
+        """Whether one image, uint8 [1, H, W, 3], is enough for the claim to fail alone; inference, float64."""
+        images = self._showing.keep(image)
+        failing = not self._judged(claim, (), images, fed=True, reference_images=images, tried=SIDES).holds
+        Path(images).unlink()
+        return failing
+
     def _judged(
-        self, claim: Claim, flips: Sequence[Flip], images: str, *, fed: bool = False, tried: Collection[str] = ()
+        self,
+        claim: Claim,
+        flips: Sequence[Flip],
+        images: str,
+        *,
+        fed: bool = False,
+        tried: Collection[str] = (),
+        reference_images: str = "",
     ) -> Judged:
+        """reference_images: the left side's own, unless they are given."""
         showing = self._showing
+        ours = reference_images or showing.images("left")
         left, right = (_flipped(showing.sides[which], which, flips) for which in ("left", "right"))
-        reference = showing.shown("left", left.in_mode("float64"), claim.part, showing.images("left"))
+        reference = showing.shown("left", left.in_mode("float64"), claim.part, ours)
         given: dict[str, str] = {}
         if fed and claim.part not in ("weights", "input"):
             given["weights"] = showing.weights(left)
@@ -88,16 +107,25 @@ class Judge:
             judged = Judged(tuple(_errors(claim, reference, other, largest)), BOUND, shown=(reference, other))
             if not judged.holds and (claim.training or not fed):
                 noise = self._noise(claim, left, reference)
+                if claim.part == "drift":
+                    noise *= self._apart(left, self._judged(STEP, flips, images, fed=fed, tried=tried))
                 judged = replace(judged, bound=max(BOUND, NOISE_FACTOR * noise), noise=noise)
         else:
-            own = showing.shown("left", left, claim.part, showing.images("left"), **given)
-            ours, theirs = (_errors(claim, reference, each, root_mean_square) for each in (own, other))
-            worst = max((error.relative for error in ours), default=0.0)
+            again = showing.shown("left", left, claim.part, ours, **given)
+            own, theirs = (_errors(claim, reference, each, root_mean_square) for each in (again, other))
+            worst = max((error.relative for error in own), default=0.0)
             judged = Judged(tuple(theirs), REFEREE_FACTOR * worst, worst, (reference, other))
         for which, folder in (("left", reference), ("right", other)):
             if which in tried:
                 showing.forget(folder)
         return judged
+
+    def _apart(self, left: Side, step: Judged) -> float:
+        """How many times the left side's own noise the two are apart after one step that holds, 1 at least: so much
+        more does a drift amplify."""
+        reference = self._showing.shown("left", left.in_mode("float64"), STEP.part, self._showing.images("left"))
+        noise = self._noise(STEP, left, reference)
+        return max(1.0, step.worst / noise) if noise and step.holds else 1.0
 
     def _noise(self, claim: Claim, left: Side, reference: Path) -> float:
         """Of the rung, measured once: what flips change of it is not much beside the factor that is allowed."""

@@ -16,10 +16,11 @@ import numpy as np
 
 from isotune.investigation._causes import cause
 from isotune.investigation._claims import BEFORE, CLAIMS, HOW, Claim
-from isotune.investigation._findings import Cause, Flip, Rung, Verdict
+from isotune.investigation._findings import Cause, Flip, Rung, Smallest, Verdict
 from isotune.investigation._judging import Judge, Judged, observed
 from isotune.investigation._shape import pattern
 from isotune.investigation._showing import Showing
+from isotune.investigation._smallest import smallest
 from isotune.protocol import relevant_axes
 
 Array = np.ndarray
@@ -85,22 +86,25 @@ class Ladder:
             return Rung(name=claim.name, verdict="not applicable", remarks=(why,))
         carried = self._judge.carried(claim)
         alone = carried if carried.holds else self._judge.alone(claim, causes=self._flips)
-        found: Cause | None = None
         verdict: Verdict = "holds" if carried.holds else "inherits"
-        if not alone.holds:
-            if claim.training and self._unnamed:
-                verdict = "unknown"
-            else:
-                verdict = "fails"
-                known = claim.layered and _names(alone) <= self._unexplained  # it is the same again
-                found = None if known else self._cause(claim, alone)
+        found, remarks, least = None, tuple[str, ...](), None
+        if not alone.holds and claim.training and self._unnamed:
+            verdict = "unknown"
+            remarks = (f"it cannot be judged by itself: what makes the rung {self._unnamed!r} fail has no name",)
+        elif not alone.holds:
+            verdict = "fails"
+            again = claim.layered and _names(alone) <= self._unexplained
+            found = None if again else self._cause(claim, alone)
+            if found is None:
+                remarks = tuple(_shape(claim, alone))
+                least = None if again else self._smallest(claim)
         shown = alone if alone.failing else carried
         return Rung(
             name=claim.name, verdict=verdict, error=carried.worst, alone=alone.worst, bound=alone.bound,
             noise=alone.noise if alone.noise is not None else carried.noise, where=self._where(shown),
-            compared=len(carried.errors), failing=len(shown.failing), cause=found,
-            remarks=self._remarks(claim, alone, found, verdict), along=alone.errors if claim.layered else (),
-            carried=carried.errors if claim.layered else (), seconds=time.perf_counter() - began,
+            compared=len(carried.errors), failing=len(shown.failing), cause=found, remarks=remarks, smallest=least,
+            along=alone.errors if claim.layered else (), carried=carried.errors if claim.layered else (),
+            seconds=time.perf_counter() - began,
         )  # fmt: skip
 
     def _cause(self, claim: Claim, alone: Judged) -> Cause | None:
@@ -129,6 +133,15 @@ class Ladder:
         left, right = (self._showing.took(which, claim.part) for which in ("left", "right"))
         return "left" if claim.training and left < right and not self._showing.left_is_dump else "right"
 
+    def _smallest(self, claim: Claim) -> Smallest | None:
+        """Where an image can be judged by itself, and both sides can be asked again."""
+        if claim.part not in ("input", "layers") or self._showing.left_is_dump:
+            return None
+        if self._showing.sides["left"].numeric_mode != "float64":
+            return None
+        images = np.load(self._showing.images("left"), allow_pickle=False)
+        return smallest(images, lambda image: self._judge.shows(claim, image))
+
     # -- words
 
     def _where(self, judged: Judged) -> str:
@@ -140,13 +153,6 @@ class Ladder:
         ours, theirs = names.get(first.name) or names.get(layer) or ("", "")
         also = f" ({ours} = {theirs})" if ours or theirs else ""
         return f"{first.name}{also}" + (f": {first.why}" if first.why else "")
-
-    def _remarks(self, claim: Claim, alone: Judged, found: Cause | None, verdict: Verdict) -> tuple[str, ...]:
-        if verdict == "unknown":
-            return (f"it cannot be judged by itself: what makes the rung {self._unnamed!r} fail has no name",)
-        if verdict != "fails" or found is not None:
-            return ()
-        return tuple(_shape(claim, alone))
 
 
 def _names(judged: Judged) -> frozenset[str]:

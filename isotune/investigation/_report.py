@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from isotune.investigation._price_sentences import sentences as price_sentences
 from isotune.investigation._priced import Price
 from isotune.investigation._priced import as_json as price_as_json
 from isotune.investigation._remedies import remedy
-from isotune.investigation._sentences import because, both, evidence, verdict
+from isotune.investigation._sentences import because, both, evidence, smallest_input, verdict
 
 COLUMNS = ("rung", "verdict", "error, carried", "error, alone", "allowed", "failing", "where first", "cause")
 _RIGHT = (2, 3, 4, 5)
@@ -73,6 +74,10 @@ def write(found: Investigation, price: Price | None, folder: Path, name: str, co
             "along": f"figures/{name}-layers.svg" if _along.draw(found, folder / f"figures/{name}-layers.svg") else "",
             "price": "",
         }
+        for rung in found.rungs:
+            if rung.smallest is not None:
+                figures[rung.name] = f"figures/{name}-{rung.name.replace(' ', '-')}-smallest.png"
+                (folder / figures[rung.name]).write_bytes(base64.b64decode(rung.smallest.png))
         if price is not None and _waterfall.draw(price, folder / f"figures/{name}-price.svg"):
             figures["price"] = f"figures/{name}-price.svg"
         texts = {
@@ -107,6 +112,8 @@ def _lines_of_causes(found: Investigation) -> Iterator[str]:
             proof = f" ({evidence(rung)})" if rung.cause else ""
             yield f"{rung.name}: {what}{proof}"
         yield from (f"{rung.name}: {remark}" for remark in rung.remarks if rung.cause is None)
+        if rung.smallest is not None:
+            yield f"{rung.name}: {smallest_input(rung.smallest)}"
 
 
 def _lines(found: Investigation, price: Price | None, figures: dict[str, str], command: str) -> Iterator[str]:
@@ -140,6 +147,10 @@ def _lines(found: Investigation, price: Price | None, figures: dict[str, str], c
     if not causes:
         yield "No rung fails by itself."
     yield ""
+    for rung in found.rungs:
+        if rung.smallest is not None:
+            yield f"![The smallest input found for the rung {rung.name}]({figures[rung.name]})"
+            yield ""
     if price is not None:
         yield "## Price"
         yield ""

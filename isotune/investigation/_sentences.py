@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from isotune.investigation._findings import Cause, Flip, Investigation, Rung
+from isotune.investigation._findings import Cause, Flip, Investigation, Rung, Smallest
 from isotune.investigation._price_sentences import value
 
 
@@ -56,3 +56,13 @@ def evidence(rung: Rung) -> str:
         return "no known convention explains it"
     after = "0" if cause.after == 0 else f"{cause.after:.0e}"
     return f"worst error {cause.before:.0e} before, {after} with it set alike; {cause.layers} of {rung.compared} failed"
+
+
+def smallest_input(found: Smallest) -> str:
+    """What is left of which image."""
+    if not found.height or not found.width:
+        return "a black image is enough to show it"
+    return (
+        f"the smallest input found that shows it is image {found.image}, black outside {found.height} x {found.width}"
+        f" pixels from row {found.top}, column {found.left}"
+    )

@@ -77,6 +77,13 @@ class Showing:
             np.save(path, self.batch.pixels(axes["decode"], axes["resize"]))
         return str(path)
 
+    def keep(self, images: Array) -> str:
+        """A file of other images, for a question that is not asked again."""
+        self._count += 1
+        path = self._scratch / f"{self._count:04d}.npy"
+        np.save(path, images)
+        return str(path)
+
     def labels(self) -> str:
         path = self._scratch / "labels.npy"
         if not path.exists():
