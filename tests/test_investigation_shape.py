@@ -286,3 +286,26 @@ def holds(name, values, ours, theirs) -> bool:
         "channel order": lambda: ours[..., values["order"]],
     }.get(name, lambda: np.array(values.get("a", 1)) * ours + np.array(values.get("b", 0)))()
     return bool(np.allclose(right, theirs, rtol=0, atol=1e-3))
+
+
+@few
+@given(SEEDS, st.sampled_from(["bfloat16", "float16", "float32"]), st.booleans())
+def test_a_type_with_fewer_bits_is_told_by_the_values(seed, name, swapped):
+    reference = drawn((2, 4, 4, 3), seed)
+    narrow = reference.astype(np.float32 if name == "bfloat16" else name)
+    if name == "bfloat16":
+        narrow = (narrow.view(np.uint32) & 0xFFFF0000).view(np.float32)
+    sides = (narrow.astype(np.float64), reference) if swapped else (reference, narrow.astype(np.float64))
+    (said,) = (text for text in pattern(*sides, 1e-12).statements if "is a number of" in text)
+    assert f"is a number of {name}, " in said
+    assert ("of the reference is" in said) == swapped
+
+
+@few
+@given(SEEDS)
+def test_a_few_round_numbers_tell_no_type(seed):
+    stream = np.random.default_rng(seed)
+    reference, other = stream.normal(0, 1, (3, 10)), stream.choice([0.0, 0.5, 1.0], (3, 10))
+    assert not any("is a number of" in text for text in pattern(reference, other, 1e-12).statements)
+    both = (stream.normal(0, 1, (3, 10)).astype(np.float32) for _ in range(2))
+    assert not any("is a number of" in text for text in pattern(*both, 1e-12).statements)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +19,7 @@ from isotune.investigation._equations import MARGIN, Equation, equation, reorder
 
 Array = np.ndarray
 _LISTED = 8  # as many numbers are listed; of more the first few
+_SOME = 8  # distinct values from which a type can be told
 _DENSE = 0.5  # share of a border's pixels that differ, at least, for it to be called one
 
 
@@ -69,6 +70,7 @@ def pattern(reference: Array, other: Array, bound: float) -> Pattern:
     said = _not_finite(ours, theirs)
     if most <= bound:
         return Pattern(most, mean, 0.0, (), (), None, None, tuple(said))
+    said += _narrow(ours, theirs)
     differs = errors > min(bound, most / MARGIN)
     live: Array = np.any((ours != 0) | (theirs != 0), axis=(0, 1, 2))
     images = _some(np.any(differs, axis=(1, 2, 3), keepdims=True).ravel(), np.ones(len(ours), bool))
@@ -127,6 +129,35 @@ def _not_finite(ours: Array, theirs: Array) -> list[str]:
             if count:
                 said.append(f"{count} of {values.size} values of the {side} {'is' if count == 1 else 'are'} {word}.")
     return said
+
+
+def _narrow(ours: Array, theirs: Array) -> list[str]:
+    """Whether one side's values are all numbers of a type with fewer bits, and the other's are not; of some values
+    at least, since 0 and 1 are numbers of every type."""
+    if min(len(np.unique(ours)), len(np.unique(theirs))) < _SOME:
+        return []
+    for name, holds in (("bfloat16", _in_bfloat16), ("float16", _in(np.float16)), ("float32", _in(np.float32))):
+        reference, other = holds(ours), holds(theirs)
+        if reference != other:
+            which, rest = ("other", "reference") if other else ("reference", "other")
+            return [
+                f"Every value of the {which} is a number of {name}, which those of the {rest} are not: it was computed"
+                f" or kept in {name}."
+            ]
+    return []
+
+
+def _in(dtype: type[np.floating]) -> Callable[[Array], bool]:
+    def holds(values: Array) -> bool:
+        with np.errstate(over="ignore"):
+            return bool((values.astype(dtype) == values).all())
+
+    return holds
+
+
+def _in_bfloat16(values: Array) -> bool:
+    """float32 without its lower 16 bits."""
+    return _in(np.float32)(values) and not (values.astype(np.float32).view(np.uint32) & 0xFFFF).any()
 
 
 def _some(differing: Array, counted: Array) -> tuple[int, ...]:
