@@ -31,8 +31,8 @@ try:
         set_pretrained_download_progress,
         split_model_name_tag,
     )
-except ImportError:
-    raise MissingExtra("timm", "torch") from None
+except ModuleNotFoundError as error:
+    raise MissingExtra(str(error.name), "torch") from None
 
 import huggingface_hub
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled

@@ -13,8 +13,8 @@ from isotune.errors import MissingExtra, UsageError
 
 try:
     from torch import nn
-except ImportError:
-    raise MissingExtra("torch", "torch") from None
+except ModuleNotFoundError as error:
+    raise MissingExtra(str(error.name), "torch") from None
 
 from ._file_function import FileFunction
 from ._torch_adapter import TorchAdapter
