@@ -16,20 +16,22 @@ from isotune.investigation._price_sentences import sentences as price_sentences
 from isotune.investigation._priced import Price
 from isotune.investigation._priced import as_json as price_as_json
 from isotune.investigation._remedies import remedy
-from isotune.investigation._sentences import because, both, evidence, verdict
+from isotune.investigation._sentences import because, both, environment_of, evidence, kept, stop, verdict
+from isotune.investigation._setup import Side
 
 COLUMNS = ("rung", "verdict", "error, carried", "error, alone", "allowed", "failing", "where first", "cause")
 _RIGHT = (2, 3, 4, 5)
 _TYPED = ("numeric_mode", "compiled")
 
 
-def default_name(found: Investigation) -> str:
+def default_name(left: Side, right: Side) -> str:
     """A file's name: both models, and what tells the sides apart when they are one model."""
-    words = [found.left.model, found.right.model]
-    if found.left.model == found.right.model:
+    words = [left.model, right.model]
+    if left.model == right.model:
         words = [
             f"{side.model} {side.conventions} {side.numeric_mode}{' compiled' if side.compiled else ''}"
-            for side in (found.left, found.right)
+            f" {environment_of(side)}"
+            for side in (left, right)
         ]
     return "-vs-".join(re.sub(r"[^a-z0-9.]+", "-", word.lower()).strip("-") for word in words)
 
@@ -58,7 +60,8 @@ def show(found: Investigation, price: Price | None) -> None:
     console.print(table, markup=False, highlight=False)
     for line in _lines_of_causes(found):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
-    for line in [*(price_sentences(price) if price else []), verdict(found)]:
+    lines = [*(price_sentences(price) if price else []), verdict(found), *([stop(found)] if found.stopped else [])]
+    for line in lines:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
@@ -117,7 +120,11 @@ def _lines(found: Investigation, price: Price | None, figures: dict[str, str], c
     yield f.text(verdict(found))
     yield ""
     if found.stopped:
-        yield f"**Stopped**: {f.text(found.stopped)}; what was learned until then follows."
+        line = f"**Stopped**: {f.text(found.stopped)}; what was learned until then follows."
+        if found.survivor is not None:
+            line += f" {f.text(kept(found.survivor))}"
+            line += f" Go on with {f.code(found.survivor.command)}." if found.survivor.command else ""
+        yield line
         yield ""
     yield "## The ladder"
     yield ""

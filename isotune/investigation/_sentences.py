@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from isotune.investigation._findings import Cause, Flip, Investigation, Rung
+from pathlib import Path
+
+from isotune.investigation._findings import Cause, Flip, Investigation, Rung, Survivor
 from isotune.investigation._price_sentences import value
+from isotune.investigation._setup import Side
 
 
 def verdict(found: Investigation) -> str:
@@ -20,6 +23,27 @@ def verdict(found: Investigation) -> str:
     unnamed = [rung.name for rung in own if rung.cause is None and rung is not first]
     rest = f", of which {' and '.join(unnamed)} without a known cause" if unnamed else ""
     return f"{sides} part first at the rung '{first.name}': {why}{more}{rest}."
+
+
+def stop(found: Investigation) -> str:
+    """One line: why it stopped, what is kept of the other side, and what goes on with it."""
+    line = f"Stopped: {found.stopped}"
+    if found.survivor is not None:
+        line += f". {kept(found.survivor)}"
+        line += f" Go on with: {found.survivor.command}" if found.survivor.command else ""
+    return line
+
+
+def kept(survivor: Survivor) -> str:
+    """One sentence."""
+    if survivor.lost:
+        return f"What the {survivor.side} side shows could not be kept: {survivor.lost}."
+    return f"What the {survivor.side} side shows, in float64, is kept in {survivor.dump}."
+
+
+def environment_of(side: Side) -> str:
+    """The name of another environment's folder: "old" of old/bin/python. Empty: isotune's own."""
+    return Path(side.python).absolute().parent.parent.name if side.python else ""
 
 
 def both(found: Investigation) -> str:
