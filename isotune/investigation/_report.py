@@ -16,7 +16,7 @@ from isotune.investigation._price_sentences import sentences as price_sentences
 from isotune.investigation._priced import Price
 from isotune.investigation._priced import as_json as price_as_json
 from isotune.investigation._remedies import remedy
-from isotune.investigation._sentences import because, both, environment_of, evidence, kept, stop, verdict
+from isotune.investigation._sentences import because, both, environment_of, evidence, kept, stop, verdict, versions
 from isotune.investigation._setup import Side
 
 COLUMNS = ("rung", "verdict", "error, carried", "error, alone", "allowed", "failing", "where first", "cause")
@@ -156,6 +156,7 @@ def _lines(found: Investigation, price: Price | None, figures: dict[str, str], c
             yield f"![From one accuracy to the other, axis by axis]({figures['price']})"
             yield ""
     yield from _remedies(found)
+    yield from _environments(found)
     yield from _evidence(found, command)
 
 
@@ -172,6 +173,10 @@ def _remedies(found: Investigation) -> Iterator[str]:
         yield ""
         for axis in differing:
             wanted = found.axes[axis][values]
+            if wanted is None:
+                yield f"{axis}: the other has no one value; the layers that fail are named above."
+                yield ""
+                continue
             lines = remedy(side.adapter, axis, wanted)
             yield f"{axis} = {wanted}: {lines.note}".rstrip(": ")
             yield ""
@@ -180,6 +185,24 @@ def _remedies(found: Investigation) -> Iterator[str]:
                 yield from lines.code.strip().splitlines()
                 yield "```"
                 yield ""
+
+
+def _environments(found: Investigation) -> Iterator[str]:
+    """Two environments, side by side; nothing where both are isotune's own."""
+    from isotune.report import _format as f
+
+    if not (found.left.python or found.right.python) or not found.environment:
+        return
+    yield "## The two environments"
+    yield ""
+    yield f"| | left: {f.text(found.left.model)} | right: {f.text(found.right.model)} |"
+    yield "| --- | --- | --- |"
+    pythons = [f.code(side.python) if side.python else "isotune's own" for side in (found.left, found.right)]
+    yield f"| interpreter | {pythons[0]} | {pythons[1]} |"
+    for name, ours, theirs in versions(found):
+        cells = [f"**{each}**" if each and ours != theirs else each or "-" for each in (f.text(ours), f.text(theirs))]
+        yield f"| {name} | {cells[0]} | {cells[1]} |"
+    yield ""
 
 
 def _evidence(found: Investigation, command: str) -> Iterator[str]:
