@@ -18,7 +18,7 @@ from isotune.errors import Unavailable, UsageError
 HOW = ["--checkpoint", "random:0", "--protocol", "quick-fine-tune", "--images", "2", "--steps", "2"]
 OUT = ["--out", "found", "--name", "n"]
 OLD = "1.0.15"
-# In timm up to 1.0.15 the BatchNorm behind space-to-depth takes its channels for its epsilon.
+# In timm up to 1.0.20 the BatchNorm behind space-to-depth takes its channels for its epsilon.
 NETWORK = """
 from torch import nn
 from timm.models._efficientnet_blocks import InvertedResidual

@@ -31,8 +31,12 @@ def investigate(
     right_numeric_mode: Annotated[str, typer.Option(help="Of the right side. [default: --numeric-mode]")] = "",
     left_compiled: Annotated[bool, typer.Option("--left-compiled", help="Compile the left side.")] = False,
     right_compiled: Annotated[bool, typer.Option("--right-compiled", help="Compile the right side.")] = False,
-    left_python: Annotated[str, typer.Option(help="Another environment's interpreter for the left side.")] = "",
-    right_python: Annotated[str, typer.Option(help="Another environment's interpreter for the right side.")] = "",
+    left_python: Annotated[
+        str, typer.Option(help="Another environment's interpreter for the left side; isotune need not be there.")
+    ] = "",
+    right_python: Annotated[
+        str, typer.Option(help="Another environment's interpreter for the right side; isotune need not be there.")
+    ] = "",
     images: Annotated[int, typer.Option(min=2, help="Images that the ladder is walked with.")] = 8,
     steps: Annotated[int, typer.Option(min=2, help="Steps of training on them.")] = 5,
     seeds: Annotated[str, typer.Option(help="Of the price: how many (3), which (0,4,7) or a range (5-9).")] = "3",

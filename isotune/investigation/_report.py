@@ -168,8 +168,8 @@ def _remedies(found: Investigation) -> Iterator[str]:
         return
     yield "## To make one behave like the other"
     yield ""
-    for side, values in ((found.left, 1), (found.right, 0)):
-        yield f"### {side.model}, like the other"
+    for side, values, place in ((found.left, 1, "left"), (found.right, 0, "right")):
+        yield f"### {side.model}{f' ({place})' if found.left.model == found.right.model else ''}, like the other"
         yield ""
         for axis in differing:
             wanted = found.axes[axis][values]
