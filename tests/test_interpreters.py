@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from isotune import interpreters
+from isotune import interpreters, investigation
 from isotune.errors import Unavailable, UsageError
 
 HOW = ["--checkpoint", "random:0", "--protocol", "quick-fine-tune", "--images", "2", "--steps", "2"]
@@ -137,3 +137,10 @@ def test_what_is_no_interpreter_or_too_old_is_one_line(here, house, python):
 def test_an_extra_is_installed_with_the_versions_that_isotune_needs():
     assert [each.partition(">")[0] for each in interpreters.packages_of("torch")] == ["torch", "torchvision", "timm"]
     assert interpreters.packages_of("none") == []
+
+
+def test_the_embedded_checkpoint_is_in_the_cache_before_another_environment_asks_for_it(house, monkeypatch):
+    pytest.importorskip("torch", reason="needs the extra torch")
+    monkeypatch.setenv("ISOTUNE_CACHE", str(house / "cache"))
+    investigation.side("torchvision:mobilenet_v2", "offline", "native", "float64", python=sys.executable)
+    assert list((house / "cache/checkpoints").glob("offline-*.safetensors"))

@@ -5,11 +5,11 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
-from isotune import data, names, protocol
+from isotune import checkpoints, data, names, protocol
 from isotune.errors import Unavailable, UsageError
 from isotune.execution import WorkerFailure
 from isotune.investigation._dump import Dumped
@@ -128,13 +128,19 @@ def with_price(found: Investigation, run: Callable[[], Price]) -> tuple[Investig
 def side(
     model: str, checkpoint: str, conventions: str, numeric_mode: Mode, compiled: bool = False, python: str = ""
 ) -> Side:
-    """A side, checked as far as that goes without a worker. UsageError: a name, convention or interpreter is wrong."""
+    """A side, checked as far as that goes without a worker. UsageError: a name, convention or interpreter is wrong.
+
+    The embedded checkpoint comes with a package that another environment need not have: it is put into the cache here.
+    """
     if python and not Path(python).is_file():
         raise UsageError(f"there is no interpreter {python}; give the path of another environment's python")
     made = Side(
         model=str(names.parse(model)), checkpoint=checkpoint, conventions=conventions, numeric_mode=numeric_mode,
         compiled=compiled, python=python or None,
     )  # fmt: skip
+    if python and checkpoint == "offline":
+        with suppress(UsageError):  # where it cannot be had here either, the side's own worker says so
+            checkpoints.offline()
     return made.under({})  # parsed once
 
 
