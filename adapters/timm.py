@@ -20,6 +20,7 @@ from isotune.errors import MissingExtra, UsageError, nearest
 try:
     import timm
     from timm.models import (
+        PretrainedCfg,
         efficientnet,
         get_arch_pretrained_cfgs,
         get_pretrained_cfg,
@@ -31,8 +32,8 @@ try:
         set_pretrained_download_progress,
         split_model_name_tag,
     )
-except ImportError:
-    raise MissingExtra("timm", "torch") from None
+except ModuleNotFoundError as error:
+    raise MissingExtra(str(error.name), "torch") from None
 
 import huggingface_hub
 from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
@@ -149,8 +150,9 @@ def _info(name: str, tags: list[str]) -> ModelInfo:
 
 
 def _config(full: str) -> Any:
-    """What timm knows of a checkpoint: where it lies, the size and scaling of its input."""
-    return get_pretrained_cfg(full, allow_unregistered=True)
+    """What timm knows of a checkpoint: where it lies, the size and scaling of its input. Of a few models, in some
+    versions, it knows nothing; then its defaults, which it takes as well."""
+    return get_pretrained_cfg(full, allow_unregistered=True) or PretrainedCfg()
 
 
 def _with_tag(name: str, checkpoint: str | None) -> str:

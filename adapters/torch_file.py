@@ -6,6 +6,7 @@ mean-std; everything else is read off the network. Its classifier is the last de
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar
 
@@ -13,13 +14,16 @@ from isotune.errors import MissingExtra, UsageError
 
 try:
     from torch import nn
-except ImportError:
-    raise MissingExtra("torch", "torch") from None
+except ModuleNotFoundError as error:
+    raise MissingExtra(str(error.name), "torch") from None
 
 from ._file_function import FileFunction
 from ._torch_adapter import TorchAdapter
+from ._torch_device import environment
 from ._torch_layers import classifier_name
 from .base import ModelInfo
+
+_TAKEN_FROM = ("timm", "torchvision")  # where networks come from as well; named with their versions once imported
 
 
 class TorchFileAdapter(TorchAdapter):
@@ -30,6 +34,9 @@ class TorchFileAdapter(TorchAdapter):
 
     def models(self) -> Iterable[ModelInfo]:
         return ()
+
+    def environment(self) -> dict[str, str]:
+        return environment(tuple(name for name in _TAKEN_FROM if name in sys.modules))
 
     def _network(
         self, name: str, checkpoint: str | None, size: tuple[int, int], options: Mapping[str, Any]

@@ -18,8 +18,8 @@ try:
     import torchvision
     from torchvision.models import get_model, get_model_weights, list_models
     from torchvision.models.vision_transformer import interpolate_embeddings
-except ImportError:
-    raise MissingExtra("torchvision", "torch") from None
+except ModuleNotFoundError as error:
+    raise MissingExtra(str(error.name), "torch") from None
 
 from torch import nn
 

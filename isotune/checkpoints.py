@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from isotune import cache
+from isotune import cache, interpreters
 from isotune.errors import MissingExtra, UsageError
 from isotune.weights import Weights, random_weights
 
@@ -179,7 +179,7 @@ def _is_canonical(path: Path) -> bool:
 def _in_own_process(*arguments: str) -> None:
     """Run this module as a program, so that one framework never meets another in a process."""
     done = subprocess.run(
-        [sys.executable, "-m", "isotune.checkpoints", *arguments],
+        [*interpreters.command("isotune.checkpoints"), *arguments],
         capture_output=True, text=True, check=False, env=os.environ | {"KERAS_BACKEND": ""},
     )  # fmt: skip
     if done.returncode:

@@ -14,14 +14,19 @@ class UsageError(Exception):
     """Wrong input: the message is one line and says what would be right."""
 
 
-class MissingExtra(UsageError):
+class Unavailable(UsageError):
+    """Rightly asked for, and not to be had in this environment or on this machine; it may be in another."""
+
+
+class MissingExtra(Unavailable):
     """A package that an optional part of isotune needs is not installed."""
 
     def __init__(self, package: str, extra: str) -> None:
         super().__init__(f"the package {package!r} is not installed; run: pip install 'isotune[{extra}]'")
+        self.package, self.extra = package, extra
 
 
-class NotCached(UsageError):
+class NotCached(Unavailable):
     """Something must be downloaded, and the network cannot be reached."""
 
 

@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import queue
+import signal
 import subprocess
 import sys
 import threading
@@ -20,7 +21,8 @@ from datetime import UTC, datetime
 from importlib import metadata
 from typing import Any, Protocol
 
-from isotune.errors import UsageError
+from isotune import interpreters
+from isotune.errors import Unavailable, UsageError
 from isotune.records import Cell, Record, Store
 
 Progress = Callable[[str, str, int, int], None]  # (cell, what, done, total)
@@ -49,8 +51,12 @@ class WorkerProcess:
     def __init__(
         self, adapter: str, *, threads: int | None = None, shared: bool = False, python: str = sys.executable
     ) -> None:
-        self.adapter = adapter
-        command = [python, "-m", "isotune.worker", adapter]
+        self.adapter, self._python = adapter, python
+        if python == sys.executable:
+            command = [python, "-m", "isotune.worker", adapter]
+        else:
+            interpreters.check(python)
+            command = [*interpreters.command("isotune.worker", python), adapter]
         command += ["--threads", str(threads)] if threads else []
         command += ["--shared"] if shared else []
         self._log: deque[str] = deque(maxlen=50)
@@ -69,8 +75,10 @@ class WorkerProcess:
         self._reader.start()
         try:
             self._answer(None)
-        except BaseException:
+        except BaseException as error:
             self.stop()
+            if python != sys.executable and type(error) is UsageError:
+                raise UsageError(f"{error}, in the environment of {python}") from None
             raise
 
     def ask(self, do: str, progress: Callable[[str, int, int], None] | None = None, **request: Any) -> Any:
@@ -92,6 +100,8 @@ class WorkerProcess:
                     return answer["result"]
                 case "progress" if progress:
                     progress(answer["what"], answer["done"], answer["total"])
+                case "error" if answer["kind"] == "unavailable":
+                    raise self._unavailable(answer)
                 case "error" if answer["kind"] == "usage":
                     raise UsageError(answer["message"])
                 case "error":
@@ -99,8 +109,18 @@ class WorkerProcess:
         status = self._process.wait()
         self._reader.join(timeout=5)
         how = f"by signal {-status}" if status < 0 else f"with status {status}"
+        how += ", as when memory runs out" if status == -signal.SIGKILL else ""
         last = next((line for line in reversed(self._log) if line.strip()), "it said nothing")
-        raise WorkerFailure(f"the worker of {self.adapter} ended {how}: {last.strip()[:300]}", "".join(self._log))
+        where = "" if self._python == sys.executable else f" under {self._python}"
+        raise WorkerFailure(
+            f"the worker of {self.adapter}{where} ended {how}: {last.strip()[:300]}", "".join(self._log)
+        )
+
+    def _unavailable(self, answer: Mapping[str, str]) -> Unavailable:
+        """In the words that fit the environment: another's has packages that isotune's extra would bring."""
+        if self._python == sys.executable or not answer["package"]:
+            return Unavailable(answer["message"])
+        return interpreters.lacks(self._python, [answer["package"]], interpreters.packages_of(answer["extra"]))
 
     def _keep_log(self) -> None:
         assert self._process.stderr is not None
@@ -148,6 +168,10 @@ class Workers:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """End them all; they finish nothing."""
         for worker in self._running.values():
             worker.stop()
         self._running.clear()

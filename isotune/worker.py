@@ -22,8 +22,8 @@ framework prints goes to standard error. Requests are `{"do": VERB, ...}`:
 | environment | | versions, device, threads, flags |
 
 Answers are `{"event": "progress", "what", "done", "total"}`, then either `{"event": "done", "result"}` or
-`{"event": "error", "kind": "usage" | "failure", "message", "trace"}`. An error ends the request, not the
-worker. `ready` is the first answer of all.
+`{"event": "error", "kind": "usage" | "unavailable" | "failure", "message", "trace"}`, an unavailable package with
+"package" and "extra". An error ends the request, not the worker. `ready` is the first answer of all.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from isotune.environment import settle_threads
-from isotune.errors import UsageError
+from isotune.errors import Unavailable, UsageError
 
 if TYPE_CHECKING:
     from isotune.parity._observing import Observer
@@ -71,7 +71,7 @@ class Worker:
                 result = getattr(self, f"_{request.pop('do')}")(**request)
                 self._say({"event": "done", "result": result})
             except UsageError as error:
-                self._say({"event": "error", "kind": "usage", "message": str(error), "trace": ""})
+                self._say(refusal(error))
             except Exception as error:
                 message = " ".join(f"{type(error).__name__}: {error}".split())
                 trace = traceback.format_exc()
@@ -174,6 +174,13 @@ class Worker:
         return self._bench.environment()
 
 
+def refusal(error: UsageError) -> dict[str, Any]:
+    """The answer to a request that is wrong, or asks for what is not to be had here."""
+    kind = "unavailable" if isinstance(error, Unavailable) else "usage"
+    missing = {name: getattr(error, name, "") for name in ("package", "extra")}
+    return {"event": "error", "kind": kind, "message": str(error), "trace": "", **missing}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m isotune.worker", description="Run cells of one adapter.")
     parser.add_argument("adapter", help="ADAPTER or ADAPTER@ENGINE")
@@ -187,7 +194,7 @@ def main() -> None:
     try:
         worker = Worker(options.adapter, answers, alone=not options.shared)
     except UsageError as error:
-        answers.write(json.dumps({"event": "error", "kind": "usage", "message": str(error), "trace": ""}) + "\n")
+        answers.write(json.dumps(refusal(error)) + "\n")
         answers.flush()
         sys.exit(2)
     worker.serve(sys.stdin)

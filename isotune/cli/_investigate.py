@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -30,8 +31,12 @@ def investigate(
     right_numeric_mode: Annotated[str, typer.Option(help="Of the right side. [default: --numeric-mode]")] = "",
     left_compiled: Annotated[bool, typer.Option("--left-compiled", help="Compile the left side.")] = False,
     right_compiled: Annotated[bool, typer.Option("--right-compiled", help="Compile the right side.")] = False,
-    left_python: Annotated[str, typer.Option(help="Another environment's interpreter for the left side.")] = "",
-    right_python: Annotated[str, typer.Option(help="Another environment's interpreter for the right side.")] = "",
+    left_python: Annotated[
+        str, typer.Option(help="Another environment's interpreter for the left side; isotune need not be there.")
+    ] = "",
+    right_python: Annotated[
+        str, typer.Option(help="Another environment's interpreter for the right side; isotune need not be there.")
+    ] = "",
     images: Annotated[int, typer.Option(min=2, help="Images that the ladder is walked with.")] = 8,
     steps: Annotated[int, typer.Option(min=2, help="Steps of training on them.")] = 5,
     seeds: Annotated[str, typer.Option(help="Of the price: how many (3), which (0,4,7) or a range (5-9).")] = "3",
@@ -47,7 +52,8 @@ def investigate(
     """Say where two models part, rung by rung, by which convention, and what it costs; exit status 1 when they do.
 
     Pixels, scaled input, weights, every layer, logits, loss, gradients, BatchNorm buffers, one step and several are
-    compared, each rung by itself too, given the left's values of all before it.
+    compared, each rung by itself too, given the left's values of all before it. Where one side cannot run, what the
+    other shows is kept as a dump beside the report.
     """
     from isotune import checkpoints, planning
     from isotune import investigation as investigations
@@ -78,7 +84,7 @@ def investigate(
     )  # fmt: skip
     recipe = dumped.held.protocol if dumped else protocols.load(protocol)
     wanted = planning.parse_seeds(seeds)
-    priced = None
+    priced, name = None, name or investigations.default_name(*sides)
     with Reporter() as reporter:
         (found_set,) = prepared([dataset], False, reporter).values()
         if dumped and found_set.digest != dumped.held.dataset_digest:
@@ -90,16 +96,17 @@ def investigate(
         found = investigations.investigate(
             dumped or sides[0], sides[1], found_set, recipe, images=images, steps=steps,
             progress=lambda what, done, total: reporter.within("ladder", what, done, total), found=told,
+            keep=out / name,
         )  # fmt: skip
         if price and found.stopped is None:
-            priced = investigations.price(
-                sides[0].model, sides[1].model, checkpoint=checkpoint, dataset=dataset, protocol=protocol,
-                left_spec=sides[0].conventions, right_spec=sides[1].conventions, seeds=wanted, store=store, jobs=jobs,
-                progress=reporter.within,
+            runs = partial(
+                investigations.price, sides[0].model, sides[1].model, checkpoint=checkpoint, dataset=dataset,
+                protocol=protocol, left_spec=sides[0].conventions, right_spec=sides[1].conventions, seeds=wanted,
+                store=store, jobs=jobs, progress=reporter.within,
             )  # fmt: skip
-            found = investigations.with_accuracy(found, priced)
+            found, priced = investigations.with_price(found, runs)
     command = "isotune " + " ".join(map(shlex.quote, sys.argv[1:]))
-    path = investigations.write(found, priced, out, name or investigations.default_name(found), command)
+    path = investigations.write(found, priced, out, name, command)
     if as_json:
         import json
 
@@ -107,6 +114,8 @@ def investigate(
     else:
         investigations.show(found, priced)
     typer.echo(path, err=as_json)
+    if found.stopped == investigations.INTERRUPTED:
+        raise typer.Exit(130)
     if found.stopped or found.first_failure is not None:
         raise typer.Exit(1)
 

@@ -10,7 +10,8 @@ A dump answers as a worker would, as long as it is asked what it holds: it stand
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -43,40 +44,59 @@ class Held(BaseModel):
     described: dict[str, Any]
 
 
-def dump(side: Side, inputs: Inputs, dataset: data.Dataset, recipe: Protocol, images: int, folder: Path) -> Path:
+def dump(
+    side: Side,
+    inputs: Inputs,
+    dataset: data.Dataset,
+    recipe: Protocol,
+    images: int,
+    folder: Path,
+    *,
+    ask: Callable[..., Any] | None = None,
+    progress: Callable[[str, int, int], None] | None = None,
+) -> Path:
     """Write everything that an investigation asks of its left side; the folder. It is whole when dump.json is there.
 
+    ask: what asks the side's worker, where one runs already. progress: (what, done, total).
     UsageError: the folder exists and is no dump, or the side is not in float64.
     """
     if side.numeric_mode != "float64" or side.compiled:
         raise UsageError("a dump is of the reference, which is in float64 and not compiled; leave the numeric mode out")
     if folder.exists() and any(folder.iterdir()) and not (folder / _FILE).exists():
         raise UsageError(f"{folder} holds something else; choose an empty folder")
-    with cache.draft_folder(folder.absolute()) as draft:  # an earlier dump stays until this one is whole
-        _write(side, inputs, dataset, recipe, images, draft)
+    with ExitStack() as stack:
+        if ask is None:
+            pythons = {side.adapter: side.python} if side.python else None
+            ask = stack.enter_context(Workers(threads=1, pythons=pythons))[side.adapter].ask
+        described = ask("describe", side=side.model_dump(), inputs=inputs.model_dump())
+        held = Held(
+            side=side.model_copy(update={"python": None}), inputs=inputs, dataset=dataset.name,
+            dataset_digest=dataset.digest, protocol=recipe, images=images, described=described,
+        )  # fmt: skip
+        with cache.draft_folder(folder.absolute()) as draft:  # an earlier dump stays until this one is whole
+            _write(side, held, Batch(dataset, recipe, images), draft, ask, progress or (lambda *_: None))
     return folder
 
 
-def _write(side: Side, inputs: Inputs, dataset: data.Dataset, recipe: Protocol, images: int, folder: Path) -> None:
-    pythons = {side.adapter: side.python} if side.python else None
-    with Workers(threads=1, pythons=pythons) as workers:
-        worker = workers[side.adapter]
-        described = worker.ask("describe", side=side.model_dump(), inputs=inputs.model_dump())
-        batch = Batch(dataset, recipe, images)
-        axes = described["axes"]
-        np.save(folder / "images.npy", batch.pixels(axes["decode"], axes["resize"]))
-        np.save(folder / "labels.npy", batch.labels())
-        for part in get_args(Part):
-            for permuted in (False, True):
-                asked = Asked(
-                    side=side, inputs=inputs, part=part, images=str(folder / "images.npy"),
-                    labels=str(folder / "labels.npy"), permuted=permuted,
-                )  # fmt: skip
-                worker.ask("examine", asked=asked.model_dump(), folder=str(_place(folder, part, permuted)))
-    held = Held(
-        side=side.model_copy(update={"python": None}), inputs=inputs, dataset=dataset.name,
-        dataset_digest=dataset.digest, protocol=recipe, images=images, described=described,
-    )  # fmt: skip
+def _write(
+    side: Side,
+    held: Held,
+    batch: Batch,
+    folder: Path,
+    ask: Callable[..., Any],
+    progress: Callable[[str, int, int], None],
+) -> None:
+    axes = held.described["axes"]
+    np.save(folder / "images.npy", batch.pixels(axes["decode"], axes["resize"]))
+    np.save(folder / "labels.npy", batch.labels())
+    parts = [(part, permuted) for part in get_args(Part) for permuted in (False, True)]
+    for number, (part, permuted) in enumerate(parts):
+        progress(f"dump of {side.model}", number, len(parts))
+        asked = Asked(
+            side=side, inputs=held.inputs, part=part, images=str(folder / "images.npy"),
+            labels=str(folder / "labels.npy"), permuted=permuted,
+        )  # fmt: skip
+        ask("examine", asked=asked.model_dump(), folder=str(_place(folder, part, permuted)))
     (folder / _FILE).write_text(held.model_dump_json(indent=1), encoding="utf-8")
 
 

@@ -11,6 +11,9 @@ from isotune.investigation._setup import Side
 Verdict = Literal["holds", "fails", "inherits", "unknown", "not applicable"]
 
 
+Which = Literal["left", "right"]
+
+
 class _Kept(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
 
@@ -76,6 +79,15 @@ class Rung(_Kept):
     seconds: float = 0.0
 
 
+class Survivor(_Kept):
+    """The side that did not fail, where the other did."""
+
+    side: Which
+    dump: str = Field("", description="folder of all that it shows, in float64")
+    command: str = Field("", description="what goes on with the dump")
+    lost: str = Field("", description="why there is no dump")
+
+
 class Investigation(_Kept):
     left: Side
     right: Side
@@ -88,6 +100,7 @@ class Investigation(_Kept):
     rungs: tuple[Rung, ...] = ()
     environment: dict[str, dict[str, str]] = {}
     stopped: str | None = Field(None, description="why it could not go on")
+    survivor: Survivor | None = None
     seconds: float = 0.0
 
     @property

@@ -4,26 +4,27 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-from isotune import data, names, protocol
-from isotune.errors import UsageError
-from isotune.execution import WorkerFailure, Workers
+from isotune import checkpoints, data, names, protocol
+from isotune.errors import Unavailable, UsageError
+from isotune.execution import WorkerFailure
 from isotune.investigation._dump import Dumped
 from isotune.investigation._findings import Investigation, Rung
 from isotune.investigation._images import Batch
 from isotune.investigation._ladder import Ladder, Progress
 from isotune.investigation._priced import Price, accuracy
 from isotune.investigation._setup import Inputs, Mode, Side
-from isotune.investigation._showing import Answering, Showing
+from isotune.investigation._showing import Showing
+from isotune.investigation._surviving import Answerer, failing, survivor
 from isotune.protocol import Protocol, Stage
 from isotune.schedules import learning_rates
 from isotune.training import steps_of
 
+INTERRUPTED = "interrupted"
 TRAINING = "quick-fine-tune"  # says how a step of training goes, for protocols that train nothing
 
 
@@ -38,44 +39,69 @@ def investigate(
     seed: int = 0,
     progress: Progress | None = None,
     found: Callable[[Rung], object] = lambda rung: None,
+    keep: Path | None = None,
 ) -> Investigation:
     """Walk the ladder with both sides.
 
     left: a dump has its own images, steps and seed, and wants its data set and protocol. images: how many, spread over
     the protocol's training images. steps: of training, on these images. seed: of the classifier. found: told of every
-    rung. A side that fails ends the walk; the rungs up to there are in the result.
-    UsageError: a side is no model, or cannot be built.
+    rung. keep: where one side fails, a dump of the other is written to this path with `-left-dump` or `-right-dump`.
+    A side that fails ends the walk, and so does an interruption; the rungs up to there are in the result.
+    UsageError: a side is no model, or what neither side can be had with here. KeyboardInterrupt: before the first rung.
     """
     began = time.perf_counter()
-    dumped = left if isinstance(left, Dumped) else None
-    ours = dumped.held.side if dumped else cast(Side, left)
+    answerers = {"left": Answerer(left), "right": Answerer(right)}
+    dumped = answerers["left"].dumped
+    ours = answerers["left"].side
     given = dumped.held.inputs if dumped else inputs(recipe, dataset, steps, seed)
     images = dumped.held.images if dumped else images
     result = Investigation(
         left=ours, right=right, dataset=dataset.name, protocol=recipe.name, images=images, steps=len(given.rates)
     )
     rungs: list[Rung] = []
-    stopped, known = None, dict[str, Any]()
+    stopped, known, kept = None, dict[str, Any](), None
+    looking = _Watched(progress)
     with tempfile.TemporaryDirectory(prefix="isotune-investigation-") as scratch, ExitStack() as stack:
+        for each in answerers.values():
+            stack.enter_context(each.workers)
         try:
-            workers = _started({"left": dumped or ours, "right": right}, stack)
             showing = Showing(
-                {"left": ours, "right": right}, given, Batch(dataset, recipe, images), workers, Path(scratch),
+                {"left": ours, "right": right}, given, Batch(dataset, recipe, images), answerers, Path(scratch),
                 dumped.folder / "images.npy" if dumped else None,
             )  # fmt: skip
             showing.describe()
             known = _known(showing)
-            for rung in Ladder(showing, progress).walk():
+            for rung in Ladder(showing, looking).walk():
                 rungs.append(rung)
                 found(rung)
-        except WorkerFailure as error:
-            stopped = str(error)
-        except UsageError as error:
-            if not known:
+        except (UsageError, WorkerFailure) as error:
+            if not known and isinstance(error, UsageError) and not isinstance(error, Unavailable):
                 raise
-            stopped = str(error)
+            stopped, failed = str(error), failing(answerers, error)
+            if failed:
+                stopped = f"the {failed} side, {answerers[failed].side.model}, failed at {looking.at}: {error}"
+                kept = survivor(failed, answerers, given, dataset, recipe, images, keep, progress) if keep else None
+            if not known and isinstance(error, UsageError) and not (kept and kept.dump):
+                raise
+        except KeyboardInterrupt:
+            if not rungs:
+                raise
+            stopped = INTERRUPTED
     seconds = time.perf_counter() - began
-    return result.model_copy(update={"rungs": tuple(rungs), "stopped": stopped, "seconds": seconds, **known})
+    ended = {"rungs": tuple(rungs), "stopped": stopped, "survivor": kept, "seconds": seconds}
+    return result.model_copy(update=ended | known)
+
+
+class _Watched:
+    """Progress, with the rung that is being looked at."""
+
+    def __init__(self, progress: Progress | None) -> None:
+        self.at, self._progress = "the start", progress
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        self.at = f"the rung '{what}'"
+        if self._progress:
+            self._progress(what, done, total)
 
 
 def _known(showing: Showing) -> dict[str, Any]:
@@ -87,35 +113,34 @@ def _known(showing: Showing) -> dict[str, Any]:
     }
 
 
-def _started(sides: Mapping[str, Side | Dumped], stack: ExitStack) -> dict[str, Answering]:
-    """What answers for each side, workers started at the same time; the stack ends them."""
-
-    def start(which: str) -> tuple[str, Answering]:
-        side = sides[which]
-        if isinstance(side, Dumped):
-            return which, side
-        group = Workers(threads=1, shared=True, pythons={side.adapter: side.python} if side.python else None)
-        return which, stack.enter_context(group)[side.adapter]
-
-    with ThreadPoolExecutor(2) as pool:
-        return dict(pool.map(start, sides))
-
-
-def with_accuracy(found: Investigation, price: Price) -> Investigation:
-    """The ladder with its last rung, which the price's runs give."""
-    return found.model_copy(update={"rungs": (*found.rungs, accuracy(price))})
+def with_price(found: Investigation, run: Callable[[], Price]) -> tuple[Investigation, Price | None]:
+    """The ladder with its last rung, which the price's runs give, and the price; where they cannot run, the ladder with
+    the reason."""
+    try:
+        priced = run()
+    except (UsageError, WorkerFailure) as error:
+        return found.model_copy(update={"stopped": f"the price: {error}"}), None
+    except KeyboardInterrupt:
+        return found.model_copy(update={"stopped": INTERRUPTED}), None
+    return found.model_copy(update={"rungs": (*found.rungs, accuracy(priced))}), priced
 
 
 def side(
     model: str, checkpoint: str, conventions: str, numeric_mode: Mode, compiled: bool = False, python: str = ""
 ) -> Side:
-    """A side, checked as far as that goes without a worker. UsageError: a name, convention or interpreter is wrong."""
+    """A side, checked as far as that goes without a worker. UsageError: a name, convention or interpreter is wrong.
+
+    The embedded checkpoint comes with a package that another environment need not have: it is put into the cache here.
+    """
     if python and not Path(python).is_file():
         raise UsageError(f"there is no interpreter {python}; give the path of another environment's python")
     made = Side(
         model=str(names.parse(model)), checkpoint=checkpoint, conventions=conventions, numeric_mode=numeric_mode,
         compiled=compiled, python=python or None,
     )  # fmt: skip
+    if python and checkpoint == "offline":
+        with suppress(UsageError):  # where it cannot be had here either, the side's own worker says so
+            checkpoints.offline()
     return made.under({})  # parsed once
 
 

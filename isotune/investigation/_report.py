@@ -17,20 +17,32 @@ from isotune.investigation._price_sentences import sentences as price_sentences
 from isotune.investigation._priced import Price
 from isotune.investigation._priced import as_json as price_as_json
 from isotune.investigation._remedies import remedy
-from isotune.investigation._sentences import because, both, evidence, smallest_input, verdict
+from isotune.investigation._sentences import (
+    because,
+    both,
+    environment_of,
+    evidence,
+    kept,
+    smallest_input,
+    stop,
+    verdict,
+    versions,
+)
+from isotune.investigation._setup import Side
 
 COLUMNS = ("rung", "verdict", "error, carried", "error, alone", "allowed", "failing", "where first", "cause")
 _RIGHT = (2, 3, 4, 5)
 _TYPED = ("numeric_mode", "compiled")
 
 
-def default_name(found: Investigation) -> str:
+def default_name(left: Side, right: Side) -> str:
     """A file's name: both models, and what tells the sides apart when they are one model."""
-    words = [found.left.model, found.right.model]
-    if found.left.model == found.right.model:
+    words = [left.model, right.model]
+    if left.model == right.model:
         words = [
             f"{side.model} {side.conventions} {side.numeric_mode}{' compiled' if side.compiled else ''}"
-            for side in (found.left, found.right)
+            f" {environment_of(side)}"
+            for side in (left, right)
         ]
     return "-vs-".join(re.sub(r"[^a-z0-9.]+", "-", word.lower()).strip("-") for word in words)
 
@@ -59,7 +71,8 @@ def show(found: Investigation, price: Price | None) -> None:
     console.print(table, markup=False, highlight=False)
     for line in _lines_of_causes(found):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
-    for line in [*(price_sentences(price) if price else []), verdict(found)]:
+    lines = [*(price_sentences(price) if price else []), verdict(found), *([stop(found)] if found.stopped else [])]
+    for line in lines:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
@@ -124,7 +137,11 @@ def _lines(found: Investigation, price: Price | None, figures: dict[str, str], c
     yield f.text(verdict(found))
     yield ""
     if found.stopped:
-        yield f"**Stopped**: {f.text(found.stopped)}; what was learned until then follows."
+        line = f"**Stopped**: {f.text(found.stopped)}; what was learned until then follows."
+        if found.survivor is not None:
+            line += f" {f.text(kept(found.survivor))}"
+            line += f" Go on with {f.code(found.survivor.command)}." if found.survivor.command else ""
+        yield line
         yield ""
     yield "## The ladder"
     yield ""
@@ -160,6 +177,7 @@ def _lines(found: Investigation, price: Price | None, figures: dict[str, str], c
             yield f"![From one accuracy to the other, axis by axis]({figures['price']})"
             yield ""
     yield from _remedies(found)
+    yield from _environments(found)
     yield from _evidence(found, command)
 
 
@@ -171,11 +189,15 @@ def _remedies(found: Investigation) -> Iterator[str]:
         return
     yield "## To make one behave like the other"
     yield ""
-    for side, values in ((found.left, 1), (found.right, 0)):
-        yield f"### {side.model}, like the other"
+    for side, values, place in ((found.left, 1, "left"), (found.right, 0, "right")):
+        yield f"### {side.model}{f' ({place})' if found.left.model == found.right.model else ''}, like the other"
         yield ""
         for axis in differing:
             wanted = found.axes[axis][values]
+            if wanted is None:
+                yield f"{axis}: the other has no one value; the layers that fail are named above."
+                yield ""
+                continue
             lines = remedy(side.adapter, axis, wanted)
             yield f"{axis} = {wanted}: {lines.note}".rstrip(": ")
             yield ""
@@ -184,6 +206,24 @@ def _remedies(found: Investigation) -> Iterator[str]:
                 yield from lines.code.strip().splitlines()
                 yield "```"
                 yield ""
+
+
+def _environments(found: Investigation) -> Iterator[str]:
+    """Two environments, side by side; nothing where both are isotune's own."""
+    from isotune.report import _format as f
+
+    if not (found.left.python or found.right.python) or not found.environment:
+        return
+    yield "## The two environments"
+    yield ""
+    yield f"| | left: {f.text(found.left.model)} | right: {f.text(found.right.model)} |"
+    yield "| --- | --- | --- |"
+    pythons = [f.code(side.python) if side.python else "isotune's own" for side in (found.left, found.right)]
+    yield f"| interpreter | {pythons[0]} | {pythons[1]} |"
+    for name, ours, theirs in versions(found):
+        cells = [f"**{each}**" if each and ours != theirs else each or "-" for each in (f.text(ours), f.text(theirs))]
+        yield f"| {name} | {cells[0]} | {cells[1]} |"
+    yield ""
 
 
 def _evidence(found: Investigation, command: str) -> Iterator[str]:

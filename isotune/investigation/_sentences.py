@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
-from isotune.investigation._findings import Cause, Flip, Investigation, Rung, Smallest
+from pathlib import Path
+from typing import Any
+
+from isotune.investigation._findings import Cause, Flip, Investigation, Rung, Smallest, Survivor
 from isotune.investigation._price_sentences import value
+from isotune.investigation._setup import Side
+
+VERSIONED = ("torchvision", "timm", "keras", "torch", "tensorflow", "jax", "jaxlib", "numpy", "python")
 
 
 def verdict(found: Investigation) -> str:
@@ -22,16 +28,47 @@ def verdict(found: Investigation) -> str:
     return f"{sides} part first at the rung '{first.name}': {why}{more}{rest}."
 
 
+def stop(found: Investigation) -> str:
+    """One line: why it stopped, what is kept of the other side, and what goes on with it."""
+    line = f"Stopped: {found.stopped}"
+    if found.survivor is not None:
+        line += f". {kept(found.survivor)}"
+        line += f" Go on with: {found.survivor.command}" if found.survivor.command else ""
+    return line
+
+
+def kept(survivor: Survivor) -> str:
+    """One sentence."""
+    if survivor.lost:
+        return f"What the {survivor.side} side shows could not be kept: {survivor.lost}."
+    return f"What the {survivor.side} side shows, in float64, is kept in {survivor.dump}."
+
+
+def environment_of(side: Side) -> str:
+    """The name of another environment's folder: "old" of old/bin/python. Empty: isotune's own."""
+    return Path(side.python).absolute().parent.parent.name if side.python else ""
+
+
 def both(found: Investigation) -> str:
-    """ "torchvision:mobilenet_v2 (native) and keras:MobileNetV2 (native)"."""
-    return " and ".join(f"{side.model} ({_how(side)})" for side in (found.left, found.right))
+    """ "torchvision:mobilenet_v2 (native) and keras:MobileNetV2 (native)", with versions that differ."""
+    differing = [each for each in versions(found) if each[1] and each[2] and each[1] != each[2]]
+    return " and ".join(
+        f"{side.model} ({', '.join([*_how(side), *(f'{each[0]} {each[place]}' for each in differing)])})"
+        for place, side in enumerate((found.left, found.right), 1)
+    )
 
 
-def _how(side: object) -> str:
-    words = [side.conventions]  # type: ignore[attr-defined]
-    words += [side.numeric_mode] if side.numeric_mode != "float64" else []  # type: ignore[attr-defined]
-    words += ["compiled"] if side.compiled else []  # type: ignore[attr-defined]
-    return ", ".join(words)
+def versions(found: Investigation) -> list[tuple[str, str, str]]:
+    """(package, left's version, right's), Python itself among them; empty where a side has it not."""
+    ours, theirs = (found.environment.get(which, {}) for which in ("left", "right"))
+    return [(name, ours.get(name, ""), theirs.get(name, "")) for name in VERSIONED if name in ours or name in theirs]
+
+
+def _how(side: Side) -> list[str]:
+    words = [side.conventions]
+    words += [side.numeric_mode] if side.numeric_mode != "float64" else []
+    words += ["compiled"] if side.compiled else []
+    return words
 
 
 def because(found: Investigation, cause: Cause) -> str:
@@ -43,10 +80,14 @@ def _flip(found: Investigation, flip: Flip) -> str:
     ours, theirs = found.axes.get(flip.axis, (flip.was, flip.was))
     other = ours if flip.side == "right" else theirs
     if other == flip.value:
-        return f"{flip.axis}: {value(ours)} against {value(theirs)}"
+        return f"{flip.axis}: {_one(ours)} against {_one(theirs)}"
     model = found.left.model if flip.side == "left" else found.right.model
     stays = found.right.model if flip.side == "left" else found.left.model
     return f"{stays} does as {model} would with {flip.axis} = {value(flip.value)}, not {value(flip.was)}"
+
+
+def _one(of: Any) -> str:
+    return "no one value" if of is None else value(of)
 
 
 def evidence(rung: Rung) -> str:

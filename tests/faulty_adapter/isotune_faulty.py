@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
+import time
+from pathlib import Path
 
 from isotune_example import ExampleAdapter, ExampleModel
 
-WAYS = ("dies", "raises", "prints", "works")
+WAYS = ("dies", "raises", "prints", "works", "is-killed", "fills-memory", "waits", "is-not-built")
 
 
 class FaultyAdapter(ExampleAdapter):
@@ -21,6 +24,8 @@ class FaultyAdapter(ExampleAdapter):
         return ExampleAdapter().native_conventions("random-features")
 
     def build(self, name, **asked):
+        if name == "is-not-built":
+            raise RuntimeError("a model that is not built")
         model = ExampleAdapter().build("random-features", **asked)
         model.__class__ = FaultyModel
         model.way = name
@@ -34,6 +39,13 @@ class FaultyModel(ExampleModel):
             os._exit(7)
         if self.way == "raises":
             raise ValueError("a model that\nraises")
+        if self.way == "is-killed":
+            os.kill(os.getpid(), signal.SIGKILL)
+        if self.way == "fills-memory":
+            raise MemoryError("cannot allocate 64 GiB")
+        if self.way == "waits":
+            Path("waits").touch()
+            time.sleep(60)
         if self.way == "prints":
             print("noise on standard output")
             os.system("echo noise of a child process")

@@ -1,0 +1,84 @@
+"""A side that cannot run: which one it is, and what is kept of the other, so that the work can be taken up with it."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from isotune import data
+from isotune.errors import UsageError
+from isotune.execution import WorkerFailure, Workers
+from isotune.investigation._dump import PREFIX, Dumped, dump
+from isotune.investigation._findings import Survivor, Which
+from isotune.investigation._setup import Inputs, Side
+from isotune.protocol import Protocol
+
+Told = Callable[[str, int, int], None]  # (what, done, total)
+_SIDES: tuple[Which, Which] = ("left", "right")
+
+
+class Answerer:
+    """What answers for a side, a dump or a worker that is started when it is first asked; remembers how it failed."""
+
+    def __init__(self, side: Side | Dumped) -> None:
+        self.side = side.held.side if isinstance(side, Dumped) else side
+        self.dumped = side if isinstance(side, Dumped) else None
+        self.failure: UsageError | WorkerFailure | None = None  # the last
+        pythons = {self.side.adapter: self.side.python} if self.side.python else None
+        self.workers = Workers(threads=1, shared=True, pythons=pythons)
+
+    def ask(self, do: str, **request: Any) -> Any:
+        """UsageError, WorkerFailure: it cannot be started or cannot answer. A worker that died is started again."""
+        try:
+            return (self.dumped or self.workers[self.side.adapter]).ask(do, **request)
+        except (UsageError, WorkerFailure) as error:
+            self.failure = error
+            raise
+
+
+def failing(answerers: Mapping[str, Answerer], error: Exception) -> Which | None:
+    """The side whose failure it is. None: neither's, as when images cannot be decoded."""
+    return next((which for which in _SIDES if answerers[which].failure is error), None)
+
+
+def survivor(
+    failed: Which,
+    answerers: Mapping[str, Answerer],
+    inputs: Inputs,
+    dataset: data.Dataset,
+    recipe: Protocol,
+    images: int,
+    keep: Path,
+    progress: Told | None = None,
+) -> Survivor:
+    """What is kept of the side that did not fail: a dump in `keep`-left-dump or -right-dump, or why there is none. The
+    other's worker ends first, for it may hold the memory that is lacking."""
+    (which,) = (each for each in _SIDES if each != failed)
+    other, alive = answerers[failed], answerers[which]
+    other.workers.stop()
+    folder = keep.with_name(f"{keep.name}-{which}-dump")
+    if alive.dumped:
+        folder = alive.dumped.folder
+    else:
+        try:
+            dump(
+                alive.side.in_mode("float64"), inputs, dataset, recipe, images, folder, ask=alive.ask, progress=progress
+            )
+        except (UsageError, WorkerFailure, OSError) as error:
+            return Survivor(side=which, lost=str(error))
+        except KeyboardInterrupt:
+            return Survivor(side=which, lost="interrupted")
+    return Survivor(side=which, dump=str(folder), command=_goes_on(folder, other.side))
+
+
+def _goes_on(folder: Path, side: Side) -> str:
+    """The command that compares a dump with a side."""
+    words = ["isotune", "investigate", f"{PREFIX}{folder}", side.model]
+    words += ["--checkpoint", side.checkpoint] if side.checkpoint != "offline" else []
+    words += ["--conventions", side.conventions] if side.conventions != "native" else []
+    words += ["--numeric-mode", side.numeric_mode] if side.numeric_mode != "float64" else []
+    words += ["--right-compiled"] if side.compiled else []
+    words += ["--right-python", side.python] if side.python else []
+    return shlex.join(words)
