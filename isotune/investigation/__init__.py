@@ -7,8 +7,8 @@
 
 Modules: `_setup` (the sides), `_examining` (the worker's part), `_showing` (its answers), `_claims`, `_judging`,
 `_ladder` (the walk), `_causes`, `_shape` and `_equations` (of an error), `_smallest` (an input), `_findings`, `_dump`,
-`_surviving` (of a side that cannot run), `_investigating`; `_switches`, `_shapley`, `_price`, `_priced`; `_remedies` with
-a module for each library's half; `_sentences`, `_price_sentences`, `_report`, `_along`, `_waterfall`.
+`_surviving` (of a side that cannot run), `_investigating`; `_switches`, `_shapley`, `_price`, `_priced`; `_remedies`
+with a module for each library's half; `_sentences`, `_price_sentences`, `_report`, `_along`, `_waterfall`.
 """
 
 from isotune.investigation._dump import Dumped, dump, is_dump, ordered

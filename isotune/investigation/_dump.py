@@ -34,7 +34,7 @@ class Held(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    version: Literal[1] = 1
+    version: Literal[2] = 2
     side: Side
     inputs: Inputs
     dataset: str
