@@ -76,4 +76,5 @@ def test_an_unexplained_layer_comes_with_one(here, house, fault):
     assert layers["smallest"]["image"] == 0
     report = (house / "found/port.md").read_text()
     assert "smallest input found that shows it" in report or "a black image is enough" in report
-    assert Image.open(house / "found/figures/port-layers-smallest.png").size == (32, 32)
+    with Image.open(house / "found/figures/port-layers-smallest.png") as image:
+        assert image.size == (32, 32)
