@@ -95,9 +95,10 @@ class Ladder:
             verdict = "fails"
             again = claim.layered and _names(alone) <= self._unexplained
             found = None if again else self._cause(claim, alone)
-            if found is None:
-                remarks = tuple(_shape(claim, alone))
-                least = None if again else self._smallest(claim)
+            if again:
+                remarks = ("these layers fail in inference mode too, without a known cause",)
+            elif found is None:
+                remarks, least = tuple(_shape(claim, alone)), self._smallest(claim)
         shown = alone if alone.failing else carried
         return Rung(
             name=claim.name, verdict=verdict, error=carried.worst, alone=alone.worst, bound=alone.bound,
