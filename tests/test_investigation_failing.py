@@ -136,7 +136,7 @@ def test_an_interrupted_walk_leaves_the_rungs_so_far(house):
         assert running.poll() is None, running.communicate()
         time.sleep(0.05)
     os.killpg(running.pid, signal.SIGINT)
-    said, told = running.communicate(timeout=30)
+    said, told = running.communicate(timeout=180)
     assert running.returncode == 130, told
     assert "Stopped: interrupted" in said
     found = json.loads((house / "found/n.json").read_text())
