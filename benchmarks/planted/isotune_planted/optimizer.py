@@ -16,8 +16,9 @@ MOVING = ("sgd", "sgd-plain", "rmsprop")
 
 
 def changed(trainer: Any, recipe: Recipe, **how: Any) -> None:
-    """The trainer with an optimizer that differs in these details."""
-    trainer._updater = Plain(trainer, recipe, recipe.conventions or trainer._model.conventions, **how)
+    """The trainer with an optimizer that differs in these details, beside those in which it differs already."""
+    trainer.changed = getattr(trainer, "changed", {}) | how
+    trainer._updater = Plain(trainer, recipe, recipe.conventions or trainer._model.conventions, **trainer.changed)
 
 
 @fault("", recipes=(*TRAINED, "sgd-plain", "clipped"), target="trainer")
