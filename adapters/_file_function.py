@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from isotune.errors import UsageError, nearest
+from isotune.errors import Unavailable, UsageError, nearest
 
 
 class FileFunction:
@@ -36,7 +36,7 @@ class FileFunction:
         return argument in inspect.signature(self._function()).parameters
 
     def __call__(self, arguments: Mapping[str, Any]) -> Any:
-        """What the function gives. UsageError: there is no such function or argument, or it raises."""
+        """What the function gives. UsageError: there is no such function or argument. Unavailable: it raises."""
         function = self._function()
         signature = inspect.signature(function)
         known = [key for key, each in signature.parameters.items() if each.kind is not each.VAR_KEYWORD]
@@ -49,7 +49,7 @@ class FileFunction:
         try:
             return function(**arguments)
         except Exception as error:  # a user's function may fail in any way
-            raise UsageError(f"{self.what}: {self.name}() fails, {self._told(error)}") from error
+            raise Unavailable(f"{self.what}: {self.name}() fails, {self._told(error)}") from error
 
     def _function(self) -> Any:
         if not callable(function := getattr(self._module, self.name, None)):

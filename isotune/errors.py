@@ -15,7 +15,8 @@ class UsageError(Exception):
 
 
 class Unavailable(UsageError):
-    """Rightly asked for, and not to be had in this environment or on this machine; it may be in another."""
+    """Rightly asked for, and not to be had here and now: in another environment, on another machine or after a repair
+    it may be."""
 
 
 class MissingExtra(Unavailable):
