@@ -41,7 +41,7 @@ PLACES = {
         "mobilenet_v2", ":width_mult=0.35", "timm:mobilenetv2_035", "keras:MobileNetV2:alpha=0.35"
     ),
     "resnet18": _torchvision("resnet18", "", "timm:resnet18"),
-    "resnet50": _torchvision("resnet50", "", "timm:resnet50", "keras:ResNet50"),
+    "resnet50": _torchvision("resnet50", "", "timm:resnet50"),  # Keras's has biases in convolutions: other weights
     "efficientnet_b0": _torchvision("efficientnet_b0", "", "timm:efficientnet_b0", "keras:EfficientNetB0"),
     "densenet121": _torchvision("densenet121", "", "timm:densenet121", "keras:DenseNet121"),
     "convnext_tiny": _torchvision("convnext_tiny", "", "timm:convnext_tiny"),
