@@ -126,10 +126,19 @@ def test_what_neither_side_can_be_had_with_is_one_line(here, house, without_timm
     assert not (house / "found").exists()
 
 
+LISTENING = """
+import signal
+from isotune.cli import main
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+main()
+"""
+
+
 def test_an_interrupted_walk_leaves_the_rungs_so_far(house):
-    """As Ctrl-C does it: the whole group of processes gets the signal."""
+    """As Ctrl-C does it: the whole group of processes gets the signal, which a shell's background job would ignore."""
     running = subprocess.Popen(
-        [sys.executable, "-m", "isotune.cli", "investigate", MODEL, "faulty:waits", *HOW, *STEPS, *OUT],
+        [sys.executable, "-c", LISTENING, "investigate", MODEL, "faulty:waits", *HOW, *STEPS, *OUT],
         start_new_session=True, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
     )  # fmt: skip
     while not (house / "waits").exists():

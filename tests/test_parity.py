@@ -11,9 +11,9 @@ import math
 import numpy as np
 import pytest
 
-from isotune import parity
+from isotune import agreement, parity
 from isotune.errors import UsageError
-from isotune.parity import _comparing, _trial
+from isotune.parity import _trial
 from isotune.parity._results import Rung
 
 pytest.importorskip("keras", reason="needs the extra keras")
@@ -158,21 +158,21 @@ def test_json_and_the_report_say_what_was_found(isotune, house):
 
 
 def test_an_error_is_relative_to_the_tensor_and_what_cancels_to_the_rung():
-    assert _comparing.relative_error(_array([1.0, 100.0]), _array([1.0, 101.0]), 0.0) == (0.01, "")
-    assert _comparing.relative_error(_array([1e-20]), _array([2e-20]), 1e-3) == (pytest.approx(1e-17), "")
-    assert _comparing.relative_error(_array([0.0]), _array([0.0]), 0.0) == (0.0, "")
-    assert _comparing.relative_error(_array([0.0]), _array([1.0]), 0.0) == (1.0, "")
-    assert _comparing.relative_error(_array([1.0]), _array([float("nan")]), 0.0)[1] == "not finite"
-    assert _comparing.relative_error(_array([1.0]), _array([1.0, 2.0]), 0.0)[1] == "(1,) and (2,)"
-    twice = _comparing.relative_error(_array([3.0, 4.0]), _array([6.0, 8.0]), 0.0, _comparing.root_mean_square)
+    assert agreement.relative_error(_array([1.0, 100.0]), _array([1.0, 101.0]), 0.0) == (0.01, "")
+    assert agreement.relative_error(_array([1e-20]), _array([2e-20]), 1e-3) == (pytest.approx(1e-17), "")
+    assert agreement.relative_error(_array([0.0]), _array([0.0]), 0.0) == (0.0, "")
+    assert agreement.relative_error(_array([0.0]), _array([1.0]), 0.0) == (1.0, "")
+    assert agreement.relative_error(_array([1.0]), _array([float("nan")]), 0.0)[1] == "not finite"
+    assert agreement.relative_error(_array([1.0]), _array([1.0, 2.0]), 0.0)[1] == "(1,) and (2,)"
+    twice = agreement.relative_error(_array([3.0, 4.0]), _array([6.0, 8.0]), 0.0, agreement.root_mean_square)
     assert twice == (pytest.approx(1.0), "")
 
 
 @pytest.mark.parametrize("values", [[1.0, float("nan")], [float("nan"), 1.0]])
 def test_nan_is_never_an_agreement(values):
-    for size in (_comparing.largest, _comparing.root_mean_square):
+    for size in (agreement.largest, agreement.root_mean_square):
         assert math.isnan(size(_array(values)))
-        assert _comparing.relative_error(_array(values), _array([1.0, 1.0]), 0.0, size) == (math.inf, "not finite")
+        assert agreement.relative_error(_array(values), _array([1.0, 1.0]), 0.0, size) == (math.inf, "not finite")
 
 
 def _array(values):
