@@ -9,9 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from isotune.investigation._setup import Side
 
 Verdict = Literal["holds", "fails", "inherits", "unknown", "not applicable"]
-
-
 Which = Literal["left", "right"]
+SIDES: tuple[Which, Which] = ("left", "right")
 
 
 class _Kept(BaseModel):

@@ -24,13 +24,12 @@ from isotune.agreement import (
     root_mean_square,
 )
 from isotune.investigation._claims import HOW, LAYERS, STEP, Claim
-from isotune.investigation._findings import Error, Flip
+from isotune.investigation._findings import SIDES, Error, Flip
 from isotune.investigation._setup import Side
 from isotune.investigation._showing import Showing
 from isotune.observations import Observations
 
 Array = np.ndarray
-SIDES = ("left", "right")
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,11 @@ from isotune import data
 from isotune.errors import UsageError
 from isotune.execution import WorkerFailure, Workers
 from isotune.investigation._dump import PREFIX, Dumped, dump
-from isotune.investigation._findings import Survivor, Which
+from isotune.investigation._findings import SIDES, Survivor, Which
 from isotune.investigation._setup import Inputs, Side
 from isotune.protocol import Protocol
 
 Told = Callable[[str, int, int], None]  # (what, done, total)
-_SIDES: tuple[Which, Which] = ("left", "right")
 
 
 class Answerer:
@@ -40,7 +39,7 @@ class Answerer:
 
 def failing(answerers: Mapping[str, Answerer], error: Exception) -> Which | None:
     """The side whose failure it is. None: neither's, as when images cannot be decoded."""
-    return next((which for which in _SIDES if answerers[which].failure is error), None)
+    return next((which for which in SIDES if answerers[which].failure is error), None)
 
 
 def survivor(
@@ -55,7 +54,7 @@ def survivor(
 ) -> Survivor:
     """What is kept of the side that did not fail: a dump in `keep`-left-dump or -right-dump, or why there is none. The
     other's worker ends first, for it may hold the memory that is lacking."""
-    (which,) = (each for each in _SIDES if each != failed)
+    (which,) = (each for each in SIDES if each != failed)
     other, alive = answerers[failed], answerers[which]
     other.workers.stop()
     folder = keep.with_name(f"{keep.name}-{which}-dump")

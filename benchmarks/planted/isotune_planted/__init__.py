@@ -14,16 +14,20 @@ from isotune.adapters.torchvision import TorchvisionAdapter
 from isotune_planted.faults import Fault, catalogue, stream
 
 
-class PlantedAdapter(TorchvisionAdapter):
-    """torchvision, but for the faults that the model's name asks for."""
-
-    name = "planted"
+class Planting:
+    """In front of an adapter: its models, but for the faults that the model's name asks for."""
 
     def build(self, name: str, *, options: Mapping[str, str] | None = None, **asked: Any) -> Any:
         faults, seed, others = read_options(options)
-        model = super().build(name, options=others, **asked)
+        model = super().build(name, options=others, **asked)  # type: ignore[misc]
         plant(model, faults, seed)
         return model
+
+
+class PlantedAdapter(Planting, TorchvisionAdapter):
+    """torchvision's."""
+
+    name = "planted"
 
 
 def read_options(options: Mapping[str, str] | None) -> tuple[list[Fault], int, dict[str, str]]:

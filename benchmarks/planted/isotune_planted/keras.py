@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from isotune.adapters.keras import KerasAdapter
-from isotune_planted import plant, read_options
+from isotune_planted import Planting
 from isotune_planted.faults import fault, pick
 
 MODELS = ("MobileNetV2", "EfficientNetB0")
 
 
-class PlantedKerasAdapter(KerasAdapter):
-    """Keras's, but for the faults that the model's name asks for."""
+class PlantedKerasAdapter(Planting, KerasAdapter):
+    """Keras's."""
 
     name = "planted-keras"
-
-    def build(self, name: str, *, options: Mapping[str, str] | None = None, **asked: Any) -> Any:
-        faults, seed, others = read_options(options)
-        model = super().build(name, options=others, **asked)
-        plant(model, faults, seed)
-        return model
 
 
 @fault("layers", "batchnorm_epsilon", models=MODELS, category="batchnorm")
