@@ -30,7 +30,7 @@ lint: $(INSTALLED)
 	rm -rf $(TYPED) && mkdir -p $(TYPED)
 	cp -R isotune $(TYPED)/isotune
 	cp -R adapters $(TYPED)/isotune/adapters
-	cp -R benchmarks/protocols $(TYPED)/isotune/protocols
+	cp -R benchmarks/protocols $(TYPED)/isotune/protocols/builtin
 	cp -R reference_results $(TYPED)/isotune/reference_results
 	cd $(TYPED) && $(abspath $(BIN))/mypy --config-file $(CURDIR)/pyproject.toml --cache-dir $(CURDIR)/.mypy_cache -p isotune
 

@@ -18,7 +18,7 @@ import numpy as np
 
 from isotune.conventions import Conventions
 from isotune.errors import UsageError
-from isotune.protocol import Optimizer
+from isotune.protocols import Optimizer
 from isotune.weights import Layer, Weights
 
 Array = np.ndarray
@@ -115,7 +115,7 @@ class Adapter(ABC):
         image_size: tuple[int, int] = (224, 224),
     ) -> None:
         """Write canonical weights as one of the library's own checkpoint files, for the model `name` as the library
-        builds it; what the library's network lacks is folded into its neighbours (`isotune.fitting`). The conventions
+        builds it; what the library's network lacks is folded into its neighbours (`weights.folding`). The conventions
         go along where the format has a place for them, and `load_file` takes them up.
 
         Errors: UsageError for weights that do not fit, or a suffix that is none of the library's.

@@ -26,15 +26,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
+from isotune.adapters._keras import applications
+from isotune.adapters._keras.sources import ApplicationSource, FileSource, Source
+from isotune.adapters.base import Adapter, Model, ModelInfo, NumericMode
 from isotune.conventions import Conventions
 from isotune.errors import MissingExtra, UsageError, nearest
-from isotune.fitting import fit
-from isotune.names import is_file
+from isotune.models.names import is_file
 from isotune.weights import HEAD, Weights
-
-from . import _keras_applications as applications
-from ._keras_sources import ApplicationSource, FileSource, Source
-from .base import Adapter, Model, ModelInfo, NumericMode
+from isotune.weights.folding import fit
 
 _EXTRAS = {"tensorflow": "keras", "jax": "jax", "torch": "torch"}
 _ENGINE_CLASSES = {"tensorflow": "TensorFlowEngine", "jax": "JaxEngine", "torch": "TorchEngine"}
@@ -119,11 +118,11 @@ class KerasAdapter(Adapter):
         engine = self._start()
         import keras
 
-        from ._keras_conventions import describe, realise
-        from ._keras_layers import head_part, parts, tensor_changes
-        from ._keras_model import KerasModel, bind
-        from ._keras_network import Network
-        from ._keras_numeric import numeric
+        from isotune.adapters._keras.conventions import describe, realise
+        from isotune.adapters._keras.layers import head_part, parts, tensor_changes
+        from isotune.adapters._keras.model import KerasModel, bind
+        from isotune.adapters._keras.network import Network
+        from isotune.adapters._keras.numeric import numeric
 
         with numeric(numeric_mode):
             built = source.build(
@@ -180,10 +179,10 @@ class KerasAdapter(Adapter):
         if path.suffix not in (".h5", ".keras"):
             raise UsageError(f"{path}: Keras's files end in .weights.h5, .h5 or .keras")
         self._start()
-        from ._keras_conventions import describe, own_scaling
-        from ._keras_files import fit_layers, read_conventions, read_layers
-        from ._keras_layers import flatten, parts, tensors
-        from ._keras_numeric import numeric
+        from isotune.adapters._keras.conventions import describe, own_scaling
+        from isotune.adapters._keras.files import fit_layers, read_conventions, read_layers
+        from isotune.adapters._keras.layers import flatten, parts, tensors
+        from isotune.adapters._keras.numeric import numeric
 
         found = read_layers(path)
         source = self._source(name)
@@ -215,10 +214,10 @@ class KerasAdapter(Adapter):
         self._start()
         import keras
 
-        from ._keras_conventions import set_normalization
-        from ._keras_files import write_weights
-        from ._keras_layers import parts, tensors
-        from ._keras_numeric import numeric
+        from isotune.adapters._keras.conventions import set_normalization
+        from isotune.adapters._keras.files import write_weights
+        from isotune.adapters._keras.layers import parts, tensors
+        from isotune.adapters._keras.numeric import numeric
 
         source = self._source(name)
         kernel = weights.get(f"{HEAD}.kernel")
@@ -265,7 +264,7 @@ class KerasAdapter(Adapter):
         if self._engine_module is None:
             os.environ["KERAS_BACKEND"] = self.engine
             with _quiet_start():
-                engine = importlib.import_module(f"._keras_{self.engine}", __package__)
+                engine = importlib.import_module(f"isotune.adapters._keras.engines.{self.engine}")
                 import keras
             if self.engine != "tensorflow":
                 _keep_tensorflow_out()

@@ -40,11 +40,11 @@ from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, Offl
 from huggingface_hub.file_download import repo_folder_name
 from torch import nn
 
-from ._timm_architectures import ARCHITECTURES
-from ._torch_adapter import TorchAdapter
-from ._torch_files import Download, hub_file
-from ._torch_layers import classifier_name
-from .base import ModelInfo
+from isotune.adapters._torch.adapter import TorchAdapter
+from isotune.adapters._torch.files import Download, hub_file
+from isotune.adapters._torch.layers import classifier_name
+from isotune.adapters._torch.timm_architectures import ARCHITECTURES
+from isotune.adapters.base import ModelInfo
 
 _HUB_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 _OF_ANY_WIDTH = {"mobilenetv1_100": "_gen_mobilenet_v1", "mobilenetv2_100": "_gen_mobilenet_v2"}  # their makers

@@ -17,11 +17,11 @@ try:
 except ModuleNotFoundError as error:
     raise MissingExtra(str(error.name), "torch") from None
 
-from ._file_function import FileFunction
-from ._torch_adapter import TorchAdapter
-from ._torch_device import environment
-from ._torch_layers import classifier_name
-from .base import ModelInfo
+from isotune.adapters._torch.adapter import TorchAdapter
+from isotune.adapters._torch.device import environment
+from isotune.adapters._torch.layers import classifier_name
+from isotune.adapters.base import ModelInfo
+from isotune.adapters.file_function import FileFunction
 
 _TAKEN_FROM = ("timm", "torchvision")  # where networks come from as well; named with their versions once imported
 

@@ -23,10 +23,10 @@ except ModuleNotFoundError as error:
 
 from torch import nn
 
-from ._torch_adapter import TorchAdapter
-from ._torch_files import Download, hub_file
-from ._torch_layers import classifier_name
-from .base import ModelInfo
+from isotune.adapters._torch.adapter import TorchAdapter
+from isotune.adapters._torch.files import Download, hub_file
+from isotune.adapters._torch.layers import classifier_name
+from isotune.adapters.base import ModelInfo
 
 _WITH_AUXILIARIES = ("googlenet", "inception_v3")
 _DEFAULT_SIZE = (224, 224)

@@ -18,10 +18,10 @@ from typing import Any
 
 import numpy as np
 
-from isotune import names
 from isotune.adapters.base import Recipe
 from isotune.conventions import Conventions, affine
-from isotune.protocol import SGD
+from isotune.models import names
+from isotune.protocols import SGD
 from isotune.weights import select_trained
 
 MODELS = {"torchvision": "mobilenet_v2", "timm": "mobilenetv2_100", "keras": "MobileNetV2"}

@@ -21,7 +21,7 @@ import statsmodels
 from calibration_tables import NORMAL, SETTINGS, Setting, Table
 from matplotlib.axes import Axes
 
-from isotune.report import _style
+from isotune.report.figures import style as _style
 
 REPORTS = Path(__file__).parent.parent / "reports"
 OUTLYING = Setting(95, 10_000, outliers=0.05)

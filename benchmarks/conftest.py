@@ -17,13 +17,15 @@ from typing import Any
 
 import pytest
 
-from isotune import checkpoints, conventions, data, names, protocol
+from isotune import conventions, data, protocols
 from isotune.errors import UsageError
-from isotune.execution import LocalExecutor, WorkerFailure, Workers
-from isotune.measuring import Measurement
-from isotune.planning import DEFAULT_MODELS, Matrix, parse_seeds, plan
+from isotune.models import checkpoints, names
 from isotune.progress import Reporter
-from isotune.records import Record, Store
+from isotune.runs.executor import LocalExecutor
+from isotune.runs.planning import DEFAULT_MODELS, Matrix, parse_seeds, plan
+from isotune.runs.records import Record, Store
+from isotune.runs.stopwatch import Measurement
+from isotune.workers.process import WorkerFailure, Workers
 
 TIERS: dict[str, dict[str, Any]] = {
     "quick": {"protocols": ["quick", "quick-fine-tune"], "seeds": "3", "rounds": 5},
@@ -77,7 +79,7 @@ class Choices:
         self.store = Store(Path(option("store")))
         self.fresh: bool = option("fresh")
         for recipe in self.protocols:
-            protocol.load(recipe)
+            protocols.load(recipe)
         for model in self.models:
             names.parse(model)
         for dataset in self.datasets:

@@ -22,7 +22,7 @@ import numpy as np
 
 from isotune import data
 from isotune.data.augmentation import Augmenter
-from isotune.protocol import Augmentation, Images, Input
+from isotune.protocols import Augmentation, Images, Input
 
 IMAGES, BATCH = 512, 64
 

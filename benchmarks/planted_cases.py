@@ -9,9 +9,9 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 from isotune_planted.faults import CATEGORIES, Fault, catalogue, stream
 
-from isotune import protocol
+from isotune import protocols
 from isotune.investigation import Side
-from isotune.protocol import SGD, Adam, Protocol, RMSprop, Schedule, Stage
+from isotune.protocols import SGD, Adam, Protocol, RMSprop, Schedule, Stage
 
 Kind = Literal["single", "pair", "clean"]
 Thing = TypeVar("Thing")
@@ -112,7 +112,7 @@ class Case:
             optimizer=OPTIMIZERS[self.recipe],
             schedule=Schedule(name="cosine", learning_rate=0.001 if "adam" in self.recipe else 0.01, warmup_steps=2),
         )  # fmt: skip
-        base = protocol.load("quick-fine-tune")
+        base = protocols.load("quick-fine-tune")
         size = base.input.model_copy(update={"size": self.size})
         return base.model_copy(update={"name": f"planted-{self.recipe}", "stage": (stage,), "input": size})
 

@@ -25,9 +25,9 @@ import numpy as np
 from PIL import Image
 
 from isotune import data
-from isotune.environment import settle_threads
 from isotune.investigation import Investigation, investigate
 from isotune.progress import Reporter
+from isotune.workers.environment import settle_threads
 
 if TYPE_CHECKING:
     from planted_cases import Case

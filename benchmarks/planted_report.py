@@ -14,7 +14,7 @@ from isotune_planted.faults import CATEGORIES, catalogue
 from planted_cases import LADDER, Case
 
 from isotune.investigation import Investigation
-from isotune.report import _style
+from isotune.report.figures import style as _style
 
 HEADER = """# Planted faults
 

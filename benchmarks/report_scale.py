@@ -22,8 +22,8 @@ from pathlib import Path
 
 import numpy as np
 
-from isotune import protocol
-from isotune.records import Cell, Memory, Metrics, Record, Seeds, Store, Timings
+from isotune import protocols
+from isotune.runs.records import Cell, Memory, Metrics, Record, Seeds, Store, Timings
 
 LIBRARIES = ("torchvision", "timm", "keras")
 DATASETS = ("fashion-mnist", "cifar10")  # published numbers of both are in reference_results
@@ -35,7 +35,7 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 def records(count: int) -> Iterator[Record]:
     """`count` records, the same each time; every architecture has the same number in each library."""
     stream = np.random.default_rng(0)
-    recipes = [protocol.load(name) for name in PROTOCOLS]
+    recipes = [protocols.load(name) for name in PROTOCOLS]
     architectures = -(-count // (len(LIBRARIES) * len(DATASETS) * len(PROTOCOLS) * 2 * SEEDS))
     asked = product(range(architectures), DATASETS, recipes, LIBRARIES, ("identical", "native"), range(SEEDS))
     for architecture, dataset, recipe, library, conventions, seed in islice(asked, count):

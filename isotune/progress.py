@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from isotune.records import Record
+from isotune.runs.records import Record
 
 if TYPE_CHECKING:
     from isotune.parity import Result

@@ -15,8 +15,8 @@ from isotune.errors import UsageError, nearest
 from isotune.reference_results._tables import architecture, default_checkpoint
 
 if TYPE_CHECKING:
-    from isotune.protocol import Protocol
-    from isotune.records import Cell
+    from isotune.protocols import Protocol
+    from isotune.runs.records import Cell
 
 # isotune's names of data sets that the tables name otherwise. A folder that bears the name of an archive that its
 # makers publish is taken to be it.
@@ -152,9 +152,9 @@ def _changes(recipe: Protocol) -> tuple[str, ...]:
 
 @cache
 def _shipped(name: str) -> Protocol | None:
-    from isotune import protocol
+    from isotune import protocols
 
-    return protocol.load(name) if name in protocol.builtin() else None
+    return protocols.load(name) if name in protocols.names() else None
 
 
 def _differing(ours: Any, theirs: Any, path: str) -> list[str]:

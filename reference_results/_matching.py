@@ -12,7 +12,7 @@ from isotune.reference_results._schema import TRUST, Reference
 from isotune.reference_results._tables import on_dataset, recipes
 
 if TYPE_CHECKING:
-    from isotune.records import Cell
+    from isotune.runs.records import Cell
 
 # What an accuracy may be held against, if only as context: top-5 is another quantity altogether.
 _COMPARABLE = {"top-1": ("top-1", "mean-per-class", "map-11-point")}

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from isotune.environment import settle_threads
+from isotune.workers.environment import settle_threads
 
 os.environ.pop("PYTEST_XDIST_WORKER", None)  # a pytest that a test starts is no worker, and may measure
 settle_threads(shared=True)  # before a test imports torch; workers inherit it
@@ -25,9 +25,11 @@ def packages(tmp_path_factory) -> Path:
     """A folder in which the adapters of the tests are installed, as pip does it; for PYTHONPATH."""
     place = tmp_path_factory.mktemp("packages")
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
-    for folder in (HERE / "example_adapter", HERE / "faulty_adapter", HERE.parent / "benchmarks" / "planted"):
-        source = place / folder.name
-        shutil.copytree(folder, source, ignore=shutil.ignore_patterns("__pycache__", "build", "*.egg-info"))
+    for folder in ("tests/adapters/example_adapter", "tests/workers/faulty_adapter", "benchmarks/planted"):
+        source = place / Path(folder).name
+        shutil.copytree(
+            HERE.parent / folder, source, ignore=shutil.ignore_patterns("__pycache__", "build", "*.egg-info")
+        )
         done = subprocess.run(
             [*pip, "--disable-pip-version-check", "--target", place / "site", source],
             capture_output=True,

@@ -15,14 +15,22 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from isotune import names
+from isotune.models import names
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 SETUPTOOLS = PROJECT["tool"]["setuptools"]
-FOLDERS = {
-    package: SETUPTOOLS["package-dir"].get(package, package.replace(".", "/")) for package in SETUPTOOLS["packages"]
-}
+
+
+def _folder(package: str) -> str:
+    """Where setuptools takes a package from: its own entry in package-dir, or its parent's."""
+    if (known := SETUPTOOLS["package-dir"].get(package)) or "." not in package:
+        return known or package
+    parent, _, name = package.rpartition(".")
+    return f"{_folder(parent)}/{name}"
+
+
+FOLDERS = {package: _folder(package) for package in SETUPTOOLS["packages"]}
 HEAVY = ["torch", "torchvision", "timm", "tensorflow", "keras", "jax", "pandas", "matplotlib", "scipy", "sklearn"]
 
 

@@ -55,11 +55,13 @@ def investigate(
     compared, each rung by itself too, given the left's values of all before it. Where one side cannot run, what the
     other shows is kept as a dump beside the report.
     """
-    from isotune import checkpoints, planning
+    from isotune import attribution as attributions
     from isotune import investigation as investigations
-    from isotune import protocol as protocols
+    from isotune import protocols
     from isotune.investigation import Rung
+    from isotune.models import checkpoints
     from isotune.progress import Reporter
+    from isotune.runs import planning
 
     left, right = investigations.ordered((left, right))
     dumped = investigations.Dumped(Path(left.partition(":")[2])) if investigations.is_dump(left) else None
@@ -100,7 +102,7 @@ def investigate(
         )  # fmt: skip
         if price and found.stopped is None:
             runs = partial(
-                investigations.price, sides[0].model, sides[1].model, checkpoint=checkpoint, dataset=dataset,
+                attributions.price, sides[0].model, sides[1].model, checkpoint=checkpoint, dataset=dataset,
                 protocol=protocol, left_spec=sides[0].conventions, right_spec=sides[1].conventions, seeds=wanted,
                 store=store, jobs=jobs, progress=reporter.within,
             )  # fmt: skip
@@ -136,9 +138,9 @@ def dump(
     For two sides that cannot run on one machine. The folder holds the images, every layer, gradients and steps of
     training, in float64.
     """
-    from isotune import checkpoints
     from isotune import investigation as investigations
-    from isotune import protocol as protocols
+    from isotune import protocols
+    from isotune.models import checkpoints
     from isotune.progress import Reporter
 
     checkpoints.check_name(checkpoint)

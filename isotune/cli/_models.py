@@ -16,7 +16,7 @@ def models(
     as_json: Annotated[bool, typer.Option("--json", help="Machine-readable, every checkpoint.")] = False,
 ) -> None:
     """List what can be run: models, architectures, checkpoints and published ImageNet top-1."""
-    from isotune.catalogue import catalogue, show
+    from isotune.models.catalogue import catalogue, show
 
     rows = catalogue(split(adapter), pattern=pattern, architecture=architecture)
     show(rows, as_json=as_json)
@@ -32,7 +32,7 @@ def doctor(
 
     With --references exit status 1 says that a published number, a source or the installed torchvision is at odds.
     """
-    from isotune import doctor as examination
+    from isotune.cli import _examination as examination
 
     if references:
         found = examination.examine_references()

@@ -29,9 +29,9 @@ def transfer(
     torch's libraries get a state dict (.safetensors, .pt, .pth), Keras .weights.h5. The conventions that the weights
     were trained with go along in .safetensors and .h5, so that --checkpoint file:FILE knows them.
     """
-    from isotune import transfer as transfers
-    from isotune.execution import Workers
+    from isotune.models import transfer as transfers
     from isotune.parity import parse_size
+    from isotune.workers.process import Workers
 
     with Workers() as workers:
         done = transfers.transfer(source, target, checkpoint, out, parse_size(size), workers, head=classifier)

@@ -37,14 +37,14 @@ def report(
     if schema:
         import json
 
-        from isotune.records import schema as record_schema
+        from isotune.runs.records import schema as record_schema
 
         typer.echo(json.dumps(record_schema(), indent=1))
         return
     if form not in _FORMATS:
         raise UsageError(f"format {form!r}: {nearest(form, _FORMATS)}")
     from isotune import report as reports
-    from isotune.records import Store
+    from isotune.runs.records import Store
 
     store = Store(source if source.is_dir() else DEFAULT_STORE)
     if source.is_dir():

@@ -56,10 +56,11 @@ def run(
     Every model goes through every data set, protocol, convention set and seed. A cell that fails is
     recorded with its error, and the others go on.
     """
-    from isotune.execution import LocalExecutor, Workers
-    from isotune.planning import Matrix, parse_seeds, plan
     from isotune.progress import Reporter
-    from isotune.records import Store
+    from isotune.runs.executor import LocalExecutor
+    from isotune.runs.planning import Matrix, parse_seeds, plan
+    from isotune.runs.records import Store
+    from isotune.workers.process import Workers
 
     matrix = Matrix(
         split(models), split(datasets), split(protocols), conventions or ["identical", "native"], parse_seeds(seeds),
@@ -77,7 +78,7 @@ def run(
             )  # fmt: skip
             records = [reporter.ended(record) for record in executor.run(cells)]
     if any(cell.protocol.zero_shot for cell in cells):
-        from isotune.zero_shot_costs import costs, lines
+        from isotune.runs.preprocessing_costs import costs, lines
 
         typer.echo("\n".join(lines(costs(records, Store(store)))))
     failed = sum(record.status == "failed" for record in records)
@@ -97,9 +98,9 @@ def prepare(
 ) -> None:
     """Fetch data sets and checkpoints ahead; afterwards everything works offline."""
     from isotune import data
-    from isotune.execution import Workers
-    from isotune.planning import check_models
     from isotune.progress import Reporter
+    from isotune.runs.planning import check_models
+    from isotune.workers.process import Workers
 
     if not datasets and not models:
         raise UsageError(f"nothing to prepare: give --datasets ({', '.join(data.names())}) or --models")

@@ -10,8 +10,8 @@ import typer
 from isotune.errors import UsageError
 
 if TYPE_CHECKING:
+    from isotune.comparison.sides import Mode
     from isotune.data import Dataset
-    from isotune.investigation._setup import Mode
     from isotune.progress import Reporter
 
 StoreOption = Annotated[Path, typer.Option("--store", help="Folder of records, one folder a cell.")]

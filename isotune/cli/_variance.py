@@ -47,11 +47,11 @@ def variance(
     Every seed of each stream runs with every seed of the others, and the first seeds run again. Starting
     again skips what is done. A failed run is said, and exit status 1.
     """
-    from isotune import protocol as protocols
+    from isotune import protocols
     from isotune import variance as studies
-    from isotune.execution import Workers
     from isotune.progress import Reporter
-    from isotune.records import Store
+    from isotune.runs.records import Store
+    from isotune.workers.process import Workers
 
     wanted = studies.design(protocols.load(protocol), conventions, levels, repeats)
     with Reporter() as reporter:

@@ -12,11 +12,11 @@ What may be imported from here is below; modules whose name begins with `_` are 
 
 from isotune.data._dataset import Dataset, Split, encoded
 from isotune.data._decoding import Unreadable, decode
-from isotune.data._imagenet import outputs, synsets
 from isotune.data._preparing import Availability, describe, load, prepare, status
-from isotune.data._sources import names
-from isotune.data._splitting import was_split
 from isotune.data._views import inputs, subset
+from isotune.data.sources.imagenet import outputs, synsets
+from isotune.data.sources.naming import names
+from isotune.data.sources.splitting import was_split
 
 __all__ = [
     "Availability",

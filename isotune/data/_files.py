@@ -13,9 +13,9 @@ from pathlib import Path
 from PIL import Image
 
 from isotune.data._decoding import Unreadable, read
-from isotune.data._process import Progress
 from isotune.data._writing import Writer
 from isotune.errors import UsageError
+from isotune.workers.helper_process import Progress
 
 Item = tuple[str, Path | bytes, int]  # name for people, the file or its content, label
 

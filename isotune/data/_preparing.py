@@ -17,12 +17,12 @@ from pathlib import Path
 
 from isotune import cache
 from isotune.data._dataset import Dataset, open_dataset
-from isotune.data._process import Progress
 from isotune.data._sealing import Damaged
-from isotune.data._source import Source
-from isotune.data._sources import find, listed
 from isotune.data._writing import Writer
+from isotune.data.sources.naming import find, listed
+from isotune.data.sources.source import Source
 from isotune.errors import UsageError
+from isotune.workers.helper_process import Progress
 
 _FORMAT = 1  # raised when the same source is to be written otherwise
 _log = logging.getLogger("isotune")

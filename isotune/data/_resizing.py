@@ -26,7 +26,7 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
-from isotune.protocol import Input
+from isotune.protocols import Input
 
 Resize = Literal["antialias", "plain", "nearest"]
 Interpolation = Literal["nearest", "bilinear", "bicubic"]

@@ -21,11 +21,11 @@ import numpy as np
 
 from isotune import cache
 from isotune.data._dataset import Dataset, FileSplit, Split, SplitName
-from isotune.data._process import run_module
 from isotune.data._resizing import Resize, fixed_view
 from isotune.data._sealing import Damaged, check, seal
 from isotune.errors import UsageError
-from isotune.protocol import Images, Input
+from isotune.protocols import Images, Input
+from isotune.workers.helper_process import run_module
 
 Decode = Literal["pillow", "tensorflow"]
 
@@ -125,7 +125,7 @@ def chosen(
     def build(folder: Path) -> None:
         np.save(folder / "indices.npy", indices, allow_pickle=False)
         request = {"dataset": str(dataset.folder), "split": split, "folder": str(folder)}
-        run_module("isotune.data._tensorflow_decoding", request)
+        run_module("isotune.adapters._keras.decoding", request)
 
     folder = _made("decoded", key, build)
     offsets = np.load(folder / "offsets.npy", allow_pickle=False)

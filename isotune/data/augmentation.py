@@ -17,7 +17,7 @@ import numpy as np
 from isotune.data._dataset import Dataset
 from isotune.data._resizing import Resize, resized
 from isotune.data._views import Decode, chosen, inputs
-from isotune.protocol import Augmentation, Images, Input
+from isotune.protocols import Augmentation, Images, Input
 
 _RATIO = (3 / 4, 4 / 3)  # torchvision.transforms.RandomResizedCrop's default
 _TRIES = 10

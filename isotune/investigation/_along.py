@@ -8,9 +8,9 @@ from pathlib import Path
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from isotune.agreement import BOUND
+from isotune.comparison.agreement import BOUND
 from isotune.investigation._findings import Error, Investigation, Rung
-from isotune.report import _style
+from isotune.report.figures import style as _style
 
 _LEAST = 1e-17  # where an error of 0 is drawn
 _MOST = 1e3

@@ -16,9 +16,9 @@ import numpy as np
 
 from isotune.conventions import Conventions
 from isotune.errors import UsageError
-from isotune.execution import WorkerFailure
 from isotune.investigation._findings import Cause, Flip
 from isotune.investigation._judging import Judged
+from isotune.workers.process import WorkerFailure
 
 MOST = 4  # axes in a set that is looked for
 MARGIN = 10  # by which a cause lessens the error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from isotune.investigation._setup import Part
+from isotune.comparison.sides import Part
 
 NETWORK = (
     "stride2_padding", "pooling_border", "max_pooling_border", "stride_location", "batchnorm_epsilon", "gelu"

@@ -2,7 +2,7 @@
 
     FOLDER/dump.json     the side, what it was given, what it is
     FOLDER/images.npy, labels.npy
-    FOLDER/PART/         observations of every part (isotune.observations); PART-permuted/ with the batch in reverse
+    FOLDER/PART/         observations of every part; PART-permuted/ with the batch in reverse
 
 A dump answers as a worker would, as long as it is asked what it holds: it stands for the left side, in float64.
 """
@@ -19,11 +19,11 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from isotune import cache, data
+from isotune.comparison.sides import Asked, Inputs, Part, Side
 from isotune.errors import UsageError
-from isotune.execution import Workers
 from isotune.investigation._images import Batch
-from isotune.investigation._setup import Asked, Inputs, Part, Side
-from isotune.protocol import Protocol
+from isotune.protocols import Protocol
+from isotune.workers.process import Workers
 
 PREFIX = "dump:"
 _FILE = "dump.json"

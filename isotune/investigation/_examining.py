@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from isotune import observations
+from isotune.comparison import observations
+from isotune.comparison.observations import Observations
+from isotune.comparison.sides import Asked, Inputs, Side
 from isotune.conventions import NETWORK_AXES
-from isotune.investigation._setup import Asked, Inputs, Side
-from isotune.observations import Observations
-from isotune.records import Seeds
-from isotune.training import sample_order
+from isotune.runs.records import Seeds
+from isotune.runs.training import sample_order
 from isotune.weights import HEAD, Weights, head_weights, select_trained
 
 if TYPE_CHECKING:
     from isotune.adapters.base import Model, Trainer
-    from isotune.running import Bench, Built
+    from isotune.runs.cell_runner import Bench, Built
 
 Array = np.ndarray
 _PER_IMAGE = ("input", "layers", "logits", "training layers")

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from isotune.investigation._setup import Side
+from isotune.comparison.sides import Side
 
 Verdict = Literal["holds", "fails", "inherits", "unknown", "not applicable"]
 Which = Literal["left", "right"]

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 
 from isotune import data
-from isotune.protocol import Protocol
+from isotune.protocols import Protocol
 
 Array = np.ndarray
 

@@ -9,20 +9,22 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
-from isotune import checkpoints, data, names, protocol
+from isotune import data, protocols
+from isotune.attribution import Price
+from isotune.comparison.sides import Inputs, Mode, Side
 from isotune.errors import Unavailable, UsageError
-from isotune.execution import WorkerFailure
+from isotune.investigation._accuracy import accuracy
 from isotune.investigation._dump import Dumped
 from isotune.investigation._findings import Investigation, Rung
 from isotune.investigation._images import Batch
 from isotune.investigation._ladder import Ladder, Progress
-from isotune.investigation._priced import Price, accuracy
-from isotune.investigation._setup import Inputs, Mode, Side
 from isotune.investigation._showing import Showing
 from isotune.investigation._surviving import Answerer, failing, survivor
-from isotune.protocol import Protocol, Stage
-from isotune.schedules import learning_rates
-from isotune.training import steps_of
+from isotune.models import checkpoints, names
+from isotune.protocols import Protocol, Stage
+from isotune.protocols.schedules import learning_rates
+from isotune.runs.training import steps_of
+from isotune.workers.process import WorkerFailure
 
 INTERRUPTED = "interrupted"
 TRAINING = "quick-fine-tune"  # says how a step of training goes, for protocols that train nothing
@@ -161,4 +163,4 @@ def _stage(recipe: Protocol) -> tuple[Stage, dict[str, Any]]:
     """The first stage of training, and the protocol's axes."""
     if recipe.stage:
         return recipe.stage[0], dict(recipe.conventions)
-    return protocol.load(TRAINING).stage[0], dict(recipe.conventions)
+    return protocols.load(TRAINING).stage[0], dict(recipe.conventions)

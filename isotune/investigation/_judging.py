@@ -1,8 +1,8 @@
 """One claim judged: the right side's observations against the left's in float64, carried or alone, under flips.
 
 The reference is the left side in float64. In that mode 1e-9 relative is allowed, or ten times what the left side shows
-against itself with the batch permuted; in others a small factor of the left side's own error (`isotune.agreement`). A
-drift amplifies what the two are apart after one step, rounding too, so there the noise counts as often as it is
+against itself with the batch permuted; in others a small factor of the left side's own error (`comparison.agreement`).
+A drift amplifies what the two are apart after one step, rounding too, so there the noise counts as often as it is
 contained in that.
 """
 
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from isotune.agreement import (
+from isotune.comparison.agreement import (
     BOUND,
     FLOOR,
     NOISE_FACTOR,
@@ -23,11 +23,11 @@ from isotune.agreement import (
     relative_error,
     root_mean_square,
 )
+from isotune.comparison.observations import Observations
+from isotune.comparison.sides import Side
 from isotune.investigation._claims import HOW, LAYERS, STEP, Claim
 from isotune.investigation._findings import SIDES, Error, Flip
-from isotune.investigation._setup import Side
 from isotune.investigation._showing import Showing
-from isotune.observations import Observations
 
 Array = np.ndarray
 

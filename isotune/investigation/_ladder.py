@@ -21,7 +21,7 @@ from isotune.investigation._judging import Judge, Judged, observed
 from isotune.investigation._shape import pattern
 from isotune.investigation._showing import Showing
 from isotune.investigation._smallest import smallest
-from isotune.protocol import relevant_axes
+from isotune.protocols import relevant_axes
 
 Array = np.ndarray
 Progress = Callable[[str, int, int], None]  # (what, done, total)

@@ -9,14 +9,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from isotune import cache
-from isotune.agreement import BOUND
+from isotune import attribution, cache
+from isotune.attribution import Price
+from isotune.comparison.agreement import BOUND
+from isotune.comparison.sides import Side
 from isotune.errors import UsageError
 from isotune.investigation._findings import Investigation, Rung
-from isotune.investigation._price_sentences import sentences as price_sentences
-from isotune.investigation._priced import Price
-from isotune.investigation._priced import as_json as price_as_json
-from isotune.investigation._remedies import remedy
 from isotune.investigation._sentences import (
     because,
     both,
@@ -28,7 +26,6 @@ from isotune.investigation._sentences import (
     verdict,
     versions,
 )
-from isotune.investigation._setup import Side
 
 COLUMNS = ("rung", "verdict", "error, carried", "error, alone", "allowed", "failing", "where first", "cause")
 _RIGHT = (2, 3, 4, 5)
@@ -51,7 +48,7 @@ def as_json(found: Investigation, price: Price | None) -> dict[str, Any]:
     """All that was found, unrounded."""
     return found.model_dump(mode="json") | {
         "verdict": verdict(found),
-        "price": price_as_json(price) if price else None,
+        "price": attribution.as_json(price) if price else None,
     }
 
 
@@ -71,7 +68,11 @@ def show(found: Investigation, price: Price | None) -> None:
     console.print(table, markup=False, highlight=False)
     for line in _lines_of_causes(found):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
-    lines = [*(price_sentences(price) if price else []), verdict(found), *([stop(found)] if found.stopped else [])]
+    lines = [
+        *(attribution.sentences(price) if price else []),
+        verdict(found),
+        *([stop(found)] if found.stopped else []),
+    ]
     for line in lines:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
@@ -79,7 +80,8 @@ def show(found: Investigation, price: Price | None) -> None:
 def write(found: Investigation, price: Price | None, folder: Path, name: str, command: str) -> Path:
     """Write `name.md`, whose path is given back, `name.json` and the figures. UsageError: the folder cannot be
     written."""
-    from isotune.investigation import _along, _waterfall
+    from isotune.attribution import _waterfall
+    from isotune.investigation import _along
 
     try:
         (folder / "figures").mkdir(parents=True, exist_ok=True)
@@ -171,7 +173,7 @@ def _lines(found: Investigation, price: Price | None, figures: dict[str, str], c
     if price is not None:
         yield "## Price"
         yield ""
-        yield from (f"- {f.text(line)}" for line in price_sentences(price))
+        yield from (f"- {f.text(line)}" for line in attribution.sentences(price))
         yield ""
         if figures["price"]:
             yield f"![From one accuracy to the other, axis by axis]({figures['price']})"
@@ -183,6 +185,8 @@ def _lines(found: Investigation, price: Price | None, figures: dict[str, str], c
 
 def _remedies(found: Investigation) -> Iterator[str]:
     """The lines that make either side behave like the other, for every axis that was found to be a cause."""
+    from isotune.adapters.remedies import remedy
+
     axes = dict.fromkeys(flip.axis for rung in found.rungs if rung.cause for flip in rung.cause.flips)
     differing = [axis for axis in axes if axis in found.axes and axis not in _TYPED]
     if not differing:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from isotune.comparison.sides import Side
+from isotune.conventions import written_value as value
 from isotune.investigation._findings import Cause, Flip, Investigation, Rung, Smallest, Survivor
-from isotune.investigation._price_sentences import value
-from isotune.investigation._setup import Side
 
 VERSIONED = ("torchvision", "timm", "keras", "torch", "tensorflow", "jax", "jaxlib", "numpy", "python")
 

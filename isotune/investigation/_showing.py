@@ -11,10 +11,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from isotune.comparison.observations import Observations
+from isotune.comparison.sides import Asked, Inputs, Part, Side
 from isotune.investigation._claims import HOW
 from isotune.investigation._images import Batch
-from isotune.investigation._setup import Asked, Inputs, Part, Side
-from isotune.observations import Observations
 from isotune.weights import Weights
 
 Array = np.ndarray

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from isotune import data
+from isotune.comparison.sides import Inputs, Side
 from isotune.errors import UsageError
-from isotune.execution import WorkerFailure, Workers
 from isotune.investigation._dump import PREFIX, Dumped, dump
 from isotune.investigation._findings import SIDES, Survivor, Which
-from isotune.investigation._setup import Inputs, Side
-from isotune.protocol import Protocol
+from isotune.protocols import Protocol
+from isotune.workers.process import WorkerFailure, Workers
 
 Told = Callable[[str, int, int], None]  # (what, done, total)
 

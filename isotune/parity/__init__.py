@@ -8,8 +8,8 @@ Modules: `_asking`, `_pairs`, `_trial` (what both sides go through), `_observing
 `_proving`, `_results`, `_report`.
 """
 
+from isotune.models.counterparts import Family, check_pair, families
 from isotune.parity._asking import check_stages, chosen, parse_size, questions
-from isotune.parity._pairs import Family, check_pair, families
 from isotune.parity._proving import prove
 from isotune.parity._report import show, write
 from isotune.parity._results import Question, Result, ResultStore, as_json

@@ -6,9 +6,10 @@ import contextlib
 import re
 from importlib import metadata
 
-from isotune import checkpoints, conventions
+from isotune import conventions
 from isotune.errors import UsageError, nearest
-from isotune.parity._pairs import BATCH, BATCHES, SIZE, SIZES, Family
+from isotune.models import checkpoints
+from isotune.models.counterparts import BATCH, BATCHES, SIZE, SIZES, Family
 from isotune.parity._results import Question
 from isotune.parity._trial import STAGES
 

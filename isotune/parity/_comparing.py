@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from isotune.agreement import FLOOR, largest, relative_error
-from isotune.observations import Observations
+from isotune.comparison.agreement import FLOOR, largest, relative_error
+from isotune.comparison.observations import Observations
 
 Array = np.ndarray
 

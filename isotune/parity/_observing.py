@@ -1,6 +1,6 @@
 """What a worker does for a proof: draws a checkpoint, and puts its model through the motions of a trial.
 
-What is observed goes into a folder one array at a time (`isotune.observations`): the weights of a large network fit
+What is observed goes into a folder one array at a time (`comparison.observations`): the weights of a large network fit
 into memory a few times only.
 """
 
@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from isotune import names, observations
-from isotune.checkpoints import TORCH_CONVENTIONS, architecture_of, resolve
+from isotune.comparison import observations
 from isotune.conventions import NETWORK_AXES, Conventions
 from isotune.conventions import resolve as resolve_axes
+from isotune.models import names
+from isotune.models.checkpoints import TORCH_CONVENTIONS, architecture_of, resolve
 from isotune.parity._trial import CLASSES, MOTIONS, SMOOTHING, STEPS, Motion, Trial
-from isotune.protocol import SGD
+from isotune.protocols import SGD
 from isotune.weights import HEAD, Weights, head_weights, random_weights
 
 if TYPE_CHECKING:

@@ -16,12 +16,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from isotune.agreement import BOUND, NOISE_FACTOR, REFEREE_FACTOR, root_mean_square
+from isotune.comparison.agreement import BOUND, NOISE_FACTOR, REFEREE_FACTOR, root_mean_square
 from isotune.errors import UsageError
-from isotune.execution import WorkerFailure, Workers
 from isotune.parity._comparing import Error, compare
 from isotune.parity._results import Question, Result, ResultStore, Rung
 from isotune.parity._trial import STAGES, Trial, stages
+from isotune.workers.process import WorkerFailure, Workers
 
 Progress = Callable[[str, str, int, int], None]  # (pair, what, done, total)
 LARGE = 60_000_000  # parameters: four workers with such networks would not fit into 16 GB

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from isotune import cache
-from isotune.agreement import BOUND, NOISE_FACTOR
-from isotune.parity._pairs import Family
+from isotune.comparison.agreement import BOUND, NOISE_FACTOR
+from isotune.models.counterparts import Family
 from isotune.parity._results import Result, Rung, as_json
 from isotune.parity._trial import MOTIONS
 

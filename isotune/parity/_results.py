@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from isotune import cache
-from isotune.agreement import BOUND, NOISE_FACTOR
+from isotune.comparison.agreement import BOUND, NOISE_FACTOR
 
 
 class _Kept(BaseModel):

@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from isotune.conventions import Conventions
-from isotune.protocol import SGD, Adam, Optimizer, RMSprop
+from isotune.protocols import SGD, Adam, Optimizer, RMSprop
 from isotune.weights import Layer
 
 Array = np.ndarray

@@ -10,8 +10,8 @@ The same records always give the same bytes, so that a committed report changes 
 SciPy and matplotlib are imported when a report is written, not before.
 """
 
-from isotune.report._benchmark import Speed, read_benchmark
 from isotune.report._leaderboard import first_rows, schema, write
 from isotune.report._model_index import model_index
+from isotune.report.analysis.benchmark import Speed, read_benchmark
 
 __all__ = ["Speed", "first_rows", "model_index", "read_benchmark", "schema", "write"]

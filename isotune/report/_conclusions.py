@@ -8,13 +8,13 @@ from math import floor, log10, sqrt
 
 from isotune.reference_results import Reference, cite
 from isotune.report import _format as f
-from isotune.report._differences import ALPHA, Difference
 from isotune.report._format import Table
-from isotune.report._judging import Finding
-from isotune.report._published import Context, Judged
-from isotune.report._sections import Row, Section
 from isotune.report._tables import board, facts
-from isotune.report._variance import Spread, deviation, stream
+from isotune.report.analysis.differences import ALPHA, Difference
+from isotune.report.analysis.judging import Finding
+from isotune.report.analysis.published import Context, Judged
+from isotune.report.analysis.sections import Row, Section
+from isotune.report.analysis.variance import Spread, deviation, stream
 
 
 @dataclass(frozen=True)

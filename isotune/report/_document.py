@@ -8,16 +8,16 @@ from math import nan
 from pathlib import Path
 from typing import Any
 
-from isotune.records import Record, Seeds
 from isotune.reference_results import Reference, cite
 from isotune.report import _schema as json
-from isotune.report._benchmark import Speed
 from isotune.report._conclusions import conclusion
-from isotune.report._differences import Difference
-from isotune.report._judging import Finding, other_speeds
-from isotune.report._published import Context, Judged
-from isotune.report._sections import Row, SetUp, Streams
-from isotune.report._variance import Spread, stream
+from isotune.report.analysis.benchmark import Speed
+from isotune.report.analysis.differences import Difference
+from isotune.report.analysis.judging import Finding, other_speeds
+from isotune.report.analysis.published import Context, Judged
+from isotune.report.analysis.sections import Row, SetUp, Streams
+from isotune.report.analysis.variance import Spread, stream
+from isotune.runs.records import Record, Seeds
 from isotune.statistics import Component, VarianceSplit, wilson
 
 

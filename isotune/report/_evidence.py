@@ -6,11 +6,11 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from isotune.protocol import Protocol
-from isotune.records import Record
+from isotune.protocols import Protocol
 from isotune.report import _format as f
-from isotune.report._benchmark import Speed
-from isotune.report._sections import moment
+from isotune.report.analysis.benchmark import Speed
+from isotune.report.analysis.sections import moment
+from isotune.runs.records import Record
 
 _SHOWN = 16  # hexadecimal digits of a digest: enough to tell two apart, short enough to read
 _MANY = 4

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import floor, isnan, log10
 
-from isotune.report._answers import Changed
-from isotune.report._sections import Row
+from isotune.report.analysis.answers import Changed
+from isotune.report.analysis.sections import Row
 from isotune.statistics import Estimate, Interval, Quartiles
 
 NOTHING = "-"

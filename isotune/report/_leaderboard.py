@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from isotune.errors import UsageError
-from isotune.records import Record
-from isotune.report._benchmark import Speed
+from isotune.report.analysis.benchmark import Speed
+from isotune.runs.records import Record
 
 if TYPE_CHECKING:
-    from isotune.report._answers import Predictions
-    from isotune.report._judging import Finding
+    from isotune.report.analysis.answers import Predictions
+    from isotune.report.analysis.judging import Finding
 
 README_ROWS = 10
 NO_ACCURACY = "Speeds only: no accuracy was measured."
@@ -50,11 +50,12 @@ def write(
 def _written(
     records: list[Record], measured: list[Speed], place: Path, command: str | None, predictions: Predictions | None
 ) -> Path:
-    from isotune.report import _document, _figures
-    from isotune.report._answers import Answers
-    from isotune.report._judging import judge
+    from isotune.report import _document
     from isotune.report._page import write_page
-    from isotune.report._sections import latest, sections
+    from isotune.report.analysis.answers import Answers
+    from isotune.report.analysis.judging import judge
+    from isotune.report.analysis.sections import latest, sections
+    from isotune.report.figures import section as _figures
 
     kept = latest(records)
     answers = Answers(predictions)
@@ -78,10 +79,10 @@ def _written(
 
 def first_rows(records: Iterable[Record], speeds: Iterable[Speed] = (), predictions: Predictions | None = None) -> str:
     """The sentence and the first table's head, in markdown: the leaderboard in short, for a README."""
-    from isotune.report._answers import Answers
-    from isotune.report._sections import latest, sections
     from isotune.report._sentence import sentence
     from isotune.report._tables import board
+    from isotune.report.analysis.answers import Answers
+    from isotune.report.analysis.sections import latest, sections
 
     found = sections(latest(records), speeds)
     if not found:
@@ -109,7 +110,7 @@ def _view(findings: Sequence[Finding], records: Sequence[Record], speeds: Sequen
     from isotune.report import _conclusions, _tables
     from isotune.report import _format as f
     from isotune.report._evidence import evidence
-    from isotune.report._judging import other_speeds
+    from isotune.report.analysis.judging import other_speeds
 
     failed = [record for finding in findings for record in finding.section.failed]
     return {

@@ -13,12 +13,12 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from isotune.errors import MissingExtra, UsageError
-from isotune.records import Record
+from isotune.runs.records import Record
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult
 
-    from isotune.report._sections import Row, Section, SetUp
+    from isotune.report.analysis.sections import Row, Section, SetUp
 
 _HUB = {"fashion-mnist": "fashion_mnist", "imagenet": "imagenet-1k"}  # ids of hf.co/datasets
 _DIGITS = 6  # of an accuracy, which is a share
@@ -36,7 +36,7 @@ def model_index(records: Iterable[Record]) -> str:
         from huggingface_hub import ModelCardData
     except ImportError:
         raise MissingExtra("huggingface_hub", "hub") from None
-    from isotune.report._sections import latest, sections
+    from isotune.report.analysis.sections import latest, sections
 
     results: dict[str, list[EvalResult]] = defaultdict(list)
     for section in sections(latest(records)):

@@ -12,10 +12,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from isotune.protocol import Protocol
-from isotune.records import Seeds
-from isotune.report._benchmark import Speed
-from isotune.report._sections import SetUpName
+from isotune.protocols import Protocol
+from isotune.report.analysis.benchmark import Speed
+from isotune.report.analysis.sections import SetUpName
+from isotune.runs.records import Seeds
 
 
 def _known(value: Any) -> Any:

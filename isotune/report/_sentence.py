@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from isotune.report import _format as f
-from isotune.report._answers import Answers
-from isotune.report._sections import Row, Section
+from isotune.report.analysis.answers import Answers
+from isotune.report.analysis.sections import Row, Section
 from isotune.statistics import Estimate, paired_difference
 
 

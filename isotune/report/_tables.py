@@ -6,11 +6,11 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import TypeVar
 
-from isotune.records import Record
 from isotune.report import _format as f
-from isotune.report._benchmark import Speed
 from isotune.report._format import Table
-from isotune.report._sections import Row, Section
+from isotune.report.analysis.benchmark import Speed
+from isotune.report.analysis.sections import Row, Section
+from isotune.runs.records import Record
 from isotune.statistics import quartiles, wilson
 
 Number = TypeVar("Number", int, float)

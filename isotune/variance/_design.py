@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from itertools import product
 from typing import TYPE_CHECKING
 
-from isotune import conventions, planning
+from isotune import conventions
 from isotune.errors import UsageError
-from isotune.protocol import Protocol
-from isotune.records import Cell, Seeds
+from isotune.protocols import Protocol
+from isotune.runs import planning
+from isotune.runs.records import Cell, Seeds
 
 if TYPE_CHECKING:
     from isotune.data import Dataset
-    from isotune.execution import Workers
+    from isotune.workers.process import Workers
 
 STREAMS = tuple(Seeds.model_fields)  # head, order, augmentation
 LEVELS = {1: 10, 2: 4, 3: 3}  # seeds of each stream by the number of streams: 10, 16 or 27 runs a model
@@ -105,7 +106,7 @@ def _decides(recipe: Protocol) -> dict[str, str]:
 
 
 def _idle(recipe: Protocol, spec: str) -> dict[str, str]:
-    """Streams that change nothing in this protocol, and why; `isotune.training`, `probe` and `data.augmentation` say
+    """Streams that change nothing in this protocol, and why; `runs.training`, `runs.probe` and `data.augmentation` say
     what is drawn from each."""
     if recipe.zero_shot:
         return dict.fromkeys(STREAMS, "nothing is trained")

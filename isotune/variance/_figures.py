@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from isotune.report import _style
+from isotune.report.figures import style as _style
 from isotune.statistics import Component, Interval
 from isotune.variance._judging import Finding
 from isotune.variance._sentences import decimals, source

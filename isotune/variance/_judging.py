@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from isotune.errors import UsageError
-from isotune.records import Record, predictions_digest
+from isotune.runs.records import Record, predictions_digest
 from isotune.statistics import Run, VarianceBySource, predictions_changed, variance_by_source
 from isotune.variance._design import Design, Study
 from isotune.variance._study import records, store

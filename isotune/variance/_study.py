@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from isotune.execution import LocalExecutor, Progress
-from isotune.records import Record, Store
+from isotune.runs.executor import LocalExecutor, Progress
+from isotune.runs.records import Record, Store
 from isotune.variance._design import Study
 
 

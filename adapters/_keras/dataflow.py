@@ -1,0 +1,74 @@
+"""The dataflow of a functional Keras model, nested models opened."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import keras
+
+from isotune.adapters.execution_order import Node, Step, execution_order
+
+
+def trace(model: Any) -> list[Step]:
+    """The layers of `model` that own tensors, as (name of the Keras layer, form), in the order of execution.
+
+    form is "depthwise" and "pointwise" for the two convolutions of a SeparableConv2D, "" for all others.
+    """
+    return execution_order(_Graph().of(model.outputs[0]))
+
+
+class _Graph:
+    """Nodes of Keras's operations by (operation, index of the call). Keras has no public way to a graph's edges."""
+
+    def __init__(self) -> None:
+        self._nodes: dict[tuple[int, int], Node] = {}
+        self._instead: dict[int, Any] = {}  # id of a nested model's tensor -> the tensor that it stands for
+
+    def of(self, tensor: Any) -> Node:
+        end = self._resolved(tensor)
+        stack = [end]
+        while stack:
+            operation, index = stack[-1]
+            given = [self._resolved(other) for other in operation._inbound_nodes[index].input_tensors]
+            if waiting := [call for call in given if _key(call) not in self._nodes]:
+                stack += waiting
+                continue
+            stack.pop()
+            inputs = [self._nodes[_key(call)] for call in given]
+            self._nodes.setdefault(_key((operation, index)), _node(operation, inputs))
+        return self._nodes[_key(end)]
+
+    def _resolved(self, tensor: Any) -> tuple[Any, int]:
+        """(operation, index of its call) that makes the tensor, within nested models."""
+        while True:
+            tensor = self._instead.get(id(tensor), tensor)
+            operation, index, place = tensor._keras_history
+            if not isinstance(operation, keras.Model):
+                return operation, index
+            inner = operation._functional if isinstance(operation, keras.Sequential) else operation
+            for inside, outside in zip(inner.inputs, operation._inbound_nodes[index].input_tensors, strict=True):
+                self._instead[id(inside)] = outside
+            self._instead[id(tensor)] = inner.outputs[place]
+
+
+def _key(call: tuple[Any, int]) -> tuple[int, int]:
+    return id(call[0]), call[1]
+
+
+def _node(operation: Any, inputs: list[Node]) -> Node:
+    if isinstance(operation, keras.layers.SeparableConv2D):
+        depthwise = Node(inputs, [(operation.name, "depthwise")], _depthwise_shape(operation.depthwise_kernel))
+        return Node([depthwise], [(operation.name, "pointwise")], tuple(operation.pointwise_kernel.shape))
+    weights = getattr(operation, "weights", ())
+    if not weights or isinstance(operation, keras.layers.Normalization):
+        return Node(inputs)
+    largest = max(weights, key=lambda variable: math.prod(variable.shape))
+    is_depthwise = isinstance(operation, keras.layers.DepthwiseConv2D)
+    shape = _depthwise_shape(operation.kernel) if is_depthwise else tuple(largest.shape)
+    return Node(inputs, [(operation.name, "")], shape)
+
+
+def _depthwise_shape(kernel: Any) -> tuple[int, ...]:
+    height, width, channels, multiplier = kernel.shape
+    return height, width, 1, channels * multiplier

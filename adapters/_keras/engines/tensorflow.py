@@ -1,0 +1,138 @@
+"""Keras on TensorFlow: one traced graph for inference, one for gradients, one for a training step.
+
+In float64, the mode of proofs, the step is cut in two: tracing a large network takes far longer than running it a
+few times at a small size, and so one graph of gradients serves every loss and optimizer, which then runs eagerly.
+
+Graphs take any number of images (the batch dimension is None in their signatures), so a short last batch traces
+nothing anew. With `compiled`, XLA compiles them, once for each batch size that occurs.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from isotune.adapters._keras.network import Loss
+
+Array = np.ndarray
+
+
+class TensorFlowEngine:
+    """Runs a `Network`; see `KerasModel` for what each method gives."""
+
+    def __init__(self, network: Any, size: tuple[int, int], compiled: bool) -> None:
+        self.network = network
+        self.compile = {"jit_compile": True} if compiled else {}
+        self.images = tf.TensorSpec((None, *size, 3), tf.uint8, "images")
+        self.labels = tf.TensorSpec((None,), tf.int64, "labels")
+        self._infer = self._graph(lambda images: network(images, training=False), self.images)
+        self._graphs: dict[tuple[Any, ...], Any] = {}  # of gradients, by loss, mode and what is trained
+
+    def _graph(self, function: Callable[..., Any], *signature: tf.TensorSpec) -> Any:
+        return tf.function(function, input_signature=signature, autograph=False, **self.compile)
+
+    def infer(self, images: Array) -> tuple[Array, Array]:
+        features, logits = self._infer(tf.constant(images))
+        return features.numpy(), logits.numpy()
+
+    def make_gradients(self, loss: Loss) -> Callable[[Array, Array], tuple[Any, list[Any]]]:
+        return self._gradients(loss, True)
+
+    def _gradients(self, loss: Loss, training: bool) -> Callable[[Array, Array], tuple[Any, list[Any]]]:
+        variables = self.network.trainable_variables
+        dtype = tf.as_dtype(variables[0].dtype)
+        key = (loss.form, training, *map(id, variables))
+        if key not in self._graphs:
+
+            def compute(images: Any, labels: Any, smoothing: Any) -> Any:
+                smoothed = functools.partial(loss, smoothing=smoothing)
+                return self._differentiate(variables, images, labels, smoothed, None, training)
+
+            self._graphs[key] = self._graph(compute, self.images, self.labels, tf.TensorSpec((), dtype, "smoothing"))
+        graph, smoothing = self._graphs[key], tf.constant(loss.smoothing, dtype)
+        return lambda images, labels: graph(tf.constant(images), tf.constant(labels), smoothing)
+
+    def _differentiate(
+        self,
+        variables: list[Any],
+        images: Any,
+        labels: Any,
+        loss: Callable[[Any, Any], Any],
+        mask: Any,
+        training: bool,
+    ) -> tuple[Any, Any]:
+        values = [variable.value for variable in variables]
+        # watching only what is trained keeps the backward pass out of a frozen beginning
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(values)
+            value = loss(self.network(images, training=training, feature_mask=mask)[1], labels)
+        gradients = tape.gradient(value, values, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        return value, gradients
+
+    def make_step(
+        self, optimizer: Any, loss: Loss, training: bool
+    ) -> Callable[[Array, Array, float, Array | None], Any]:
+        variables = self.network.trainable_variables
+        dtype = tf.as_dtype(optimizer.learning_rate.dtype)
+        rate_spec = tf.TensorSpec((), dtype, "learning_rate")
+
+        def train(images: Any, labels: Any, rate: Any, mask: Any = None) -> Any:
+            value, gradients = self._differentiate(variables, images, labels, loss, mask, training)
+            optimizer.learning_rate.assign(rate)
+            optimizer.apply(gradients, variables)
+            return value
+
+        plain = self._graph(train, self.images, self.labels, rate_spec)
+        # the mask has the features' dtype, whatever NumPy's is
+        mask_spec = tf.TensorSpec((None, None), dtype, "feature_mask")
+        masked = self._graph(train, self.images, self.labels, rate_spec, mask_spec)
+
+        def step(images: Array, labels: Array, rate: float, mask: Array | None) -> Any:
+            if dtype == tf.float64 and mask is None and not self.compile:
+                value, gradients = self._gradients(loss, training)(images, labels)
+                optimizer.learning_rate.assign(rate)
+                optimizer.apply(gradients, variables)
+                return value
+            arguments = (tf.constant(images), tf.constant(labels), tf.constant(rate, dtype))
+            return plain(*arguments) if mask is None else masked(*arguments, tf.constant(mask, dtype))
+
+        return step
+
+    def synchronize(self) -> None:
+        if tf.config.list_logical_devices("GPU"):
+            tf.test.experimental.sync_devices()
+
+    def device_memory(self) -> int | None:
+        if not tf.config.list_logical_devices("GPU"):
+            return None
+        return int(tf.config.experimental.get_memory_info("GPU:0")["peak"])
+
+
+def configure(threads: int | None) -> None:
+    """Set the number of threads, before TensorFlow's runtime starts; afterwards it stays as it is, and
+    `environment` says what it is."""
+    tf.get_logger().setLevel("ERROR")  # it warns when one process traces many models, which is a worker's work
+    if threads is not None:
+        with suppress(RuntimeError):
+            tf.config.threading.set_intra_op_parallelism_threads(threads)
+            tf.config.threading.set_inter_op_parallelism_threads(threads)
+
+
+def environment() -> dict[str, str]:
+    gpus = tf.config.list_physical_devices("GPU")
+    details = [tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name) for gpu in gpus]
+    return {
+        "tensorflow": tf.__version__,
+        "device": ", ".join(details) or "cpu",
+        "threads": f"intra {tf.config.threading.get_intra_op_parallelism_threads() or 'all'},"
+        f" inter {tf.config.threading.get_inter_op_parallelism_threads() or 'all'}",
+        "xla_auto_clustering": tf.config.optimizer.get_jit() or "off",
+        "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "default"),
+        "tf32": str(tf.config.experimental.tensor_float_32_execution_enabled()),
+    }

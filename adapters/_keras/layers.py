@@ -1,0 +1,198 @@
+"""Canonical layers of a Keras model: names, kinds, blocks, slots and layouts.
+
+Layers that own tensors are numbered in the order of execution (`_dataflow`), nested models opened. A
+`SeparableConv2D` is two layers, depthwise and pointwise. Keras's layouts are the canonical ones (`isotune.weights`)
+up to a reshape: a depthwise kernel [h, w, in, multiplier] is [h, w, 1, in * multiplier], a dense layer on vectors is
+a convolution over the map that was flattened, and a classifier that is a 1x1 convolution is a dense matrix.
+
+Blocks: a table of regular expressions gives the key of a layer's block from its name (`Application.block`).
+Layers without a key that come first are the stem, those that come last the last block; others join the block
+before them. Networks without names to go by (Inception, NASNet, a user's own) have a block end at each
+merge (Add, Concatenate).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+
+from isotune.adapters._keras.dataflow import trace
+from isotune.weights import HEAD, Layer
+from isotune.weights.folding import differences
+
+Array = np.ndarray
+SCALING = "scaling"
+_SLOTS: dict[str, tuple[tuple[str, str], ...]] = {  # kind -> (slot, attribute of the Keras layer)
+    "conv": (("kernel", "kernel"), ("bias", "bias")),
+    "dense": (("kernel", "kernel"), ("bias", "bias")),
+    "norm": (("scale", "gamma"), ("shift", "beta"), ("mean", "moving_mean"), ("variance", "moving_variance")),
+    "scale": (("scale", "gamma"),),
+    "depthwise": (("kernel", "depthwise_kernel"),),
+    "pointwise": (("kernel", "pointwise_kernel"), ("bias", "bias")),
+    "flat": (("kernel", "kernel"), ("bias", "bias")),
+}
+_KINDS = {"depthwise": "conv", "pointwise": "conv", "flat": "conv"}  # of forms that are not their own kind
+
+
+@dataclass(frozen=True)
+class Part:
+    """A canonical layer within a Keras model, found again by name in any clone of it."""
+
+    layer: Layer
+    owner: str  # name of the Keras layer
+    form: str  # key of _SLOTS, or "other"
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A canonical tensor and the Keras variable that holds it."""
+
+    variable: Any
+    shape: tuple[int, ...]  # canonical
+
+    def read(self) -> Array:
+        array: Array = keras.ops.convert_to_numpy(self.variable)
+        return array.reshape(self.shape)
+
+    def canonical(self, native: Array) -> Array:
+        """An array in the variable's layout, as canonical."""
+        return np.asarray(native).reshape(self.shape)
+
+    def write(self, array: Array) -> None:
+        self.variable.assign(np.asarray(array, self.variable.dtype).reshape(tuple(self.variable.shape)))
+
+
+def flatten(model: Any) -> Iterator[Any]:
+    """All layers in order, those of nested models in their place."""
+    for layer in model.layers:
+        if isinstance(layer, keras.Model):
+            yield from flatten(layer)
+        else:
+            yield layer
+
+
+def parts(model: Any, block_pattern: str, *, scales_itself: bool) -> list[Part]:
+    """The canonical layers of a model without classifier.
+
+    scales_itself: whether the Normalization inside an EfficientNet stays, a layer `scaling` without a number, so
+    that the others are numbered as in other libraries.
+    """
+    layers = list(flatten(model))
+    owners = {layer.name: layer for layer in layers if layer.weights}
+    keys = _blocks_by_name(layers, block_pattern) if block_pattern else _blocks_by_merge(model)
+    number = {key: place for place, key in enumerate(dict.fromkeys(keys[name] for name in owners))}
+    steps = trace(model)
+    forms = {step.layer: step.layer[1] or _form(owners[step.layer[0]]) for step in steps}
+    kinds = {step.layer: _KINDS.get(forms[step.layer], forms[step.layer]) for step in steps}
+    named = {step.layer: f"{index:03d}.{kinds[step.layer]}" for index, step in enumerate(steps)}
+    found = [
+        Part(Layer(SCALING, "other", number[keys[name]], name), name, "other")
+        for name, layer in owners.items()
+        if scales_itself and isinstance(layer, keras.layers.Normalization)
+    ]
+    for step in steps:
+        owner, half = step.layer
+        layer = Layer(
+            named[step.layer], kinds[step.layer], number[keys[owner]], f"{owner}.{half}" if half else owner,
+            tuple(named[other] for other in step.inputs),
+        )  # fmt: skip
+        found.append(Part(layer, owner, forms[step.layer]))
+    return found
+
+
+def head_part(library_name: str) -> Part:
+    return Part(Layer(HEAD, "dense", -1, library_name), HEAD, "dense")
+
+
+def tensors(found: list[Part], model: Any) -> dict[str, Tensor]:
+    """Canonical name -> tensor, of the layers of `model` (a clone, perhaps) that `found` names."""
+    owners = {layer.name: layer for layer in flatten(model)}
+    named: dict[str, Tensor] = {}
+    for part in found:
+        owner = owners[part.owner]
+        for slot, variable in _variables(owner, part.form):
+            named[f"{part.layer.name}.{slot}"] = Tensor(variable, _canonical_shape(part, owner, slot, variable))
+    return named
+
+
+def tensor_changes(found: list[Part], model: Any, weights: Mapping[str, Array]) -> dict[str, dict[str, bool]]:
+    """Name of a Keras layer -> what of its configuration must change so that it has the tensors that `weights` have."""
+    layout = {name: tensor.shape for name, tensor in tensors(found, model).items()}
+    owners = {part.layer.name: part.owner for part in found}
+    changes: dict[str, dict[str, bool]] = {}
+    for (layer, slot), wanted in differences(weights, [part.layer for part in found], layout).items():
+        changes.setdefault(owners[layer], {})["use_bias" if slot == "bias" else "scale"] = wanted
+    return changes
+
+
+def _variables(owner: Any, form: str) -> Iterator[tuple[str, Any]]:
+    if form == "other":
+        yield from ((variable.name, variable) for variable in owner.weights)
+        return
+    for slot, attribute in _SLOTS[form]:
+        if (variable := getattr(owner, attribute, None)) is not None:
+            yield slot, variable
+
+
+def _canonical_shape(part: Part, owner: Any, slot: str, variable: Any) -> tuple[int, ...]:
+    shape = tuple(variable.shape)
+    is_depthwise = part.form == "depthwise" or isinstance(owner, keras.layers.DepthwiseConv2D)
+    if slot == "kernel" and part.form == "flat":
+        height, width = _flattened(owner)
+        return height, width, shape[0] // (height * width), shape[1]
+    if slot == "kernel" and is_depthwise:
+        return (*shape[:2], 1, shape[2] * shape[3])
+    return shape
+
+
+def _form(layer: Any) -> str:
+    match layer:
+        case keras.layers.Conv2D() | keras.layers.DepthwiseConv2D():
+            return "conv"
+        case keras.layers.BatchNormalization() | keras.layers.LayerNormalization():
+            return "norm"
+        case keras.layers.Dense():
+            return "flat" if len(layer.input.shape) == 2 else "dense"
+    return "scale" if type(layer).__name__ == "LayerScale" else "other"
+
+
+def _flattened(layer: Any) -> tuple[int, int]:
+    """Height and width of the map whose values the dense `layer` reads as a vector; 1x1 when it was never a map."""
+    source = layer.input._keras_history.operation
+    while isinstance(source, keras.layers.Dropout):
+        source = source.input._keras_history.operation
+    if isinstance(source, keras.layers.Flatten | keras.layers.Reshape) and len(source.input.shape) == 4:
+        return source.input.shape[1], source.input.shape[2]
+    return 1, 1
+
+
+def _blocks_by_merge(model: Any) -> dict[str, str]:
+    """Layer -> key of its block; each sum and concatenation ends one."""
+    keys: dict[str, str] = {}
+    merges = 0
+    for operation in model.operations:
+        keys[operation.name] = str(merges)
+        merges += type(operation).__name__ in ("Add", "Concatenate") and not isinstance(
+            operation.input, keras.KerasTensor
+        )
+    return keys
+
+
+def _blocks_by_name(layers: list[Any], pattern: str) -> dict[str, str]:
+    """Layer -> key of its block."""
+    keys: list[str] = []
+    found = [re.search(pattern, layer.name) for layer in layers]
+    last = max((index for index, match in enumerate(found) if match), default=-1)
+    for index, match in enumerate(found):
+        if match:
+            keys.append(match[1])
+        elif index > last:
+            keys.append("last")
+        else:
+            keys.append(keys[-1] if keys else "stem")
+    return {layer.name: key for layer, key in zip(layers, keys, strict=True)}

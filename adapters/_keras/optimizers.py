@@ -1,0 +1,270 @@
+"""Optimizers whose forms are conventions.
+
+`make_optimizer` gives Keras's own class when every recipe axis that matters has Keras's value, so that native
+is truly native; otherwise one of the classes below. In both, a step is: clip, decay, step. In float64 Keras's own
+classes round hyper-parameters on TensorFlow alone, and not all of them; there they are taken only for numbers that
+float32 holds exactly, so that `hyperparameters = float32` is one function on every engine.
+
+g gradient, w variable, r learning rate, m momentum, t step from 1, c weight decay:
+
+| axis | value | form |
+|---|---|---|
+| clipping | global-norm | g *= min(1, clip / norm of all g) |
+| | per-variable | g *= min(1, clip / norm of g) (Keras `clipnorm`) |
+| weight_decay_form | coupled | g += c*w |
+| | decoupled | w -= r*c*w before the step (always so for adamw) |
+| momentum_form | rate-outside | v = m*v + g; w -= r*v; Nesterov: w -= r*(g + m*v) |
+| | rate-inside | v = m*v + r*g; w -= v; Nesterov: w -= m*v + r*g |
+| adam_epsilon | after-correction | w -= r/(1-b1^t) * a / (sqrt(s)/sqrt(1-b2^t) + eps) |
+| | before-correction | w -= r*sqrt(1-b2^t)/(1-b1^t) * a / (sqrt(s) + eps) |
+| rmsprop_epsilon | outside-root | d = sqrt(s) + eps |
+| | inside-root | d = sqrt(s + eps) |
+
+with a = b1*a + (1-b1)*g and s = b2*s + (1-b2)*g^2 (rho for b2 in RMSprop). RMSprop with momentum: rate-outside
+v = m*v + g/d, w -= r*v; rate-inside v = m*v + r*g/d, w -= v. Sources: torch/optim/{sgd,adam,rmsprop}.py,
+keras/src/optimizers/{sgd,adam,rmsprop}.py.
+
+`hyperparameters = float32` rounds momentum, betas, rho and weight decay to float32 beforehand. Keras's own classes
+round what goes through `ops.cast(float)` (momentum, the betas of the bias corrections, weight decay) but not
+1 - b: a difference below 1e-7 that only float64 shows. 1 - b^t is computed as -expm1(t * log(b)), which keeps it
+exact to the variable's precision, where 1 - power(b, t) in float32 loses up to four digits.
+
+In `slots` a velocity is what is subtracted from the variable, in every form; Keras's SGD keeps its negative.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from isotune.conventions import Conventions
+from isotune.protocols import SGD, Adam, Optimizer, RMSprop
+
+Array = np.ndarray
+
+# slots by the names of the literature -> the attribute of Keras's own class that lists them
+_KERAS_SLOTS = {
+    "sgd": {"velocity": "momentums"},
+    "adam": {"first_moment": "_momentums", "second_moment": "_velocities"},
+    "rmsprop": {"second_moment": "_velocities", "velocity": "_momentums"},
+}
+
+
+def make_optimizer(recipe: Optimizer, conventions: Conventions, kernels: list[Any], variables: list[Any]) -> Any:
+    """A built `keras.optimizers.Optimizer` for `variables`, learning rate 0.
+
+    kernels: those of the variables that decay when `weight_decay_on` is "kernels".
+    """
+    optimizer = (
+        _keras_own(recipe, conventions)
+        if is_native(recipe, conventions) and (keras.config.floatx() != "float64" or _is_exact(recipe))
+        else _CLASSES[_family(recipe)](recipe, conventions)
+    )
+    if recipe.weight_decay and conventions.weight_decay_on == "kernels":
+        decaying = {id(variable) for variable in kernels}
+        optimizer.exclude_from_weight_decay(var_list=[v for v in variables if id(v) not in decaying])
+    optimizer.build(variables)
+    return optimizer
+
+
+def is_native(recipe: Optimizer, conventions: Conventions) -> bool:
+    """Whether every recipe axis that matters to this optimizer has Keras's own value."""
+    is_adam = isinstance(recipe, Adam)
+    matters = {
+        "hyperparameters": ("float32", True),
+        "momentum_form": ("rate-inside", not isinstance(recipe, Adam) and recipe.momentum > 0),
+        "weight_decay_form": ("decoupled", recipe.weight_decay > 0 and recipe.name != "adamw"),
+        "adam_epsilon": ("before-correction", is_adam),
+        "rmsprop_epsilon": ("inside-root", isinstance(recipe, RMSprop)),
+        "clipping": ("per-variable", recipe.clip_norm is not None),
+    }
+    return all(getattr(conventions, axis) == value for axis, (value, does) in matters.items() if does)
+
+
+def _is_exact(recipe: Optimizer) -> bool:
+    """Whether float32 holds every hyper-parameter that is rounded."""
+    names = ("momentum", "beta1", "beta2", "rho", "weight_decay")
+    return all(float(np.float32(value)) == value for name in names if (value := getattr(recipe, name, 0.0)))
+
+
+def slots(recipe: Optimizer, optimizer: Any) -> dict[str, Iterator[Array]]:
+    """Slot name -> its arrays, in the order of the variables that the optimizer was built for; copies, made one at a
+    time."""
+    if isinstance(optimizer, _Conventional):
+        found = optimizer.slots
+    else:
+        names = _KERAS_SLOTS[_family(recipe)]
+        found = {name: getattr(optimizer, attribute) for name, attribute in names.items()}
+    sign = -1 if isinstance(optimizer, keras.optimizers.SGD) else 1
+    return {
+        name: (sign * keras.ops.convert_to_numpy(variable) for variable in variables)
+        for name, variables in found.items()
+        if variables
+    }
+
+
+def reset(optimizer: Any) -> None:
+    """Back to before the first step: every slot of these optimizers, and the count of steps, begins at zero."""
+    for variable in optimizer.variables:
+        variable.assign(np.zeros(tuple(variable.shape), variable.dtype))
+
+
+def _family(recipe: Optimizer) -> str:
+    return "adam" if isinstance(recipe, Adam) else recipe.name
+
+
+def _keras_own(recipe: Optimizer, conventions: Conventions) -> Any:
+    shared = {"learning_rate": 0.0, "weight_decay": recipe.weight_decay or None, "clipnorm": recipe.clip_norm}
+    match recipe:
+        case SGD():
+            return keras.optimizers.SGD(momentum=recipe.momentum, nesterov=recipe.nesterov, **shared)
+        case Adam():  # Keras's AdamW is its Adam with weight decay
+            return keras.optimizers.Adam(beta_1=recipe.beta1, beta_2=recipe.beta2, epsilon=recipe.epsilon, **shared)
+        case RMSprop():
+            return keras.optimizers.RMSprop(rho=recipe.rho, epsilon=recipe.epsilon, momentum=recipe.momentum, **shared)
+
+
+class _Conventional(keras.optimizers.Optimizer):  # type: ignore[misc]  # Keras has no types
+    """What the three share: clipping, decay, precision, slots."""
+
+    def __init__(self, recipe: Any, conventions: Conventions) -> None:
+        super().__init__(learning_rate=0.0, name=type(self).__name__.lower())
+        self.recipe, self.conventions = recipe, conventions
+        decoupled = conventions.weight_decay_form == "decoupled" or recipe.name == "adamw"
+        self.coupled_decay = 0.0 if decoupled else self.held(recipe.weight_decay)
+        self.decoupled_decay = self.held(recipe.weight_decay) if decoupled else 0.0
+        self.slots: dict[str, list[Any]] = {}
+
+    def held(self, value: float) -> float:
+        """A hyper-parameter in the precision that the conventions ask for."""
+        return float(np.float32(value)) if self.conventions.hyperparameters == "float32" else value
+
+    def slot_names(self) -> tuple[str, ...]:
+        raise NotImplementedError
+
+    def build(self, variables: list[Any]) -> None:
+        if self.built:
+            return
+        super().build(variables)
+        for name in self.slot_names():
+            self.slots[name] = self.add_optimizer_variables(variables, name)
+
+    def _clip_gradients(self, grads: list[Any]) -> list[Any]:
+        """Keras's hook before the step; here clipping is part of it: no second set of gradients is made."""
+        return grads
+
+    def factors(self, grads: list[Any]) -> list[Any]:
+        """What each gradient is multiplied by; None: nothing."""
+        limit = self.recipe.clip_norm
+        if limit is None:
+            return [None] * len(grads)
+        squares = [_squares(gradient) for gradient in grads]
+        if self.conventions.clipping == "per-variable":
+            return [_factor(each, limit) for each in squares]
+        return [_factor(ops.sum(ops.stack(squares)), limit)] * len(grads)
+
+    def _apply_weight_decay(self, variables: list[Any]) -> None:
+        """Keras's hook before the step; here decay is part of the step."""
+
+    def _backend_update_step(self, grads: list[Any], trainable_variables: list[Any], learning_rate: Any) -> None:
+        """All variables' steps, the same on every engine; what they share is computed once, which keeps the
+        traced graphs small."""
+        rate = ops.convert_to_tensor(learning_rate)
+        shared = self.shared(rate)
+        for raw, factor, variable in zip(grads, self.factors(grads), trainable_variables, strict=True):
+            decays = self._use_weight_decay(variable)
+            gradient = raw if factor is None else raw * factor
+            if self.coupled_decay and decays:
+                gradient = gradient + variable * self.coupled_decay
+            if self.decoupled_decay and decays:
+                variable.assign_sub(variable * (rate * self.decoupled_decay))
+            index = self._get_variable_index(variable)
+            slot = {name: found[index] for name, found in self.slots.items()}
+            variable.assign_sub(self.step_of(gradient, rate, shared, slot))
+
+    def shared(self, rate: Any) -> Any:
+        """What every variable's step needs and does not depend on the variable."""
+
+    def step_of(self, gradient: Any, rate: Any, shared: Any, slot: dict[str, Any]) -> Any:
+        """What is subtracted from a variable; moves its slots."""
+        raise NotImplementedError
+
+    def averaged(self, slot: Any, value: Any, kept: float) -> Any:
+        """The slot's new exponential average."""
+        new = slot * kept + value * (1.0 - kept)
+        slot.assign(new)
+        return new
+
+    def correction(self, beta: float, rate: Any) -> Any:
+        """1 - beta^t, in the dtype of the learning rate, which is the variables'."""
+        return -ops.expm1(ops.cast(self.iterations + 1, rate.dtype) * (math.log(beta) if beta else -math.inf))
+
+
+class ConventionalSGD(_Conventional):
+    def slot_names(self) -> tuple[str, ...]:
+        return ("velocity",) if self.recipe.momentum else ()
+
+    def step_of(self, gradient: Any, rate: Any, shared: Any, slot: dict[str, Any]) -> Any:
+        if not slot:
+            return rate * gradient
+        momentum, inside = self.held(self.recipe.momentum), self.conventions.momentum_form == "rate-inside"
+        if inside:
+            gradient = rate * gradient
+        velocity = slot["velocity"] * momentum + gradient
+        slot["velocity"].assign(velocity)
+        step = gradient + velocity * momentum if self.recipe.nesterov else velocity
+        return step if inside else rate * step
+
+
+class ConventionalAdam(_Conventional):
+    def slot_names(self) -> tuple[str, ...]:
+        return "first_moment", "second_moment"
+
+    def shared(self, rate: Any) -> Any:
+        first = self.correction(self.held(self.recipe.beta1), rate)
+        root = ops.sqrt(self.correction(self.held(self.recipe.beta2), rate))
+        if self.conventions.adam_epsilon == "before-correction":
+            return rate * root / first, None
+        return rate / first, root
+
+    def step_of(self, gradient: Any, rate: Any, shared: Any, slot: dict[str, Any]) -> Any:
+        corrected_rate, root = shared
+        first = self.averaged(slot["first_moment"], gradient, self.held(self.recipe.beta1))
+        second = self.averaged(slot["second_moment"], ops.square(gradient), self.held(self.recipe.beta2))
+        scale = ops.sqrt(second) if root is None else ops.sqrt(second) / root
+        return corrected_rate * first / (scale + self.recipe.epsilon)
+
+
+class ConventionalRMSprop(_Conventional):
+    def slot_names(self) -> tuple[str, ...]:
+        return ("second_moment", "velocity") if self.recipe.momentum else ("second_moment",)
+
+    def step_of(self, gradient: Any, rate: Any, shared: Any, slot: dict[str, Any]) -> Any:
+        second = self.averaged(slot["second_moment"], ops.square(gradient), self.held(self.recipe.rho))
+        if self.conventions.rmsprop_epsilon == "inside-root":
+            step = gradient / ops.sqrt(second + self.recipe.epsilon)
+        else:
+            step = gradient / (ops.sqrt(second) + self.recipe.epsilon)
+        if not self.recipe.momentum:
+            return rate * step
+        inside = self.conventions.momentum_form == "rate-inside"
+        velocity = slot["velocity"] * self.held(self.recipe.momentum) + (rate * step if inside else step)
+        slot["velocity"].assign(velocity)
+        return velocity if inside else rate * velocity
+
+
+def _squares(gradient: Any) -> Any:
+    return ops.sum(ops.square(gradient))
+
+
+def _factor(squares: Any, limit: float) -> Any:
+    """min(1, limit / norm); a norm of zero gives 1. (`ops.minimum` with a number narrows to float32 on torch.)"""
+    return ops.clip(limit / ops.sqrt(squares), 0.0, 1.0)
+
+
+_CLASSES: dict[str, Any] = {"sgd": ConventionalSGD, "adam": ConventionalAdam, "rmsprop": ConventionalRMSprop}

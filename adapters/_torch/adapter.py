@@ -1,0 +1,217 @@
+"""What the adapters of torch's libraries share: from a library's network to a `TorchModel`.
+
+A library's adapter lists models, builds a network and names its classifier; all that follows (a new classifier, no
+randomness inside, conventions, checkpoints in canonical form) is the same for both.
+"""
+
+from __future__ import annotations
+
+import inspect
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+from torch import nn
+
+from isotune.adapters._torch.conventions import describe, realise, remove_randomness
+from isotune.adapters._torch.dataflow import trace
+from isotune.adapters._torch.device import device, environment
+from isotune.adapters._torch.files import fit_state_dict, read_conventions, read_state_dict, write_state_dict
+from isotune.adapters._torch.layers import canonical_layers, take_tensors
+from isotune.adapters._torch.model import TorchModel
+from isotune.adapters.base import Adapter, NumericMode
+from isotune.conventions import Conventions
+from isotune.errors import UsageError, nearest
+from isotune.models.names import option_value
+from isotune.weights import HEAD, Weights
+from isotune.weights.folding import fit
+
+_Size = tuple[int, int]
+_SEED = 0  # of a library's initial weights, and of dropout that options ask for
+
+
+class TorchAdapter(Adapter):
+    """Both libraries' adapter, but for `models`, `_network`, `_classifier` and `_input_scaling`."""
+
+    engines: ClassVar[tuple[str, ...]] = ("torch",)
+    engine = "torch"
+    libraries: ClassVar[tuple[str, ...]]  # packages whose versions matter
+
+    @abstractmethod
+    def _network(self, name: str, checkpoint: str | None, size: _Size, options: Mapping[str, Any]) -> nn.Module:
+        """The library's network with its own classifier. checkpoint: the library's name of one, or `pretrained`.
+
+        Errors: UsageError for an unknown name or checkpoint, NotCached. A TypeError is an option that does not exist.
+        """
+
+    @abstractmethod
+    def _classifier(self, net: nn.Module) -> str | None:
+        """Name of the module that gives the logits; None when the network has none."""
+
+    @abstractmethod
+    def _input_scaling(self, name: str) -> str:
+        """The scaling that the model's default checkpoint was trained with."""
+
+    def native_conventions(self, name: str) -> Conventions:
+        axes = {"input_scaling": self._input_scaling(name), **self._described(name)}
+        return Conventions(frozen_batchnorm="updates", **axes)
+
+    def build(
+        self,
+        name: str,
+        *,
+        classes: int | None,
+        checkpoint: str | Weights | None,
+        conventions: Conventions,
+        numeric_mode: NumericMode = "float32",
+        image_size: _Size = (224, 224),
+        compiled: bool = False,
+        options: Mapping[str, str] | None = None,
+    ) -> TorchModel:
+        """As in `base`. A head among canonical weights is loaded where its shape fits, and is left out where `classes`
+        asks for another. Dropout and stochastic depth inside the network are off, unless an option sets them."""
+        library_checkpoint = checkpoint if isinstance(checkpoint, str) else None
+        net = self._built(name, library_checkpoint, image_size, options or {})
+        head = self._classifier(net)
+        if classes is not None:
+            head = self._renew_classifier(name, net, head, classes)
+        if any("drop" in option or "stochastic" in option for option in options or ()):
+            torch.manual_seed(_SEED)
+        else:
+            remove_randomness(net)
+        realise(net, conventions)
+        dataflow = trace(net, image_size)
+        if isinstance(checkpoint, Weights) and conventions.optional_tensors == "checkpoint":
+            take_tensors(canonical_layers(net, head, dataflow), checkpoint)
+        origin = checkpoint.origin if isinstance(checkpoint, Weights) else checkpoint
+        model = TorchModel(
+            net, head, conventions, dataflow=dataflow, numeric_mode=numeric_mode, device=device(), compiled=compiled,
+            architecture=self._architecture(name), origin=origin or "",
+        )  # fmt: skip
+        if isinstance(checkpoint, Weights):
+            layout = {slot.name: slot.shape for _, slot in model.slots()}
+            what = f"{self.name}:{name}"
+            model.load(fit(checkpoint, model.layers(), layout, what, renewed=classes is not None))
+        return model
+
+    def load_file(
+        self,
+        name: str,
+        path: Path,
+        *,
+        options: Mapping[str, str] | None = None,
+        image_size: _Size = (224, 224),
+    ) -> Weights:
+        """As in `base`. A file without the classifier's tensors gives weights without a head."""
+        state = read_state_dict(path)
+        net = self._built(name, None, image_size, options or {})
+        head = self._classifier(net)
+        kernel = state.get(f"{head}.weight")
+        if head is not None and kernel is not None and kernel.ndim and len(kernel) != _outputs(net.get_submodule(head)):
+            head = self._renew_classifier(name, net, head, len(kernel))
+        fit_state_dict(net, state, str(path), without=head)
+        scaling = Conventions.model_validate({"input_scaling": self._input_scaling(name)})
+        model = TorchModel(
+            net, head, scaling, dataflow=trace(net, image_size), device=torch.device("cpu"),
+            architecture=self._architecture(name),
+        )  # fmt: skip
+        weights = model.weights() if kernel is not None else model.weights().without_head()
+        axes = dict(weights.conventions) | read_conventions(path)
+        return Weights(weights.tensors, axes, weights.architecture, str(path))
+
+    def save_file(
+        self,
+        name: str,
+        weights: Weights,
+        path: Path,
+        *,
+        options: Mapping[str, str] | None = None,
+        image_size: _Size = (224, 224),
+    ) -> None:
+        """As in `base`: a state dict, `.safetensors` with the conventions in its metadata, `.pt` or `.pth` without."""
+        if path.suffix not in (".safetensors", ".pt", ".pth"):
+            raise UsageError(f"{path}: torch's files end in .safetensors, .pt or .pth")
+        kernel = weights.get(f"{HEAD}.kernel")
+        model = self.build(
+            name, classes=None if kernel is None else kernel.shape[1], checkpoint=weights, image_size=image_size,
+            conventions=Conventions(optional_tensors="own"), options=options,
+        )  # fmt: skip
+        head = model.layers()[-1].library_name if model.layers()[-1].name == HEAD else None
+        without = head if kernel is None else None
+        write_state_dict(path, model.net.state_dict(), weights.conventions, without=without)
+
+    def environment(self) -> dict[str, str]:
+        return environment(self.libraries)
+
+    # -- steps of these
+
+    def _built(self, name: str, checkpoint: str | None, size: _Size, options: Mapping[str, str]) -> nn.Module:
+        values = {option: option_value(text) for option, text in options.items()}
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(_SEED)
+            try:
+                return self._network(name, checkpoint, size, values)
+            except TypeError as error:
+                self._explain_option(name, size, values, error)
+                raise
+            except (ValueError, AssertionError, ZeroDivisionError, RuntimeError) as error:
+                if not values:
+                    raise
+                given = ", ".join(f"{option}={text}" for option, text in options.items())
+                reason = str(error).partition("\n")[0] or type(error).__name__
+                raise UsageError(f"{self.name}:{name} cannot be built with {given}: {reason}") from None
+
+    def _explain_option(self, name: str, size: _Size, values: Mapping[str, Any], error: TypeError) -> None:
+        """UsageError when an option is what the TypeError is about."""
+        if not values:
+            return
+        with torch.device("meta"):
+            net = self._network(name, None, size, {})
+        known = [
+            parameter.name
+            for parameter in inspect.signature(type(net).__init__).parameters.values()
+            if isinstance(parameter.default, int | float | bool | str) and parameter.name != "num_classes"
+        ]
+        for option in values:
+            if option not in known:
+                raise UsageError(f"{self.name}:{name} has no option {option!r}; {nearest(option, known)}") from None
+        given = ", ".join(f"{option}={value}" for option, value in values.items())
+        raise UsageError(f"{self.name}:{name} cannot be built with {given}: {error}") from None
+
+    def _renew_classifier(self, name: str, net: nn.Module, head: str | None, classes: int) -> str:
+        """Put a zero classifier of so many classes in the old one's place, and say where that is."""
+        if head is None:
+            raise UsageError(f"{self.name}:{name} has no classifier of its own to replace")
+        old = net.get_submodule(head)
+        if isinstance(old, nn.Conv2d):
+            new: nn.Module = nn.Conv2d(old.in_channels, classes, kernel_size=1)
+        else:
+            new = nn.Linear(old.in_features, classes)  # type: ignore[arg-type]
+        for parameter in new.parameters():
+            nn.init.zeros_(parameter)
+        net.set_submodule(head, new)
+        return head
+
+    def _described(self, name: str) -> dict[str, Any]:
+        """The network axes as the library builds the model, without allocating it."""
+        with _unallocated():
+            try:
+                return describe(self._network(name, None, (224, 224), {}))
+            except (NotImplementedError, RuntimeError):  # a constructor that computes with tensors (RegNet)
+                return {}
+
+    def _architecture(self, name: str) -> str:
+        return next((info.architecture for info in self.models() if info.name == name), name)
+
+
+@contextmanager
+def _unallocated() -> Iterator[None]:
+    with torch.device("meta"), torch.random.fork_rng(devices=[]):
+        yield
+
+
+def _outputs(module: nn.Module) -> int:
+    return int(getattr(module, "out_features", None) or module.out_channels)  # type: ignore[arg-type]

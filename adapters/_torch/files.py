@@ -1,0 +1,186 @@
+"""Checkpoint files of torch: reading one without running it, fitting it to a network, and what is in a cache.
+
+The libraries' own functions download and load; before they are called,
+`Download.refuse_offline` sees to it that a machine
+without network hears so at once, and `loading` turns their errors into one line.
+"""
+
+from __future__ import annotations
+
+import json
+import pickle
+import sys
+import urllib.error
+import urllib.request
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file as load_safetensors
+from safetensors.torch import save_file as save_safetensors
+from torch import Tensor, nn
+
+from isotune import cache
+from isotune.conventions import written_conventions
+from isotune.errors import NotCached, UsageError
+from isotune.models.hints import by_size
+
+_SECONDS_TO_ANSWER = 5
+_CONVENTIONS = "isotune.conventions"
+# Auxiliary classifiers of torchvision's Inception v3 and GoogLeNet only train; its release files have them.
+_AUXILIARIES = ("AuxLogits.", "aux1.", "aux2.")
+
+
+def read_state_dict(path: Path) -> dict[str, Tensor]:
+    """Tensors by name, on the CPU, from .safetensors or from torch's format with `weights_only`.
+
+    A state dict may lie under `state_dict` or `model`, and its names may start with `module.` (data parallel).
+    Errors: UsageError for a file that is missing, cut off, or holds anything but plain tensors.
+    """
+    try:
+        if path.suffix == ".safetensors":
+            return load_safetensors(path, device="cpu")
+        with warnings.catch_warnings():  # that a pickle's protocol is unusual: whether it holds tensors decides
+            warnings.filterwarnings("ignore", message="Detected pickle protocol")
+            found = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise UsageError(f"{path}: there is no such file") from None
+    except pickle.UnpicklingError:
+        raise UsageError(
+            f"{path}: is no pickle of plain tensors (weights_only refuses it), or is cut off; save a state dict"
+        ) from None
+    except Exception as error:  # cut off, a file in torch's format before 1.6 gives IndexError, struct.error and others
+        raise UsageError(f"{path}: cannot be read, perhaps cut off ({_first_line(error)})") from None
+    for key in ("state_dict", "model"):
+        if isinstance(found, Mapping) and isinstance(found.get(key), Mapping):
+            found = found[key]
+    if not isinstance(found, Mapping) or not all(isinstance(value, Tensor) for value in found.values()):
+        raise UsageError(f"{path}: holds no state dict (tensors by name)")
+    return {str(name).removeprefix("module."): tensor for name, tensor in found.items()}
+
+
+def fit_state_dict(net: nn.Module, state: Mapping[str, Tensor], what: str, *, without: str | None = None) -> None:
+    """Load `state` into `net`, all of it but auxiliary classifiers; `without`: a module whose tensors the file need not
+    have.
+
+    Errors: UsageError that names the first tensor that differs, both shapes, and what has the file's size.
+    """
+
+    def refuse(difference: str) -> NoReturn:
+        raise UsageError(f"{what}: {difference}{by_size(_trained(state))}")
+
+    own = net.state_dict()
+    optional = {name for name in own if name.endswith("num_batches_tracked")}
+    if without:
+        optional |= {name for name in own if name.startswith(f"{without}.")}
+    for name, tensor in own.items():
+        if name in state and state[name].shape != tensor.shape:
+            refuse(f"tensor {name!r} is {tuple(state[name].shape)} in the file, {tuple(tensor.shape)} in the model")
+        if name not in state and name not in optional:
+            refuse(f"tensor {name!r} of the model {tuple(tensor.shape)} is missing from the file")
+    if extra := [name for name in state if name not in own and not name.startswith(_AUXILIARIES)]:
+        shape = tuple(state[extra[0]].shape)
+        refuse(f"the file has {len(extra)} tensors that the model lacks, first {extra[0]!r} {shape}")
+    net.load_state_dict(state, strict=False)
+
+
+def _trained(state: Mapping[str, Tensor]) -> list[list[tuple[int, ...]]]:
+    """Of each module, the shapes of its parameters, in canonical layout."""
+    modules: dict[str, list[tuple[int, ...]]] = {}
+    for name, tensor in state.items():
+        owner, _, own_name = name.rpartition(".")
+        if tensor.is_floating_point() and own_name not in ("running_mean", "running_var"):
+            modules.setdefault(owner, []).append(tuple(tensor.shape)[::-1])
+    return list(modules.values())
+
+
+def write_state_dict(
+    path: Path, state: Mapping[str, Tensor], conventions: Mapping[str, Any], *, without: str | None = None
+) -> None:
+    """Write tensors by name, atomically; `without`: a module whose tensors are left out. The conventions go into the
+    metadata of .safetensors; torch's own format has no place for them."""
+    kept = {
+        name: tensor.detach().cpu().contiguous().clone()
+        for name, tensor in state.items()
+        if without is None or not name.startswith(f"{without}.")
+    }
+    with cache.draft_file(path) as draft:
+        if path.suffix == ".safetensors":
+            save_safetensors(kept, draft, {_CONVENTIONS: json.dumps(dict(conventions), sort_keys=True), "format": "pt"})
+        else:
+            torch.save(kept, draft)
+
+
+def read_conventions(path: Path) -> dict[str, Any]:
+    """What `write_state_dict` wrote of conventions; empty for a file of anybody else."""
+    if path.suffix != ".safetensors":
+        return {}
+    with safe_open(path, framework="pt") as file:
+        return written_conventions((file.metadata() or {}).get(_CONVENTIONS), path)
+
+
+def hub_file(url: str) -> Path:
+    """Where torch.hub caches the file of `url`."""
+    return Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
+
+
+@dataclass(frozen=True)
+class Download:
+    """A checkpoint that a library fetches: what was asked, where it lies, and where it would be cached."""
+
+    model: str  # adapter:name
+    checkpoint: str
+    url: str
+    cached_at: Path
+
+    def refuse_offline(self) -> None:
+        """NotCached when nothing answers within seconds. Whatever answers, even with an error, is a network."""
+        try:
+            urllib.request.urlopen(urllib.request.Request(self.url, method="HEAD"), timeout=_SECONDS_TO_ANSWER).close()
+        except urllib.error.HTTPError:
+            return
+        except (OSError, ValueError):
+            raise self.not_cached() from None
+
+    def not_cached(self) -> NotCached:
+        """What was asked, where it would be cached, and what to run instead."""
+        return NotCached(
+            f"{self} is not cached ({self.cached_at}) and {self.url} cannot be reached; on a machine with network run"
+            f" `isotune prepare --models {self.model} --checkpoint {self.checkpoint}` and copy the cache, or use"
+            " --checkpoint offline or file:PATH"
+        )
+
+    def __str__(self) -> str:
+        return f"checkpoint {self.checkpoint!r} of {self.model}"
+
+    @contextmanager
+    def loading(self) -> Iterator[None]:
+        """While the library loads: its words go to stderr, its errors become one line."""
+        try:
+            with redirect_stdout(sys.stderr):
+                yield
+        except urllib.error.URLError:
+            raise self.not_cached() from None
+        except (pickle.UnpicklingError, EOFError, SafetensorError):
+            raise self._damaged() from None
+        except RuntimeError as error:
+            lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+            if "PytorchStreamReader" in str(error):
+                raise self._damaged() from None
+            if "invalid hash value" in str(error):
+                raise UsageError(f"{self}: what {self.url} gave is something else ({lines[0]}); try again") from None
+            if "loading state_dict" in str(error):
+                raise UsageError(f"{self} does not fit the model: {lines[min(1, len(lines) - 1)][:300]}") from None
+            raise
+
+    def _damaged(self) -> UsageError:
+        return UsageError(f"{self}: the cached file is damaged; remove {self.cached_at}")
+
+
+def _first_line(error: BaseException) -> str:
+    return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)

@@ -1,0 +1,239 @@
+"""Canonical layers of an `nn.Module`: names, kinds, blocks, slots and layouts.
+
+A layer is a module that directly owns parameters or floating-point persistent buffers. Layers are numbered in
+the order of execution (`_dataflow`); the classifier is called `head` and comes last. What a pass does not show, a
+norm without parameters, follows the layer registered before it. torch keeps a kernel as [out, in/groups, h, w] and a
+dense matrix as [out, in]; a `Slot` holds the way to the canonical layout (`isotune.weights`) and back.
+`num_batches_tracked` and integer index tables are no weights, and no slots.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from isotune.adapters._torch.dataflow import Dataflow
+from isotune.weights import HEAD, Layer
+from isotune.weights.folding import differences
+
+Array = np.ndarray
+_UNKNOWN = Dataflow()
+_Change = Callable[[Array], Array]
+_NORM_SLOTS = {"weight": "scale", "bias": "shift", "running_mean": "mean", "running_var": "variance"}
+_TABLE_SLOTS = {"weight": "kernel", "bias": "bias"}
+_SCALES = {"gamma": "scale", "layer_scale": "scale"}  # timm's and torchvision's names of LayerScale's tensor
+_SLOTS = {"norm": _NORM_SLOTS, "conv": _TABLE_SLOTS, "dense": _TABLE_SLOTS, "scale": _SCALES}
+
+
+@dataclass(frozen=True)
+class Slot:
+    """One tensor of a layer."""
+
+    name: str  # canonical: "007.norm.scale"
+    tensor: Tensor  # torch's own, changed in place when loading
+    trainable: bool  # a parameter that the library trains, not a buffer
+    to_canonical: _Change
+    from_canonical: _Change
+
+    @property
+    def kind(self) -> str:
+        """The slot's own name, "kernel"."""
+        return self.name.rpartition(".")[2]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Canonical shape."""
+        return self.to_canonical(np.broadcast_to(np.empty((), np.float32), tuple(self.tensor.shape))).shape
+
+
+@dataclass(frozen=True)
+class ModuleLayer:
+    """A layer with the module that owns its tensors."""
+
+    layer: Layer
+    module: nn.Module
+    slots: tuple[Slot, ...]
+
+
+def classifier_name(net: nn.Module, within: nn.Module | None = None) -> str | None:
+    """Name of the last dense layer (or 1x1 convolution: SqueezeNet, DLA) of `net`, looked for in `within`."""
+    inside = set((within or net).modules())
+    found = None
+    for name, module in net.named_modules():
+        if module in inside and isinstance(module, nn.Linear | nn.Conv2d):
+            found = name
+    return found
+
+
+def canonical_layers(net: nn.Module, head: str | None, dataflow: Dataflow = _UNKNOWN) -> list[ModuleLayer]:
+    """The layers of `net` in canonical order. head: name of the classifier's module, None when there is none."""
+    owners = [
+        (name, module) for name, module in net.named_modules() if name != head and any(True for _ in _own(module))
+    ]
+    blocks = _blocks(net, owners)
+    ordered = _in_order([name for name, _ in owners], [step.layer for step in dataflow.steps])
+    kinds = {name: kind_of(net.get_submodule(name)) for name in ordered}
+    for name in dataflow.maps.keys() & kinds.keys():
+        kinds[name] = "conv"  # a dense layer on vectors is a convolution over a whole map
+    named = {name: f"{index:03d}.{kinds[name]}" for index, name in enumerate(ordered)}
+    if head is not None:
+        named[head], kinds[head], blocks[head] = HEAD, "dense", -1
+    inputs = {step.layer: tuple(named[other] for other in step.inputs if other in named) for step in dataflow.steps}
+    found = []
+    for name, canonical_name in named.items():
+        module = net.get_submodule(name)
+        layer = Layer(canonical_name, kinds[name], blocks[name], name, inputs.get(name, ()))
+        window = dataflow.maps.get(name) if name != head else None
+        found.append(ModuleLayer(layer, module, tuple(_slots(layer.name, layer.kind, module, window))))
+    return found
+
+
+def take_tensors(found: list[ModuleLayer], weights: Mapping[str, Array]) -> None:
+    """Give convolutions a bias and BatchNorms a scale where the weights have one, and take it away where not."""
+    layout = {slot.name: slot.shape for each in found for slot in each.slots}
+    modules = {each.layer.name: each.module for each in found}
+    for (layer, slot), wanted in differences(weights, [each.layer for each in found], layout).items():
+        values = torch.from_numpy(np.array(weights[f"{layer}.{slot}"], np.float32)) if wanted else None
+        name = "bias" if slot == "bias" else "weight"
+        modules[layer].register_parameter(name, None if values is None else nn.Parameter(values))
+
+
+def _in_order(registered: list[str], executed: list[str]) -> list[str]:
+    """Names as executed; one that was not seen to run follows the one registered before it."""
+    ordered = [name for name in executed if name in set(registered)]
+    seen = set(ordered)
+    for before, name in zip(["", *registered], registered, strict=False):
+        if name not in seen:
+            ordered.insert(ordered.index(before) + 1 if before in ordered else 0, name)
+    return ordered
+
+
+def kind_of(module: nn.Module) -> str:
+    """conv, dense, norm, scale or other (`isotune.weights`)."""
+    if isinstance(module, nn.Conv2d):
+        return "conv"
+    if isinstance(module, nn.Linear):
+        return "dense"
+    if isinstance(module, _BatchNorm | nn.LayerNorm | nn.GroupNorm):
+        return "norm"
+    if "norm" in type(module).__name__.lower() and all(tensor.ndim == 1 for _, tensor, _ in _own(module)):
+        return "norm"  # the RmsNorm classes of timm
+    own = [(name, tensor) for name, tensor, _ in _own(module)]
+    if len(own) == 1 and own[0][0] in _SCALES and own[0][1].numel() == max(own[0][1].shape, default=0):
+        return "scale"
+    return "other"
+
+
+def _own(module: nn.Module) -> Iterator[tuple[str, Tensor, bool]]:
+    """(name, tensor, is a parameter) of what the module itself owns and a state dict would keep."""
+    for name, parameter in module.named_parameters(recurse=False):
+        yield name, parameter, True
+    for name, buffer in module.named_buffers(recurse=False):
+        if name not in module._non_persistent_buffers_set and buffer.is_floating_point():
+            yield name, buffer, False
+
+
+def _slots(layer: str, kind: str, module: nn.Module, window: tuple[int, int] | None) -> Iterator[Slot]:
+    names = _SLOTS.get(kind, {})
+    for own_name, tensor, is_parameter in _own(module):
+        slot = names.get(own_name, own_name)
+        to: _Change = _same
+        back: _Change = _same
+        if slot == "kernel":
+            to, back = _layout(tuple(tensor.shape), kind, window)
+        elif kind == "scale":
+            to, back = _vector(tuple(tensor.shape))
+        yield Slot(f"{layer}.{slot}", tensor, is_parameter and tensor.requires_grad, to, back)
+
+
+def _layout(shape: tuple[int, ...], kind: str, window: tuple[int, int] | None) -> tuple[_Change, _Change]:
+    """Ways between torch's layout of a kernel and the canonical one. window: the map that a dense layer reads."""
+    if kind == "conv" and len(shape) == 2:
+        outputs, (height, width) = shape[0], window or (1, 1)
+        return (
+            lambda a: a.reshape(outputs, -1, height, width).transpose(2, 3, 1, 0),
+            lambda a: a.transpose(3, 2, 0, 1).reshape(outputs, -1),
+        )
+    if kind == "conv":
+        return lambda a: a.transpose(2, 3, 1, 0), lambda a: a.transpose(3, 2, 0, 1)
+    if len(shape) == 4:  # a 1x1 convolution that is the classifier: [out, in, 1, 1]
+        return lambda a: a[:, :, 0, 0].T, lambda a: a.T[:, :, None, None]
+    return lambda a: a.T, lambda a: a.T
+
+
+def _vector(shape: tuple[int, ...]) -> tuple[_Change, _Change]:
+    return lambda a: a.reshape(-1), lambda a: a.reshape(shape)
+
+
+def _same(array: Array) -> Array:
+    return array
+
+
+def canonical(slot: Slot, tensor: Tensor) -> Array:
+    """A tensor of the slot's form (the weight, its gradient, its optimizer state) in canonical layout."""
+    return np.ascontiguousarray(slot.to_canonical(to_array(tensor)))
+
+
+def to_array(tensor: Tensor) -> Array:
+    """A copy in NumPy: float64 stays, other floating types become float32."""
+    dtype = torch.float64 if tensor.dtype == torch.float64 else torch.float32
+    return np.array(tensor.detach().to(device="cpu", dtype=dtype).numpy())
+
+
+# -- blocks
+
+
+def _blocks(net: nn.Module, owners: list[tuple[str, nn.Module]]) -> dict[str, int]:
+    """Block of each layer, numbered from 0.
+
+    Libraries nest their blocks differently (`features.3`, `blocks.1.0`, `layer1.0`, `stages.0.blocks.1`,
+    `encoder.layers.encoder_layer_0`), so they are found by structure: from the network downwards, sequences of
+    composite modules and stages (classes that hold such a sequence as `blocks`, `layers` or `stages`) are opened,
+    and the first thing that is neither is a block. Layers that stand loose on the way, a stem or the last
+    convolution, form a block with the norms that follow them.
+    """
+    numbers: dict[str, int] = {}
+    last_key, number, last_loose = None, -1, False
+    for name, module in owners:
+        key, loose = _block_key(net, name)
+        joins = loose and last_loose and kind_of(module) not in ("conv", "dense")
+        if key != last_key and not joins:
+            number += 1
+        numbers[name], last_key, last_loose = number, key, loose
+    return numbers
+
+
+def _block_key(net: nn.Module, name: str) -> tuple[str, bool]:
+    """(name of the block that the layer is in, whether the layer stands loose)."""
+    node, path = net, ""
+    for depth, part in enumerate(name.split(".") if name else (), start=1):
+        node = node.get_submodule(part)
+        path = f"{path}.{part}" if path else part
+        if path != name and not _is_opened(node, depth):
+            return path, False
+    return name, True
+
+
+def _is_opened(module: nn.Module, depth: int) -> bool:
+    children = list(module.children())
+    if isinstance(module, nn.Sequential | nn.ModuleList | nn.ModuleDict):
+        plain = type(module) in (nn.Sequential, nn.ModuleList, nn.ModuleDict)
+        return any(_is_composite(child) for child in children) or (plain and depth == 1)
+    if any(_is_sequence_of_blocks(getattr(module, name, None)) for name in ("blocks", "layers", "stages")):
+        return True
+    names = [name for name, _ in module.named_children()]
+    return bool(names) and all(name[0] == "b" and name[1:].isdecimal() for name in names)  # timm's RegStage
+
+
+def _is_sequence_of_blocks(module: object) -> bool:
+    return isinstance(module, nn.Sequential | nn.ModuleList) and any(map(_is_composite, module.children()))
+
+
+def _is_composite(module: nn.Module) -> bool:
+    """Whether a child of the module owns tensors."""
+    return any(True for child in module.children() for _ in child.parameters())

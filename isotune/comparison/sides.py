@@ -1,0 +1,67 @@
+"""What is on one side of an investigation, and what both sides are given."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from isotune import conventions
+from isotune.protocols import Stage
+
+Mode = Literal["float32", "bfloat16", "float64"]
+Part = Literal["input", "weights", "layers", "logits", "training layers", "gradients", "step", "drift"]
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Side(_Frozen):
+    """A model with its checkpoint and conventions, and how it is computed."""
+
+    model: str  # adapter[@engine]:name
+    checkpoint: str
+    conventions: str = "native"  # identical or native, with overrides
+    numeric_mode: Mode = "float64"
+    compiled: bool = False
+    python: str | None = None  # another environment's interpreter
+
+    @property
+    def adapter(self) -> str:
+        return self.model.partition(":")[0]
+
+    def under(self, axes: Mapping[str, Any]) -> Side:
+        """The same side with these values of these axes."""
+        base, overrides = conventions.parse(self.conventions)
+        values = overrides | dict(axes)
+        spec = [f"{axis}={'own' if value is None else value}" for axis, value in sorted(values.items())]
+        return self.model_copy(update={"conventions": ",".join([base, *spec])})
+
+    def in_mode(self, mode: Mode) -> Side:
+        return self.model_copy(update={"numeric_mode": mode, "compiled": False if mode == "float64" else self.compiled})
+
+
+class Inputs(_Frozen):
+    """What both sides are given beside images; what is random is drawn from the seed, in NumPy."""
+
+    recipe: dict[str, Any]  # the protocol's axes
+    stage: Stage  # how a step of training goes
+    rates: tuple[float, ...]  # learning rates of the steps
+    classes: int
+    size: int  # pixels
+    seed: int
+
+
+class Asked(_Frozen):
+    """One question to a worker: files are paths of .npy, .safetensors or folders of observations."""
+
+    side: Side
+    inputs: Inputs
+    part: Part
+    images: str = ""  # uint8 [N, size, size, 3]
+    labels: str = ""  # int64 [N]
+    weights: str = ""  # canonical tensors to take instead of the side's own
+    replaced: str = ""  # observations that take the place of the input and of the layers' outputs
+    permuted: bool = False  # the batch in reverse, which sums in another order and is the same otherwise

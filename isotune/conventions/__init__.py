@@ -1,0 +1,33 @@
+"""Conventions: the semantic choices in which libraries differ, one value per axis.
+
+An axis either belongs to the *network* (a checkpoint was trained with it and means something else under
+another value) or to the *recipe* (how it is fine-tuned). A set-up is
+
+- `identical`: the checkpoint's network axes and the protocol's recipe axes, in every library alike;
+- `native`: what each library does by default, the input scaling excepted: no library has a default
+  scaling for weights that came from elsewhere, so the checkpoint's is used in both set-ups.
+
+Either may be followed by overrides: `native,input_scaling=minus-one-to-one`.
+
+`own` on a network axis means "as the library builds this model". It is what a library's own checkpoint
+carries, and the only value that need not be the same function in two libraries.
+"""
+
+from isotune.conventions._axes import NETWORK_AXES, Conventions, border_values
+from isotune.conventions._scaling import CAFFE_MEAN_RGB, IMAGENET_MEAN, IMAGENET_STD, affine, named_scaling
+from isotune.conventions._spec import parse, resolve, written_conventions, written_value
+
+__all__ = [
+    "CAFFE_MEAN_RGB",
+    "IMAGENET_MEAN",
+    "IMAGENET_STD",
+    "NETWORK_AXES",
+    "Conventions",
+    "affine",
+    "border_values",
+    "named_scaling",
+    "parse",
+    "resolve",
+    "written_conventions",
+    "written_value",
+]

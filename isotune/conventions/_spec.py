@@ -1,0 +1,88 @@
+"""From what a user writes, `native,axis=value`, to one value for every axis."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from isotune.conventions._axes import NETWORK_AXES, Conventions
+from isotune.conventions._scaling import affine
+from isotune.errors import UsageError, nearest
+
+_COMMA = re.compile(r",(?![^(]*\))")  # not those inside the brackets of mean-std(R,G,B;R,G,B)
+
+
+def resolve(
+    spec: str,
+    *,
+    native: Conventions,
+    protocol: Mapping[str, Any],
+    checkpoint: Mapping[str, Any],
+) -> Conventions:
+    """The conventions that `spec` stands for.
+
+    spec: `identical` or `native`, then overrides `,axis=value`.
+    native: the adapter's defaults for the model.
+    protocol: recipe and input axes that the protocol fixes (the rest are torch's).
+    checkpoint: network axes that the checkpoint carries.
+    Errors: UsageError for a spec that does not parse, a checkpoint with other axes or unknown values.
+    """
+    if stray := next((axis for axis in checkpoint if axis not in NETWORK_AXES), None):
+        raise UsageError(f"the checkpoint carries {stray!r}, no axis of the network; {nearest(stray, NETWORK_AXES)}")
+    base, overrides = parse(spec)
+    if base == "identical":
+        values = Conventions().model_dump() | dict(protocol) | dict(checkpoint)
+    else:
+        values = native.model_dump()
+        if "input_scaling" in checkpoint:
+            values["input_scaling"] = checkpoint["input_scaling"]
+    return _validated(values | overrides)
+
+
+def parse(spec: str) -> tuple[str, dict[str, Any]]:
+    """`"native,axis=value"` -> `("native", {"axis": value})`, validated."""
+    base, *pairs = (part.strip() for part in _COMMA.split(spec))
+    if base not in ("identical", "native"):
+        raise UsageError(f"conventions {base!r} are unknown; {nearest(base, ['identical', 'native'])}")
+    values: dict[str, Any] = {}
+    for pair in pairs:
+        axis, sign, value = pair.partition("=")
+        if not sign or axis not in Conventions.model_fields:
+            raise UsageError(
+                f"convention {pair!r} is not axis=value with a known axis; {nearest(axis, Conventions.model_fields)}"
+            )
+        if axis in values:
+            raise UsageError(f"convention {axis!r} is given twice in {spec!r}")
+        values[axis] = None if value == "own" and axis in ("batchnorm_epsilon", "batchnorm_momentum") else value
+    checked = _validated(values)
+    return base, {axis: getattr(checked, axis) for axis in values}
+
+
+def written_value(of: Any) -> str:
+    """As it is written in a convention: `own` where a library has no one value."""
+    return "own" if of is None else f"{of:g}" if isinstance(of, float) else str(of)
+
+
+def _validated(values: Mapping[str, Any]) -> Conventions:
+    try:
+        checked = Conventions.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise UsageError(f"convention {first['loc'][0]}={first.get('input')!r}: {first['msg']}") from None
+    affine(checked.input_scaling)
+    return checked
+
+
+def written_conventions(text: str | None, path: object) -> dict[str, Any]:
+    """Network axes that a checkpoint file names as JSON; empty for None. UsageError: they are damaged or unknown."""
+    if text is None:
+        return {}
+    try:
+        found = json.loads(text)
+        return {axis: getattr(Conventions.model_validate(found), axis) for axis in NETWORK_AXES if axis in found}
+    except (ValueError, TypeError):
+        raise UsageError(f"{path}: the conventions in the file are damaged; write the file again") from None

@@ -1,0 +1,178 @@
+"""The catalogue: every model that the installed libraries list, with its checkpoints, published top-1, and what shares
+its weights.
+
+Listing a library means importing its framework, so it happens in that adapter's worker and is kept in
+the cache under the versions installed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from typing import Any
+
+from isotune import cache
+from isotune.errors import UsageError, nearest
+from isotune.models import names
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One checkpoint of one model; of a model without any, the model."""
+
+    model: str  # adapter:name
+    architecture: str
+    checkpoint: str  # "": the library has none
+    default: bool  # what `pretrained` means
+    top1: float | None  # ImageNet top-1, percent, as published
+    source: str  # of top1
+    parameters: int | None
+    size: int | None  # pixels
+
+    @property
+    def kin(self) -> list[dict[str, str]]:
+        """Checkpoints that are known to be the same weights, or known not to be in spite of the name."""
+        from isotune.reference_results import kin
+
+        return [
+            dict(zip(("model", "checkpoint"), row.other(self.model, self.checkpoint), strict=True))
+            | {"relation": row.relation, "evidence": row.evidence, "differences": row.differences}
+            for row in kin(self.model, self.checkpoint)
+        ]
+
+
+def catalogue(adapters: Iterable[str] = (), *, pattern: str = "", architecture: str = "") -> list[Entry]:
+    """All entries of the adapters (default: all that can be imported), filtered.
+
+    UsageError: an adapter, pattern or architecture that matches nothing.
+    """
+    wanted = list(adapters)
+    entries: list[Entry] = []
+    for adapter in wanted or sorted(names.adapters()):
+        try:
+            entries += _listed(adapter)
+        except UsageError:
+            if wanted:
+                raise
+    if not entries:
+        raise UsageError("no adapter's library is installed; run: pip install 'isotune[torch,keras]'")
+    known = {entry.architecture for entry in entries}
+    if architecture and architecture not in known:
+        raise UsageError(f"architecture {architecture!r} is unknown; {nearest(architecture, known)}")
+    kept = [
+        entry
+        for entry in entries
+        if (not architecture or entry.architecture == architecture)
+        and (not pattern or pattern.casefold() in f"{entry.model} {entry.architecture} {entry.checkpoint}".casefold())
+    ]
+    if not kept:
+        raise UsageError(
+            f"no model matches {pattern!r}; {nearest(pattern, (entry.model.partition(':')[2] for entry in entries))}"
+        )
+    return kept
+
+
+def _listed(adapter: str) -> list[Entry]:
+    from isotune.reference_results import published_top1
+
+    rows = _rows(adapter)
+    entries = []
+    for row in rows:
+        for checkpoint in row["checkpoints"] or ("",):
+            top1, source = row["top1"].get(checkpoint), "the library's own metadata"
+            if (
+                top1 is None
+                and (top1 := published_top1(adapter.partition("@")[0], row["name"], checkpoint)) is not None
+            ):
+                source = "reference_results/imagenet.csv"
+            entries.append(
+                Entry(
+                    model=f"{adapter}:{row['name']}",
+                    architecture=row["architecture"],
+                    checkpoint=checkpoint,
+                    default=checkpoint in row["checkpoints"][:1],
+                    top1=top1,
+                    source=source if top1 is not None else "",
+                    parameters=row["parameters"],
+                    size=row["size"],
+                )
+            )
+    return entries
+
+
+def _rows(adapter: str) -> list[dict[str, Any]]:
+    """What the adapter's worker lists, from the cache when no version changed."""
+    versions = []
+    for package in ("isotune", "torch", "torchvision", "timm", "keras", "tensorflow"):
+        try:
+            versions.append(f"{package} {metadata.version(package)}")
+        except metadata.PackageNotFoundError:
+            versions.append(f"{package} -")
+    own = adapter in ("torchvision", "timm", "keras")  # a third party's adapter may change under one version
+    key = hashlib.sha256("\n".join([adapter, *versions]).encode()).hexdigest()[:16]
+    file = cache.folder("catalogue") / f"{adapter}-{key}.json"
+    if own and file.exists():
+        try:
+            rows: list[dict[str, Any]] = json.loads(file.read_text(encoding="utf-8"))
+            return rows
+        except ValueError:
+            pass  # damaged: listed again
+    from isotune.workers.process import WorkerProcess
+
+    worker = WorkerProcess(adapter)
+    try:
+        rows = worker.ask("models")
+    finally:
+        worker.stop()
+    with cache.draft_file(file) as draft:
+        draft.write_text(json.dumps(rows), encoding="utf-8")
+    return rows
+
+
+def show(entries: list[Entry], *, as_json: bool) -> None:
+    """Print entries: JSON, or a table of models with their default checkpoint."""
+    if as_json:
+        print(json.dumps([asdict(entry) | {"kin": entry.kin} for entry in entries], indent=1))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for name, justify in (("model", "left"), ("architecture", "left"), ("checkpoint", "left"), ("top-1 %", "right"),
+                          ("parameters", "right"), ("px", "right")):  # fmt: skip
+        table.add_column(name, justify=justify, no_wrap=True)  # type: ignore[arg-type]
+    for entry in entries:
+        table.add_row(
+            entry.model,
+            entry.architecture,
+            entry.checkpoint + (" (default)" if entry.default else "") or "none",
+            "" if entry.top1 is None else f"{entry.top1:.2f}",
+            "" if entry.parameters is None else f"{entry.parameters / 1e6:.1f} M",
+            "" if entry.size is None else str(entry.size),
+        )
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=200)
+    console.print(table)
+    count, checkpoints = len({entry.model for entry in entries}), sum(bool(entry.checkpoint) for entry in entries)
+    console.print(f"{count} models, {checkpoints} checkpoints; top-1 as published: ImageNet validation, percent")
+    if len({entry.architecture for entry in entries}) == 1:
+        for line in _shared(entries):
+            console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _shared(entries: list[Entry]) -> list[str]:
+    """Who shares weights with whom, a line a pair."""
+    from isotune.reference_results import RELATIONS, kin
+
+    rows = dict.fromkeys(row for entry in entries for row in kin(entry.model, entry.checkpoint))
+    lines = []
+    for row in sorted(rows, key=lambda row: list(RELATIONS).index(row.relation)):
+        pair = f"{row.first} {row.first_checkpoint}" + (
+            f" and {row.second} {row.second_checkpoint}" if row.second else ""
+        )
+        lines.append(f"  {pair}: {RELATIONS[row.relation]} (confidence {row.confidence}). {row.differences}".rstrip())
+    return ["", "Weights, as their makers say (reference_results/lineage.csv):", *lines] if lines else []

@@ -1,0 +1,49 @@
+"""Protocols: the whole recipe of a run, read from TOML.
+
+A protocol says what is trained, with which optimizer and schedule, on what input, and how it is
+evaluated. It is a *probe* (logistic regression on frozen features), a list of training *stages*, or
+*zero-shot* (the checkpoint's own classifier, nothing trained). Everything in it is validated on
+reading; an unknown key or an impossible combination is a `UsageError` that names the file, the field
+and what would be valid.
+
+The TOML files are those of benchmarks/protocols, installed as `isotune.protocols.builtin`. `schedules` computes the
+learning rate of every step.
+"""
+
+from isotune.protocols._protocol import (
+    INPUT_AXES,
+    Augmentation,
+    Evaluation,
+    Images,
+    Input,
+    InputChange,
+    Probe,
+    Protocol,
+    Step,
+    ZeroShot,
+)
+from isotune.protocols._reading import load, names, parse
+from isotune.protocols._stages import SGD, Adam, Optimizer, RMSprop, Schedule, Stage, relevant_axes
+
+__all__ = [
+    "INPUT_AXES",
+    "SGD",
+    "Adam",
+    "Augmentation",
+    "Evaluation",
+    "Images",
+    "Input",
+    "InputChange",
+    "Optimizer",
+    "Probe",
+    "Protocol",
+    "RMSprop",
+    "Schedule",
+    "Stage",
+    "Step",
+    "ZeroShot",
+    "load",
+    "names",
+    "parse",
+    "relevant_axes",
+]

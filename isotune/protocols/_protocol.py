@@ -1,0 +1,166 @@
+"""A protocol: images, input, augmentation, what is trained or evaluated, and the conventions that the recipe fixes."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, SerializerFunctionWrapHandler, ValidationError, model_serializer, model_validator
+
+from isotune.conventions import NETWORK_AXES, Conventions
+from isotune.conventions import parse as parse_conventions
+from isotune.errors import UsageError, nearest
+from isotune.protocols._stages import Stage, Strict
+
+INPUT_AXES = ("decode", "resize", "input_scaling")  # conventions that an image meets before the network
+
+
+class Images(Strict):
+    """How many images of the data set are used; drawn once, stratified by class, the same for every seed."""
+
+    train: int | None = Field(None, gt=0, description="training images at most; absent: all")
+    test: int | None = Field(None, gt=0, description="test images at most; absent: all")
+
+
+class Input(Strict):
+    """From an image of any size to the network's input, [size, size, 3] uint8."""
+
+    size: int = Field(224, ge=8, description="side of the network's input, pixels")
+    resize: int | Literal["squash"] = Field(
+        "squash", description="shorter side before the centre crop, pixels; squash: straight to size x size"
+    )
+    interpolation: Literal["nearest", "bilinear", "bicubic"] = "bilinear"
+
+    @model_validator(mode="after")
+    def crop_fits(self) -> Input:
+        if self.resize != "squash" and self.resize < self.size:
+            raise ValueError(f"a crop of size={self.size} is larger than the image resized to resize={self.resize}")
+        return self
+
+
+class Augmentation(Strict):
+    """Random changes of the training images, drawn in NumPy from the augmentation seed."""
+
+    random_resized_crop: tuple[float, float] | None = Field(
+        None, description="least and greatest share of the area; aspect ratio 3/4 to 4/3 (torchvision's)"
+    )
+    horizontal_flip: float = Field(0.0, ge=0, le=1, description="probability")
+
+    @model_validator(mode="after")
+    def scale_is_a_range(self) -> Augmentation:
+        if self.random_resized_crop and not 0 < self.random_resized_crop[0] <= self.random_resized_crop[1] <= 1:
+            raise ValueError("random_resized_crop must be [least, greatest] with 0 < least <= greatest <= 1")
+        return self
+
+
+class Probe(Strict):
+    """Multinomial logistic regression on frozen features, by L-BFGS (scikit-learn), float64.
+
+    The held-out part, drawn from the order seed and stratified, chooses the L2 strength; then the
+    classifier is fitted again on everything when `refit`, else the held-out part stays unused.
+    """
+
+    l2: tuple[Annotated[float, Field(gt=0)], ...] = Field(
+        description="strengths to try: the objective is mean cross-entropy + l2/2 * |W|^2", min_length=1
+    )
+    held_out: float = Field(0.2, gt=0, lt=1)
+    refit: bool = True
+    standardise: bool = Field(False, description="features to variance 1 on the training part; they are always centred")
+    max_iterations: int = Field(1000, gt=0)
+
+
+class InputChange(Strict):
+    """Fields of `Input` that a step does otherwise; None leaves the field."""
+
+    resize: Literal["squash"] | None = None
+    interpolation: Literal["nearest", "bilinear", "bicubic"] | None = None
+
+
+class Step(Strict):
+    """One step of preprocessing done as another library does it; the rest stays."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
+    input: InputChange = InputChange()
+    conventions: dict[str, str] = Field(default_factory=dict, description="axes of the input: decode, resize, scaling")
+
+    @model_validator(mode="after")
+    def something_changes(self) -> Step:
+        if self.input == InputChange() and not self.conventions:
+            raise ValueError(f"step {self.name!r} changes nothing; give input or conventions")
+        if stray := next((axis for axis in self.conventions if axis not in INPUT_AXES), None):
+            raise ValueError(f"conventions.{stray} is not an axis of the input; {nearest(stray, INPUT_AXES)}")
+        try:
+            parse_conventions(self.spec("identical"))
+        except UsageError as error:
+            raise ValueError(str(error)) from None
+        return self
+
+    def spec(self, base: str) -> str:
+        """`"identical,resize=plain"`: the conventions `base` with the step's."""
+        return ",".join([base, *(f"{axis}={value}" for axis, value in self.conventions.items())])
+
+
+class ZeroShot(Strict):
+    """The checkpoint's own ImageNet classifier is evaluated; nothing is trained (isotune.runs.own_classifier)."""
+
+    input: Literal["published", "protocol"] = Field(
+        "published", description="the evaluation that the checkpoint's number was published with, or the protocol's"
+    )
+    beside: tuple[Step, ...] = Field((), description="planned as cells of their own; a cell holds none")
+    step: str = Field("", description="of a cell: the step whose input it has; empty: the evaluation itself")
+
+
+class Evaluation(Strict):
+    batch_size: int = Field(64, gt=0)
+    margin: float | None = Field(
+        None, gt=0, description="of verdicts against published numbers, percentage points; absent: a point or the"
+        " published spread, whichever is larger, and half a unit of its last digit"
+    )  # fmt: skip
+
+
+class Protocol(Strict):
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
+    title: str
+    source: str = Field(description="where the recipe comes from")
+    deviations: tuple[str, ...] = Field((), description="in what it differs from its source")
+    images: Images = Images()
+    input: Input = Input()
+    augmentation: Augmentation = Augmentation()
+    probe: Probe | None = None
+    stage: tuple[Stage, ...] = ()
+    zero_shot: ZeroShot | None = None
+    evaluation: Evaluation = Evaluation()
+    conventions: dict[str, Any] = Field(default_factory=dict, description="recipe axes; the rest are torch's")
+
+    @model_validator(mode="after")
+    def one_kind(self) -> Protocol:
+        if sum(map(bool, (self.probe, self.stage, self.zero_shot))) != 1:
+            raise ValueError("give either [probe] or at least one [[stage]], or [zero_shot]")
+        if self.zero_shot and (self.augmentation != Augmentation() or self.images.train is not None):
+            raise ValueError("zero_shot trains nothing: it cannot have [augmentation] or images.train")
+        if self.probe and self.augmentation != Augmentation():
+            raise ValueError("a probe's features are computed once: it cannot have [augmentation]")
+        return self
+
+    @model_validator(mode="after")
+    def conventions_are_recipe_axes(self) -> Protocol:
+        recipe = [axis for axis in Conventions.model_fields if axis not in NETWORK_AXES]
+        for axis in self.conventions:
+            if axis not in recipe:
+                raise ValueError(f"conventions.{axis} is not a recipe axis; {nearest(axis, recipe)}")
+        try:
+            Conventions.model_validate(self.conventions)
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise ValueError(f"conventions.{first['loc'][0]} = {first['input']!r}: {first['msg']}") from None
+        return self
+
+    @model_serializer(mode="wrap")
+    def without_what_came_later(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without `zero_shot` and `evaluation.margin` where there is none, so that the keys of earlier cells stay what
+        they were."""
+        values: dict[str, Any] = dump(self)
+        if values.get("zero_shot") is None:
+            values.pop("zero_shot", None)
+        if "evaluation" in values and values["evaluation"].get("margin") is None:
+            values["evaluation"].pop("margin", None)
+        return values

@@ -1,0 +1,122 @@
+"""Stages of training: optimizer, schedule, what is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from isotune.conventions import NETWORK_AXES
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class _Optimizer(Strict):
+    weight_decay: float = Field(0.0, ge=0)
+    clip_norm: float | None = Field(None, gt=0)
+
+
+class SGD(_Optimizer):
+    name: Literal["sgd"]
+    momentum: float = Field(0.0, ge=0, lt=1)
+    nesterov: bool = False
+
+    @model_validator(mode="after")
+    def nesterov_needs_momentum(self) -> SGD:
+        if self.nesterov and not self.momentum:
+            raise ValueError("nesterov = true needs momentum > 0")
+        return self
+
+
+class Adam(_Optimizer):
+    """Adam, or AdamW: the same step with decoupled weight decay whatever the conventions say."""
+
+    name: Literal["adam", "adamw"]
+    beta1: float = Field(0.9, ge=0, lt=1)
+    beta2: float = Field(0.999, ge=0, lt=1)
+    epsilon: float = Field(1e-8, gt=0)
+
+
+class RMSprop(_Optimizer):
+    name: Literal["rmsprop"]
+    rho: float = Field(0.99, ge=0, lt=1, description="smoothing constant (torch calls it alpha)")
+    epsilon: float = Field(1e-8, gt=0)
+    momentum: float = Field(0.0, ge=0, lt=1)
+
+
+Optimizer = Annotated[SGD | Adam | RMSprop, Field(discriminator="name")]
+
+
+class Schedule(Strict):
+    """The learning rate of every step, computed once as one array (isotune.protocols.schedules.learning_rates)."""
+
+    name: Literal["constant", "cosine", "step"] = "constant"
+    learning_rate: float = Field(gt=0, description="the peak")
+    warmup_steps: int = Field(0, ge=0, description="linear, from learning_rate/warmup_steps; never a step at rate 0")
+    per: Literal["step", "epoch"] = Field("step", description="how often the rate changes")
+    milestones: tuple[int, ...] = Field((), description="step only: epochs (per = epoch) or steps after which it drops")
+    gamma: float = Field(0.1, gt=0, description="step only: factor at each milestone")
+
+    @model_validator(mode="after")
+    def milestones_belong_to_step(self) -> Schedule:
+        if (self.name == "step") != bool(self.milestones):
+            raise ValueError("milestones are needed by name = 'step', and by no other schedule")
+        if list(self.milestones) != sorted(set(self.milestones)):
+            raise ValueError("milestones must rise")
+        if self.milestones and self.milestones[0] < 1:
+            raise ValueError("milestones count from 1: the first epoch or step runs at the peak")
+        if self.name != "step" and self.gamma != 0.1:
+            raise ValueError("gamma belongs to name = 'step', and to no other schedule")
+        return self
+
+
+class Stage(Strict):
+    """One stretch of training. The optimizer starts afresh in each stage."""
+
+    trained: str = Field("all", pattern=r"^(head|all|last:[1-9]\d*|from:\S+)$", description="what is not frozen")
+    epochs: int | None = Field(None, gt=0)
+    steps: int | None = Field(None, gt=0)
+    batch_size: int = Field(gt=0)
+    drop_last: bool = Field(False, description="leave out an epoch's last batch when it is short")
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    batchnorm: Literal["training", "inference"] = Field(
+        "training", description="of trained layers: batch statistics, or the running ones (Keras: training=False)"
+    )
+    head_dropout: float = Field(0.0, ge=0, lt=1, description="on the features; masks are drawn outside, in NumPy")
+    optimizer: Optimizer
+    schedule: Schedule
+
+    @model_validator(mode="after")
+    def epochs_or_steps(self) -> Stage:
+        if (self.epochs is None) == (self.steps is None):
+            raise ValueError("give either epochs or steps")
+        schedule = self.schedule
+        if self.steps is not None and schedule.warmup_steps > self.steps:
+            raise ValueError(f"schedule.warmup_steps = {schedule.warmup_steps} is more than steps = {self.steps}")
+        length = self.epochs if schedule.per == "epoch" else self.steps
+        if schedule.milestones and length is not None and schedule.milestones[-1] >= length:
+            raise ValueError(
+                f"schedule.milestones: {schedule.milestones[-1]} is never reached in {length} {schedule.per}s"
+            )
+        return self
+
+
+def relevant_axes(stages: Sequence[Stage]) -> frozenset[str]:
+    """The convention axes that can change what these stages give; without stages (a probe, inference) those of the
+    input and of the network in inference mode."""
+    axes = {"decode", "resize", "optional_tensors", *NETWORK_AXES} - {"batchnorm_momentum"}
+    for stage in stages:
+        optimizer = stage.optimizer
+        axes |= {"head_initialisation", "loss", "hyperparameters"}
+        if stage.batchnorm == "training":
+            axes |= {"batchnorm_momentum", "batchnorm_running_variance"}
+            axes |= {"frozen_batchnorm"} if stage.trained != "all" else set()
+        axes |= {"momentum_form"} if getattr(optimizer, "momentum", 0) else set()
+        axes |= {"weight_decay_form", "weight_decay_on"} if optimizer.weight_decay else set()
+        axes |= {"adam_epsilon"} if isinstance(optimizer, Adam) else set()
+        axes |= {"rmsprop_epsilon"} if isinstance(optimizer, RMSprop) else set()
+        axes |= {"clipping"} if optimizer.clip_norm else set()
+    return frozenset(axes)

@@ -1,0 +1,119 @@
+"""What the runs answered, image by image, as far as it is kept: predictions, labels, and what follows from them.
+
+Predictions count only where their digest is the record's, and labels only where they give the record's accuracy, so
+that nothing here can contradict the tables. Labels are those of the data set in the cache.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from isotune.errors import UsageError
+from isotune.report.analysis.sections import SetUp, Streams, common_seeds
+from isotune.runs.records import Cell, Record, predictions_digest
+from isotune.statistics import McNemar, mcnemar, predictions_changed
+
+Predictions = Callable[[Cell], np.ndarray]
+
+_KEPT = 256  # arrays that stay in memory: more than a group of rows that are compared has
+
+
+@dataclass(frozen=True)
+class Changed:
+    """Share (percent) of the test images that got another class, averaged over common seeds."""
+
+    share: float
+    at_least: bool  # the predictions themselves are not at hand: what the accuracies and digests prove
+
+
+class Answers:
+    """The predictions and labels of runs, read when they are asked for."""
+
+    def __init__(self, predictions: Predictions | None) -> None:
+        """predictions: a cell's predicted classes; None, or UsageError from it: they are not kept."""
+        self._predictions = predictions
+        self._kept: dict[str, np.ndarray] = {}  # by digest
+        self._gone: set[str] = set()  # keys of cells
+        self._labels: dict[tuple[str, int | None], np.ndarray | None] = {}
+
+    def changed(self, first: SetUp, second: SetUp) -> Changed | None:
+        """None without common seeds, or where a record holds no digest."""
+        pairs = [(first.records[seed], second.records[seed]) for seed in common_seeds(first, second)]
+        shares = [share for one, two in pairs if (share := self._share(one, two)) is not None]
+        if not shares or len(shares) < len(pairs):
+            return None
+        return Changed(float(np.mean([share.share for share in shares])), any(share.at_least for share in shares))
+
+    def right_by_one(self, first: SetUp, second: SetUp) -> dict[Streams, McNemar]:
+        """By common seed: how many images only one of the two runs gets right; empty where one is not known."""
+        found = {}
+        for seed in common_seeds(first, second):
+            one, two = (self._right(setup.records[seed]) for setup in (first, second))
+            if one is None or two is None or one.shape != two.shape:
+                return {}
+            found[seed] = mcnemar(one, two, np.ones_like(one))
+        return found
+
+    def right(self, setup: SetUp) -> np.ndarray | None:
+        """bool [seeds, images]: which test images each run got right; None where one is not known."""
+        known: list[np.ndarray] = []
+        for record in setup.records.values():
+            row = self._right(record)
+            if row is None or (known and row.shape != known[0].shape):
+                return None
+            known.append(row)
+        return np.array(known)
+
+    def _share(self, first: Record, second: Record) -> Changed | None:
+        if first.predictions_digest is None or second.predictions_digest is None:
+            return None
+        if first.predictions_digest == second.predictions_digest:
+            return Changed(0.0, False)
+        one, two = self._of(first), self._of(second)
+        if one is not None and two is not None and one.shape == two.shape:
+            return Changed(100 * predictions_changed(one, two), False)
+        accuracies = [record.metrics.accuracy for record in (first, second) if record.metrics]
+        return Changed(100 * abs(accuracies[0] - accuracies[1]), True)
+
+    def _right(self, record: Record) -> np.ndarray | None:
+        labels = self._labels_of(record.cell)
+        answers = None if labels is None else self._of(record)
+        if answers is None or labels is None or answers.shape != labels.shape or record.metrics is None:
+            return None
+        right: np.ndarray = answers == labels
+        return right if abs(right.mean() - record.metrics.accuracy) < 1e-9 else None
+
+    def _of(self, record: Record) -> np.ndarray | None:
+        """The record's own predictions, or None: not kept, damaged, or those of another run of the cell."""
+        digest = record.predictions_digest
+        if self._predictions is None or digest is None or record.cell.key in self._gone:
+            return None
+        if digest in self._kept:
+            return self._kept[digest]
+        try:
+            found = self._predictions(record.cell)
+        except (UsageError, OSError):
+            found = None
+        if found is None or predictions_digest(found) != digest:
+            self._gone.add(record.cell.key)
+            return None
+        if len(self._kept) == _KEPT:
+            self._kept.clear()
+        self._kept[digest] = found.astype(np.int32)
+        return self._kept[digest]
+
+    def _labels_of(self, cell: Cell) -> np.ndarray | None:
+        """Of the test images in the runs' order; None: the data set is not in the cache."""
+        from isotune import data
+
+        key = cell.dataset_digest, cell.protocol.images.test
+        if key not in self._labels:
+            try:
+                labels = data.load(cell.dataset, cell.dataset_digest).test.labels
+                self._labels[key] = labels[data.subset(labels, cell.protocol.images.test)]
+            except (UsageError, OSError):
+                self._labels[key] = None
+        return self._labels[key]

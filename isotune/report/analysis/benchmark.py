@@ -1,0 +1,118 @@
+"""Reading what the suite left: a pytest-benchmark JSON to records and speeds.
+
+Each benchmark of the suite puts a dictionary under `extra_info["isotune"]`. Its `question` says which:
+`fine-tuning` carries `records`, one for each round (seed); the others are speeds, and the seconds of their
+rounds are pytest-benchmark's own `stats.data`.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from isotune.errors import UsageError, nearest
+from isotune.runs.records import Record
+
+SpeedQuestion = Literal["inference-latency", "inference-throughput", "training-step"]
+
+
+class _FromOutside(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Speed(_FromOutside):
+    """How long one model takes for one batch."""
+
+    question: SpeedQuestion
+    model: str = Field(description="adapter:name, canonical spelling")
+    architecture: str = ""
+    conventions: str = Field("identical", description="as in a cell: identical or native, then overrides")
+    repeats: str | None = Field(None, description="the conventions of the equal network whose rounds these are")
+    mode: str = Field("float32", description='as `Cell.mode`: "float32", "bfloat16 compiled"')
+    image_size: int = Field(gt=0, description="side of the network's input, pixels")
+    batch_size: int = Field(gt=0)
+    seconds: tuple[Annotated[float, Field(gt=0, allow_inf_nan=False)], ...] = Field(
+        min_length=1, description="one batch, each round"
+    )
+    first_step: float | None = Field(
+        None,
+        ge=0,
+        description="seconds of the first batch, with the compilation that no earlier question of the model had done",
+    )
+    resident: int | None = Field(None, description="peak resident set of the worker, bytes")
+    device: int | None = Field(None, description="peak allocated on an accelerator, bytes")
+    environment: dict[str, str] = Field(default_factory=dict)
+
+    @property
+    def images_per_second(self) -> list[float]:
+        """The rate of each round."""
+        return [self.batch_size / seconds for seconds in self.seconds]
+
+
+class _FineTuning(_FromOutside):
+    question: Literal["fine-tuning"]
+    records: tuple[Record, ...]
+
+
+_QUESTIONS = ("fine-tuning", "inference-latency", "inference-throughput", "training-step")
+_PARSER: TypeAdapter[_FineTuning | Speed] = TypeAdapter(Annotated[_FineTuning | Speed, Field(discriminator="question")])
+
+
+def read_benchmark(path: str | Path) -> tuple[list[Record], list[Speed]]:
+    """Records and speeds of a file that `pytest benchmarks/ --benchmark-json=FILE` wrote.
+
+    Benchmarks of other suites in the same file are passed over.
+    Errors: UsageError for a file that cannot be read, is not such a JSON, or holds no benchmark of isotune.
+    """
+    records: list[Record] = []
+    speeds: list[Speed] = []
+    found = False
+    for number, benchmark in enumerate(_benchmarks(Path(path))):
+        extra = benchmark.get("extra_info") if isinstance(benchmark, dict) else None
+        if not isinstance(extra, dict) or "isotune" not in extra:
+            continue
+        found = True
+        match _parse(benchmark, extra["isotune"], f"{path}: benchmark {benchmark.get('name', number)}"):
+            case _FineTuning(records=more):
+                records += more
+            case speed:
+                speeds.append(speed)
+    if not found:
+        raise UsageError(
+            f"{path}: holds no benchmark of isotune; write it with: pytest benchmarks/ --benchmark-json=FILE"
+        )
+    return records, speeds
+
+
+def _benchmarks(path: Path) -> list[Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"benchmark file {path}: {error.strerror}") from None
+    except (ValueError, RecursionError) as error:  # bad JSON, bad UTF-8, nesting without end
+        detail = "; the run that wrote it may not have finished" if not path.stat().st_size else ""
+        raise UsageError(f"{path}: not JSON ({' '.join(str(error).split()) or 'nested too deep'}){detail}") from None
+    benchmarks = content.get("benchmarks") if isinstance(content, dict) else None
+    if not isinstance(benchmarks, list):
+        raise UsageError(
+            f"{path}: not a pytest-benchmark JSON; write it with: pytest benchmarks/ --benchmark-json=FILE"
+        )
+    return benchmarks
+
+
+def _parse(benchmark: dict[str, Any], isotune: Any, where: str) -> _FineTuning | Speed:
+    question = isotune.get("question") if isinstance(isotune, dict) else None
+    if question not in _QUESTIONS:
+        raise UsageError(f"{where}: question {question!r} is unknown; {nearest(str(question), _QUESTIONS)}")
+    if question != "fine-tuning":
+        stats = benchmark.get("stats")
+        isotune = {**isotune, "seconds": stats.get("data", ()) if isinstance(stats, dict) else ()}
+    try:
+        return _PARSER.validate_python(isotune)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"] if part not in _QUESTIONS)
+        raise UsageError(f"{where}: {field}: {first['msg'].removeprefix('Value error, ')}") from None

@@ -1,0 +1,39 @@
+"""Everything that is said of a section: its rows, against published numbers, against each other, their spread."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from isotune.report._sentence import sentence
+from isotune.report.analysis.answers import Answers
+from isotune.report.analysis.benchmark import Speed
+from isotune.report.analysis.differences import Differences, differences
+from isotune.report.analysis.published import Published, published
+from isotune.report.analysis.sections import Section
+from isotune.report.analysis.variance import Spread, spreads
+
+
+@dataclass(frozen=True)
+class Finding:
+    section: Section
+    sentence: str  # markdown
+    published: Published
+    differences: Differences
+    spreads: tuple[Spread, ...]
+
+
+def judge(section: Section, answers: Answers) -> Finding:
+    return Finding(
+        section,
+        sentence(section, answers),
+        published(section),
+        differences(section, answers),
+        spreads(section, answers),
+    )
+
+
+def other_speeds(findings: Sequence[Finding], speeds: Sequence[Speed]) -> list[Speed]:
+    """Those that stand beside no accuracy; of rounds that stand twice, the first."""
+    shown = {id(speed) for each in findings for row in each.section.rows for speed in row.measured.sources}
+    return [speed for speed in speeds if id(speed) not in shown and not speed.repeats]

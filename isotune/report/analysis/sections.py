@@ -1,0 +1,256 @@
+"""Records and speeds to the rows of a leaderboard: one section for each data set and protocol.
+
+Nothing here is formatted. A section's rows are models, one row for each mode and checkpoint, never mixed;
+accuracies are percentages, rates images/s, memory bytes, times seconds (latency milliseconds).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from functools import cached_property
+from math import nan
+from typing import Literal
+
+from isotune.protocols import Protocol
+from isotune.report.analysis.benchmark import Speed
+from isotune.report.analysis.speeds import Measured, SpeedTable
+from isotune.runs.records import Record, Seeds
+from isotune.statistics import Estimate, estimate
+
+Streams = tuple[int, int, int]  # a seed for each: head, order, augmentation
+SetUpName = Literal["identical", "native"]
+SET_UPS: tuple[SetUpName, ...] = ("identical", "native")
+
+
+@dataclass(frozen=True)
+class SetUp:
+    """One model under `identical` or `native` conventions: accuracy by seed and over seeds, percent."""
+
+    name: SetUpName
+    records: dict[Streams, Record]  # by seed; those that are done
+    failed: tuple[Streams, ...]  # seeds whose run failed
+
+    @cached_property
+    def by_seed(self) -> dict[Streams, float]:
+        return {seed: 100 * record.metrics.accuracy for seed, record in self.records.items() if record.metrics}
+
+    @property
+    def runs(self) -> dict[Streams, float]:
+        """`by_seed`, and NaN for each run that failed: those are no random part, so no test may leave them out."""
+        return self.by_seed | dict.fromkeys(self.failed, nan)
+
+    @cached_property
+    def accuracy(self) -> Estimate:
+        return estimate(list(self.by_seed.values()))
+
+    @property
+    def repeats(self) -> bool:
+        """Whether these are the runs of the row's other set-up, to which it is equal in all that matters."""
+        return all(record.repeats for record in self.records.values())
+
+    @property
+    def fixed(self) -> bool:
+        """Whether nothing that is drawn at random reaches the predictions: every seed gave the same ones."""
+        digests = {record.predictions_digest for record in self.records.values()}
+        return self.first.cell.protocol.zero_shot is not None or (
+            len(digests) == 1 and None not in digests and len(self.records) > 1 and not self.failed
+        )
+
+    @property
+    def first(self) -> Record:
+        return next(iter(self.records.values()))
+
+
+def common_seeds(first: SetUp, second: SetUp) -> list[Streams]:
+    """Those that both have done."""
+    return [seed for seed in first.records if seed in second.records]
+
+
+@dataclass(frozen=True)
+class Row:
+    model: str
+    architecture: str
+    checkpoint: str
+    mode: str
+    overrides: str  # conventions after "identical" or "native": "input_scaling=unit"
+    identical: SetUp | None
+    native: SetUp | None
+    measured: Measured
+
+    @property
+    def library(self) -> str:
+        """Adapter with its engine."""
+        return self.model.partition(":")[0]
+
+    @cached_property
+    def setups(self) -> list[SetUp]:
+        """Those that ran, identical first."""
+        return [setup for setup in (self.identical, self.native) if setup is not None]
+
+    @property
+    def distinct(self) -> list[SetUp]:
+        """Those that ran, without one that only repeats the other's runs."""
+        return [setup for setup in self.setups if setup is self.setups[0] or not setup.repeats]
+
+    @property
+    def plain(self) -> bool:
+        """float32, not compiled, no convention overridden."""
+        return self.mode == "float32" and not self.overrides
+
+    @property
+    def rank(self) -> tuple[float | str, ...]:
+        """Best accuracy first, under identical conventions where there are such runs; then native."""
+        means = [-setup.accuracy.mean for setup in (self.setups[0], self.setups[-1])]
+        return (*means, self.model, self.mode, self.checkpoint, self.overrides)
+
+
+@dataclass(frozen=True)
+class Section:
+    dataset: str
+    dataset_digest: str
+    protocol: Protocol
+    title: str
+    slug: str
+    rows: tuple[Row, ...]
+    failed: tuple[Record, ...]
+    train_images: int
+    test_images: int
+    speeds: SpeedTable = field(repr=False)
+
+    @cached_property
+    def checkpoints(self) -> list[str]:
+        return sorted({row.checkpoint for row in self.rows})
+
+    def twins(self) -> dict[tuple[str, str], list[Row]]:
+        """Rows that can be compared: those of one architecture and checkpoint, best first."""
+        groups: dict[tuple[str, str], list[Row]] = defaultdict(list)
+        for row in self.rows:
+            groups[row.architecture, row.checkpoint].append(row)
+        return dict(groups)
+
+
+def latest(records: Iterable[Record]) -> list[Record]:
+    """One record a cell, the last to finish, whatever the order given."""
+    kept: dict[str, Record] = {}
+    for record in records:
+        key = record.cell.key
+        if key not in kept or _succeeds(record, kept[key]):
+            kept[key] = record
+    return [kept[key] for key in sorted(kept)]
+
+
+def _succeeds(record: Record, other: Record) -> bool:
+    """Finished later; of two that finished at once the one that is done, then any, but always the same."""
+    ages = [moment(each.finished) for each in (record, other)]
+    if ages[0] != ages[1]:
+        return ages[0] > ages[1]
+    ranks = [(each.status == "done", each.model_dump_json()) for each in (record, other)]
+    return ranks[0] > ranks[1]
+
+
+def moment(time: datetime) -> datetime:
+    """A time that can be compared; one without a zone is taken as UTC."""
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+def sections(records: Sequence[Record], speeds: Iterable[Speed] = ()) -> list[Section]:
+    """The sections, by protocol, then the one with most test images first."""
+    pool = list(speeds)
+    parts: dict[tuple[str, str, str], list[Record]] = defaultdict(list)
+    for record in records:
+        cell = record.cell
+        parts[cell.dataset, cell.dataset_digest, cell.protocol.model_dump_json()].append(record)
+    titles = Counter((dataset, part[0].cell.protocol.name) for (dataset, _, _), part in parts.items())
+    found = []
+    for (dataset, digest, protocol), part in sorted(parts.items()):
+        recipe = part[0].cell.protocol
+        title = f"{dataset}, {recipe.name}"
+        if titles[dataset, recipe.name] > 1:  # same names, other data or another recipe
+            title += f" ({hashlib.sha256((digest + protocol).encode()).hexdigest()[:8]})"
+        models = {record.cell.model for record in part}
+        found.append(_section(part, title, SpeedTable(pool, recipe, models)))
+    found.sort(key=lambda section: (section.protocol.name, -section.test_images, section.title))
+    return _with_unique_slugs(found)
+
+
+def _section(part: Sequence[Record], title: str, speeds: SpeedTable) -> Section:
+    groups: dict[tuple[str, str, str, str], list[Record]] = defaultdict(list)
+    for record in part:
+        cell = record.cell
+        groups[cell.model, cell.checkpoint, cell.mode, _apart(cell.conventions)[1]].append(record)
+    rows = [row for key, group in sorted(groups.items()) if (row := _row(*key, group, speeds))]
+    rows.sort(key=lambda row: row.rank)
+    metrics = [record.metrics for record in part if _done(record) and record.metrics]
+    cell = part[0].cell
+    return Section(
+        dataset=cell.dataset,
+        dataset_digest=cell.dataset_digest,
+        protocol=cell.protocol,
+        title=title,
+        slug=re.sub(r"[^a-z0-9_\- ]", "", title.lower()).replace(" ", "-"),  # GitHub's anchor of the title
+        rows=tuple(rows),
+        failed=tuple(sorted((record for record in part if not _done(record)), key=_order)),
+        train_images=max((m.train_images for m in metrics), default=0),
+        test_images=max((m.test_images for m in metrics), default=0),
+        speeds=speeds,
+    )
+
+
+def _row(
+    model: str, checkpoint: str, mode: str, overrides: str, group: Sequence[Record], speeds: SpeedTable
+) -> Row | None:
+    """None: no run of it is done."""
+    setups: dict[str, SetUp] = {}
+    for base in SET_UPS:
+        runs = sorted((record for record in group if _apart(record.cell.conventions)[0] == base), key=_order)
+        done = {_streams(record.cell.seeds): record for record in runs if _done(record)}
+        if done:
+            setups[base] = SetUp(base, done, tuple(_streams(r.cell.seeds) for r in runs if not _done(r)))
+    if not setups:
+        return None
+    main = setups.get("identical") or setups["native"]
+    records = list(main.records.values())
+    return Row(
+        model=model,
+        architecture=next((record.architecture for record in records if record.architecture), model),
+        checkpoint=checkpoint,
+        mode=mode,
+        overrides=overrides,
+        identical=setups.get("identical"),
+        native=setups.get("native"),
+        measured=speeds.measured(model, mode, overrides, records),
+    )
+
+
+def _done(record: Record) -> bool:
+    return record.status == "done" and record.metrics is not None
+
+
+def _apart(conventions: str) -> tuple[str, str]:
+    """ "native, a=b" -> native, a=b."""
+    base, _, overrides = conventions.partition(",")
+    return base.strip(), overrides.strip()
+
+
+def _streams(seeds: Seeds) -> Streams:
+    return seeds.head, seeds.order, seeds.augmentation
+
+
+def _order(record: Record) -> tuple[object, ...]:
+    cell = record.cell
+    return cell.model, cell.mode, *_apart(cell.conventions), _streams(cell.seeds)
+
+
+def _with_unique_slugs(found: list[Section]) -> list[Section]:
+    taken: dict[str, int] = {}
+    unique = []
+    for section in found:
+        count = taken[section.slug] = taken.get(section.slug, 0) + 1
+        slug = section.slug if count == 1 else f"{section.slug}-{count}"
+        unique.append(replace(section, slug=slug))
+    return unique

@@ -1,0 +1,136 @@
+"""How every figure looks: one place for colours, markers, fonts and the bytes on disk.
+
+Colour says the library (Okabe and Ito's palette, told apart by colour-blind readers), the marker says the
+set-up: filled circle identical, open diamond native. White background, so that a figure reads the same in
+GitHub's light and dark mode. SVG with text as paths: the same everywhere, sharp, and small.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.legend import Legend
+from matplotlib.lines import Line2D
+
+from isotune.report import _format as f
+from isotune.report.analysis.sections import Row
+
+INK, QUIET, GRID = "#24292f", "#6e7781", "#e4e7eb"
+_LIBRARIES = {"torchvision": "#D55E00", "timm": "#0072B2", "keras": "#009E73"}
+_OTHERS = ("#CC79A7", "#E69F00", "#56B4E9", "#7F5AA8")
+_MARKERS = {"identical": "o", "native": "D"}
+
+RC: dict[Any, Any] = {
+    "axes.axisbelow": True,
+    "axes.edgecolor": QUIET,
+    "axes.grid": True,
+    "axes.labelcolor": INK,
+    "axes.labelsize": 9,
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "figure.facecolor": "white",
+    "font.family": "DejaVu Sans",  # comes with matplotlib
+    "font.size": 9,
+    "grid.color": GRID,
+    "grid.linewidth": 0.7,
+    "legend.fontsize": 8.5,
+    "legend.frameon": False,
+    "lines.linewidth": 1.3,
+    "svg.fonttype": "path",
+    "svg.hashsalt": "isotune",  # otherwise the ids within the file are drawn anew each time
+    "text.color": INK,
+    "text.parse_math": False,  # a dollar in a name is a dollar
+    "xtick.color": QUIET,
+    "xtick.labelcolor": INK,
+    "ytick.color": QUIET,
+    "ytick.labelcolor": INK,
+}
+
+
+def figure(width: float, height: float) -> Figure:
+    """An empty figure, inches, with a canvas that can measure text. Call and save within `style()`."""
+    made = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(made)
+    return made
+
+
+@contextmanager
+def style() -> Iterator[None]:
+    """The context in which a figure is made and saved, whatever the user's own matplotlibrc says."""
+    with mpl.rc_context():
+        mpl.rcdefaults()
+        mpl.rcParams.update(RC)
+        yield
+
+
+def save(made: Figure, path: Path) -> None:
+    """As SVG without a date or version; the same figure gives the same bytes."""
+    made.savefig(path, format="svg", metadata={"Date": None, "Creator": None})
+
+
+def colour(library: str) -> str:
+    """Of an adapter, whatever its engine; a third party's is picked by its name."""
+    adapter = library.partition("@")[0]
+    return _LIBRARIES.get(adapter) or _OTHERS[zlib.crc32(adapter.encode()) % len(_OTHERS)]
+
+
+def marker(setup: str, library: str, size: float) -> dict[str, Any]:
+    """Arguments of `Axes.plot` for a set-up's point; a diamond on a circle of the same size is a ring around it."""
+    filled = setup == "identical"
+    return {
+        "marker": _MARKERS[setup],
+        "markersize": size if filled else 1.4 * size,
+        "markerfacecolor": colour(library) if filled else "none",
+        "markeredgecolor": colour(library),
+        "markeredgewidth": 1.3,
+        "linestyle": "none",
+    }
+
+
+def legend(axes: Axes, rows: Sequence[Row], *, by_library: bool = False) -> Legend:
+    """Above the axes: what the markers say, and the colours where the points bear no names."""
+    handles = []
+    for setup in ("identical", "native"):
+        if any(setup == each.name for row in rows for each in row.setups):
+            grey = {"markeredgecolor": QUIET, "markerfacecolor": QUIET if setup == "identical" else "none"}
+            handles.append(Line2D([], [], label=setup, **(marker(setup, "", 6) | grey)))
+    if by_library:
+        for library in sorted({row.library.partition("@")[0] for row in rows}):
+            handles.append(Line2D([], [], label=f.library(library), **marker("identical", library, 6)))
+    return axes.legend(handles=handles, loc="lower left", bbox_to_anchor=(0, 1), ncols=len(handles), borderaxespad=0.2)
+
+
+def names(axes: Axes, places: Sequence[float], words: Sequence[str], libraries: Sequence[str]) -> None:
+    """Left of the axes: what each line is, in its library's colour, without an axis."""
+    axes.set_yticks(places, list(words))
+    for tick, library in zip(axes.get_yticklabels(), libraries, strict=True):
+        tick.set_color(colour(library))
+    axes.tick_params(axis="y", length=0)
+    axes.grid(visible=False, axis="y")
+    axes.spines["left"].set_visible(False)
+
+
+def at_the_edge(axes: Axes, level: float, hue: str, words: str) -> None:
+    """Right of the axes: a line's figures."""
+    _beside(axes, 1, level, 6, hue, words, 8.5)
+
+
+def title(axes: Axes, level: float, hue: str, words: str) -> None:
+    """Above the lines that belong together."""
+    _beside(axes, 0, level, 3, hue, words, 8)
+
+
+def _beside(axes: Axes, edge: int, level: float, right: int, hue: str, words: str, size: float) -> None:
+    """Words at a height of the data, so many points right of an edge of the axes (0: left, 1: right)."""
+    axes.annotate(
+        words, (edge, level), xycoords=("axes fraction", "data"), xytext=(right, 0), textcoords="offset points",
+        va="center", color=hue, fontsize=size,
+    )  # fmt: skip

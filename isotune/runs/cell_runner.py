@@ -1,0 +1,292 @@
+"""One cell, run in a worker: model, data, protocol -> record and predictions.
+
+A `Bench` belongs to one worker. It keeps the models that it built, since most cells of a matrix differ
+in their seeds alone; a kept model gets its checkpoint's tensors back before each cell, so that a cell
+gives bitwise what it would give in a fresh process. Two cells whose conventions agree on every axis that
+their protocol can exercise are one computation (`native` is `identical` where a library follows the
+checkpoint by itself): the second is not run again, and its record says whose figures it carries.
+"""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from isotune import __version__, conventions, data
+from isotune.conventions import NETWORK_AXES, Conventions
+from isotune.data.augmentation import Augmenter
+from isotune.errors import UsageError
+from isotune.models import names
+from isotune.models.checkpoints import Checkpoint, architecture_of, resolve
+from isotune.protocols import relevant_axes
+from isotune.runs import memory, probe, training
+from isotune.runs import own_classifier as zero_shot
+from isotune.runs.records import Cell, Memory, Metrics, Record, Timings, predictions_digest
+from isotune.runs.training import Progress
+from isotune.weights import HEAD, Weights, head_weights
+
+if TYPE_CHECKING:
+    from isotune.adapters.base import Adapter, Model
+
+KEPT_MODELS = 2  # identical and native of one model, which a matrix runs in turns
+KEPT_RESULTS = 64  # cells that another set-up may repeat: those of one seed, as a matrix is ordered
+
+
+@dataclass
+class Built:
+    """A model with what is needed to set it back to its beginning."""
+
+    model: Model
+    initial: Weights
+    conventions: Conventions
+    architecture: str
+    seconds: float
+
+    def reset(self, head: dict[str, np.ndarray] | None = None) -> None:
+        self.model.load({**self.initial, **(head or {})})
+
+
+class Bench:
+    """Runs cells and measurements of one adapter, keeping its models."""
+
+    def __init__(self, adapter: Adapter, *, alone: bool = True) -> None:
+        self.adapter = adapter
+        self.alone = alone
+        self._built: OrderedDict[tuple[object, ...], Built] = OrderedDict()
+        self._axes: dict[tuple[object, ...], Conventions] = {}
+        self._loaded: tuple[tuple[str, str, int], Checkpoint] | None = None
+        self._results: OrderedDict[str, tuple[Record, np.ndarray]] = OrderedDict()
+
+    def conventions(
+        self, model: str, checkpoint: str, spec: str, size: int, recipe: dict[str, object] | None = None
+    ) -> Conventions:
+        """The axes that `spec` comes to for this model, checkpoint and protocol."""
+        key = (model, checkpoint, spec, size, tuple(sorted((recipe or {}).items())))
+        if key not in self._axes:
+            name = names.parse(model)
+            self._axes[key] = conventions.resolve(
+                spec,
+                native=self.adapter.native_conventions(name.name),
+                protocol=recipe or {},
+                checkpoint=self._checkpoint(model, checkpoint, size).conventions,
+            )
+        return self._axes[key]
+
+    def _checkpoint(self, model: str, checkpoint: str, size: int) -> Checkpoint:
+        """The checkpoint, kept until a model is built: its conventions are asked for just before its weights."""
+        key = (model, checkpoint, size)
+        if self._loaded is None or self._loaded[0] != key:
+            self._loaded = key, resolve(checkpoint, self.adapter, names.parse(model), (size, size))
+        return self._loaded[1]
+
+    def build(
+        self,
+        model: str,
+        *,
+        checkpoint: str,
+        spec: str,
+        recipe: dict[str, object],
+        classes: int | None,
+        numeric_mode: Literal["float32", "bfloat16", "float64"],
+        compiled: bool,
+        size: int,
+        keep: bool = True,
+    ) -> Built:
+        """The model under the conventions `spec`, kept from an earlier request where there is one.
+
+        classes: of a new classifier; None keeps the checkpoint's. UsageError: it has none.
+        """
+        axes = self.conventions(model, checkpoint, spec, size, recipe)
+        key = (model, checkpoint, axes, classes, numeric_mode, compiled, size)
+        if key in self._built and keep:
+            self._built.move_to_end(key)
+            return self._built[key]
+        while len(self._built) >= KEPT_MODELS:
+            self._built.popitem(last=False)
+            gc.collect()  # models hold themselves: bound methods, hooks
+        began = time.perf_counter()
+        name = names.parse(model)
+        weights = self._checkpoint(model, checkpoint, size).weights
+        if classes is None and isinstance(weights, Weights) and f"{HEAD}.kernel" not in weights:
+            raise UsageError(f"checkpoint {checkpoint!r} of {model} has no classifier of its own")
+        built = self.adapter.build(
+            name.name,
+            classes=classes,
+            checkpoint=weights,
+            conventions=axes,
+            numeric_mode=numeric_mode,
+            image_size=(size, size),
+            compiled=compiled,
+            options=name.options,
+        )
+        self._loaded = None
+        initial = built.weights()
+        architecture = architecture_of(self.adapter, name)
+        kept = Built(built, initial, axes, architecture, time.perf_counter() - began)
+        if keep:
+            self._built[key] = kept
+        return kept
+
+    def run(self, cell: Cell, progress: Progress) -> tuple[Record, np.ndarray]:
+        """The cell's record and its predictions, int64 [test images]."""
+        protocol = cell.protocol
+        axes = self.conventions(
+            cell.model, cell.checkpoint, cell.conventions, protocol.input.size, protocol.conventions
+        )
+        computation = cell.model_dump_json(exclude={"conventions"})
+        computation += axes.model_dump_json(include=set(relevant_axes(protocol.stage)))
+        if (earlier := self._results.get(computation)) is not None and earlier[0].cell != cell:
+            record, predictions = earlier
+            taken = {"cell": cell, "conventions": axes, "repeats": record.cell.conventions}
+            return record.model_copy(update=taken), predictions
+        record, predictions = self._run(cell, axes, progress)
+        self._results[computation] = record, predictions
+        while len(self._results) > KEPT_RESULTS:
+            self._results.popitem(last=False)
+        return record, predictions
+
+    def _run(self, cell: Cell, axes: Conventions, progress: Progress) -> tuple[Record, np.ndarray]:
+        started = datetime.now(UTC)
+        protocol = cell.protocol
+        dataset = data.load(cell.dataset, cell.dataset_digest)
+        memory.reset_peak()
+        baseline = memory.resident()
+        own = protocol.zero_shot is not None  # the checkpoint's classifier, not a new one
+        built = self.build(
+            cell.model,
+            checkpoint=cell.checkpoint,
+            spec=cell.conventions,
+            recipe=protocol.conventions,
+            classes=zero_shot.classes_to_build(cell.checkpoint) if own else len(dataset.classes),
+            numeric_mode=cell.numeric_mode,
+            compiled=cell.compiled,
+            size=protocol.input.size,
+        )
+        began = time.perf_counter()
+        if own:
+            head = zero_shot.drawn_head(cell.checkpoint, built.initial)
+            start = Weights({**built.initial, **head})
+        else:
+            head = head_weights(
+                built.initial["head.kernel"].shape[0], len(dataset.classes), axes.head_initialisation, cell.seeds.head
+            )
+            start = built.initial.without_head()
+        built.reset(head)
+        run = self._zero_shot if own else self._probe if protocol.probe else self._train
+        logits, truth, metrics, timings = run(cell, built, dataset, progress)
+        predictions = logits.argmax(axis=1)
+        record = Record(
+            cell=cell,
+            status="done",
+            architecture=built.architecture,
+            conventions=axes,
+            checkpoint_digest=start.digest(),
+            metrics=Metrics(
+                accuracy=float((predictions == truth).mean()),
+                loss=training.cross_entropy(logits, truth),
+                test_images=len(truth),
+                **metrics,
+            ),
+            predictions_digest=predictions_digest(predictions),
+            timings=Timings(
+                total=_elsewhere(timings) + time.perf_counter() - began,
+                build=built.seconds,
+                alone=self.alone,
+                **timings,
+            ),
+            memory=Memory(resident=memory.peak(), baseline=baseline, device=built.model.device_memory()),
+            environment=self.environment(),
+            started=started,
+            finished=datetime.now(UTC),
+        )
+        return record, predictions
+
+    def environment(self) -> dict[str, str]:
+        """What results depend on beside the cell: versions, device, threads, flags."""
+        from isotune.workers.environment import machine
+
+        return machine() | {"isotune": __version__} | self.adapter.environment()
+
+    def _inputs(self, cell: Cell, built: Built, dataset: data.Dataset, split: Literal["train", "test"]):  # type: ignore[no-untyped-def]
+        return data.inputs(
+            dataset,
+            split,
+            cell.protocol.images,
+            cell.protocol.input,
+            resize=built.conventions.resize,
+            decode=built.conventions.decode,
+        )
+
+    def _probe(self, cell: Cell, built: Built, dataset: data.Dataset, progress: Progress):  # type: ignore[no-untyped-def]
+        images, labels = self._inputs(cell, built, dataset, "train")
+        test, truth = self._inputs(cell, built, dataset, "test")
+        protocol = cell.protocol
+        identity = {
+            "model": cell.model,
+            "weights": built.initial.without_head().digest(),
+            "network": {axis: getattr(built.conventions, axis) for axis in (*NETWORK_AXES, "resize", "decode")},
+            "mode": cell.mode,
+            "dataset": cell.dataset_digest,
+            "images": protocol.images.model_dump(),
+            "input": protocol.input.model_dump(),
+            "batch": protocol.evaluation.batch_size,
+            "environment": self.adapter.environment(),
+        }
+        if names.is_file(names.parse(cell.model).name):  # which may compute otherwise than when the features were kept
+            identity["seen"] = hashlib.sha256(built.model.features(images[:2]).tobytes()).hexdigest()
+        found = probe.features(built.model, images, test, protocol.evaluation.batch_size, identity, progress)
+        assert protocol.probe is not None
+        fitted = probe.fit(protocol.probe, found.train, labels, found.test, len(dataset.classes), cell.seeds)
+        metrics = {"train_images": fitted.train_images, "l2": fitted.l2}
+        timings = {
+            "first_step": found.first_batch,
+            "training": fitted.seconds,
+            "training_images": fitted.train_images,
+            "features": found.seconds,
+            "features_images": found.images,
+            "features_cached": found.cached,
+        }
+        return fitted.logits, truth, metrics, timings
+
+    def _zero_shot(self, cell: Cell, built: Built, dataset: data.Dataset, progress: Progress):  # type: ignore[no-untyped-def]
+        columns = data.outputs(dataset.classes, dataset.name)
+        test, truth = self._inputs(cell, built, dataset, "test")
+        began = time.perf_counter()
+        logits = training.logits_in_batches(built.model, test, cell.protocol.evaluation.batch_size, progress)
+        zero_shot.check_outputs(logits.shape[1], cell.model, cell.checkpoint)
+        seconds = time.perf_counter() - began
+        logits = logits[:, columns]
+        metrics = {"train_images": 0, "top5": zero_shot.top5(logits, truth)}
+        return logits, truth, metrics, {"evaluation": seconds}
+
+    def _train(self, cell: Cell, built: Built, dataset: data.Dataset, progress: Progress):  # type: ignore[no-untyped-def]
+        protocol = cell.protocol
+        test, truth = self._inputs(cell, built, dataset, "test")
+        axes = built.conventions
+        augmenter = Augmenter(
+            dataset, protocol.images, protocol.input, protocol.augmentation, resize=axes.resize, decode=axes.decode
+        )
+        labels = augmenter.labels
+        result = training.train(built.model, protocol.stage, augmenter, labels, cell.seeds, progress)
+        began = time.perf_counter()
+        logits = training.logits_in_batches(built.model, test, protocol.evaluation.batch_size, progress)
+        metrics = {"train_images": len(labels), "train_loss": tuple(result.losses)}
+        timings = {
+            "first_step": result.first_step,
+            "training": result.seconds,
+            "training_images": result.images,
+            "evaluation": time.perf_counter() - began,
+        }
+        return logits, truth, metrics, timings
+
+
+def _elsewhere(timings: dict[str, float]) -> float:
+    """Seconds of the cell's work that an earlier cell did: features read from the cache."""
+    return timings["first_step"] + timings["features"] if timings.get("features_cached") else 0.0

@@ -1,0 +1,142 @@
+"""Executors: cells in, records out.
+
+`Executor` is the whole interface. `LocalExecutor` runs cells in worker processes on this machine, one
+framework in each, and leaves a record in the store for every cell, failed ones included. An executor
+yields records as cells end, so nothing is lost when a later one fails.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import UTC, datetime
+from importlib import metadata
+from typing import Protocol
+
+from isotune.errors import UsageError
+from isotune.runs.records import Cell, Record, Store
+from isotune.workers.process import WorkerFailure, Workers
+
+Progress = Callable[[str, str, int, int], None]  # (cell, what, done, total)
+
+
+class Executor(Protocol):
+    """Runs cells, in any place and any number at once."""
+
+    def run(self, cells: Iterable[Cell]) -> Iterator[Record]:
+        """A record of every cell as it ends, those of earlier runs first. A cell that fails gives a
+        record with status "failed"; it never raises."""
+        ...
+
+
+class LocalExecutor:
+    """Worker processes on this machine.
+
+    jobs: workers at the same time; the cores are shared out among them. With one (the default) a worker
+        has the machine to itself, and timings mean something.
+    pythons: interpreters of other environments by adapter: {"keras": "/opt/keras-3.12/bin/python"}.
+    workers: run in these instead of starting own ones (jobs = 1); they are left running.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        jobs: int = 1,
+        fresh: bool = False,
+        pythons: Mapping[str, str] | None = None,
+        workers: Workers | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        self.store, self.jobs, self.fresh = store, max(1, jobs), fresh
+        self._pythons, self._workers = dict(pythons or {}), workers
+        self._progress = progress or (lambda *_: None)
+
+    def done(self, cell: Cell) -> Record | None:
+        """The record that makes running the cell unnecessary: done, under the versions installed now."""
+        if self.fresh or (record := self.store.read(cell)) is None or record.status != "done":
+            return None
+        own = cell.adapter not in self._pythons
+        return None if own and _outdated(record) else record
+
+    def run(self, cells: Iterable[Cell]) -> Iterator[Record]:
+        waiting: deque[Cell] = deque()
+        for cell in cells:
+            if (record := self.done(cell)) is not None:
+                yield record
+            else:
+                waiting.append(cell)
+        if self.jobs == 1:
+            with contextlib.ExitStack() as stack:
+                workers = self._workers or stack.enter_context(Workers(pythons=self._pythons))
+                for cell in waiting:
+                    yield self._one(cell, workers)
+        elif waiting:
+            yield from self._several(waiting)
+
+    def _several(self, waiting: deque[Cell]) -> Iterator[Record]:
+        """Threads, each with workers of its own, take cells of an adapter they already have if they can."""
+        ended: queue.Queue[Record | BaseException] = queue.Queue()
+        lock, stopping, count = threading.Lock(), threading.Event(), len(waiting)
+        threads = max(1, (os.cpu_count() or 1) // self.jobs)
+
+        def take(workers: Workers) -> Cell | None:
+            with lock:
+                if not waiting or stopping.is_set():
+                    return None
+                mine = next((cell for cell in waiting if cell.adapter in workers), waiting[0])
+                waiting.remove(mine)
+                return mine
+
+        def work() -> None:
+            try:
+                with Workers(threads=threads, shared=True, pythons=self._pythons) as workers:
+                    while (cell := take(workers)) is not None:
+                        ended.put(self._one(cell, workers))
+            except BaseException as error:
+                ended.put(error)
+
+        pool = [threading.Thread(target=work, daemon=True) for _ in range(min(self.jobs, count))]
+        for thread in pool:
+            thread.start()
+        try:
+            for _ in range(count):
+                record = ended.get()
+                if isinstance(record, BaseException):
+                    raise record
+                yield record
+        finally:
+            stopping.set()
+
+    def _one(self, cell: Cell, workers: Workers) -> Record:
+        """Run one cell in its worker; a failure becomes a record."""
+        started = datetime.now(UTC)
+        name = str(cell)
+        try:
+            workers[cell.adapter].ask(
+                "run",
+                lambda what, done, total: self._progress(name, what, done, total),
+                cell=cell.model_dump(mode="json"),
+                store=str(self.store.folder.resolve()),
+            )
+            record = self.store.read(cell)
+            if record is None:
+                raise WorkerFailure(f"the worker of {cell.adapter} left no record in {self.store.folder}")
+            return record
+        except (UsageError, WorkerFailure) as error:
+            record = Record(cell=cell, status="failed", error=str(error), started=started, finished=datetime.now(UTC))
+            self.store.write(record)
+            return record
+
+
+def _outdated(record: Record) -> bool:
+    """Whether a package that computed the record has another version now."""
+    for package in ("torch", "torchvision", "timm", "keras", "tensorflow", "jax", "numpy"):
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            if record.environment.get(package, (now := metadata.version(package))) != now:
+                return True
+    return False

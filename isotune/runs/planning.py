@@ -1,0 +1,148 @@
+"""Planning: a matrix of names becomes cells, everything checked before anything runs."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Literal
+
+from isotune import conventions, data, protocols
+from isotune.errors import UsageError
+from isotune.models import checkpoints, names
+from isotune.runs import own_classifier as zero_shot
+from isotune.runs.records import Cell, Seeds
+from isotune.workers.process import WorkerFailure, Workers
+
+MOST_SEEDS = 10_000
+DEFAULT_MODELS = ("torchvision:mobilenet_v2", "timm:mobilenetv2_100", "keras:MobileNetV2")
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """What is crossed with what; names as the user gave them."""
+
+    models: Sequence[str] = DEFAULT_MODELS
+    datasets: Sequence[str] = ("digits",)
+    protocols: Sequence[str] = ("quick",)
+    conventions: Sequence[str] = ("identical", "native")
+    seeds: Sequence[int] = (0, 1, 2)
+    checkpoint: str = "offline"
+    numeric_mode: Literal["float32", "bfloat16", "float64"] = "float32"
+    compiled: bool = False
+
+
+def plan(matrix: Matrix, prepared: dict[str, data.Dataset], workers: Workers) -> list[Cell]:
+    """All cells of the matrix, in turns: models change fastest, then conventions, then seeds. Of a zero-shot protocol
+    those of one model follow each other, and seeds make no difference.
+
+    prepared: data sets by name. workers: asked whether their library has the model.
+    UsageError: a name is wrong, or a combination impossible.
+    """
+    recipes = [protocols.load(name) for name in matrix.protocols]
+    specs = [_canonical(spec) for spec in matrix.conventions]
+    models = list(dict.fromkeys(str(names.parse(model)) for model in matrix.models))
+    checkpoints.check_name(matrix.checkpoint)
+    for name, recipe in itertools.product(matrix.datasets, recipes):
+        if recipe.zero_shot:
+            zero_shot.check_dataset(prepared[name])
+        else:
+            check_images(prepared[name], recipe)
+
+    def cell(name: str, recipe: protocols.Protocol, seed: int, spec: str, model: str) -> Cell:
+        return Cell(
+            model=model,
+            checkpoint=matrix.checkpoint,
+            dataset=name,
+            dataset_digest=prepared[name].digest,
+            protocol=recipe,
+            conventions=spec,
+            seeds=Seeds.all(seed),
+            numeric_mode=matrix.numeric_mode,
+            compiled=matrix.compiled,
+        )
+
+    cells: list[Cell] = []
+    for name, recipe in itertools.product(matrix.datasets, recipes):
+        if recipe.zero_shot:
+            asked = (cell(name, recipe, 0, spec, model) for model, spec in itertools.product(models, specs))
+            found = (_canonically(each) for one in asked for each in zero_shot.setups(one))
+            cells += {each.key: each for each in found}.values()  # a step may be asked for as a convention too
+        else:
+            turns = itertools.product(matrix.seeds, specs, models)
+            cells += (cell(name, recipe, seed, spec, model) for seed, spec, model in turns)
+    for own in (False, True):
+        sizes: dict[str, int] = {}
+        for each in (each for each in cells if (each.protocol.zero_shot is not None) == own):
+            sizes[each.model] = min(each.protocol.input.size, sizes.get(each.model, each.protocol.input.size))
+        check_models(sizes, matrix.checkpoint, sizes, workers, own=own)
+    return cells
+
+
+def _canonically(cell: Cell) -> Cell:
+    return cell.model_copy(update={"conventions": _canonical(cell.conventions)})
+
+
+def check_models(
+    models: Iterable[str], checkpoint: str, size: int | Mapping[str, int], workers: Workers, *, own: bool = False
+) -> dict[str, dict[str, str]]:
+    """Models that can be built from the checkpoint, by their canonical spelling: {"digest", "architecture"}.
+
+    size: of the input, pixels; of each model by its canonical spelling. own: with the checkpoint's own classifier.
+    Building is the check: it fetches the checkpoint, and finds a wrong name, option or file before any cell runs.
+    """
+    checkpoints.check_name(checkpoint)
+    parsed = list(dict.fromkeys(names.parse(model) for model in models))
+
+    def check(adapter: str) -> dict[str, dict[str, str]]:
+        found = {}
+        for name in (str(each) for each in parsed if str(each).partition(":")[0] == adapter):
+            try:
+                side = size if isinstance(size, int) else size[name]
+                found[name] = workers[adapter].ask("check", model=name, checkpoint=checkpoint, size=side, own=own)
+            except WorkerFailure as error:
+                raise UsageError(f"{name} cannot be built: {error}") from None
+        return found
+
+    adapters = list(dict.fromkeys(str(name).partition(":")[0] for name in parsed))
+    with ThreadPoolExecutor(max(1, len(adapters))) as pool:  # frameworks take seconds to import, each in its worker
+        found = {name: answer for part in pool.map(check, adapters) for name, answer in part.items()}
+    return {str(name): found[str(name)] for name in parsed}
+
+
+def check_images(dataset: data.Dataset, recipe: protocols.Protocol) -> None:
+    """Refuse a protocol that takes fewer images than the data set has classes."""
+    taken = min(recipe.images.train or len(dataset.train), len(dataset.train))
+    if len(dataset.classes) > taken:
+        raise UsageError(
+            f"{recipe.name}: images.train = {taken} is fewer than the {len(dataset.classes)} classes of {dataset.name};"
+            f" give at least {len(dataset.classes)}"
+        )
+
+
+def parse_seeds(text: str) -> list[int]:
+    """`"3"` -> 0, 1, 2; `"0,4,7"` -> those; `"5-9"` -> 5 to 9."""
+    ranges = []
+    try:
+        if "," not in text and "-" not in text:
+            ranges = [range(int(text))]
+        else:
+            for part in filter(None, text.split(",")):
+                first, _, last = part.partition("-")
+                ranges.append(range(int(first), int(last or first) + 1))
+    except ValueError:
+        ranges = []
+    count = sum(map(len, ranges))
+    if not count or not all(map(len, ranges)):
+        raise UsageError(f"seeds {text!r}: give how many (3), which (0,4,7) or a range (5-9)")
+    if count > MOST_SEEDS:
+        raise UsageError(f"seeds {text!r}: {count} are too many; at most {MOST_SEEDS}")
+    return list(dict.fromkeys(itertools.chain(*ranges)))
+
+
+def _canonical(spec: str) -> str:
+    """One spelling of a conventions spec: overrides in the order of their names."""
+    base, overrides = conventions.parse(spec)
+    values = [f"{axis}={'own' if value is None else value}" for axis, value in sorted(overrides.items())]
+    return ",".join([base, *values])

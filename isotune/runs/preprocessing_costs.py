@@ -1,0 +1,125 @@
+"""What each step of preprocessing costs: zero-shot cells of one checkpoint, compared image by image.
+
+Every cell is held against the one that is evaluated as published (or as the protocol's [input] says), `identical`, with
+the same model, checkpoint, images and numeric mode. Both saw the same images, so the difference is that of a pair, much
+sharper than two accuracies with an interval each: the share of predictions that changed, and McNemar's exact test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from isotune import data
+from isotune.errors import UsageError
+from isotune.protocols import Input
+from isotune.reference_results import conditions
+from isotune.runs.own_classifier import published_input
+from isotune.runs.records import Cell, Record, Store, predictions_digest
+from isotune.statistics import McNemar, mcnemar, predictions_changed
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Two evaluations of the same images: second against first."""
+
+    points: float  # accuracy of the second less that of the first, percentage points
+    changed: float  # share of the images that got another class, percent
+    test: McNemar
+
+
+@dataclass(frozen=True)
+class Cost:
+    record: Record
+    what: str  # what is done otherwise: "resize=plain", "squash", "native"; empty: the evaluation itself
+    against: Compared | None  # the evaluation itself; None: it is this one, or did not run
+
+
+def compare(first: Record, second: Record, store: Store) -> Compared:
+    """Two zero-shot records of the same images, of one model or of two libraries', image by image.
+
+    UsageError: other images or classes, predictions that are gone, or those of another run.
+    """
+    images = [(record.cell.dataset_digest, record.cell.protocol.images.test) for record in (first, second)]
+    if images[0] != images[1]:
+        raise UsageError(f"{first.cell} and {second.cell} were not evaluated on the same images")
+    dataset = data.load(first.cell.dataset, first.cell.dataset_digest)
+    labels = dataset.test.labels[data.subset(dataset.test.labels, images[0][1])]
+    a, b = (_predictions(record, store) for record in (first, second))
+    gap = float(np.mean(b == labels)) - float(np.mean(a == labels))
+    return Compared(100 * gap, 100 * predictions_changed(a, b), mcnemar(a, b, labels))
+
+
+def _predictions(record: Record, store: Store) -> np.ndarray:
+    found = store.predictions(record.cell)
+    if predictions_digest(found) != record.predictions_digest:
+        raise UsageError(f"the predictions of {record.cell} are those of another run; run it again")
+    return found
+
+
+def costs(records: Iterable[Record], store: Store) -> list[Cost]:
+    """Of every zero-shot record that is done: the evaluation itself first, then what is done otherwise."""
+    groups: dict[tuple[object, ...], list[Record]] = {}
+    for record in records:
+        if record.cell.protocol.zero_shot is not None and record.metrics is not None:
+            groups.setdefault(_group(record.cell), []).append(record)
+    found = []
+    for group in groups.values():
+        base = next((record for record in group if not _otherwise(record.cell)), None)
+        for record in sorted(group, key=lambda record: record is not base):
+            against = compare(base, record, store) if base is not None and record is not base else None
+            found.append(Cost(record, _otherwise(record.cell), against))
+    return found
+
+
+def _group(cell: Cell) -> tuple[object, ...]:
+    recipe = cell.protocol
+    plain = recipe.model_copy(update={"input": Input(), "zero_shot": None}).model_dump_json()
+    return cell.model, cell.checkpoint, cell.dataset_digest, plain, cell.mode
+
+
+def _otherwise(cell: Cell) -> str:
+    """In what a cell is not the evaluation itself: the step's name, then the conventions."""
+    assert cell.protocol.zero_shot is not None
+    conventions = cell.conventions.removeprefix("identical").lstrip(",")
+    return ", ".join(filter(None, [cell.protocol.zero_shot.step, conventions]))
+
+
+def lines(found: Sequence[Cost]) -> list[str]:
+    """The costs as text, a line each, for a terminal."""
+    return [_line(cost) for cost in found]
+
+
+def _line(cost: Cost) -> str:
+    cell, metrics = cost.record.cell, cost.record.metrics
+    assert metrics is not None
+    shown = f"{metrics.accuracy:.2%}" + ("" if metrics.top5 is None else f" (top-5 {metrics.top5:.2%})")
+    if not cost.what:
+        input = cell.protocol.input
+        crop = "squash" if input.resize == "squash" else f"of {input.resize}"
+        evaluation = f"{input.size} px, {crop}, {input.interpolation}"
+        said = f"{cell.model} on {cell.dataset}: {shown} of {metrics.test_images} images at {evaluation}"
+        return f"{said}{_published(cell)}"
+    if cost.record.repeats is not None:
+        return f"  {cost.what}: as {cost.record.repeats}"
+    if cost.against is None:
+        return f"  {cost.what}: {shown}"
+    test = cost.against.test
+    gap = f"{cost.against.points:+.2f} points; {cost.against.changed:.2f} % of predictions changed"
+    return (
+        f"  {cost.what}: {shown}, {gap}, {test.only_first} right only before, {test.only_second} only now,"
+        f" p = {test.p:.2g}"
+    )
+
+
+def _published(cell: Cell) -> str:
+    """The number that the evaluation is taken from, where it is of the same data set."""
+    assert cell.protocol.zero_shot is not None
+    if cell.protocol.zero_shot.input != "published":
+        return ""
+    row = published_input(cell)[1]
+    if row.dataset != conditions(cell).dataset:
+        return f"; the evaluation of its number on {row.dataset}"
+    return f"; published: {row.value:g} % ({row.source})"

@@ -1,0 +1,243 @@
+"""Cells and records: what one run is asked, what it gave, and where that is kept.
+
+A cell's key is the SHA-256 of its canonical JSON, so a record is found again by what was asked. In the
+store every cell has a folder `KEY/` with `record.json` and `predictions.npy`, renamed into place when
+complete. The JSON schema of a record: `isotune report --schema`.
+"""
+
+from __future__ import annotations
+
+import errno
+import gc
+import hashlib
+import json
+import math
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from isotune.conventions import Conventions
+from isotune.errors import UsageError
+from isotune.protocols import Protocol
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Seeds(Strict):
+    """One stream for each source of randomness, so that variance can be split by source."""
+
+    head: int = Field(ge=0, description="head initialisation")
+    order: int = Field(ge=0, description="order of the training images, the probe's held-out part, dropout masks")
+    augmentation: int = Field(ge=0, description="crops and flips")
+
+    @classmethod
+    def all(cls, seed: int) -> Seeds:
+        return cls(head=seed, order=seed, augmentation=seed)
+
+    def __str__(self) -> str:
+        values = (self.head, self.order, self.augmentation)
+        return str(self.head) if len(set(values)) == 1 else "/".join(map(str, values))
+
+
+class Cell(Strict):
+    """One run: model x checkpoint x data set x protocol x conventions x seeds, in one mode."""
+
+    model: str = Field(description="adapter:name, canonical spelling")
+    checkpoint: str = Field(description="offline, pretrained, a library's own name, file:PATH, random:SEED")
+    dataset: str
+    dataset_digest: str = Field(description="SHA-256 of the prepared data set")
+    protocol: Protocol
+    conventions: str = Field("identical", description="identical or native, then overrides: native,axis=value")
+    seeds: Seeds
+    numeric_mode: Literal["float32", "bfloat16", "float64"] = "float32"
+    compiled: bool = Field(False, description="torch.compile, or XLA in Keras")
+
+    @cached_property
+    def key(self) -> str:
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+    @property
+    def adapter(self) -> str:
+        """Adapter with its engine: "timm", "keras@jax"."""
+        return self.model.partition(":")[0]
+
+    def __str__(self) -> str:
+        mode = "" if (self.numeric_mode, self.compiled) == ("float32", False) else f" {self.mode}"
+        step = f" {zero_shot.step}" if (zero_shot := self.protocol.zero_shot) and zero_shot.step else ""
+        return f"{self.model} {self.dataset} {self.protocol.name}{step} {self.conventions}{mode} seed {self.seeds}"
+
+    @property
+    def mode(self) -> str:
+        """Numeric mode, and whether compiled: "float32", "bfloat16 compiled"."""
+        return self.numeric_mode + (" compiled" if self.compiled else "")
+
+
+def _finite(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+# JSON has no NaN: a loss that diverged is None.
+Loss = Annotated[float | None, BeforeValidator(_finite)]
+
+
+class Metrics(Strict):
+    accuracy: float = Field(ge=0, le=1, description="share of the test images that are classified right")
+    top5: float | None = Field(
+        None, ge=0, le=1, description="zero-shot: share of the test images whose class is among the five likeliest"
+    )
+    loss: Loss = Field(None, description="mean test cross-entropy, nats; None when it is not finite")
+    train_loss: tuple[Loss, ...] = Field((), description="mean training loss of every epoch, nats; None likewise")
+    test_images: int = Field(gt=0)
+    train_images: int = Field(ge=0, description="0: nothing was trained")
+    l2: float | None = Field(None, description="the strength that the probe chose")
+
+
+class Timings(Strict):
+    """Seconds by the worker's clock, the device synchronised before each reading."""
+
+    total: float = Field(ge=0, description="the whole cell, without building the model")
+    build: float = Field(0, ge=0, description="building the model and loading its checkpoint")
+    first_step: float | None = Field(
+        None, description="the first training step of every stage, or the first feature batch; compilation included"
+    )
+    training: float | None = Field(None, description="training steps after the first, or the probe's fits")
+    training_images: int = Field(0, ge=0, description="images that went through those steps")
+    evaluation: float | None = Field(None, description="logits of the test images")
+    features: float | None = Field(
+        None, description="a probe's feature extraction after the first batch; shared by seeds"
+    )
+    features_images: int = Field(0, ge=0)
+    features_cached: bool = Field(
+        False, description="features were read, and their time is that of the run that made them"
+    )
+    alone: bool = Field(True, description="no other worker ran at the same time")
+
+
+class Memory(Strict):
+    """Peak bytes while the cell ran."""
+
+    resident: int | None = Field(None, description="peak resident set of the worker")
+    baseline: int | None = Field(None, description="resident set just before: framework, data, earlier models")
+    device: int | None = Field(None, description="peak allocated on an accelerator")
+
+
+class Record(Strict):
+    """What one cell gave."""
+
+    version: Literal[1] = 1
+    cell: Cell
+    status: Literal["done", "failed"]
+    error: str | None = Field(None, description="why it failed, in one line")
+    architecture: str = ""
+    conventions: Conventions | None = Field(None, description="resolved: one value per axis")
+    repeats: str | None = Field(
+        None, description="the set-up whose run this is, equal on every axis that the protocol can exercise"
+    )
+    checkpoint_digest: str | None = Field(
+        None, description="SHA-256 of the canonical weights before training; zero-shot: classifier included"
+    )
+    metrics: Metrics | None = None
+    predictions_digest: str | None = Field(None, description="SHA-256 of predictions.npy's int64 array, test order")
+    timings: Timings | None = None
+    memory: Memory | None = None
+    environment: dict[str, str] = Field(default_factory=dict)
+    started: datetime
+    finished: datetime
+
+
+def predictions_digest(predictions: np.ndarray) -> str:
+    return hashlib.sha256(np.ascontiguousarray(predictions, dtype=np.int64).tobytes()).hexdigest()
+
+
+class Store:
+    """Records on disk, one folder a cell."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def write(self, record: Record, predictions: np.ndarray | None = None) -> Path:
+        """Put a record in place atomically; an older one of the same cell is replaced."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        place = self.folder / record.cell.key
+        draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=self.folder))
+        try:
+            if predictions is not None:
+                np.save(draft / "predictions.npy", predictions.astype(np.int64), allow_pickle=False)
+            (draft / "record.json").write_text(record.model_dump_json(indent=1) + "\n", encoding="utf-8")
+            self._put(draft, place)
+        finally:
+            shutil.rmtree(draft, ignore_errors=True)
+        return place
+
+    def _put(self, draft: Path, place: Path) -> None:
+        """Rename the draft into place. A folder cannot be renamed onto another, so an older record steps aside
+        first: killed just then, the cell has no record and is run again."""
+        while True:
+            try:
+                draft.rename(place)
+                return
+            except OSError as error:
+                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                    raise
+            with (
+                tempfile.TemporaryDirectory(prefix=".replaced-", dir=self.folder) as aside,
+                suppress(FileNotFoundError),  # another process replaced it at the same moment
+            ):
+                place.rename(Path(aside) / "record")
+
+    def read(self, cell: Cell) -> Record | None:
+        """The cell's record, or None."""
+        path = self.folder / cell.key / "record.json"
+        return self._parse(path) if path.exists() else None
+
+    def predictions(self, cell: Cell) -> np.ndarray:
+        """int64 [test images]. UsageError: there are none, or the file is damaged."""
+        path = self.folder / cell.key / "predictions.npy"
+        try:
+            array: np.ndarray = np.load(path, allow_pickle=False)
+        except FileNotFoundError:
+            raise UsageError(f"{path}: there are no predictions of {cell}; run it again") from None
+        except (OSError, ValueError, EOFError) as error:
+            raise UsageError(f"{path}: damaged ({error}); remove {path.parent} and run again") from None
+        return array
+
+    def __iter__(self) -> Iterator[Record]:
+        for path in sorted(self.folder.glob("*/record.json"), key=str):
+            if not path.parent.name.startswith("."):
+                yield self._parse(path)
+
+    def all(self) -> list[Record]:
+        """Every record. The collector of cycles, of which records have none, rests while they are read: with 100,000
+        of them it would take two thirds of the time."""
+        enabled = gc.isenabled()
+        gc.disable()
+        try:
+            return list(self)
+        finally:
+            if enabled:
+                gc.enable()
+
+    @staticmethod
+    def _parse(path: Path) -> Record:
+        try:
+            return Record.model_validate_json(path.read_bytes())
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = f"{'.'.join(map(str, first['loc'])) or 'file'}: {first['msg']}"
+            raise UsageError(f"{path}: not a record of this version ({where}); remove {path.parent}") from None
+
+
+def schema() -> dict[str, Any]:
+    """JSON schema of a record."""
+    return Record.model_json_schema()

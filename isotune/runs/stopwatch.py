@@ -1,0 +1,150 @@
+"""Speed of one model: latency, throughput, training step, round by round.
+
+A round is asked for by name and number, so that several workers can be measured in turns (A B C A B C):
+the first round of a measurement builds the model, unless another question has built it, and takes its
+first step, what has to be compiled for it included, apart from the rounds; a round repeats the work until
+it has lasted `ROUND_SECONDS`, with the device synchronised before each reading of the clock, and gives the
+seconds of one repetition.
+"""
+
+from __future__ import annotations
+
+import gc
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from isotune.protocols import SGD, Schedule, Stage, relevant_axes
+from isotune.runs import memory
+from isotune.runs.records import Strict
+from isotune.weights import head_weights, select_trained
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from isotune.runs.cell_runner import Bench, Built
+
+ROUND_SECONDS = 0.3
+Question = Literal["inference-latency", "inference-throughput", "training-step"]
+
+
+class Measurement(Strict):
+    """What is measured. Images are drawn at random: speed does not depend on what they show."""
+
+    question: Question
+    model: str
+    checkpoint: str = "offline"
+    conventions: str = "identical"
+    numeric_mode: Literal["float32", "bfloat16", "float64"] = "float32"
+    compiled: bool = False
+    image_size: int = Field(96, ge=8)
+    batch_size: int = Field(gt=0)
+    classes: int = Field(10, gt=0)
+
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """What a training step is a step of: all layers, SGD with Nesterov momentum."""
+        if self.question != "training-step":
+            return ()
+        optimizer = SGD(name="sgd", momentum=0.9, nesterov=True)
+        return (
+            Stage(steps=1, batch_size=self.batch_size, optimizer=optimizer, schedule=Schedule(learning_rate=2**-7)),
+        )
+
+
+@dataclass
+class _Prepared:
+    built: Built
+    repeat: Callable[[], object]
+    first_step: float
+    resident: int | None
+    repetitions: int
+
+
+class Stopwatch:
+    """Measurements of one worker, each kept ready for its next round."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.bench = bench
+        self._ready: dict[str, _Prepared] = {}
+
+    def round(self, asked: Measurement) -> dict[str, Any]:
+        """One round: {"seconds": of one repetition, "first_step", "resident", "device", "architecture", ...}."""
+        key = asked.model_dump_json()
+        if key not in self._ready:
+            self._ready[key] = self._prepare(asked)
+        ready = self._ready[key]
+        model = ready.built.model
+        gc.collect()
+        model.synchronize()
+        began = time.perf_counter()
+        for _ in range(ready.repetitions):
+            ready.repeat()
+        model.synchronize()
+        seconds = (time.perf_counter() - began) / ready.repetitions
+        return {
+            "seconds": seconds,
+            "first_step": ready.first_step,
+            "resident": ready.resident,
+            "device": model.device_memory(),
+            "architecture": ready.built.architecture,
+            "environment": self.bench.environment(),
+        }
+
+    def network(self, asked: Measurement) -> dict[str, Any]:
+        """The axes that can change what is measured, resolved: measurements that agree on them are one."""
+        axes = self.bench.conventions(asked.model, asked.checkpoint, asked.conventions, asked.image_size)
+        return axes.model_dump(mode="json", include=set(relevant_axes(asked.stages)))
+
+    def close(self) -> None:
+        """Forget what is ready, and its models."""
+        self._ready.clear()
+
+    def _prepare(self, asked: Measurement) -> _Prepared:
+        from isotune.adapters.base import Recipe
+
+        memory.reset_peak()
+        built = self.bench.build(
+            asked.model,
+            checkpoint=asked.checkpoint,
+            spec=asked.conventions,
+            recipe={},
+            classes=asked.classes,
+            numeric_mode=asked.numeric_mode,
+            compiled=asked.compiled,
+            size=asked.image_size,
+        )
+        model = built.model
+        built.reset()
+        features = built.initial["head.kernel"].shape[0]
+        model.load(head_weights(features, asked.classes, "uniform-fan-in", 0))
+        stream = np.random.default_rng(0)
+        images = stream.integers(0, 256, (asked.batch_size, asked.image_size, asked.image_size, 3), dtype=np.uint8)
+        labels = stream.integers(0, asked.classes, asked.batch_size)
+        repeat: Callable[[], object]
+        if asked.stages:
+            (stage,) = asked.stages
+            trainer = model.trainer(Recipe(stage.optimizer, frozenset(select_trained(model.layers(), stage.trained))))
+
+            def repeat() -> object:
+                return trainer.step(images, labels, stage.schedule.learning_rate)
+        else:
+
+            def repeat() -> object:
+                return model.logits(images)
+
+        began = time.perf_counter()
+        repeat()
+        model.synchronize()
+        first_step = time.perf_counter() - began
+        for _ in range(2):  # allocators and autotuners settle
+            repeat()
+        model.synchronize()
+        began = time.perf_counter()
+        repeat()
+        model.synchronize()
+        once = time.perf_counter() - began
+        return _Prepared(built, repeat, first_step, memory.peak(), max(1, round(ROUND_SECONDS / max(once, 1e-6))))

@@ -1,0 +1,10 @@
+"""Weights in canonical form: neutral names and layouts, with the conventions they were trained with.
+
+`Weights` and `Layer` are what every adapter gives and takes; `check_fit` refuses what does not fit, `folding` carries
+optional tensors over, `random_weights` and `head_weights` draw.
+"""
+
+from isotune.weights._canonical import HEAD, Array, Layer, Weights, check_fit, select_trained
+from isotune.weights._drawing import head_weights, random_weights
+
+__all__ = ["HEAD", "Array", "Layer", "Weights", "check_fit", "head_weights", "random_weights", "select_trained"]

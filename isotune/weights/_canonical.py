@@ -1,0 +1,155 @@
+"""Weights in canonical form: neutral names and layouts, with the conventions they were trained with.
+
+A canonical name is `LAYER.SLOT`. A layer is one module that owns tensors, named by its place in the order
+of execution and its kind, `007.norm`; the classifier is `head`. Slots and layouts:
+
+| kind | slots |
+|---|---|
+| conv | kernel [h, w, in/groups, out] (a depthwise kernel is [h, w, 1, channels]), bias [out] |
+| dense | kernel [in, out], bias [out] |
+| norm | scale, shift, and for BatchNorm mean, variance: [channels] each |
+| scale | scale [channels], what LayerScale multiplies by (Touvron et al. 2021) |
+| other | the library's own tensor names and layouts |
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+
+from isotune.errors import UsageError, nearest
+from isotune.models.hints import by_architecture
+
+Array = np.ndarray
+HEAD = "head"
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A module that owns tensors, in the order of execution."""
+
+    name: str  # canonical: "007.norm", or "head"
+    kind: str  # conv, dense, norm, scale, other
+    block: int  # residual block (or stage of a plain network) it belongs to, from 0; the head's is -1
+    library_name: str  # what the library calls it
+    inputs: tuple[str, ...] = ()  # canonical names of the layers that feed it, operations without tensors left out
+
+
+@dataclass(frozen=True)
+class Weights(Mapping[str, Array]):
+    """Canonical tensors by name; float32 or float64."""
+
+    tensors: Mapping[str, Array]
+    conventions: Mapping[str, Any] = field(default_factory=dict)  # network axes the weights were trained with
+    architecture: str = ""
+    origin: str = ""  # where they came from, in words
+
+    def __getitem__(self, name: str) -> Array:
+        return self.tensors[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.tensors)
+
+    def __len__(self) -> int:
+        return len(self.tensors)
+
+    def digest(self) -> str:
+        """SHA-256 over names, dtypes, shapes and bytes, in the order of the names."""
+        sha = hashlib.sha256()
+        for name in sorted(self.tensors):
+            array = np.ascontiguousarray(self.tensors[name])
+            sha.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
+            sha.update(array.tobytes())
+        return sha.hexdigest()
+
+    def without_head(self) -> Weights:
+        kept = {name: array for name, array in self.tensors.items() if not name.startswith(f"{HEAD}.")}
+        return Weights(kept, self.conventions, self.architecture, self.origin)
+
+    def write(self, path: Path) -> None:
+        """Write safetensors, atomically; conventions, architecture and origin go into its metadata."""
+        from safetensors.numpy import save_file
+
+        metadata = {
+            "isotune": "1",
+            "conventions": json.dumps(dict(self.conventions), sort_keys=True),
+            "architecture": self.architecture,
+            "origin": self.origin,
+        }
+        draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
+        try:
+            save_file({name: np.ascontiguousarray(a) for name, a in self.tensors.items()}, draft, metadata)
+            draft.replace(path)
+        finally:
+            draft.unlink(missing_ok=True)
+
+    @classmethod
+    def read(cls, path: Path) -> Weights:
+        """Read what `write` wrote. Errors: UsageError for a file that is not whole or not canonical."""
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            with safe_open(path, framework="numpy") as file:
+                metadata = file.metadata() or {}
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except (SafetensorError, OSError) as error:
+            raise UsageError(f"{path}: not a whole safetensors file ({error})") from None
+        except (TypeError, ValueError, AttributeError) as error:  # a dtype that NumPy lacks
+            raise UsageError(f"{path}: a tensor that NumPy cannot hold ({error})") from None
+        if metadata.get("isotune") != "1":
+            raise UsageError(f"{path}: safetensors without isotune's metadata, so its conventions are unknown")
+        try:
+            conventions = json.loads(metadata["conventions"])
+            return cls(tensors, dict(conventions), metadata["architecture"], metadata["origin"])
+        except (KeyError, TypeError, ValueError):
+            raise UsageError(f"{path}: isotune's metadata in the file is damaged; write the file again") from None
+
+
+def check_fit(
+    weights: Mapping[str, Array], layout: Mapping[str, tuple[int, ...]], what: str, architecture: str = ""
+) -> None:
+    """Refuse weights that do not fit: UsageError with the first tensor that differs, both shapes, and what would fit.
+
+    what: the model, adapter:name. architecture: that of the weights.
+    """
+
+    def refuse(difference: str) -> NoReturn:
+        raise UsageError(f"{what}: {difference}{by_architecture(architecture, what)}")
+
+    for name, shape in layout.items():
+        if name not in weights:
+            refuse(f"tensor {name!r} of the model {tuple(shape)} is missing from the checkpoint")
+        if (found := tuple(weights[name].shape)) != tuple(shape):
+            refuse(f"tensor {name!r} is {found} in the checkpoint and {tuple(shape)} in the model")
+    if extra := [name for name in weights if name not in layout]:
+        shape = tuple(weights[extra[0]].shape)
+        refuse(f"the checkpoint has {len(extra)} tensors that the model lacks, first {extra[0]!r} {shape}")
+
+
+def select_trained(layers: list[Layer], trained: str) -> set[str]:
+    """Names of the layers that `trained` leaves trainable: `head`, `last:N` blocks and the head,
+    `from:LAYER` (a canonical layer and all after it), or `all`."""
+    names = [layer.name for layer in layers]
+    word, _, argument = trained.partition(":")
+    if trained == "all":
+        return set(names)
+    if trained == "head":
+        return {HEAD}
+    if word == "last" and argument.isdecimal() and int(argument) > 0:
+        blocks = sorted({layer.block for layer in layers if layer.block >= 0})
+        if int(argument) > len(blocks):
+            raise UsageError(f"trained = {trained!r}: the model has only {len(blocks)} blocks")
+        kept = set(blocks[len(blocks) - int(argument) :])
+        return {layer.name for layer in layers if layer.block in kept} | {HEAD}
+    if word == "from":
+        if argument not in names:
+            raise UsageError(f"trained = {trained!r}: no such layer; {nearest(argument, names)}")
+        return set(names[names.index(argument) :]) | {HEAD}
+    raise UsageError(f"trained = {trained!r} is unknown; head, last:N, from:LAYER or all")

@@ -1,0 +1,156 @@
+"""Worker processes: a framework in each, requests in, answers out."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from isotune.errors import Unavailable, UsageError
+from isotune.workers import interpreters
+
+
+class WorkerFailure(Exception):
+    """A request failed in the worker, or the worker died. `trace` may hold its traceback."""
+
+    def __init__(self, message: str, trace: str = "") -> None:
+        super().__init__(message)
+        self.trace = trace
+
+
+class WorkerProcess:
+    """A running worker: requests go in, answers come out, one at a time."""
+
+    def __init__(
+        self, adapter: str, *, threads: int | None = None, shared: bool = False, python: str = sys.executable
+    ) -> None:
+        self.adapter, self._python = adapter, python
+        if python == sys.executable:
+            command = [python, "-m", "isotune.workers.program", adapter]
+        else:
+            interpreters.check(python)
+            command = [*interpreters.command("isotune.workers.program", python), adapter]
+        command += ["--threads", str(threads)] if threads else []
+        command += ["--shared"] if shared else []
+        self._log: deque[str] = deque(maxlen=50)
+        try:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                encoding="utf-8",
+            )
+        except OSError as error:
+            raise UsageError(f"cannot start {python}: {error.strerror}") from None
+        self._reader = threading.Thread(target=self._keep_log, daemon=True)
+        self._reader.start()
+        try:
+            self._answer(None)
+        except BaseException as error:
+            self.stop()
+            if python != sys.executable and type(error) is UsageError:
+                raise UsageError(f"{error}, in the environment of {python}") from None
+            raise
+
+    def ask(self, do: str, progress: Callable[[str, int, int], None] | None = None, **request: Any) -> Any:
+        """Send a request and wait. UsageError, WorkerFailure as the worker says; it may have died."""
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.write(json.dumps({"do": do, **request}) + "\n")
+            self._process.stdin.flush()
+        return self._answer(progress)
+
+    def _answer(self, progress: Callable[[str, int, int], None] | None) -> Any:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            answer = json.loads(line)
+            match answer["event"]:
+                case "ready":
+                    return None
+                case "done":
+                    return answer["result"]
+                case "progress" if progress:
+                    progress(answer["what"], answer["done"], answer["total"])
+                case "error" if answer["kind"] == "unavailable":
+                    raise self._unavailable(answer)
+                case "error" if answer["kind"] == "usage":
+                    raise UsageError(answer["message"])
+                case "error":
+                    raise WorkerFailure(answer["message"], answer["trace"])
+        status = self._process.wait()
+        self._reader.join(timeout=5)
+        how = f"by signal {-status}" if status < 0 else f"with status {status}"
+        how += ", as when memory runs out" if status == -signal.SIGKILL else ""
+        last = next((line for line in reversed(self._log) if line.strip()), "it said nothing")
+        where = "" if self._python == sys.executable else f" under {self._python}"
+        raise WorkerFailure(
+            f"the worker of {self.adapter}{where} ended {how}: {last.strip()[:300]}", "".join(self._log)
+        )
+
+    def _unavailable(self, answer: Mapping[str, str]) -> Unavailable:
+        """In the words that fit the environment: another's has packages that isotune's extra would bring."""
+        if self._python == sys.executable or not answer["package"]:
+            return Unavailable(answer["message"])
+        return interpreters.lacks(self._python, [answer["package"]], interpreters.packages_of(answer["extra"]))
+
+    def _keep_log(self) -> None:
+        assert self._process.stderr is not None
+        for line in self._process.stderr:
+            self._log.append(line)
+
+    @property
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def stop(self) -> None:
+        """End the worker; it finishes nothing."""
+        if self.alive:
+            self._process.kill()
+        self._process.wait()
+        self._reader.join(timeout=5)
+        for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
+            with contextlib.suppress(OSError):
+                stream.close()  # type: ignore[union-attr]
+
+
+class Workers:
+    """Workers by adapter, started when first asked for; a context that stops them all."""
+
+    def __init__(
+        self, *, threads: int | None = None, shared: bool = False, pythons: Mapping[str, str] | None = None
+    ) -> None:
+        self._threads, self._shared, self._pythons = threads, shared, dict(pythons or {})
+        self._running: dict[str, WorkerProcess] = {}
+
+    def __getitem__(self, adapter: str) -> WorkerProcess:
+        worker = self._running.get(adapter)
+        if worker is None or not worker.alive:
+            if worker is not None:
+                worker.stop()
+            python = self._pythons.get(adapter, sys.executable)
+            worker = WorkerProcess(adapter, threads=self._threads, shared=self._shared, python=python)
+            self._running[adapter] = worker
+        return worker
+
+    def __contains__(self, adapter: str) -> bool:
+        return adapter in self._running
+
+    def __enter__(self) -> Workers:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """End them all; they finish nothing."""
+        for worker in self._running.values():
+            worker.stop()
+        self._running.clear()

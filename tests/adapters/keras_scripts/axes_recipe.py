@@ -1,0 +1,64 @@
+"""Experiments on the axes of the optimizer: trajectories of a kernel and a bias under given gradients; keys AXIS/VALUE.
+
+Each trajectory is [steps, values], the kernel's values first.
+"""
+
+import numpy as np
+
+from isotune.conventions import Conventions
+from isotune.protocols import SGD, Adam, RMSprop, Schedule
+from isotune.protocols.schedules import learning_rates
+
+KERAS = {  # all of which Keras's own optimizers have; with TensorFlow, they are taken
+    "momentum_form": "rate-inside",
+    "weight_decay_form": "decoupled",
+    "adam_epsilon": "before-correction",
+    "rmsprop_epsilon": "inside-root",
+    "clipping": "per-variable",
+}
+SIZES = np.array([[1e-3, 1e-5, 1e-6]])  # of gradients, Adam
+ROOTS = np.array([[1e-2, 1e-4, 1e-6]])  # of gradients, RMSprop
+RATES = learning_rates(Schedule(name="cosine", learning_rate=0.25, warmup_steps=4), 20, 5)
+
+
+def recipe_experiments(lab):
+    found = {}
+
+    def run(key, recipe, gradients, rates, start=(1.0, 1.0), **axes):
+        pair = [np.asarray(g, np.float64) for g in gradients]
+        begin = [np.full(g.shape, w) for g, w in zip(pair, start, strict=True)]
+        found[key] = lab.trajectory(recipe, Conventions(**axes), begin, [pair] * len(rates), rates)
+
+    momentum, nothing = SGD(name="sgd", momentum=0.9), np.zeros(1)
+    for form in ("rate-outside", "rate-inside"):
+        run(f"momentum_form/{form}", momentum, ([[1.0]], nothing), [0.1] * 150 + [0.01] * 100, momentum_form=form)
+    for form in ("coupled", "decoupled"):
+        key = f"weight_decay_form/{form}"
+        decayed = SGD(name="sgd", momentum=0.9, weight_decay=1e-5)
+        run(f"{key}/momentum", decayed, ([[0.0]], nothing), [0.1] * 100, weight_decay_form=form)
+        adam = Adam(name="adam", weight_decay=1e-3)
+        run(f"{key}/adam", adam, ([[1.0]], nothing), [0.1], weight_decay_form=form)
+    for which in ("all", "kernels"):
+        decayed = SGD(name="sgd", weight_decay=1e-3)
+        run(f"weight_decay_on/{which}", decayed, ([[0.0]], nothing), [0.1], weight_decay_on=which)
+    for form, epsilon in (("after-correction", 1e-8), ("before-correction", 1e-7)):  # the libraries' defaults
+        adam = Adam(name="adam", epsilon=epsilon)
+        run(f"adam_epsilon/{form}", adam, (SIZES, nothing), [1.0] * 100, (0.0, 0.0), adam_epsilon=form)
+    for form in ("outside-root", "inside-root"):
+        rmsprop = RMSprop(name="rmsprop", rho=0.9, epsilon=1e-7)
+        run(f"rmsprop_epsilon/{form}", rmsprop, (ROOTS, nothing), [1.0], (0.0, 0.0), rmsprop_epsilon=form)
+    for form in ("global-norm", "per-variable"):
+        clipped = SGD(name="sgd", clip_norm=1.0)
+        run(f"clipping/{form}", clipped, ([[0.0, 3.0]], [4.0]), [1.0], (0.0, 0.0), clipping=form)
+    for held in ("float64", "float32"):
+        three = ([[1.0]], nothing), [0.1] * 3, (0.0, 0.0)
+        run(f"hyperparameters/{held}/torch's sgd", momentum, *three, hyperparameters=held)
+        run(f"hyperparameters/{held}/keras's sgd", momentum, *three, hyperparameters=held, **KERAS)
+        adam = Adam(name="adam", epsilon=1e-7, weight_decay=1e-3)
+        rmsprop = RMSprop(name="rmsprop", epsilon=1e-7, rho=0.9, momentum=0.9)
+        for name, recipe in (("adam", adam), ("rmsprop", rmsprop)):
+            run(f"hyperparameters/{held}/torch's {name}", recipe, *three, hyperparameters=held)
+            run(f"hyperparameters/{held}/keras's {name}", recipe, *three, hyperparameters=held, **KERAS)
+    found["schedule/cosine/rates"] = RATES
+    run("schedule/cosine/sgd", momentum, ([[1.0, -0.5]], [0.25]), RATES)
+    return found

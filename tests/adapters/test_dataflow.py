@@ -1,0 +1,269 @@
+"""The order of execution: read off the dataflow, the same however a library registers its layers."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from isotune.adapters._torch.dataflow import Dataflow, trace
+from isotune.adapters._torch.layers import canonical_layers, classifier_name
+from isotune.adapters.execution_order import Node, Step, execution_order
+
+IMAGE = Node()
+
+
+def layer(name: str, *inputs: Node, shape: tuple[int, ...] = (3, 3, 8, 8)) -> Node:
+    return Node(inputs, [name], shape)
+
+
+def order(output: Node) -> list[str]:
+    return [step.layer for step in execution_order(output)]
+
+
+# -- graphs written by hand
+
+
+@pytest.mark.parametrize("shortcut_first", [True, False])
+def test_a_residual_block_comes_before_its_shortcut(shortcut_first):
+    stem = layer("stem", IMAGE)
+    block = layer("conv2", Node([layer("conv1", stem)]))  # an activation between them
+    shortcut = layer("shortcut", stem, shape=(1, 1, 8, 8))
+    merged = Node([shortcut, block] if shortcut_first else [block, shortcut])
+    steps = execution_order(layer("next", merged))
+    assert [step.layer for step in steps] == ["stem", "conv1", "conv2", "shortcut", "next"]
+    assert steps[1:] == [
+        Step("conv1", ("stem",)),
+        Step("conv2", ("conv1",)),
+        Step("shortcut", ("stem",)),
+        Step("next", ("conv2", "shortcut")),
+    ]
+
+
+def test_an_identity_shortcut_feeds_what_follows():
+    stem = layer("stem", IMAGE)
+    steps = execution_order(layer("next", Node([stem, layer("conv", stem)])))
+    assert steps == [Step("stem", ()), Step("conv", ("stem",)), Step("next", ("conv", "stem"))]
+
+
+@pytest.mark.parametrize("places", list(itertools.permutations(range(4))))
+def test_branches_of_a_concatenation_stand_longest_first_then_by_shape(places):
+    stem = layer("stem", IMAGE)
+    branches = [
+        layer("long2", layer("long1", stem, shape=(1, 1, 8, 4)), shape=(3, 3, 4, 8)),
+        layer("1x1", stem, shape=(1, 1, 8, 6)),
+        layer("5x5", stem, shape=(5, 5, 8, 6)),
+        layer("after pool", Node([stem]), shape=(1, 1, 8, 7)),
+    ]
+    found = order(Node([branches[place] for place in places]))
+    assert found[:3] == ["stem", "long1", "long2"]
+    assert found == order(Node(branches))  # whatever the order in which a library joins them
+    assert set(found[3:]) == {"1x1", "5x5", "after pool"}
+
+
+def test_what_precedes_tells_branches_of_one_length_and_shape_apart():
+    stem = layer("stem", IMAGE)
+
+    def branch(name: str, first: tuple[int, ...]) -> Node:
+        return layer(f"{name} end", layer(f"{name} start", stem, shape=first))
+
+    one, other = branch("wide", (1, 7, 8, 8)), branch("tall", (5, 1, 8, 8))
+    assert order(Node([one, other])) == order(Node([other, one]))
+
+
+def test_branches_that_are_alike_stand_as_they_are_joined():
+    stem = layer("stem", IMAGE)
+    one, other = layer("one", stem), layer("other", stem)
+    assert order(Node([one, other])) == ["stem", "one", "other"]
+    assert order(Node([other, one])) == ["stem", "other", "one"]
+
+
+def test_a_layer_that_runs_twice_stands_at_its_first_place():
+    first = layer("shared", layer("stem", IMAGE))
+    again = layer("shared", layer("between", first))
+    steps = execution_order(layer("last", again))
+    assert [step.layer for step in steps] == ["stem", "shared", "between", "last"]
+    assert steps[-1].inputs == ("shared",)
+    assert steps[1].inputs == ("stem",)
+
+
+def test_a_node_with_two_layers_gives_both():
+    steps = execution_order(Node([layer("stem", IMAGE)], ["kernel", "scale"], (3, 3, 8, 8)))
+    assert steps == [Step("stem", ()), Step("kernel", ("stem",)), Step("scale", ("stem",))]
+
+
+def test_operations_without_tensors_do_not_count():
+    def net(activation) -> Node:
+        stem = layer("stem", IMAGE)
+        return layer("next", Node([activation(stem), layer("gate", Node([stem]), shape=(1, 1, 8, 8))]))
+
+    def one_operation(node: Node) -> Node:
+        return Node([node])
+
+    def three_operations(node: Node) -> Node:
+        return Node([node, Node([Node([node])])])
+
+    assert execution_order(net(one_operation)) == execution_order(net(three_operations))
+
+
+def test_a_window_of_one_pixel_is_no_difference():
+    """A gate is a 1x1 convolution in one library, a dense layer in another."""
+    stem = layer("stem", IMAGE)
+    dense, conv = layer("gate", stem, shape=(8, 8)), layer("gate", stem, shape=(1, 1, 8, 8))
+    found = set()
+    for channels in range(9, 40):
+        other = layer("other", stem, shape=(3, 3, 8, channels))
+        assert order(Node([dense, other])) == order(Node([conv, other])) == order(Node([other, dense]))
+        found.add(tuple(order(Node([dense, other]))))
+    assert len(found) == 2  # either may come first, by shape
+
+
+def test_what_the_output_does_not_depend_on_is_left_out():
+    stem = layer("stem", IMAGE)
+    layer("auxiliary", stem)
+    assert order(layer("last", stem)) == ["stem", "last"]
+    assert order(IMAGE) == []
+
+
+def test_networks_may_be_deep():
+    node = IMAGE
+    for depth in range(10_000):
+        node = Node([layer(str(depth), node), node]) if depth % 2 else layer(str(depth), node)
+    assert order(node) == [str(depth) for depth in range(10_000)]
+
+
+@st.composite
+def graphs(draw):
+    """For each node, layers or none: whether it has a layer, its shape, places of its inputs among those before it."""
+    count = draw(st.integers(1, 14))
+    return [
+        (
+            draw(st.booleans()),
+            draw(st.sampled_from([(3, 3, 8, 8), (1, 1, 8, 8), (8,)])),
+            draw(st.lists(st.integers(0, place), min_size=1, max_size=3)),
+        )
+        for place in range(count)
+    ]
+
+
+@given(graphs(), st.randoms())
+def test_every_layer_follows_what_feeds_it_and_the_order_does_not_depend_on_how_inputs_are_joined(graph, random):
+    def build(shuffled: bool) -> Node:
+        nodes = [IMAGE]
+        for place, (has_layer, shape, inputs) in enumerate(graph):
+            given = random.sample(inputs, len(inputs)) if shuffled else inputs
+            unique = (*shape, place + 2)  # no two alike: what is alike may be exchanged
+            nodes.append(Node([nodes[i] for i in given], [place] if has_layer else [], unique if has_layer else ()))
+        return nodes[-1]
+
+    steps = execution_order(build(shuffled=False))
+    seen: set[int] = set()
+    for step in steps:
+        assert set(step.inputs) <= seen
+        seen.add(step.layer)
+    assert len(seen) == len(steps)
+    assert execution_order(build(shuffled=True)) == steps
+
+
+# -- networks of the libraries
+
+
+def layers(net: nn.Module, head: str | None, size: int) -> list[tuple[str, tuple[tuple[int, ...], ...]]]:
+    """Kind and canonical shapes of each layer, in canonical order."""
+    return [
+        (found.layer.kind, tuple(slot.shape for slot in found.slots))
+        for found in canonical_layers(net, head, trace(net, (size, size)))
+    ]
+
+
+def registered(net: nn.Module) -> list[tuple[int, ...]]:
+    return [tuple(parameter.shape) for parameter in net.parameters()]
+
+
+def registered_backwards(net: nn.Module) -> None:
+    """Turn round the order in which composite modules hold their children; containers run theirs in that order."""
+    for module in net.modules():
+        is_container = isinstance(module, nn.Sequential | nn.ModuleList | nn.ModuleDict)
+        if not is_container:
+            module._modules = dict(reversed(module._modules.items()))
+
+
+@pytest.mark.parametrize(
+    ("name", "counterpart", "size"),
+    [
+        ("resnet50", "resnet50", 64),
+        ("densenet121", "densenet121", 64),
+        ("inception_v3", "inception_v3", 96),
+        ("mobilenet_v3_small", "mobilenetv3_small_100", 64),
+    ],
+)
+def test_two_libraries_have_one_order_however_they_register_their_layers(name, counterpart, size):
+    timm = pytest.importorskip("timm", reason="needs the extra torch")
+    models = pytest.importorskip("torchvision", reason="needs the extra torch").models
+    only_main = {"aux_logits": False, "init_weights": False} if name == "inception_v3" else {}
+    with torch.device("meta"):  # no tensor is ever allocated
+        ours, theirs = models.get_model(name, **only_main), timm.create_model(counterpart)
+    wanted = layers(ours, classifier_name(ours), size)
+    head = classifier_name(theirs, theirs.get_classifier())
+    assert len(wanted) > 50
+    assert wanted[-1] == ("dense", ((ours.get_submodule(classifier_name(ours)).in_features, 1000), (1000,)))
+    assert layers(theirs, head, size) == wanted
+    before = registered(theirs)
+    registered_backwards(theirs)
+    assert registered(theirs) != before
+    assert layers(theirs, head, size) == wanted
+
+
+class NeedsData(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.late, self.early = nn.Conv2d(8, 4, 1), nn.Conv2d(3, 8, 1)
+
+    def forward(self, images):
+        mapped = self.early(images)
+        if mapped.mean() > 0:  # which a tensor without data cannot say
+            mapped = -mapped
+        return self.late(mapped)
+
+
+class Plain(NeedsData):
+    def forward(self, images):
+        return self.late(self.early(images))
+
+
+def names(net: nn.Module) -> list[str]:
+    return [found.layer.library_name for found in canonical_layers(net, None, trace(net, (4, 4)))]
+
+
+def test_a_forward_that_needs_data_leaves_the_order_of_registration():
+    assert trace(NeedsData(), (4, 4)) == Dataflow()
+    assert names(NeedsData()) == ["late", "early"]
+    assert names(Plain()) == ["early", "late"]
+
+
+def test_a_pass_leaves_the_network_as_it_was():
+    net = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.Linear(4, 2))
+    net[1].eval()
+    state = {name: tensor.clone() for name, tensor in net.state_dict().items()}
+    assert [step.layer for step in trace(net, (4, 4)).steps] == ["0", "1", "2"]
+    assert [module.training for module in net] == [True, False, True]
+    assert all(torch.equal(tensor, state[name]) for name, tensor in net.state_dict().items())
+    assert not any(module._forward_pre_hooks for module in net.modules())
+
+
+def test_a_dense_layer_on_vectors_is_a_convolution_over_the_map_that_was_flattened():
+    net = nn.Sequential(nn.Conv2d(3, 4, 1), nn.Flatten(), nn.Linear(4 * 5 * 6, 7), nn.ReLU(), nn.Linear(7, 2))
+    flow = trace(net, (5, 6))
+    assert flow.maps == {"2": (5, 6), "4": (1, 1)}
+    _, flat, after = canonical_layers(net, None, flow)
+    assert [slot.shape for slot in flat.slots] == [(5, 6, 4, 7), (7,)]
+    kernel = flat.slots[0].to_canonical(net[2].weight.detach().numpy())
+    images = torch.randn(1, 3, 5, 6)
+    mapped = net[0](images).detach().numpy()[0]  # [C, H, W]
+    wanted = net[:3](images).detach().numpy()[0] - net[2].bias.detach().numpy()
+    assert abs((mapped.transpose(1, 2, 0)[..., None] * kernel).sum((0, 1, 2)) - wanted).max() < 1e-5
+    assert [slot.shape for slot in after.slots] == [(1, 1, 7, 2), (2,)]

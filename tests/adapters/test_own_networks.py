@@ -1,0 +1,134 @@
+"""Networks of the user's own, functions in Python files: taken as they are written, compared with a library's."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from isotune import data, protocols
+from isotune.adapters.file_function import FileFunction
+from isotune.errors import UsageError
+from isotune.investigation import Side, investigate
+
+HERE = Path(__file__).parent
+NETWORKS = HERE / "own_networks"
+PLAIN = f"torch:{NETWORKS / 'plain_torch.py'}:make"
+
+
+def investigated(left: str, right: str, spec: str = "identical"):
+    pytest.importorskip("torch", reason="needs the extra torch")
+    pytest.importorskip("h5py", reason="needs the extra keras")
+    sides = (
+        Side(model=left, checkpoint="random:0", conventions="identical"),
+        Side(model=right, checkpoint="random:0", conventions=spec),
+    )
+    return investigate(*sides, data.prepare("digits"), protocols.load("quick-fine-tune"), images=4, steps=2)
+
+
+@pytest.mark.parametrize("engine", ["tensorflow", "jax", "torch"])
+def test_a_keras_network_is_taken_however_it_is_written(engine, tmp_path):
+    pytest.importorskip("h5py", reason="needs the extra keras")
+    command = [sys.executable, HERE / "keras_scripts" / "own_networks.py", engine, tmp_path]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 0, done.stderr[-4000:]
+
+
+def test_a_keras_port_under_names_of_its_own_is_a_librarys_network_on_every_rung(house):
+    pytest.importorskip("torchvision", reason="needs the extra torch")
+    found = investigated("torchvision:mobilenet_v2:width_mult=0.35", f"keras:{NETWORKS / 'mobilenet.py'}:ported")
+    assert found.stopped is None
+    assert {rung.verdict for rung in found.rungs} == {"holds", "not applicable"}
+    (layers,) = [rung for rung in found.rungs if rung.name == "layers"]
+    assert layers.compared == 105
+    assert found.names["000.conv"] == ("features.0.0", "conv2d")
+
+
+@pytest.mark.parametrize(
+    ("engine", "option", "axis", "was", "value"),
+    [
+        ("keras", "epsilon=0.001", "batchnorm_epsilon", 1e-3, 1e-5),
+        ("keras@torch", "padding=same", "stride2_padding", "end", "symmetric"),
+        ("keras@torch", "", "", None, None),
+    ],
+    ids=["epsilon", "padding", "sound"],
+)
+def test_what_is_wrong_in_a_keras_port_of_a_torch_network_is_named(house, engine, option, axis, was, value):
+    right = f"{engine}:{NETWORKS / 'plain_keras.py'}:make" + (f":{option}" if option else "")
+    found = investigated(PLAIN, right, "identical,batchnorm_epsilon=own,stride2_padding=own")
+    assert found.stopped is None
+    first = found.first_failure
+    if not option:
+        assert {rung.verdict for rung in found.rungs} == {"holds", "not applicable"}
+        return
+    assert first is not None
+    assert first.name == "layers"
+    assert [(flip.axis, flip.was, flip.value) for flip in first.cause.flips] == [(axis, was, value)]
+    assert "eyes" in first.where or "first_norm" in first.where, first.where
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "said"),
+    [
+        ("no.py:make", {}, "there is no no.py; write torch:PATH.py:FUNCTION"),
+        ("good.py", {}, "torch:good.py is not torch:PATH.py:FUNCTION"),
+        ("broken.py:make", {}, "broken.py cannot be run, line 2: ZeroDivisionError: division by zero"),
+        ("exits.py:make", {}, "exits.py cannot be run, line 1: SystemExit: 3"),
+        ("good.py:mak", {}, "the file has no function 'mak'; did you mean 'make'?"),
+        ("good.py:make", {"widht": 3}, "has no option 'widht'; did you mean 'width'?"),
+        (
+            "good.py:make",
+            {},
+            "missing a required argument: 'width'; options give arguments, torch:good.py:make:NAME=VALUE",
+        ),
+        ("good.py:make", {"width": 3}, "make() fails, line 2: ValueError: too wide"),
+    ],
+)
+def test_a_function_that_gives_nothing_is_one_line(tmp_path, monkeypatch, name, options, said):
+    monkeypatch.chdir(tmp_path)
+    Path("broken.py").write_text("import math\n1 / 0\n")
+    Path("exits.py").write_text("raise SystemExit(3)\n")
+    Path("good.py").write_text("def make(width):\n    raise ValueError('too\\nwide')\n")
+    with pytest.raises(UsageError) as caught:
+        FileFunction("torch", name)(options)
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_keras_file_that_does_not_run_ends_an_investigation_in_one_line(here, house):
+    pytest.importorskip("h5py", reason="needs the extra keras")
+    (house / "broken.py").write_text("import keras\nkeras.layers.Conv3000\n")
+    asked = ["--checkpoint", "random:0", "--images", "4", "--steps", "2"]
+    status, said, told = here("investigate", PLAIN, "keras@torch:broken.py:make", *asked)
+    assert (status, said) == (2, "")
+    assert "broken.py cannot be run, line 2: AttributeError" in told
+    assert len(told.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("command", [["parity"], ["transfer", "-o", "out.weights.h5"]], ids=lambda command: command[0])
+def test_what_goes_by_architectures_refuses_a_file_in_one_line(here, house, command):
+    status, said, told = here(command[0], "keras:port.py:make", "torchvision:mobilenet_v2", *command[1:])
+    assert (status, said) == (2, "")
+    assert "isotune investigate compares it" in told
+    assert len(told.strip().splitlines()) == 1
+
+
+def test_an_edited_file_gives_other_features_than_those_kept_in_the_cache(here, house):
+    pytest.importorskip("torch", reason="needs the extra torch")
+    text = (NETWORKS / "plain_torch.py").read_text()
+    asked = ["--models", "torch:edited.py:make", "--checkpoint", "random:0", "--protocols", "quick", "--seeds", "1"]
+    kept = []
+    for edited in (text, text.replace("relu6", "gelu"), text):
+        (house / "edited.py").write_text(edited)
+        status, _, told = here("run", *asked, "--conventions", "identical", "--store", f"store-{len(kept)}")
+        assert status == 0, told
+        (record,) = (house / f"store-{len(kept)}").rglob("record.json")
+        kept.append(json.loads(record.read_text()))
+    first, second, third = (record["metrics"]["loss"] for record in kept)
+    assert first == third != second
+    assert [record["timings"]["features_cached"] for record in kept] == [False, False, True]

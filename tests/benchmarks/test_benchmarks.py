@@ -1,0 +1,123 @@
+"""The suite itself, on the small adapters: options, turns, JSON, and the leaderboard made from it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SPECS = ["identical", "identical,loss=logits", "native"]  # the second says what the first does anyhow
+BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
+
+
+@pytest.fixture
+def suite(house):
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [
+            sys.executable,
+            "-m",
+            "pytest",
+            str(BENCHMARKS),
+            "-p",
+            "no:cacheprovider",
+            "--checkpoint",
+            "random:0",
+        ]
+        return subprocess.run([*command, *arguments], capture_output=True, text=True, check=False, cwd=house)
+
+    return run
+
+
+def test_the_suite_gives_json_that_becomes_a_leaderboard_and_can_be_compared(suite, house, isotune):
+    asked = [
+        "--models",
+        "example:random-features,faulty:works",
+        "--datasets",
+        "digits",
+        "--protocols",
+        "quick-fine-tune",
+    ]
+    asked += ["--seeds", "2", "--benchmark-json=a/new/folder/out.json"]
+    asked += [f"--conventions={spec}" for spec in SPECS]
+    done = suite(*asked)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    found = json.loads((house / "a/new/folder/out.json").read_text(encoding="utf-8"))["benchmarks"]
+    assert len(found) == 4 * 2 * 3  # questions, models, sets of conventions
+    tuning = [one for one in found if one["name"].startswith("test_fine_tuning")]
+    for one in tuning:
+        records = one["extra_info"]["isotune"]["records"]
+        assert one["stats"]["rounds"] == len(records) == 2
+        # the rounds of pytest-benchmark are the seconds that the worker measured
+        assert one["stats"]["data"] == pytest.approx([record["timings"]["total"] for record in records], rel=1e-6)
+    step = next(one for one in found if "training_step" in one["name"])
+    assert step["stats"]["rounds"] == 5
+    assert step["extra_info"]["isotune"]["question"] == "training-step"
+    steps = {(one["params"]["model"], one["params"]["conventions"]): one for one in found if "training" in one["name"]}
+    identical, same, native = (steps["example:random-features", spec] for spec in SPECS)
+    assert [one["extra_info"]["isotune"]["repeats"] for one in (identical, same, native)] == [None, "identical", None]
+    assert same["stats"]["data"] == pytest.approx(identical["stats"]["data"], rel=1e-6), "one network, measured once"
+    assert native["stats"]["data"] != pytest.approx(identical["stats"]["data"], rel=1e-6)
+    board = isotune("report", "a/new/folder/out.json", "--out", "board")
+    assert board.returncode == 0, board.stderr
+    assert (house / "board/leaderboard.md").exists()
+    compared = subprocess.run(
+        [str(Path(sys.executable).with_name("pytest-benchmark")), "compare", "a/new/folder/out.json"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=house,
+    )
+    assert compared.returncode == 0, compared.stderr
+    assert "test_training_step" in compared.stdout
+
+    again = suite(*asked, "--benchmark-json=again.json")
+    assert again.returncode == 0, again.stdout
+    second = json.loads((house / "again.json").read_text(encoding="utf-8"))["benchmarks"]
+    for one in second:
+        if one["name"].startswith("test_fine_tuning"):
+            same = next(other for other in tuning if other["fullname"] == one["fullname"])
+            assert one["extra_info"] == same["extra_info"], "what is done is read from the store"
+
+
+def test_a_model_that_fails_fails_its_own_tests_only(suite, house):
+    done = suite("--models", "faulty:raises,faulty:works", "--datasets", "digits", "--protocols", "quick-fine-tune",
+                 "--seeds", "1", "-k", "fine_tuning or throughput", "--benchmark-json=failed.json")  # fmt: skip
+    assert done.returncode == 1
+    assert "a model that raises" in done.stdout
+    assert "4 failed, 4 passed" in done.stdout
+    records = [
+        record
+        for one in json.loads((house / "failed.json").read_text(encoding="utf-8"))["benchmarks"]
+        if one["name"].startswith("test_fine_tuning")
+        for record in one["extra_info"]["isotune"]["records"]
+    ]
+    assert sorted(record["status"] for record in records) == ["done", "done", "failed", "failed"]
+
+
+def test_tests_can_be_chosen_by_name(suite):
+    done = suite("--collect-only", "-q", "-k", "throughput and native and timm")
+    assert "test_throughput[native-float32-timm:mobilenetv2_100]" in done.stdout.replace("mode", ""), done.stdout
+    assert "keras" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--tier", "slow"], "quick, standard or full"),
+        (["--protocols", "quik"], "did you mean 'quick'"),
+        (["--seeds", "x"], "0,4,7"),
+        (["--modes", "float31"], "float32, bfloat16 or float64"),
+        (["--datasets", "digit"], "did you mean 'digits'"),
+        (["--models", "tim:x"], "did you mean 'timm'"),
+        (["--conventions", "natve"], "did you mean 'native'"),
+        (["--checkpoint", "random:x"], "random needs a seed"),
+    ],
+)
+def test_wrong_options_are_refused_before_anything_is_collected(suite, arguments, said):
+    done = suite(*arguments)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,95 @@
+"""benchmarks/planted_faults.py: what is drawn is what the issue of planted faults is about, and wrong outcomes show."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+pytest.importorskip("torchvision", reason="needs the extra torch")
+
+MODULES = ("planted_cases", "planted_report")
+
+
+@pytest.fixture(scope="module")
+def bench(packages) -> ModuleType:
+    """The programs, imported from their folder as the command does; faults are in the tests' packages."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(packages))
+        patch.syspath_prepend(str(Path(__file__).parents[2] / "benchmarks"))
+        import planted_report
+
+    yield planted_report
+    for name in [name for name in sys.modules if name in MODULES or name.startswith("isotune_planted")]:
+        del sys.modules[name]
+
+
+@pytest.fixture(scope="module")
+def cases(bench) -> ModuleType:
+    return sys.modules["planted_cases"]
+
+
+@pytest.mark.parametrize("seed", [0, 1, 7])
+def test_enough_is_drawn_of_everything(bench, cases, seed):
+    drawn = cases.draw(seed)
+    assert drawn == cases.draw(seed)
+    assert drawn != cases.draw(seed + 1)
+    singles, pairs, clean = ([case for case in drawn if case.kind == kind] for kind in ("single", "pair", "clean"))
+    assert len({case.faults for case in singles}) == len(singles) == 42
+    assert Counter(bench.catalogue()[case.faults[0]].category for case in singles) == dict.fromkeys(bench.CATEGORIES, 6)
+    assert len({case.right.split(":")[1] for case in singles}) >= 4
+    assert len(pairs) == 10
+    assert all(len(case.axes) == 2 for case in pairs)
+    assert len(clean) == 20
+    assert all(case.left != case.right and not case.rung and not case.axes for case in clean)
+    for case in drawn:
+        left, right = case.sides
+        assert left.checkpoint == right.checkpoint
+        assert case.protocol.stage[0].optimizer.weight_decay == 0.01
+
+
+def test_every_fault_says_what_an_investigation_should(bench, cases):
+    for fault in bench.catalogue().values():
+        assert fault.category in bench.CATEGORIES
+        assert fault.rung in cases.LADDER or fault.name == "rewritten"
+        assert set(fault.models) <= set(cases.PLACES)
+        assert set(fault.recipes) <= set(cases.OPTIMIZERS)
+
+
+def found(case, rung: str, *axes: str, stopped: str | None = None):
+    from isotune.investigation import Cause, Flip, Investigation, Rung
+
+    flips = tuple(Flip(side="right", axis=axis, was=1, value=2) for axis in axes)
+    cause = Cause(flips=flips, before=1.0, after=0.0, layers=1) if flips else None
+    rungs = (Rung(name="weights", verdict="holds"), *([Rung(name=rung, verdict="fails", cause=cause)] if rung else []))
+    left, right = case.sides
+    asked = {"left": left, "right": right, "dataset": "digits", "protocol": "planted", "images": 8, "steps": 4}
+    return Investigation(**asked, rungs=rungs, stopped=stopped, seconds=3.0)
+
+
+def test_right_outcomes_pass_and_each_kind_of_wrong_one_fails(bench, cases, tmp_path):
+    drawn = cases.draw(0)
+    right = [bench.Outcome(case, found(case, case.rung, *case.axes)) for case in drawn]
+    assert bench.as_it_should(right)
+    text = bench.write(right, 0, tmp_path).read_text()
+    assert "right in **52 of 52**" in text
+    assert "False alarms: **0 of 20**" in text
+    assert "should be" not in text
+    assert (tmp_path / "figures/planted-faults.svg").exists()
+    unnamed = next(place for place, case in enumerate(drawn) if case.rung and not case.axes)
+    wrong = {
+        "another rung": (0, found(drawn[0], "drift", *drawn[0].axes)),
+        "a false alarm": (-1, found(drawn[-1], "layers")),
+        "it stopped": (0, found(drawn[0], drawn[0].rung, *drawn[0].axes, stopped="out of memory")),
+    }
+    for name, (place, outcome) in wrong.items():
+        changed = list(right)
+        changed[place] = bench.Outcome(drawn[place], outcome)
+        assert not bench.as_it_should(changed), name
+        assert "should be" in bench.write(changed, 0, tmp_path).read_text(), name
+    changed = list(right)
+    changed[unnamed] = bench.Outcome(drawn[unnamed], found(drawn[unnamed], drawn[unnamed].rung, "gelu"))
+    assert "**gelu**, should be nothing" in bench.write(changed, 0, tmp_path).read_text()

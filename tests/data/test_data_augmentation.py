@@ -1,0 +1,172 @@
+"""Augmentation: torchvision's crops, drawn by seed, epoch and image alone."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from isotune import data
+from isotune.data.augmentation import Augmenter, crop_box
+from isotune.errors import UsageError
+from isotune.protocols import Augmentation, Images, Input
+
+BOTH = Augmentation(random_resized_crop=(0.08, 1), horizontal_flip=0.5)
+FLIP = Augmentation(horizontal_flip=0.5)
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def digits(cache: Path, monkeypatch: pytest.MonkeyPatch) -> data.Dataset:
+    monkeypatch.setenv("ISOTUNE_CACHE", str(cache))
+    return data.prepare("digits")
+
+
+def augmenter(digits: data.Dataset, augmentation: Augmentation, n: int | None = 40) -> Augmenter:
+    return Augmenter(digits, Images(train=n), Input(size=16), augmentation)
+
+
+@pytest.mark.parametrize("augmentation", [BOTH, FLIP, Augmentation()])
+def test_an_image_does_not_depend_on_the_batch_it_is_in(digits: data.Dataset, augmentation: Augmentation) -> None:
+    source = augmenter(digits, augmentation)
+    whole = source.batch(3, np.arange(40), 7)
+    assert whole.shape == (40, 16, 16, 3)
+    assert whole.dtype == np.uint8
+    order = np.random.default_rng(0).permutation(40)
+    assert np.array_equal(source.batch(3, order, 7), whole[order])
+    assert np.array_equal(source.batch(3, order[:1], 7), whole[order[:1]])
+    assert np.array_equal(augmenter(digits, augmentation).batch(3, np.arange(40), 7), whole)
+
+
+def test_seed_epoch_and_image_all_matter(digits: data.Dataset) -> None:
+    source = augmenter(digits, BOTH)
+    base = source.batch(0, np.arange(40), 0)
+    assert not np.array_equal(source.batch(1, np.arange(40), 0), base)
+    assert not np.array_equal(source.batch(0, np.arange(40), 1), base)
+    assert not np.array_equal(source.batch(1, np.arange(40), 0), source.batch(0, np.arange(40), 1))
+
+
+def test_a_flip_mirrors_the_fixed_view_as_often_as_asked(digits: data.Dataset) -> None:
+    view, labels = data.inputs(digits, "train", Images(), Input(size=16))
+    for probability in (0.0, 0.25, 1.0):
+        source = augmenter(digits, Augmentation(horizontal_flip=probability), None)
+        assert np.array_equal(source.labels, labels)
+        batch = source.batch(0, np.arange(1000), 5)
+        same = np.array([np.array_equal(a, b) for a, b in zip(batch, view, strict=True)])
+        mirrored = np.array([np.array_equal(a, b[:, ::-1]) for a, b in zip(batch, view, strict=True)])
+        assert (same | mirrored).all()
+        if probability in (0.0, 1.0):
+            assert (mirrored if probability else same).all()
+        else:
+            assert abs((mirrored & ~same).mean() - probability) < 4 * math.sqrt(0.25 * 0.75 / 1000)
+
+
+def test_a_crop_of_the_whole_image_is_the_fixed_view(digits: data.Dataset) -> None:
+    """Scale 1 fits only at the image's own ratio, so the fallback takes all of a square."""
+    view, _ = data.inputs(digits, "train", Images(train=40), Input(size=16))
+    source = augmenter(digits, Augmentation(random_resized_crop=(1, 1)))
+    batch = source.batch(0, np.arange(40), 0)
+    assert np.mean([np.array_equal(a, b) for a, b in zip(batch, view, strict=True)]) > 0.5
+
+
+@given(st.integers(1, 200), st.integers(1, 200), st.floats(0.01, 1), st.integers(0, 10**6))
+@settings(deadline=None)
+def test_a_box_lies_in_the_image(height: int, width: int, least: float, seed: int) -> None:
+    top, left, h, w = crop_box(height, width, (least, 1.0), np.random.default_rng(seed).random(40))
+    assert 0 <= top <= top + h <= height
+    assert 0 <= left <= left + w <= width
+    assert h > 0
+    assert w > 0
+
+
+@pytest.mark.parametrize("size", [(50, 60), (30, 200), (224, 224), (7, 5), (100, 20)])
+@pytest.mark.parametrize("scale", [(0.08, 1.0), (0.9, 1.0)])
+def test_boxes_are_torchvisions_for_the_same_draws(
+    size: tuple[int, int], scale: tuple[float, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its random numbers are replaced by ours; what it makes of them must be the same box."""
+    import torch
+    from torchvision.transforms import RandomResizedCrop
+
+    for seed in range(30):
+        draws = np.random.default_rng(seed).random(40)
+        stream = iter(draws)
+
+        class Uniform:
+            def uniform_(self, low: float, high: float) -> torch.Tensor:
+                return torch.tensor(float(low) + next(stream) * (float(high) - float(low)), dtype=torch.float64)  # noqa: B023
+
+        def randint(low: int, high: int, size: object) -> torch.Tensor:
+            return torch.tensor(low + int(next(stream) * (high - low)))  # noqa: B023
+
+        boxes = []
+        for attempt in draws.reshape(10, 4):  # torchvision draws no position for a box that does not fit
+            stream = iter(attempt)
+            monkeypatch.setattr(torch, "empty", lambda *size, **options: Uniform())
+            monkeypatch.setattr(torch, "randint", randint)
+            image = torch.zeros(3, *size)
+            try:
+                boxes.append(RandomResizedCrop.get_params(image, list(scale), [3 / 4, 4 / 3]))
+                break
+            except StopIteration:
+                continue
+        monkeypatch.undo()
+        ours = crop_box(*size, scale, draws)
+        if boxes:
+            assert ours == tuple(boxes[0])
+        else:
+            assert ours == fallback(*size)
+
+
+def fallback(height: int, width: int) -> tuple[int, int, int, int]:
+    import torch
+    from torchvision.transforms import RandomResizedCrop
+
+    return tuple(
+        RandomResizedCrop.get_params(torch.zeros(3, height, width), [4.0, 4.0], [3 / 4, 4 / 3])
+    )  # nothing fits
+
+
+def test_batches_come_in_order(digits: data.Dataset) -> None:
+    source = augmenter(digits, BOTH)
+    order = [(epoch, np.arange(start, start + 7) % 40) for epoch in range(2) for start in range(0, 40, 7)]
+    batches = list(source.batches(iter(order), 3))
+    assert len(batches) == len(order)
+    for (epoch, samples), batch in zip(order, batches, strict=True):
+        assert np.array_equal(batch, source.batch(epoch, samples, 3))
+    assert list(source.batches([], 3)) == []
+
+
+def test_an_error_in_the_background_surfaces(digits: data.Dataset) -> None:
+    source = augmenter(digits, BOTH)
+    batches = source.batches([(0, np.arange(3)), (0, np.array([99])), (0, np.arange(3))], 0)
+    assert next(batches).shape == (3, 16, 16, 3)
+    with pytest.raises(IndexError):
+        next(batches)
+
+
+def test_batches_may_be_left_before_their_end(digits: data.Dataset) -> None:
+    import threading
+
+    before = threading.active_count()
+    batches = augmenter(digits, BOTH).batches(((0, np.arange(4)) for _ in range(1000)), 0)
+    next(batches)
+    batches.close()
+    assert threading.active_count() == before
+
+
+def test_the_images_are_those_of_the_protocol(digits: data.Dataset) -> None:
+    for augmentation in (BOTH, FLIP):
+        source = augmenter(digits, augmentation, 30)
+        assert len(source) == 30
+        assert np.array_equal(source.labels, digits.train.labels[data.subset(digits.train.labels, 30)])
+    with pytest.raises(UsageError, match=r"images\.train = 3"):
+        augmenter(digits, BOTH, 3)

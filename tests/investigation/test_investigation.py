@@ -1,0 +1,194 @@
+"""The ladder: sound pairs hold on every rung, a planted fault fails where it belongs, and its cause is named."""
+
+from __future__ import annotations
+
+import json
+import sys
+from importlib.util import find_spec
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from isotune import data, protocols
+from isotune.errors import UsageError
+from isotune.investigation import Side, investigate
+
+MODEL = "mobilenet_v2:width_mult=0.35"
+FAULTS = {  # planted: the first rung that fails by itself, and the axes that are named
+    "padding-at-the-end": ("layers", {"stride2_padding"}),
+    "stride-moved": ("layers", set()),
+    "one-convolution-in-bfloat16": ("layers", set()),
+    "momentum-changed+biased-variance-kept": (
+        "BatchNorm buffers", {"batchnorm_momentum", "batchnorm_running_variance"}
+    ),
+    "labels-one-batch-late": ("drift", set()),
+}  # fmt: skip
+
+
+def investigated(left: str, right: str, spec: str = "identical", images: int = 4, **asked):
+    sides = (
+        Side(model=left, checkpoint="random:0", conventions="identical"),
+        Side(model=right, checkpoint="random:0", conventions=spec),
+    )
+    return investigate(
+        *sides, data.prepare("digits"), protocols.load("quick-fine-tune"), images=images, steps=3, **asked
+    )
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_planted_fault_fails_where_it_belongs_and_its_cause_is_named(house, fault):
+    pytest.importorskip("torchvision", reason="needs the extra torch")
+    name, _, options = MODEL.partition(":")
+    found = investigated(f"torchvision:{MODEL}", f"planted:{name}:fault={fault}:{options}", images=8)
+    assert found.stopped is None
+    assert found.first_failure is not None
+    named = {flip.axis for rung in found.rungs if rung.cause for flip in rung.cause.flips}
+    assert (found.first_failure.name, named) == FAULTS[fault]
+    below = [each for each in found.rungs[: found.rungs.index(found.first_failure)] if each.verdict != "not applicable"]
+    assert all(each.verdict == "holds" for each in below)
+
+
+@pytest.mark.skipif(find_spec("tensorflow") is None, reason="needs the extra keras")
+def test_files_that_are_decoded_otherwise_part_at_the_first_rung(house):
+    pytest.importorskip("torchvision", reason="needs the extra torch")
+    stream = np.random.default_rng(0)
+    for place in ("train/ants", "train/bees", "test/ants", "test/bees"):
+        (house / "photos" / place).mkdir(parents=True)
+        for number in range(4):
+            pixels = stream.integers(0, 256, (40, 50, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(house / "photos" / place / f"{number}.jpg", quality=75, subsampling="4:2:0")
+    photos = data.prepare("imagefolder:photos")
+    sides = [
+        Side(model=f"torchvision:{MODEL}", checkpoint="random:0", conventions=f"identical,decode={library}")
+        for library in ("pillow", "tensorflow")
+    ]
+    found = investigate(*sides, photos, protocols.load("quick-fine-tune"), images=4, steps=2)
+    first, second = found.rungs[:2]
+    assert (first.name, first.verdict) == ("decoded bytes", "fails")
+    assert [(flip.axis, flip.was, flip.value) for flip in first.cause.flips] == [("decode", "tensorflow", "pillow")]
+    assert (second.name, second.verdict, second.alone) == ("resized pixels", "inherits", 0)
+    assert {rung.verdict for rung in found.rungs[2:]} == {"holds", "inherits"}
+
+
+@pytest.mark.parametrize(
+    "given", [["--right-checkpoint", "random:1"], ["--right-python", sys.executable]], ids=["checkpoint", "python"]
+)
+def test_a_price_that_would_be_of_something_else_is_refused(here, given):
+    status, said, told = here("investigate", "torchvision:mobilenet_v2", "keras:MobileNetV2", "--price", *given)
+    assert (status, said) == (2, "")
+    assert "--price is of two set-ups with one checkpoint" in told
+
+
+def test_a_sound_pair_holds_on_every_rung(house):
+    pytest.importorskip("torchvision", reason="needs the extra torch")
+    told: list[str] = []
+    found = investigated(f"torchvision:{MODEL}", "timm:mobilenetv2_035", found=lambda rung: told.append(rung.name))
+    assert {rung.verdict for rung in found.rungs} == {"holds", "not applicable"}
+    assert told == [rung.name for rung in found.rungs]
+    assert found.axes == {}
+
+
+def test_every_difference_is_named_at_its_rung_and_the_report_tells_what_to_write(here, house):
+    pytest.importorskip("torchvision", reason="needs the extra torch")
+    changed = {
+        "stride2_padding": "end", "batchnorm_epsilon": "0.001", "batchnorm_momentum": "0.01",
+        "batchnorm_running_variance": "biased", "momentum_form": "rate-inside", "weight_decay_form": "decoupled",
+    }  # fmt: skip
+    spec = ",".join(["identical", *(f"{axis}={value}" for axis, value in changed.items())])
+    status, said, told = here(
+        "investigate", f"torchvision:{MODEL}", f"torchvision:{MODEL}", "--checkpoint", "random:0", "--conventions",
+        "identical", "--right-conventions", spec, "--protocol", "quick-fine-tune", "--images", "4", "--steps", "3",
+        "--name", "changed", "--out", "found", "--json",
+    )  # fmt: skip
+    assert status == 1, told
+    found = json.loads(said)
+    rungs = {rung["name"]: rung for rung in found["rungs"]}
+    named = {name: {flip["axis"] for flip in rung["cause"]["flips"]} for name, rung in rungs.items() if rung["cause"]}
+    assert named == {
+        "layers": {"stride2_padding", "batchnorm_epsilon"},
+        "training-mode layers": {"stride2_padding", "batchnorm_epsilon"},
+        "BatchNorm buffers": {"batchnorm_momentum", "batchnorm_running_variance"},
+        "one step": {"momentum_form", "weight_decay_form"},
+    }
+    assert {rungs[name]["verdict"] for name in ("logits", "loss", "gradients")} == {"inherits"}
+    assert all(rungs[name]["cause"]["after"] < 1e-9 < rungs[name]["cause"]["before"] for name in named)
+    assert json.loads((house / "found/changed.json").read_text()) == found
+    report = (house / "found/changed.md").read_text()
+    assert found["verdict"] in report.replace("\\", "")
+    assert "module.eps = 0.001" in report
+    assert (house / "found/figures/changed-layers.svg").exists()
+
+
+PORT = """
+import torchvision
+
+def ported():
+    net = torchvision.models.mobilenet_v2(width_mult=0.35)
+    for module in net.modules():
+        if hasattr(module, "running_mean"):
+            module.eps = 1e-3
+    return net
+"""
+
+
+def test_a_users_own_model_is_compared_with_a_librarys(house):
+    pytest.importorskip("torchvision", reason="needs the extra torch")
+    (house / "port.py").write_text(PORT)
+    found = investigated(f"torchvision:{MODEL}", "torch:port.py:ported", "native,frozen_batchnorm=inference")
+    first = found.first_failure
+    assert first is not None
+    assert first.name == "layers"
+    assert [(flip.axis, flip.was, flip.value) for flip in first.cause.flips] == [("batchnorm_epsilon", 1e-3, 1e-5)]
+    assert "features.0.0 = features.0.0" in found.rungs[4].where or "features.0.1" in first.where
+    for wrong, line in (("port.py:portd", "ported"), ("no.py:ported", "no.py"), ("port.py", "PATH.py:FUNCTION")):
+        with pytest.raises(UsageError, match=line):
+            investigated(f"torchvision:{MODEL}", f"torch:{wrong}")
+
+
+def test_a_dump_stands_for_the_side_that_ran_elsewhere(here, house):
+    pytest.importorskip("torchvision", reason="needs the extra torch")
+    asked = ["--checkpoint", "random:0", "--conventions", "identical"]
+    steps = ["--protocol", "quick-fine-tune", "--images", "4", "--steps", "2"]
+    status, said, told = here("dump", f"torchvision:{MODEL}", *asked, *steps, "-o", "kept")
+    assert (status, said.strip()) == (0, "kept"), told
+    status, said, told = here("investigate", "timm:mobilenetv2_035", "dump:kept", *asked, "--json")
+    assert status == 0, told
+    found = json.loads(said)
+    assert found["left"]["model"] == f"torchvision:{MODEL}"
+    assert {rung["verdict"] for rung in found["rungs"]} == {"holds", "not applicable"}
+    changed = [*asked[:-1], "identical,batchnorm_momentum=0.01"]
+    status, said, told = here("investigate", "dump:kept", "timm:mobilenetv2_035", *changed, "--json")
+    assert status == 1, told
+    causes = [rung["cause"]["flips"] for rung in json.loads(said)["rungs"] if rung["cause"]]
+    assert [[(flip["side"], flip["axis"]) for flip in flips] for flips in causes] == [[("right", "batchnorm_momentum")]]
+    status, said, told = here("dump", "torchvision:mobilenet_v9", *asked, *steps, "-o", "kept")
+    assert (status, said) == (2, "")
+    assert here("investigate", "dump:kept", "timm:mobilenetv2_035", *asked)[0] == 0, "a dump that fails loses none"
+    text = (house / "kept/dump.json").read_text()
+    (house / "kept/dump.json").write_text(text.replace('"version": 2', '"version": 1'))
+    status, said, told = here("investigate", "dump:kept", "timm:mobilenetv2_035", *asked)
+    assert status == 2
+    assert "of another version" in told
+    (house / "kept/dump.json").unlink()
+    status, said, told = here("investigate", "dump:kept", "timm:mobilenetv2_035", *asked)
+    assert status == 2
+    assert "no whole dump" in told
+
+
+@pytest.mark.parametrize(
+    ("wrong", "line"),
+    [
+        (["--numeric-mode", "float16"], "float16"),
+        (["--right-python", "nowhere/python"], "nowhere/python"),
+        (["--conventions", "identcal"], "identical"),
+        (["--checkpoint", "random:x"], "random:"),
+        (["--protocol", "quikc"], "quick"),
+        (["--seeds", "none"], "how many"),
+    ],
+)
+def test_wrong_use_is_one_line(here, wrong, line):
+    status, said, told = here("investigate", "torchvision:mobilenet_v2", "keras:MobileNetV2", *wrong)
+    assert (status, said) == (2, "")
+    assert line in told
+    assert len(told.strip().splitlines()) == 1

@@ -1,0 +1,191 @@
+"""Two libraries are one function, and train as one: `isotune parity` on real models, and what it does with wrong use.
+
+Deliberate faults are in test_parity_mutations.py; reports/parity.md holds every rung of every architecture.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pytest
+
+from isotune import parity
+from isotune.comparison import agreement
+from isotune.errors import UsageError
+from isotune.parity import _trial
+from isotune.parity._results import Rung
+
+pytest.importorskip("keras", reason="needs the extra keras")
+pytest.importorskip("timm", reason="needs the extra torch")
+
+WHOLE = (  # every rung; the others of test_every_architecture have one
+    ("keras:MobileNetV2:alpha=0.35", "torchvision:mobilenet_v2:width_mult=0.35"),
+    ("keras:MobileNet:alpha=0.25", "timm:mobilenetv1_100:channel_multiplier=0.25"),
+    ("keras:MobileNetV3Small", "timm:tf_mobilenetv3_small_100"),
+    ("keras:EfficientNetB0", "timm:tf_efficientnet_b0"),
+)
+
+
+def proved(house, *pairs: tuple[str, str], only=(), **asked) -> list[parity.Result]:
+    families = [parity.Family(left, left, (right,)) for left, right in pairs]
+    questions = [parity.questions(family, size=asked.get("size", (33, 45)), **asked) for family in families]
+    return parity.prove(questions, parity.ResultStore(house / "store"), jobs=2, only=only)
+
+
+def test_small_architectures_hold_on_every_rung(house):
+    for result in proved(house, *WHOLE):
+        assert result.error is None, result.error
+        assert result.first_failure is None, (result.question, result.first_failure)
+        assert len(result.rungs) == sum(map(len, _trial.STAGES.values()))
+        assert min(rung.tensors for rung in result.rungs) >= 1
+        first = [rung for rung in result.rungs if rung.name.endswith(("features", "loss", "gradients", "1 step"))]
+        assert all(rung.error < 1e-9 for rung in first), "noise is no excuse before there is any"
+
+
+FAMILIES = [family for family in parity.families() if family.others]
+
+
+def test_every_architecture_of_keras_but_one_has_a_counterpart():
+    assert [family.first for family in parity.families() if not family.others] == ["keras:NASNetMobile"]
+    assert len(FAMILIES) == 39
+
+
+def test_every_architecture_is_one_function(house):
+    """Features and layers of each, the first counterpart; in float64, odd and oblong images."""
+    asked = [parity.questions(family)[:1] for family in FAMILIES]
+    results = parity.prove(asked, parity.ResultStore(house / "store"), jobs=2, only=["inference"])
+    for result in results:
+        assert result.error is None, (result.question, result.error)
+        assert result.first_failure is None, (result.question, result.first_failure)
+        assert [rung.name for rung in result.rungs] == ["features", "layers"]
+        assert result.rungs[1].tensors > 10, "hardly any layer was compared"
+
+
+KERAS_LIKE = (
+    "identical,stride2_padding=end,pooling_border=not-counted,max_pooling_border=zeros,batchnorm_epsilon=1.001e-5,"
+    "batchnorm_running_variance=biased,hyperparameters=float32,momentum_form=rate-inside"
+)
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "spec"),
+    [
+        ("torchvision:mobilenet_v2:width_mult=0.35", "keras:MobileNetV2:alpha=0.35", KERAS_LIKE),
+        ("keras:MobileNetV2:alpha=0.35", "timm:mobilenetv2_100:channel_multiplier=0.35", "native"),
+    ],
+)
+def test_keras_conventions_are_realised_by_the_other_libraries(house, left, right, spec):
+    (result,) = proved(house, (left, right), spec=spec, only=["inference", "gradients", "nesterov"])
+    assert result.holds, result
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "location"),
+    [("keras:ResNet50V2", "timm:resnetv2_50", "last-block"), ("keras:ResNet50", "torchvision:resnet50", "first-1x1")],
+)
+def test_each_library_strides_where_keras_does(house, left, right, location):
+    (result,) = proved(house, (left, right), spec=f"identical,stride_location={location}", only=["inference"])
+    assert result.holds, result
+
+
+def test_in_float32_a_float64_run_is_the_referee(house):
+    (result,) = proved(house, WHOLE[1], numeric_mode="float32")
+    assert result.holds, result
+    assert {rung.name for rung in result.rungs} == {"features", "layers", "loss", "smoothed loss"}
+    features = result.rungs[0]
+    assert 1e-9 < features.error < 1e-4, "it was not float32"
+    assert features.bound == 4 * features.noise
+
+
+def test_a_result_is_kept_and_not_proved_again(house):
+    pair = ("torchvision:mobilenet_v2:width_mult=0.25", "timm:mobilenetv2_100:channel_multiplier=0.25")
+    first = proved(house, pair, only=["inference"])
+    assert proved(house, pair, only=["inference"]) == first
+    (more,) = proved(house, pair, only=["gradients"])
+    assert more.stages == ("inference", "gradients")
+    assert more.finished is None
+
+
+def test_a_side_that_cannot_run_leaves_the_others(house):
+    family = parity.Family(
+        "mobilenet_v2",
+        "torchvision:mobilenet_v2:width_mult=0.25",
+        ("timm:mobilenetv2_100:channel_multiplier=0.5", "timm:mobilenetv2_100:channel_multiplier=0.25"),
+    )
+    questions = parity.questions(family, size=(33, 45))
+    wrong, right = parity.prove([questions], parity.ResultStore(house / "store"), only=["inference"])
+    assert "tensor" in wrong.error
+    assert right.error is None
+    assert right.holds
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("keras:MobileNetV2",), "give two models"),
+        (("keras:MobileNetV2", "timm:resnet50"), "timm:resnet50 = torchvision:resnet50"),
+        (("keras:MobileNetV2", "keras:MobileNetV2"), "no pair"),
+        (("keras:MobileNetV2", "timm:mobilnetv2_100"), "did you mean 'mobilenetv2_1"),
+        (("--all", "--architecture", "mobilenet_v9"), "did you mean"),
+        (("keras:MobileNetV2", "timm:mobilenetv2_100", "--size", "big"), "HEIGHTxWIDTH"),
+        (("keras:MobileNetV2", "timm:mobilenetv2_100", "--only", "sdg"), "did you mean 'sgd'"),
+        (("keras:MobileNetV2", "timm:mobilenetv2_100", "--checkpoint", "random:x"), "random needs a seed"),
+        (("keras:MobileNetV2", "timm:mobilenetv2_100", "--numeric-mode", "float16"), "float"),
+        (("keras:MobileNetV2", "timm:mobilenetv2_100", "--conventions", "natve"), "did you mean 'native'"),
+    ],
+)
+def test_wrong_use_is_one_line_and_status_2(isotune, arguments, said):
+    done = isotune("parity", *arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert said in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_json_and_the_report_say_what_was_found(isotune, house):
+    given = ["torchvision:mobilenet_v2:width_mult=0.25", "timm:mobilenetv2_100:channel_multiplier=0.25"]
+    done = isotune("parity", *given, "--size", "33x45", "--only", "inference", "--json", "--out", "here")
+    assert done.returncode == 0, done.stderr
+    (result,) = json.loads(done.stdout)["results"]
+    assert result["holds"] is True
+    text = (house / "here/parity.md").read_text()
+    assert "torch's" in text
+    assert f"{given[0]} = {given[1]}" in text
+    assert json.loads((house / "here/parity.json").read_text())["results"][0]["rungs"] == result["rungs"]
+
+
+# -- judging
+
+
+def test_an_error_is_relative_to_the_tensor_and_what_cancels_to_the_rung():
+    assert agreement.relative_error(_array([1.0, 100.0]), _array([1.0, 101.0]), 0.0) == (0.01, "")
+    assert agreement.relative_error(_array([1e-20]), _array([2e-20]), 1e-3) == (pytest.approx(1e-17), "")
+    assert agreement.relative_error(_array([0.0]), _array([0.0]), 0.0) == (0.0, "")
+    assert agreement.relative_error(_array([0.0]), _array([1.0]), 0.0) == (1.0, "")
+    assert agreement.relative_error(_array([1.0]), _array([float("nan")]), 0.0)[1] == "not finite"
+    assert agreement.relative_error(_array([1.0]), _array([1.0, 2.0]), 0.0)[1] == "(1,) and (2,)"
+    twice = agreement.relative_error(_array([3.0, 4.0]), _array([6.0, 8.0]), 0.0, agreement.root_mean_square)
+    assert twice == (pytest.approx(1.0), "")
+
+
+@pytest.mark.parametrize("values", [[1.0, float("nan")], [float("nan"), 1.0]])
+def test_nan_is_never_an_agreement(values):
+    for size in (agreement.largest, agreement.root_mean_square):
+        assert math.isnan(size(_array(values)))
+        assert agreement.relative_error(_array(values), _array([1.0, 1.0]), 0.0, size) == (math.inf, "not finite")
+
+
+def _array(values):
+    return np.array(values)
+
+
+def test_a_rung_holds_up_to_its_bound():
+    assert Rung(name="loss", error=1e-9, where="", tensors=1, bound=1e-9).holds
+    assert not Rung(name="loss", error=float("inf"), where="", tensors=1, bound=1e-9).holds
+
+
+@pytest.mark.parametrize("text", ["0", "x", "3x", "-3", "32x32x3", "1e3"])
+def test_a_size_that_is_none_is_refused(text):
+    with pytest.raises(UsageError, match="HEIGHTxWIDTH"):
+        parity.parse_size(text)

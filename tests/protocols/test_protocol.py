@@ -1,0 +1,210 @@
+"""Protocols: what the parser accepts, and what it says of what it refuses."""
+
+from __future__ import annotations
+
+from importlib import resources
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from isotune import protocols
+from isotune.conventions import NETWORK_AXES
+from isotune.errors import UsageError
+from isotune.protocols import _explaining as validation
+from isotune.protocols._reading import BUILTIN
+
+PROBE = """
+name = "mine"
+title = "Mine"
+source = "a paper"
+[probe]
+l2 = [1.0]
+"""
+STAGE = """
+name = "mine"
+title = "Mine"
+source = "a paper"
+[[stage]]
+epochs = 3
+batch_size = 4
+[stage.optimizer]
+name = "sgd"
+[stage.schedule]
+learning_rate = 0.1
+"""
+
+
+def refusal(text: str) -> str:
+    with pytest.raises(UsageError) as caught:
+        protocols.parse(text, "mine.toml")
+    message = str(caught.value)
+    assert "\n" not in message
+    assert message.startswith("mine.toml: ")
+    return message.removeprefix("mine.toml: ")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (PROBE.replace("title", "titel"), "titel: unknown key; did you mean 'title'?"),
+        (PROBE + "[images]\ntrian = 3", "images.trian: unknown key; did you mean 'train'?"),
+        (PROBE + "[input]\nsise = 96", "input.sise: unknown key; did you mean 'size'?"),
+        (PROBE + "helt_out = 0.2", "probe.helt_out: unknown key; did you mean 'held_out'?"),
+        (PROBE + "[evaluation]\nbatchsize = 2", "evaluation.batchsize: unknown key; did you mean 'batch_size'?"),
+        (STAGE + "[augmentation]\nhorizontal_flop = 0.5", "augmentation.horizontal_flop: unknown key; did you mean"),
+        (STAGE.replace("epochs", "epoks"), "stage.0.epoks: unknown key; did you mean 'epochs'?"),
+        (STAGE + "warmup = 3", "stage.0.schedule.warmup: unknown key; did you mean 'warmup_steps'?"),
+        (
+            STAGE.replace('"sgd"', '"adam"\nmomentum = 0.9'),
+            "stage.0.optimizer.momentum: unknown key; one of: beta1, beta2, clip_norm, epsilon, name, weight_decay",
+        ),
+        (STAGE.replace('"sgd"', '"rmsprop"\nnesterov = true'), "stage.0.optimizer.nesterov: unknown key; one of:"),
+        (STAGE.replace('"sgd"', '"sdg"'), "stage.0.optimizer: name 'sdg' is unknown; did you mean 'sgd'?"),
+        (STAGE.replace('name = "sgd"', "momentum = 0.9"), "stage.0.optimizer: name is missing"),
+        (PROBE + '[conventions]\nresise = "plain"', "conventions.resise is not a recipe axis; did you mean 'resize'?"),
+        (PROBE + '[conventions]\ngelu = "exact"', "conventions.gelu is not a recipe axis; one of: adam_epsilon"),
+        (PROBE + '[conventions]\nresize = "smooth"', "conventions.resize = 'smooth': Input should be 'antialias'"),
+    ],
+)
+def test_an_unknown_word_is_refused_with_its_field_and_the_nearest(text: str, said: str) -> None:
+    assert refusal(text).startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (PROBE + "[input]\nsize = 224\nresize = 96", "input: a crop of size=224 is larger than the image"),
+        (PROBE + '[input]\nresize = "sqash"', "input.resize: must be a whole number of pixels or 'squash'"),
+        (PROBE + "[augmentation]\nhorizontal_flip = 0.5", "a probe's features are computed once"),
+        (PROBE + STAGE[STAGE.index("[[stage]]") :], "give either [probe] or at least one [[stage]]"),
+        (PROBE[: PROBE.index("[probe]")], "give either [probe] or at least one [[stage]]"),
+        (PROBE.replace("1.0", "0.0"), "probe.l2.0: Input should be greater than 0"),
+        (PROBE.replace("1.0", ""), "probe.l2: "),
+        (STAGE.replace("epochs = 3", "epochs = 3\nsteps = 3"), "stage.0: give either epochs or steps"),
+        (STAGE.replace("epochs = 3", ""), "stage.0: give either epochs or steps"),
+        (STAGE.replace("epochs", 'trained = "heads"\nepochs'), "stage.0.trained: must be head, last:N, from:LAYER"),
+        (STAGE.replace("epochs", 'trained = "last:0"\nepochs'), "stage.0.trained: must be head, last:N, from:LAYER"),
+        (STAGE.replace("[[stage]]", "[stage]"), "stage: each stage is a table of its own, under [[stage]]"),
+        (STAGE.replace('"sgd"', '"sgd"\nnesterov = true'), "stage.0.optimizer: nesterov = true needs momentum > 0"),
+        (STAGE + 'name = "step"', "stage.0.schedule: milestones are needed by name = 'step'"),
+        (STAGE + "milestones = [1]", "stage.0.schedule: milestones are needed by name = 'step'"),
+        (STAGE + 'name = "step"\nmilestones = [2, 1]', "stage.0.schedule: milestones must rise"),
+        (STAGE + 'name = "step"\nmilestones = [0, 1]', "stage.0.schedule: milestones count from 1"),
+        (STAGE + 'name = "step"\nper = "epoch"\nmilestones = [3]', "stage.0: schedule.milestones: 3 is never reached"),
+        (STAGE + 'name = "cosine"\ngamma = 0.5', "stage.0.schedule: gamma belongs to name = 'step'"),
+        (STAGE.replace("epochs", "steps") + "warmup_steps = 4", "stage.0: schedule.warmup_steps = 4 is more than"),
+        (STAGE + "[augmentation]\nrandom_resized_crop = [0.5, 0.1]", "augmentation: random_resized_crop must be"),
+        (STAGE.replace("0.1", "inf"), "stage.0.schedule.learning_rate: "),
+        (STAGE.replace("0.1", "nan"), "stage.0.schedule.learning_rate: "),
+        (STAGE.replace("epochs = 3", "epochs = true"), "stage.0.epochs: "),
+        (STAGE.replace("epochs = 3", 'epochs = "3"'), "stage.0.epochs: "),
+        (PROBE.replace('"mine"', '"My protocol"'), "name: must be lower-case letters, digits and dashes"),
+        ("", "name: is missing"),
+        ("name = ", "not TOML: "),
+    ],
+)
+def test_what_cannot_be_is_refused_with_its_field(text: str, said: str) -> None:
+    assert refusal(text).startswith(said)
+
+
+TABLES = ["", "[images]", "[input]", "[augmentation]", "[evaluation]"]
+
+
+@settings(max_examples=40)
+@given(table=st.sampled_from(TABLES), key=st.from_regex(r"[a-z][a-z0-9_-]{0,20}", fullmatch=True))
+def test_any_key_that_no_table_has_is_named(table: str, key: str) -> None:
+    section = table.strip("[]")
+    known = validation.fields_at(protocols.Protocol, (section,) if section else ())
+    text = f"{key} = 1\n{PROBE}" if not section else f"{PROBE}\n{table}\n{key} = 1"
+    if key not in known:
+        assert refusal(text).startswith(f"{section}.{key}: unknown key; " if section else f"{key}: unknown key; ")
+
+
+def complaint(text: str) -> str:
+    try:
+        protocols.parse(text, "mine.toml")
+    except UsageError as error:
+        return str(error)
+    return ""
+
+
+@given(st.text(max_size=60))
+def test_no_text_ends_in_anything_but_a_protocol_or_one_line(text: str) -> None:
+    for candidate in (text, PROBE + text, STAGE + text):
+        assert len(complaint(candidate).splitlines()) <= 1
+
+
+def test_a_protocol_survives_json() -> None:
+    for name in protocols.names():
+        loaded = protocols.load(name)
+        assert protocols.Protocol.model_validate_json(loaded.model_dump_json()) == loaded
+
+
+def test_a_file_is_read_by_its_path(tmp_path, monkeypatch) -> None:
+    (tmp_path / "mine.toml").write_text(PROBE)
+    monkeypatch.chdir(tmp_path)
+    assert protocols.load("mine.toml") == protocols.load(str(tmp_path / "mine.toml"))
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path) -> None:
+    with pytest.raises(UsageError, match=r"none\.toml: No such file"):
+        protocols.load(str(tmp_path / "none.toml"))
+    with pytest.raises(UsageError, match="Is a directory"):
+        protocols.load(f"{tmp_path}/")
+    (tmp_path / "latin.toml").write_bytes(b'title = "\xe9"')
+    with pytest.raises(UsageError, match=r"latin\.toml: not UTF-8"):
+        protocols.load(str(tmp_path / "latin.toml"))
+    with pytest.raises(UsageError, match=r"protocol 'qick' is unknown; did you mean 'quick'\?"):
+        protocols.load("qick")
+
+
+@pytest.mark.parametrize("name", protocols.names())
+class TestBuiltin:
+    def test_is_named_like_its_file_and_has_a_source(self, name: str) -> None:
+        loaded = protocols.load(name)
+        assert loaded.name == name
+        assert len(loaded.source) > 20
+        assert loaded.deviations
+
+    def test_opens_with_what_it_is_and_comments_its_units(self, name: str) -> None:
+        text = resources.files(BUILTIN).joinpath(f"{name}.toml").read_text(encoding="utf-8")
+        assert text.startswith("# ")
+        for line in text.splitlines():
+            if line.startswith(("size =", "batch_size =", "train =", "learning_rate =")):
+                assert "#" in line
+
+    def test_leaves_the_networks_axes_to_the_checkpoint(self, name: str) -> None:
+        assert not set(protocols.load(name).conventions) & set(NETWORK_AXES)
+
+
+def test_the_protocols_of_the_suite_are_there() -> None:
+    assert set(protocols.names()) == {
+        "fine-tune-adamw",
+        "fine-tune-sgd",
+        "frozen-head-sgd",
+        "linear-probe",
+        "pytorch-tutorial",
+        "quick",
+        "quick-crops",
+        "quick-fine-tune",
+        "sfda",
+        "small-fine-tune",
+        "small-probe",
+        "tensorflow-tutorial",
+        "zero-shot",
+    }
+
+
+def test_the_published_recipes_are_as_published() -> None:
+    sfda = protocols.load("sfda").stage[0]
+    assert (sfda.steps, sfda.batch_size, sfda.schedule.name, sfda.optimizer.nesterov) == (5000, 64, "cosine", True)
+    ants = protocols.load("pytorch-tutorial").stage[0]
+    assert (ants.epochs, ants.batch_size, ants.schedule.learning_rate, ants.schedule.gamma) == (25, 4, 1e-3, 0.1)
+    assert (ants.optimizer.momentum, ants.optimizer.nesterov, ants.schedule.milestones) == (0.9, False, (7, 14, 21))
+    cats = protocols.load("tensorflow-tutorial")
+    assert [stage.schedule.learning_rate for stage in cats.stage] == [1e-4, 1e-5]
+    assert [stage.optimizer.name for stage in cats.stage] == ["adam", "rmsprop"]
+    assert {stage.head_dropout for stage in cats.stage} == {0.2}
+    head = protocols.load("frozen-head-sgd")
+    assert (head.input.resize, head.input.size, head.stage[0].trained) == (256, 224, "head")

@@ -1,0 +1,395 @@
+"""The leaderboard says what the records say, whatever is missing from them."""
+
+from __future__ import annotations
+
+import random
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from report_factories import (
+    FINE_TUNE,
+    LIBRARIES,
+    QUICK,
+    default_run,
+    default_speeds,
+    predictions,
+    record,
+    speed,
+)
+
+from isotune import report
+from isotune.errors import UsageError
+from isotune.protocols import Probe
+from isotune.report import Speed
+from isotune.runs.records import Cell, Record, Store, predictions_digest
+from isotune.statistics import estimate
+
+TORCHVISION, TIMM, KERAS = LIBRARIES
+
+
+def leaderboard(tmp_path: Path, records: list[Record], speeds: list[Speed] | None = None, **other: Any) -> str:
+    path = report.write(records, tmp_path, speeds=speeds or [], **other)
+    assert path == tmp_path / "leaderboard.md"
+    text = path.read_text(encoding="utf-8")
+    for link in re.findall(r"\]\((figures/[^)]*)\)", text):
+        assert (tmp_path / link).read_bytes().startswith(b"<?xml")
+    return text
+
+
+def tables(text: str) -> list[list[dict[str, str]]]:
+    """Every markdown table as rows by column; each row must have as many cells as its head."""
+    found = []
+    for block in re.findall(r"(?:^\|.*\|\n)+", text, re.MULTILINE):
+        head, _, *rows = ([c.strip() for c in re.split(r"(?<!\\)\|", line)[1:-1]] for line in block.splitlines())
+        found.append([dict(zip(head, row, strict=True)) for row in rows])
+    return found
+
+
+def headline(text: str) -> str:
+    return text.splitlines()[2]
+
+
+def test_the_sentence_of_the_default_run(tmp_path: Path) -> None:
+    text = leaderboard(tmp_path, default_run())
+    assert headline(text) == (
+        "Under the checkpoint's conventions `mobilenet_v2` reaches 85.0 % on fashion-mnist in all three libraries,"
+        " which agree on every test image; with each library's own defaults Keras falls to 78.9 %."
+    )
+
+
+def other_runs(change: dict[str, Any], models: tuple[str, ...] = tuple(LIBRARIES)) -> list[Record]:
+    """One seed of each model; `change` gives accuracies, by model or model and conventions."""
+    return [
+        record(model, change.get((model, base), change.get(model, 0.85)), conventions=base)
+        for model in models
+        for base in ("identical", "native")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("records", "words"),
+    [
+        (other_runs({}), "agree on every test image; with each library's own defaults nothing changes."),
+        (
+            other_runs({TIMM: 0.84}),
+            "reaches 84.0 to 85.0 % on fashion-mnist in all three libraries, which do not agree",
+        ),
+        (
+            other_runs({(TIMM, "native"): 0.87, (KERAS, "native"): 0.8}),
+            "timm rises to 87.0 % and Keras falls to 80.0 %",
+        ),
+        (other_runs({}, (TIMM, KERAS)), "in both libraries, which agree"),
+        (other_runs({}, (TIMM, KERAS, "keras@jax:MobileNetV2")), "in all three set-ups of two libraries, which agree"),
+        (other_runs({}, (TIMM,)), "`timm:mobilenetv2_100` reaches 85.0 % on fashion-mnist; with its library's own"),
+        ([record(conventions="native")], "reaches 85.0 % on fashion-mnist with its library's own defaults."),
+        ([record(error="x")], "No run on fashion-mnist finished."),
+        (
+            [record(), record("timm:b", 0.9, architecture="b")],
+            "`timm:b` reaches 90.0 % on fashion-mnist, the best of two",
+        ),
+    ],
+)
+def test_the_sentence_follows_the_figures(tmp_path: Path, records: list[Record], words: str) -> None:
+    assert words in headline(leaderboard(tmp_path, records))
+
+
+def test_a_change_within_the_noise_of_the_seeds_is_not_announced(tmp_path: Path) -> None:
+    noise = (0.01, -0.02, 0.012, -0.012)  # a quarter of a point down, but up as often
+    runs = [record(model, seed=seed) for model in (TIMM, KERAS) for seed in range(4)]
+    runs += [record(KERAS, 0.85 + noise[seed], conventions="native", seed=seed) for seed in range(4)]
+    assert "no accuracy moves by more than the seeds do" in headline(leaderboard(tmp_path, runs))
+
+
+def test_the_board_holds_every_figure(tmp_path: Path) -> None:
+    board, differences, _ = tables(leaderboard(tmp_path, default_run(), default_speeds()))
+    assert [row["model"] for row in board] == [f"`{model}`" for model in (TIMM, TORCHVISION, KERAS)]
+    keras = board[-1]
+    assert (keras["accuracy %, identical"], keras["accuracy %, native"], keras["seeds"]) == (
+        "85.0 ± 0.2",
+        "78.9 ± 0.2",
+        "5",
+    )
+    assert keras["training images/s"].startswith("24")
+    assert keras["inference images/s, batch 32"].startswith("7")
+    assert keras["latency ms, batch 1"].startswith("8.")
+    assert (keras["first step s"], keras["peak memory MiB (above start)"]) == ("2.50", "600 (+150)")
+    gaps = [(row["model"], row["against"], row["set-up"], row["gap"]) for row in differences]
+    assert (f"`{KERAS}`", f"`{TORCHVISION}`", "native", "-6.1 ± 0.0") in gaps
+    assert (f"`{KERAS}`", "its identical", "native", "-6.1 ± 0.0") in gaps
+    assert len(gaps) == 9
+    assert [gap for _, _, setup, gap in gaps if setup == "identical"] == ["0"] * 3
+
+
+@given(st.lists(st.integers(0, 1000), min_size=1, max_size=6))
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_printed_accuracy_is_mean_and_t_interval(wrong: list[int]) -> None:
+    accuracies = [1 - count / 1000 for count in wrong]
+    (board,) = tables(report.first_rows([record(accuracy=a, seed=seed) for seed, a in enumerate(accuracies)]))
+    expected = estimate([100 * a for a in accuracies])
+    margin = f" ± {expected.margin:.1f}" if len(wrong) > 1 else ""
+    assert board[0]["accuracy %, identical"] == f"{expected.mean:.1f}{margin}"
+
+
+def test_gaps_are_paired_by_seed_over_the_seeds_in_both(tmp_path: Path) -> None:
+    runs = [record(TIMM, 0.85 + 0.01 * seed, seed=seed) for seed in range(4)]
+    runs += [record(KERAS, 0.83 + 0.01 * seed, seed=seed) for seed in range(1, 3)]
+    board, differences, _ = tables(leaderboard(tmp_path, runs))
+    assert [row["seeds"] for row in board] == ["4", "2"]
+    assert differences[0]["gap"] == "-2.0 ± 0.0"
+
+
+def test_no_common_seed_means_no_gap(tmp_path: Path) -> None:
+    text = leaderboard(tmp_path, [record(TIMM, 0.85, seed=0), record(KERAS, 0.83, seed=1)])
+    assert len(tables(text)) == 1
+
+
+def test_share_changed_comes_from_the_predictions_when_they_are_kept(tmp_path: Path) -> None:
+    store = Store(tmp_path / "records")
+    moved = predictions(160)[::-1]  # 16 % wrong, but other images
+    assert np.mean(moved != predictions(150)) == 0.31
+    first = record(TIMM, 0.85)
+    second = record(KERAS, 0.84, digest=predictions_digest(moved))
+    store.write(first, predictions(150))
+    store.write(second, moved)
+
+    def changed(**other: Any) -> str:
+        return tables(leaderboard(tmp_path, [first, second], **other))[1][0]["% changed"]
+
+    assert changed(predictions=store.predictions) == "31.0"
+    assert changed() == "≥ 1.0"  # two accuracies 1 % apart cannot differ on fewer images
+    store.write(second, predictions(5))  # not those of the record
+    assert changed(predictions=store.predictions) == "≥ 1.0"
+
+
+def test_equal_accuracies_with_other_predictions_are_not_called_equal(tmp_path: Path) -> None:
+    text = leaderboard(tmp_path, [record(TIMM), record(KERAS, digest="e" * 64)])
+    assert tables(text)[1][0]["% changed"] == "> 0"
+    assert "which do not agree on every test image" in headline(text)
+
+
+def test_modes_and_engines_are_rows_of_their_own(tmp_path: Path) -> None:
+    runs = [
+        record(TIMM),
+        record(TIMM, 0.84, numeric_mode="bfloat16"),
+        record(TIMM, 0.85, compiled=True, seed=1),
+        record("keras@jax:MobileNetV2", 0.83),
+        record(TIMM, 0.7, conventions="native,input_scaling=unit"),
+        record(TIMM, 0.6, checkpoint="pretrained"),
+    ]
+    names = [row["model"] for row in tables(leaderboard(tmp_path, runs))[0]]
+    assert names == [
+        "`timm:mobilenetv2_100` `offline`",
+        "`timm:mobilenetv2_100` float32 compiled `offline`",
+        "`timm:mobilenetv2_100` bfloat16 `offline`",
+        "`keras@jax:MobileNetV2` `offline`",
+        "`timm:mobilenetv2_100` `offline` `input_scaling=unit`",
+        "`timm:mobilenetv2_100` `pretrained`",
+    ]
+
+
+def test_speeds_of_another_size_mode_or_batch_never_enter_a_column(tmp_path: Path) -> None:
+    odd = [
+        speed(TIMM, 111.0, image_size=64),
+        speed(TIMM, 222.0, mode="float32 compiled"),
+        speed(TIMM, 333.0, batch_size=7),
+        speed(TIMM, 444.0, conventions="native,input_scaling=unit"),
+    ]
+    board, _, _, others = tables(leaderboard(tmp_path, default_run(), [*default_speeds(), *odd]))
+    assert [row["training images/s"][:2] for row in board] == ["19", "18", "24"]
+    assert sorted(row["images/s"][:2] for row in others) == ["11", "22", "33", "45"]
+
+
+def test_training_speed_falls_back_to_the_clock_of_the_cells(tmp_path: Path) -> None:
+    (probe, *_), (tuned, *_) = (
+        tables(leaderboard(tmp_path, [record(protocol=protocol)]))[0] for protocol in (QUICK, FINE_TUNE)
+    )
+    assert probe["training images/s"] == "300"  # 3000 images in 10 s: its features
+    assert tuned["training images/s"] == "200"  # 400 images in 2 s of steps
+
+
+def test_speed_measured_beside_other_workers_is_marked(tmp_path: Path) -> None:
+    busy = {"features": 10.0, "features_images": 3000, "alone": False}
+    text = leaderboard(tmp_path, [record(timings=busy)])
+    assert "training images/s\\*" in text
+    assert "While other workers ran" in text
+
+
+def test_failed_cells_are_listed_with_their_error(tmp_path: Path) -> None:
+    failed = [record(TIMM, seed=seed, error="out of memory | a\nb <b>") for seed in (7, 8, 9)]
+    text = leaderboard(tmp_path, default_run() + failed)
+    assert "**3 of 33 cells failed**" in text
+    last = tables(text)[-1]
+    assert [(row["model"], row["seeds"], row["error"]) for row in last] == [
+        (f"`{TIMM}`", "7, 8, 9", r"out of memory \| a b \<b\>")
+    ]
+
+
+def test_a_section_for_each_data_set_and_recipe(tmp_path: Path) -> None:
+    altered = QUICK.model_copy(update={"title": "Another", "source": "elsewhere"})
+    runs = [record(), record(dataset="digits", images=797), record(protocol=FINE_TUNE), record(protocol=altered)]
+    titles = re.findall(r"^## (.*)$", leaderboard(tmp_path, runs), re.MULTILINE)
+    assert titles[0] == "fashion-mnist, fine-tune-sgd"
+    assert all(re.fullmatch(r"fashion-mnist, quick \([0-9a-f]{8}\)", title) for title in titles[1:3])
+    assert titles[3:] == ["digits, quick", "Evidence", "Figures", "How to read this"]
+
+
+def test_evidence_names_what_the_figures_rest_on(tmp_path: Path) -> None:
+    text = leaderboard(tmp_path, default_run(), command="pytest benchmarks/ --benchmark-json=out.json")
+    for line in (
+        "- Command: `pytest benchmarks/ --benchmark-json=out.json`",
+        "- Date: 2026-01-05",
+        "- Cells: 30",
+        "- Duration, all cells added up: 15 min 0 s",
+        "- cpu: Example CPU @ 2.0 GHz",
+        "- `offline`, `mobilenet_v2`: SHA-256 `c0ffeec0ffeec0ff`",
+        "- `fashion-mnist`: SHA-256 `dddddddddddddddd`",
+        "- `quick`, Linear probe; source: Kornblith et al. 2019, section 4",
+    ):
+        assert line in text.splitlines()
+
+
+def test_of_one_cell_the_last_record_counts(tmp_path: Path) -> None:
+    text = leaderboard(tmp_path, [record(accuracy=0.9, minutes=5), record(accuracy=0.2)])
+    assert tables(text)[0][0]["accuracy %, identical"] == "90.0"
+
+
+def test_the_order_of_records_changes_no_byte(tmp_path: Path) -> None:
+    records, speeds = default_run() + default_run("digits"), default_speeds()
+    records.append(record(KERAS, 0.2))  # a second record of a cell, finished at the same time
+    report.write(records, tmp_path / "a", speeds=speeds)
+    random.Random(5).shuffle(records)
+    report.write(records, tmp_path / "b", speeds=speeds)
+    files = sorted(path.relative_to(tmp_path / "a") for path in (tmp_path / "a").rglob("*.*"))
+    assert len(files) == 9
+    assert all((tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes() for file in files)
+
+
+def test_names_with_markdown_characters_appear_as_they_are(tmp_path: Path) -> None:
+    odd = "timm:a|b`c*d_e<script>"
+    text = leaderboard(tmp_path, [record(odd, architecture=odd, dataset="imagefolder:/x_*y*|z[1]", error=None)])
+    assert tables(text)[0][0]["model"] == "``timm:a\\|b`c*d_e<script>``"
+    assert "imagefolder:/x\\_\\*y\\*\\|z\\[1\\]" in headline(text)
+
+
+def test_long_names_and_single_seeds_are_drawn(tmp_path: Path) -> None:
+    name = "timm:" + "x" * 300
+    text = leaderboard(tmp_path, [record(name), record(f"{name}y", 0.84)])
+    assert f"`{name}`" in text
+
+
+def test_speeds_alone_make_a_report(tmp_path: Path) -> None:
+    text = leaderboard(tmp_path, [], default_speeds())
+    assert headline(text) == "Speeds only: no accuracy was measured."
+    assert len(tables(text)[0]) == 9
+
+
+def test_nothing_to_report_and_no_place_to_write_are_said_in_one_line(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="nothing to report"):
+        report.write([], tmp_path)
+    with pytest.raises(UsageError, match="nothing to report"):
+        report.first_rows([])
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match="cannot be written"):
+        report.write([record()], tmp_path / "file")
+
+
+def test_first_rows_are_the_sentence_and_the_first_table() -> None:
+    text = report.first_rows(default_run(), default_speeds())
+    assert text.startswith("Under the checkpoint's conventions")
+    assert [row["model"] for row in tables(text)[0]] == [f"`{model}`" for model in (TIMM, TORCHVISION, KERAS)]
+    many = [record(f"timm:m{i}", architecture=f"m{i}") for i in range(30)]
+    assert len(tables(report.first_rows(many))[0]) == 10
+
+
+def test_hundreds_of_models_make_one_table_and_two_figures(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    records = [
+        record(
+            f"timm:model_{model}",
+            round(rng.uniform(0.5, 0.9), 3),
+            seed=seed,
+            conventions=conventions,
+            architecture=f"a{model // 2}",
+        )
+        for model in range(400)
+        for seed in range(2)
+        for conventions in ("identical", "native")
+    ]
+    assert len(tables(leaderboard(tmp_path, records))[0]) == 400
+    assert all(path.stat().st_size < 500_000 for path in (tmp_path / "figures").iterdir())
+
+
+def test_importing_the_report_is_cheap() -> None:
+    code = "import sys, isotune.report; print([m for m in ('pandas', 'matplotlib', 'jinja2') if m in sys.modules])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([*LIBRARIES, "keras@jax:MobileNetV2", "third:x"]),
+            st.sampled_from(["identical", "native", "native,input_scaling=unit"]),
+            st.integers(0, 3),
+            st.sampled_from([0.0, 0.5, 0.85, 0.851, 1.0]),
+            st.sampled_from(["float32", "bfloat16"]),
+            st.booleans(),
+        ),
+        min_size=1,
+        max_size=12,
+    ),
+    st.booleans(),
+)
+@settings(max_examples=12, deadline=None)
+def test_any_mixture_of_cells_makes_a_well_formed_report(
+    tmp_path_factory: pytest.TempPathFactory, runs: list[tuple[str, str, int, float, str, bool]], with_speeds: bool
+) -> None:
+    records = [
+        record(model, accuracy, conventions=conventions, seed=seed, numeric_mode=mode, error="lost" if lost else None)
+        for model, conventions, seed, accuracy, mode, lost in runs
+    ]
+    text = leaderboard(tmp_path_factory.mktemp("any"), records, default_speeds() if with_speeds else [])
+    done = {(r.cell.model, r.cell.mode, r.cell.conventions.partition(",")[2]) for r in _kept(records) if r.metrics}
+    assert sum(len(table) for table in tables(text)[:1]) == len(done) or not done
+
+
+def _kept(records: list[Record]) -> list[Record]:
+    """Of one cell's records, which here finished together, one that is done if there is any."""
+    return list({each.cell.key: each for each in sorted(records, key=lambda each: each.status == "done")}.values())
+
+
+def test_predictions_that_are_gone_do_not_break_the_report(tmp_path: Path) -> None:
+    def gone(_: Cell) -> np.ndarray:
+        raise UsageError("there are no predictions")
+
+    assert "≥ 1.0" in leaderboard(tmp_path, [record(TIMM), record(KERAS, 0.84)], predictions=gone)
+
+
+def test_a_strength_at_the_edge_of_the_sweep_is_said(tmp_path: Path) -> None:
+    sweep = QUICK.model_copy(update={"probe": Probe(l2=(1e-3, 1e-2, 1e-1))})
+
+    def chose(model: str, l2: float, base: str = "identical") -> Record:
+        found = record(model, protocol=sweep, conventions=base)
+        assert found.metrics
+        return found.model_copy(update={"metrics": found.metrics.model_copy(update={"l2": l2})})
+
+    text = leaderboard(tmp_path, [chose(TORCHVISION, 1e-2), chose(KERAS, 1e-2), chose(KERAS, 1e-3, "native")])
+    assert f"The L2 sweep ended at its edge for `{KERAS}` (native)." in text
+    assert "at its edge" not in leaderboard(tmp_path, [chose(TORCHVISION, 1e-2)])
+
+
+def test_runs_that_repeat_another_are_counted_apart(tmp_path: Path) -> None:
+    first = record(TORCHVISION)
+    same = record(TORCHVISION, conventions="native").model_copy(update={"repeats": "identical"})
+    text = leaderboard(tmp_path, [first, same], [speed(TORCHVISION), speed(TORCHVISION, conventions="native")])
+    assert "Cells: 2; 1 of them repeat another's run: for `torchvision:mobilenet_v2`" in text
+    assert "Duration, all cells added up: 30 s" in text
+    assert "## Other speeds" in text
+    repeated = speed(TORCHVISION, conventions="native", repeats="identical")
+    assert "## Other speeds" not in leaderboard(tmp_path, [first, same], [speed(TORCHVISION), repeated])

@@ -1,0 +1,214 @@
+"""Executors: every cell ends in a record, whatever happens to its worker."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from isotune import data, protocols
+from isotune.errors import UsageError
+from isotune.runs.executor import LocalExecutor
+from isotune.runs.records import Cell, Seeds, Store
+from isotune.workers.process import WorkerFailure, WorkerProcess, Workers
+
+RECIPE = protocols.parse(
+    """
+    name = "tiny"
+    title = "Tiny"
+    source = "this test"
+    images = { train = 64, test = 50 }
+    input = { size = 16 }
+    stage = [{ epochs = 2, batch_size = 16, head_dropout = 0.25,
+               optimizer = { name = "sgd", momentum = 0.9 }, schedule = { learning_rate = 0.05 } }]
+    """.replace("\n               ", " "),
+    "tiny.toml",
+)
+
+
+@pytest.fixture
+def cells(house):
+    digest = data.prepare("digits").digest
+
+    def make(*models: str, seeds: int = 1) -> list[Cell]:
+        return [
+            Cell(
+                model=model,
+                checkpoint="random:0",
+                dataset="digits",
+                dataset_digest=digest,
+                protocol=RECIPE,
+                seeds=Seeds.all(seed),
+            )
+            for seed in range(seeds)
+            for model in models
+        ]
+
+    return make
+
+
+def run(executor: LocalExecutor, cells: list[Cell]):
+    return {record.cell.key: record for record in executor.run(cells)}
+
+
+def test_every_cell_gives_a_record_with_its_predictions(cells, house):
+    store, planned = Store(house / "store"), cells("example:random-features", seeds=2)
+    found = run(LocalExecutor(store), planned)
+    for cell in planned:
+        record = found[cell.key]
+        assert (record.status, record.metrics.test_images) == ("done", 50)
+        assert len(store.predictions(cell)) == 50
+        assert record == store.read(cell)
+        assert record.timings.alone
+        assert record.memory.resident > 0
+
+
+def test_what_is_done_is_not_run_again(cells, house):
+    store, planned = Store(house / "store"), cells("example:random-features", seeds=2)
+    first = run(LocalExecutor(store), planned[:1])
+    again = run(LocalExecutor(store), planned)
+    assert again[planned[0].key] == first[planned[0].key]
+    assert again[planned[1].key].started > first[planned[0].key].finished
+    fresh = run(LocalExecutor(store, fresh=True), planned[:1])
+    assert fresh[planned[0].key].started > first[planned[0].key].finished
+
+
+def test_a_record_of_another_version_of_a_framework_is_run_again(cells, house):
+    store, (cell,) = Store(house / "store"), cells("example:random-features")
+    (old,) = run(LocalExecutor(store), [cell]).values()
+    store.write(old.model_copy(update={"environment": old.environment | {"numpy": "1.0"}}), store.predictions(cell))
+    assert LocalExecutor(store).done(cell) is None
+
+
+def test_a_cell_that_dies_or_raises_takes_no_other_along(cells, house):
+    store = Store(house / "store")
+    planned = cells("faulty:dies", "faulty:raises", "faulty:prints", "example:random-features", seeds=2)
+    found = run(LocalExecutor(store), planned)
+    by_model = {(record.cell.model, record.cell.seeds.head): record for record in found.values()}
+    for seed in (0, 1):
+        assert by_model["faulty:prints", seed].error is None
+        assert by_model["example:random-features", seed].status == "done"
+        dead, raised = by_model["faulty:dies", seed], by_model["faulty:raises", seed]
+        assert dead.status == raised.status == "failed"
+        assert dead.error == "the worker of faulty ended with status 7: out of luck"
+        assert raised.error == "ValueError: a model that raises"
+    assert len(list(store)) == len(planned)
+
+
+def test_a_failed_cell_is_tried_again(cells, house):
+    store, (cell,) = Store(house / "store"), cells("faulty:raises")
+    assert run(LocalExecutor(store), [cell])[cell.key].status == "failed"
+    assert LocalExecutor(store).done(cell) is None
+
+
+def test_several_workers_give_what_one_gives(cells, house):
+    planned = cells("example:random-features", "faulty:works", "faulty:dies", seeds=3)
+    one = run(LocalExecutor(Store(house / "one")), planned)
+    two = run(LocalExecutor(Store(house / "two"), jobs=2), planned)
+    assert {key: record.predictions_digest for key, record in one.items()} == {
+        key: record.predictions_digest for key, record in two.items()
+    }
+    assert not any(record.timings.alone for record in two.values() if record.status == "done")
+
+
+def test_a_kept_worker_gives_bitwise_what_a_fresh_one_gives(cells, house):
+    planned = cells("example:random-features", seeds=3)
+    together = run(LocalExecutor(Store(house / "together")), planned)
+    for cell in planned:
+        alone = run(LocalExecutor(Store(house / "alone")), [cell])[cell.key]
+        assert alone.predictions_digest == together[cell.key].predictions_digest
+        assert alone.metrics == together[cell.key].metrics
+
+
+def test_a_run_that_is_broken_off_keeps_what_is_done(cells, house):
+    store, planned = Store(house / "store"), cells("example:random-features", seeds=3)
+    running = LocalExecutor(store).run(planned)
+    next(running)
+    running.close()
+    assert [record.cell.key for record in store] == [planned[0].key]
+
+
+def test_an_adapter_can_run_under_another_interpreter(cells, house):
+    python = house / "other-python"
+    python.write_text(f'#!/bin/sh\ntouch "{house}/used"\nexec "{sys.executable}" "$@"\n', encoding="utf-8")
+    python.chmod(0o755)
+    (cell,) = cells("example:random-features")
+    (record,) = LocalExecutor(Store(house / "store"), pythons={"example": str(python)}).run([cell])
+    assert record.status == "done"
+    assert (house / "used").exists()
+
+
+def test_an_interpreter_that_is_not_there_fails_its_cells_only(cells, house):
+    planned = cells("example:random-features", "faulty:works")
+    executor = LocalExecutor(Store(house / "store"), pythons={"example": str(house / "nowhere")})
+    failed, done = executor.run(planned)
+    assert (failed.status, done.error) == ("failed", None)
+    assert "nowhere" in failed.error
+
+
+def test_a_changed_data_set_is_noticed(cells, house):
+    (cell,) = cells("example:random-features")
+    (record,) = LocalExecutor(Store(house / "store")).run([cell.model_copy(update={"dataset_digest": "0" * 64})])
+    assert record.status == "failed"
+    assert "data set digits with digest 0000000000000000 is not in the cache" in record.error
+
+
+def test_a_worker_answers_after_an_error_and_says_when_it_died(house):
+    with Workers() as workers:
+        worker = workers["example"]
+        with pytest.raises(UsageError, match="did you mean 'random-features'"):
+            worker.ask("check", model="example:random-feature", checkpoint="random:0", size=32)
+        with pytest.raises(WorkerFailure, match="AttributeError"):
+            worker.ask("dance")
+        assert worker.ask("models")[0]["name"] == "random-features"
+        os.kill(worker._process.pid, 9)
+        with pytest.raises(WorkerFailure, match="by signal 9"):
+            worker.ask("models")
+        assert workers["example"].ask("models")
+
+
+def test_progress_reaches_the_caller(house):
+    seen = []
+    with Workers() as workers:
+        workers["example"].ask(
+            "run",
+            lambda *step: seen.append(step),
+            cell=Cell(
+                model="example:random-features",
+                checkpoint="random:0",
+                dataset="digits",
+                dataset_digest=data.prepare("digits").digest,
+                protocol=RECIPE,
+                seeds=Seeds.all(0),
+            ).model_dump(mode="json"),
+            store=str(house / "store"),
+        )
+    assert ("training", 8, 8) in seen
+
+
+def test_stopping_a_worker_leaves_no_process(house):
+    worker = WorkerProcess("example")
+    pid = worker._process.pid
+    worker.stop()
+    time.sleep(0.05)
+    assert not Path(f"/proc/{pid}").exists()
+    np.testing.assert_equal(worker.alive, False)
+
+
+def test_a_set_up_that_resolves_to_the_same_conventions_is_not_run_again(cells, house):
+    (cell,) = cells("example:random-features")
+    same = cell.model_copy(update={"conventions": "identical,loss=logits"})  # which it is anyhow
+    native = cell.model_copy(update={"conventions": "native"})
+    store = Store(house / "store")
+    first, second, third = LocalExecutor(store).run([cell, same, native])
+    assert (first.repeats, second.repeats, third.repeats) == (None, "identical", None)
+    assert second.cell == same
+    assert second.model_dump(exclude={"cell", "repeats"}) == first.model_dump(exclude={"cell", "repeats"})
+    np.testing.assert_array_equal(store.predictions(same), store.predictions(cell))
+    (alone,) = LocalExecutor(Store(house / "alone")).run([same])
+    assert alone.repeats is None
+    assert alone.predictions_digest == first.predictions_digest, "running it gives what was taken over"

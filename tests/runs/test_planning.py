@@ -1,0 +1,87 @@
+"""Planning: cells in turns, and wrong names before anything runs."""
+
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from isotune import data
+from isotune.errors import UsageError
+from isotune.runs.planning import Matrix, parse_seeds, plan
+from isotune.workers.process import Workers
+
+
+@pytest.fixture
+def planned(house):
+    def make(**values):
+        matrix = Matrix(**{"models": ["example:random-features"], "checkpoint": "random:0"} | values)
+        with Workers() as workers:
+            return plan(matrix, {name: data.prepare(name) for name in matrix.datasets}, workers)
+
+    return make
+
+
+def test_models_take_turns_within_conventions_within_seeds(planned):
+    cells = planned(models=["example:random-features", "faulty:works"], seeds=[3, 5], protocols=["quick"])
+    assert [(cell.seeds.head, cell.conventions, cell.adapter) for cell in cells] == [
+        (seed, spec, adapter)
+        for seed in (3, 5)
+        for spec in ("identical", "native")
+        for adapter in ("example", "faulty")
+    ]
+    assert len({cell.key for cell in cells}) == len(cells)
+
+
+def test_one_thing_spelled_in_two_ways_is_one_cell(planned):
+    specs = ["native,loss=logits,decode=pillow", "native, decode=pillow, loss=logits"]
+    one, two = planned(conventions=specs, seeds=[0])
+    assert one.key == two.key
+    names = ["example:random-features:width=8", "example:random-features:width=8"]
+    assert len(planned(models=names, conventions=["identical"], seeds=[0])) == 1
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"models": ["example:random-feature"]}, "did you mean 'random-features'"),
+        ({"models": ["exmple:random-features"]}, "did you mean 'example'"),
+        ({"protocols": ["qick"]}, "did you mean 'quick'"),
+        ({"conventions": ["identicl"]}, "did you mean 'identical'"),
+        ({"conventions": ["native,strde2_padding=end"]}, "did you mean 'stride2_padding'"),
+        ({"checkpoint": "random:x"}, "random needs a seed"),
+        ({"checkpoint": "file:nowhere.pt"}, "there is no file nowhere.pt"),
+        ({"checkpoint": "offline:1"}, "takes no argument"),
+    ],
+)
+def test_what_is_wrong_is_said_before_anything_runs(planned, values, said):
+    with pytest.raises(UsageError, match=said):
+        planned(**values)
+
+
+def test_fewer_images_than_classes_are_refused_with_what_would_be_valid(planned, house):
+    (house / "few.toml").write_text(
+        'name = "few"\ntitle = "Few"\nsource = "test"\nimages = { train = 9 }\nprobe = { l2 = [0.1] }\n',
+        encoding="utf-8",
+    )
+    with pytest.raises(UsageError, match=r"few: images.train = 9 is fewer than the 10 classes of digits"):
+        planned(protocols=["./few.toml"])
+
+
+def test_seeds_are_a_number_a_list_or_a_range():
+    assert parse_seeds("3") == [0, 1, 2]
+    assert parse_seeds("0,4,7") == [0, 4, 7]
+    assert parse_seeds("5-9") == [5, 6, 7, 8, 9]
+    assert parse_seeds("1,1,2-3") == [1, 2, 3]
+    assert parse_seeds("7,") == [7]
+
+
+@given(st.text(alphabet="0123456789,- x", max_size=8))
+def test_seeds_are_refused_in_one_line_or_understood(text):
+    with contextlib.suppress(UsageError):
+        seeds = parse_seeds(text)
+        assert seeds
+        assert all(seed >= 0 for seed in seeds)
+        assert len(set(seeds)) == len(seeds)

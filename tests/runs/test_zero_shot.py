@@ -1,0 +1,336 @@
+"""Zero-shot: what is planned, what is evaluated, what a step costs, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from isotune import data, protocols
+from isotune.conventions import Conventions
+from isotune.errors import UsageError
+from isotune.protocols import Input, Protocol
+from isotune.reference_results import conditions, deviations, matching, references
+from isotune.runs import own_classifier as zero_shot
+from isotune.runs.preprocessing_costs import compare, costs
+from isotune.runs.records import Cell, Metrics, Seeds, Store
+from isotune.statistics import mcnemar, predictions_changed
+from isotune.weights import Weights, random_weights
+
+SHIPPED = protocols.load("zero-shot")
+OWN = """
+name = "own"
+title = "Own"
+source = "test"
+[zero_shot]
+input = "protocol"
+[input]
+size = 32
+resize = 36
+[[zero_shot.beside]]
+name = "squash"
+input = { resize = "squash" }
+[[zero_shot.beside]]
+name = "bilinear"
+input = { interpolation = "bilinear" }
+[[zero_shot.beside]]
+name = "nearest"
+conventions = { resize = "nearest" }
+[[zero_shot.beside]]
+name = "its-own-scaling"
+conventions = { input_scaling = "mean-std" }
+"""
+
+
+def cell(model: str, checkpoint: str, dataset: str = "imagenet:val", recipe: Protocol = SHIPPED, **rest) -> Cell:
+    return Cell(
+        model=model, checkpoint=checkpoint, dataset=dataset, dataset_digest="0" * 64, protocol=recipe,
+        seeds=Seeds.all(0), **rest,
+    )  # fmt: skip
+
+
+def asked(model: str, checkpoint: str, dataset: str = "imagenet:val") -> tuple[int, int | str, str]:
+    found = zero_shot.published_input(cell(model, checkpoint, dataset))[0]
+    return found.size, found.resize, found.interpolation
+
+
+def test_the_published_evaluation_differs_by_model_and_checkpoint() -> None:
+    assert asked("torchvision:resnet50", "IMAGENET1K_V1") == (224, 256, "bilinear")
+    assert asked("torchvision:resnet50", "pretrained") == (224, 232, "bilinear"), "IMAGENET1K_V2 is the default"
+    assert asked("torchvision:inception_v3", "pretrained") == (299, 342, "bilinear")
+    assert asked("timm:resnet50", "a1_in1k") == (224, 235, "bicubic")
+    assert asked("timm:resnet50.a1_in1k", "pretrained") == (224, 235, "bicubic")
+    assert asked("timm:resnet50", "a1_in1k", "imagenet-a:x") == (224, 235, "bicubic")
+    assert asked("keras:MobileNetV2", "pretrained") == (224, "squash", "nearest"), "load_img, by an independent hand"
+
+
+def test_a_planned_cell_matches_the_number_that_its_evaluation_was_taken_from() -> None:
+    for one in (
+        cell("torchvision:mobilenet_v2", "pretrained"), cell("timm:resnet50", "a1_in1k"),
+        cell("timm:resnet50", "a1_in1k", "imagenet-r:x"), cell("keras:ResNet50", "pretrained"),
+    ):  # fmt: skip
+        base, *steps = zero_shot.setups(one)
+        row = zero_shot.published_input(one)[1]
+        assert row.dataset == conditions(one).dataset
+        assert row in matching(base).exact, deviations(row, conditions(base))
+        assert not any(row in matching(step).exact for step in steps)
+
+
+def test_every_stated_evaluation_of_torchs_libraries_is_expressed_as_published() -> None:
+    rows = [row for row in references(file="imagenet.csv", metric="top-1") if row.adapter != "keras"]
+    lacking = [row for row in rows if zero_shot.as_input(row) is None]
+    assert {(row.crop or 0) > 1 or (row.resize == "squash" and row.crop != 1) for row in lacking} == {True}
+    assert len(lacking) < len(rows) / 50
+    for row in rows[::7]:
+        if (input := zero_shot.as_input(row)) is not None:
+            here = cell(row.name, row.checkpoint, recipe=SHIPPED.model_copy(update={"input": input}))
+            stripped = here.model_copy(update={"protocol": here.protocol})
+            assert {each.what for each in deviations(row, conditions(stripped))} <= {"not stated by the source"}
+
+
+@pytest.mark.parametrize(
+    ("model", "checkpoint", "said"),
+    [
+        ("timm:resnet50", "random:0", "has no published number whose evaluation could be taken; in a copy of"),
+        ("timm:resnet5", "pretrained", "there are no published numbers of that model; did you mean 'resnet50'?"),
+        ("keras:ConvNeXtBase", "imagenet", "no published number says size, crop, resize and interpolation"),
+        ("timm:dm_nfnet_f0", "dm_in1k", "published with squash and crop 0.9, which [input] lacks"),
+    ],
+)
+def test_where_nothing_usable_is_published_that_is_said(model, checkpoint, said) -> None:
+    with pytest.raises(UsageError) as caught:
+        list(zero_shot.setups(cell(model, checkpoint)))
+    assert said in str(caught.value)
+    assert 'input = "protocol"' in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def steps_of(one: Cell) -> list[tuple[str, str, int | str, str]]:
+    return [
+        (each.protocol.zero_shot.step, each.conventions, each.protocol.input.resize, each.protocol.input.interpolation)
+        for each in zero_shot.setups(one)
+    ]
+
+
+def test_steps_stand_beside_the_evaluation_each_with_one_thing_changed() -> None:
+    assert steps_of(cell("torchvision:resnet50", "IMAGENET1K_V1")) == [
+        ("", "identical", 256, "bilinear"),
+        ("", "identical,resize=plain", 256, "bilinear"),
+        ("", "identical,resize=nearest", 256, "bilinear"),
+        ("", "identical,decode=tensorflow", 256, "bilinear"),
+        ("", "identical,input_scaling=mean-std", 256, "bilinear"),
+        ("", "identical,input_scaling=minus-one-to-one", 256, "bilinear"),
+        ("bicubic", "identical", 256, "bicubic"),
+        ("squash", "identical", "squash", "bilinear"),
+        ("keras-load-img", "identical,resize=nearest", "squash", "bilinear"),
+    ]
+    assert ("bilinear", "identical", 235, "bilinear") in steps_of(cell("timm:resnet50", "a1_in1k"))
+    for spec in ("native", "identical,resize=plain"):
+        assert len(steps_of(cell("timm:resnet50", "a1_in1k", conventions=spec))) == 1, "only beside plain identical"
+    assert all(not each.protocol.zero_shot.beside for each in zero_shot.setups(cell("timm:resnet50", "a1_in1k")))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (OWN + "[probe]\nl2 = [1.0]", "give either [probe] or at least one [[stage]], or [zero_shot]"),
+        (OWN + "[images]\ntrain = 5", "zero_shot trains nothing: it cannot have [augmentation] or images.train"),
+        (OWN + "[augmentation]\nhorizontal_flip = 0.5", "zero_shot trains nothing"),
+        (OWN.replace('"protocol"', '"published"'), 'input: zero_shot.input = "published" finds it; leave one out'),
+        (OWN.replace('"protocol"', '"publised"'), "zero_shot.input: Input should be 'published' or 'protocol'"),
+        (OWN.replace("beside", "besides"), "zero_shot.besides: unknown key; did you mean 'beside'?"),
+        (OWN.replace("{ resize = \"squash\" }", "{ resise = 3 }"), "zero_shot.beside.0.input.resise: unknown key; did"),
+        (OWN.replace('input = { resize = "squash" }', ""), "zero_shot.beside.0: step 'squash' changes nothing"),
+        (OWN.replace("resize = \"nearest\"", 'resize = "nearst"'), "zero_shot.beside.2: convention resize='nearst'"),
+        (OWN.replace("input_scaling", "gelu"), "zero_shot.beside.3: conventions.gelu is not an axis of the input"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_is_refused_with_its_field(text, said) -> None:
+    with pytest.raises(UsageError) as caught:
+        protocols.parse(text, "own.toml")
+    assert str(caught.value).startswith(f"own.toml: {said}")
+    assert "\n" not in str(caught.value)
+
+
+def test_the_keys_of_other_protocols_are_what_they_were_before_zero_shot() -> None:
+    """A key that changed would make every record that exists worthless."""
+    assert "zero_shot" not in protocols.load("quick").model_dump_json()
+    quick = cell("timm:mobilenetv2_100", "offline", "digits", protocols.load("quick"))
+    fixed = quick.model_copy(update={"protocol": quick.protocol.model_copy(update={"title": "T", "source": "S"})})
+    assert fixed.key == "5a0edcabe2e67f4a540d990ae604ee40"
+
+
+def test_top_5_counts_as_argmax_does() -> None:
+    stream = np.random.default_rng(0)
+    logits = stream.normal(size=(200, 9)).round(1)  # with ties
+    labels = stream.integers(0, 9, 200)
+    order = np.argsort(-logits, axis=1, kind="stable")
+    assert zero_shot.top5(logits, labels) == np.mean([y in row[:5] for y, row in zip(labels, order, strict=True)])
+    assert zero_shot.top5(logits[:, :5], labels % 5) is None, "five of five are always right"
+    assert zero_shot.top5(np.full((3, 9), np.nan), np.zeros(3, np.int64)) == 0
+    assert Metrics(accuracy=0.5, test_images=2, train_images=0, top5=1.0).top5 == 1.0
+
+
+def test_another_classifier_than_imagenets_is_refused() -> None:
+    zero_shot.check_outputs(1000, "timm:x", "pretrained")
+    for found in (1001, 21841, 10):
+        with pytest.raises(UsageError, match=f"has {found} outputs, and ImageNet-1k's has 1000"):
+            zero_shot.check_outputs(found, "timm:x", "pretrained")
+
+
+# -- whole runs, with the adapter in plain NumPy
+
+FEW = tuple(data.synsets()[place] for place in (3, 40, 207, 388, 640, 812, 999))
+MODEL = "example:random-features"
+
+
+def pictures(folder: Path, names=FEW, images: int = 4) -> Path:
+    """Noisy pictures with edges, wider than high, so that every step of preprocessing shows."""
+    for place, name in enumerate(names):
+        (folder / name).mkdir(parents=True)
+        for number in range(images):
+            stream = np.random.default_rng([place, number])
+            coarse = stream.integers(0, 256, (6, 9, 3)).repeat(12, axis=0).repeat(12, axis=1)
+            noisy = np.clip(coarse + stream.integers(-60, 60, coarse.shape), 0, 255)
+            Image.fromarray(noisy.astype(np.uint8)).save(folder / name / f"{number}.png")
+    return folder
+
+
+def logits_by_hand(images: np.ndarray, head: dict[str, np.ndarray] | None = None) -> np.ndarray:
+    """All 1,000 logits of random:0, or of it with another classifier."""
+    from isotune_example import ExampleAdapter
+
+    adapter = ExampleAdapter()
+    axes = Conventions(input_scaling="mean-std")
+    shapes = adapter.build("random-features", classes=1000, checkpoint=None, conventions=axes).weights()
+    layout = {key: array.shape for key, array in shapes.items()}
+    weights = Weights({**random_weights(layout, 0), **(head or {})})
+    return adapter.build("random-features", classes=None, checkpoint=weights, conventions=axes).logits(images)
+
+
+@pytest.fixture
+def ran(house, here):
+    """Runs OWN on a few classes: (what is done otherwise -> its cost, the store, what was said)."""
+    (house / "own.toml").write_text(OWN, encoding="utf-8")
+
+    def run(*more: str, checkpoint: str = "random:0", variant: str = "imagenet-subset"):
+        if not (house / "set").exists():
+            pictures(house / "set")
+        status, said, errors = here(
+            "run", "--models", MODEL, "--datasets", f"{variant}:set", "--protocols", "own.toml", "--checkpoint",
+            checkpoint, "--conventions", "identical", *more,
+        )  # fmt: skip
+        assert status == 0, errors
+        store = Store(house / ".isotune" / "records")
+        return {cost.what: cost for cost in costs(store, store)}, store, said
+
+    return run
+
+
+def test_seeds_play_no_role_and_every_step_is_a_cell(ran) -> None:
+    found, store, said = ran("--seeds", "3-5")
+    assert set(found) == {"", "squash", "resize=nearest", "input_scaling=mean-std"}
+    assert {record.cell.seeds for record in store} == {Seeds.all(0)}
+    assert found["input_scaling=mean-std"].record.repeats == "identical", "a step that changes nothing is not run"
+    assert "4 cells done, 0 failed" in said
+    again = ran("--seeds", "2")[1]
+    assert len(list(again)) == 4
+
+
+def test_predictions_are_the_best_of_the_data_sets_classes(ran, house) -> None:
+    found, store, _ = ran()
+    record = found[""].record
+    dataset = data.load(record.cell.dataset, record.cell.dataset_digest)
+    images, labels = data.inputs(dataset, "test", record.cell.protocol.images, Input(size=32, resize=36))
+    full = logits_by_hand(images)
+    columns = data.outputs(FEW, "x")
+    assert set(full.argmax(axis=1)) - set(columns), "the classifier would prefer classes that are not there"
+    predictions = store.predictions(record.cell)
+    assert predictions.tolist() == full[:, columns].argmax(axis=1).tolist()
+    assert record.metrics.accuracy == np.mean(predictions == labels)
+    assert record.metrics.top5 == zero_shot.top5(full[:, columns], labels)
+    assert (record.metrics.train_images, record.metrics.test_images) == (0, 28)
+    assert record.timings.evaluation is not None
+    assert len(set(predictions)) > 2, "else the test says little"
+
+
+def test_what_a_step_costs_is_counted_image_by_image(ran) -> None:
+    found, store, said = ran()
+    base, squash = found[""].record, found["squash"].record
+    assert squash.cell.protocol.input.resize == "squash"
+    labels = data.load(base.cell.dataset, base.cell.dataset_digest).test.labels
+    first, second = store.predictions(base.cell), store.predictions(squash.cell)
+    against = found["squash"].against
+    assert against is not None
+    assert against.changed == 100 * predictions_changed(first, second) > 0
+    assert against.test == mcnemar(first, second, labels)
+    assert against.points == pytest.approx(100 * (squash.metrics.accuracy - base.metrics.accuracy))
+    lines = said.splitlines()
+    assert lines[0].startswith(f"{MODEL} on imagenet-subset:set: ")
+    assert lines[0].endswith("of 28 images at 32 px, of 36, bilinear")
+    assert any(line.startswith(f"  squash: {squash.metrics.accuracy:.2%}") for line in lines)
+    assert "  input_scaling=mean-std: as identical" in lines
+    other = base.model_copy(update={"cell": base.cell.model_copy(update={"dataset_digest": "1" * 64})})
+    with pytest.raises(UsageError, match="not evaluated on the same images"):
+        compare(base, other, store)
+    with pytest.raises(UsageError, match="those of another run"):
+        compare(base, squash.model_copy(update={"predictions_digest": "0"}), store)
+
+
+def test_a_checkpoints_own_classifier_is_the_one_that_is_evaluated(ran, house) -> None:
+    head = random_weights({"head.kernel": (256, 1000), "head.bias": (1000,)}, 7)
+    body = random_weights({"000.dense.kernel": (192, 256), "000.dense.bias": (256,)}, 0)
+    axes = {"input_scaling": "mean-std"}
+    Weights({**body, **head}, axes, "random_features", "test").write(house / "own.safetensors")
+    found, store, _ = ran(checkpoint="file:own.safetensors")
+    record = found[""].record
+    dataset = data.load(record.cell.dataset, record.cell.dataset_digest)
+    images, _ = data.inputs(dataset, "test", record.cell.protocol.images, Input(size=32, resize=36))
+    own, drawn = (logits_by_hand(images, given)[:, data.outputs(FEW, "x")].argmax(axis=1) for given in (head, None))
+    assert store.predictions(record.cell).tolist() == own.tolist() != drawn.tolist()
+    assert record.checkpoint_digest == Weights({**body, **head}).digest(), "the classifier belongs to it"
+
+
+def test_a_checkpoint_without_a_classifier_is_refused_before_anything_runs(here, house) -> None:
+    pictures(house / "set")
+    (house / "own.toml").write_text(OWN, encoding="utf-8")
+    body = random_weights({"000.dense.kernel": (192, 256), "000.dense.bias": (256,)}, 0)
+    Weights(body, {"input_scaling": "mean-std"}, "random_features", "test").write(house / "body.safetensors")
+    asked = ["run", "--models", MODEL, "--datasets", "imagenet-subset:set", "--protocols", "own.toml", "--checkpoint"]
+    for checkpoint in ("file:body.safetensors", "offline"):
+        status, out, err = here(*asked, checkpoint)
+        assert (status, out, len(err.splitlines())) == (2, "", 1), err
+        assert "has no classifier of its own" in err
+        assert not (house / ".isotune").exists()
+
+
+@pytest.mark.parametrize(
+    ("recipe", "dataset", "said"),
+    [
+        ("own.toml", "digits", "class '0' is not an ImageNet synset; folders must be synsets (n01440764, ...) or 0 to"),
+        ("own.toml", "imagenet:set", "among them 7 of imagenet's 1000; imagenet-subset:PATH takes them"),
+        ("own.toml", "imagenet:letters", "none of them a class of ImageNet; folders must be synsets"),
+        ("own.toml", "imagefolder:set", "a fifth of its images, since isotune split it; imagenet-subset:set"),
+        ("zero-shot", "imagenet-subset:set", "there are no published numbers of that model"),
+    ],
+)
+def test_wrong_use_is_one_line_and_status_2(here, house, recipe, dataset, said) -> None:
+    pictures(house / "set")
+    pictures(house / "letters", ("ants", "bees"), 1)
+    (house / "own.toml").write_text(OWN, encoding="utf-8")
+    status, out, err = here(
+        "run", "--models", MODEL, "--datasets", dataset, "--protocols", recipe, "--checkpoint", "random:0"
+    )
+    assert (status, out) == (2, "")
+    assert said in err
+    assert len(err.splitlines()) == 1
+
+
+def test_an_imagefolder_with_a_val_part_of_synsets_is_evaluated_on_it(ran, house) -> None:
+    pictures(house / "set" / "train", FEW, 1)
+    pictures(house / "set" / "val", FEW, 3)
+    found, _, _ = ran(variant="imagefolder")
+    assert found[""].record.metrics.test_images == 21
+    assert found[""].record.metrics.train_images == 0, "the training part is left alone"
