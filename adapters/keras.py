@@ -31,7 +31,7 @@ from isotune.adapters._keras.sources import ApplicationSource, FileSource, Sourc
 from isotune.adapters.base import Adapter, Model, ModelInfo, NumericMode
 from isotune.conventions import Conventions
 from isotune.errors import MissingExtra, UsageError, nearest
-from isotune.models.names import is_file
+from isotune.names import is_file
 from isotune.weights import HEAD, Weights
 from isotune.weights.folding import fit
 

@@ -18,9 +18,9 @@ from typing import Any
 
 import numpy as np
 
+from isotune import names
 from isotune.adapters.base import Recipe
 from isotune.conventions import Conventions, affine
-from isotune.models import names
 from isotune.protocols import SGD
 from isotune.weights import select_trained
 

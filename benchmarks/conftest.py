@@ -17,10 +17,11 @@ from typing import Any
 
 import pytest
 
-from isotune import conventions, data, protocols
+from isotune import conventions, data, names, protocols
 from isotune.errors import UsageError
-from isotune.models import checkpoints, names
+from isotune.models import checkpoints
 from isotune.progress import Reporter
+from isotune.runs import requests
 from isotune.runs.executor import LocalExecutor
 from isotune.runs.planning import DEFAULT_MODELS, Matrix, parse_seeds, plan
 from isotune.runs.records import Record, Store
@@ -177,14 +178,15 @@ class Suite:
                 numeric_mode=mode[0],  # type: ignore[arg-type]
                 compiled=mode[1],
             )
-            prepared = {dataset: data.prepare(dataset, progress=self._reporter.preparing)}
+            prepared = {dataset: data.prepare(dataset, progress=self._reporter)}
             cells = plan(matrix, prepared, self._workers)
-            self._reporter.cells(len(cells))
+            self._reporter.parts("cells", len(cells))
             executor = LocalExecutor(
-                self.choices.store, fresh=self.choices.fresh, workers=self._workers, progress=self._reporter.within
+                self.choices.store, fresh=self.choices.fresh, workers=self._workers, progress=self._reporter
             )
             for record in executor.run(cells):
-                self._records[group].append(self._reporter.ended(record))
+                self._records[group].append(record)
+                self._reporter.ended(record.line)
         wanted = str(names.parse(model))
         mine = [r for r in self._records[group] if (r.cell.model, r.cell.conventions) == (wanted, conventions)]
         return sorted(mine, key=lambda record: self.choices.seeds.index(record.cell.seeds.head))
@@ -201,12 +203,12 @@ class Suite:
             for one in group:
                 first = distinct.setdefault(self._network(one), one)
                 self._measured_as[one.model_dump_json()] = first
-            self._reporter.cells(len(distinct) * self.choices.rounds)
+            self._reporter.parts("rounds", len(distinct) * self.choices.rounds)
             for number, one in itertools.product(range(self.choices.rounds), distinct.values()):
                 self._one_round(number, one)
             for adapter in {one.model.partition(":")[0] for one in group}:
                 if adapter in self._workers:
-                    self._workers[adapter].ask("close")
+                    self._workers[adapter].ask(requests.close)
         measured = self._measured_as[asked.model_dump_json()]
         found = self._rounds[measured.model_dump_json()]
         if isinstance(found, Exception):
@@ -229,7 +231,9 @@ class Suite:
     def _network(self, one: Measurement) -> str:
         """What is measured in truth: set-ups that agree on every axis that matters are measured once."""
         try:
-            axes = self._workers[one.model.partition(":")[0]].ask("network", measurement=one.model_dump(mode="json"))
+            axes = self._workers[one.model.partition(":")[0]].ask(
+                requests.network, measurement=one.model_dump(mode="json")
+            )
         except (UsageError, WorkerFailure):  # measuring it will say what is wrong
             return one.model_dump_json()
         return one.model_copy(update={"conventions": json.dumps(axes, sort_keys=True)}).model_dump_json()
@@ -239,10 +243,10 @@ class Suite:
         found = self._rounds.setdefault(key, [])
         if isinstance(found, Exception):
             return
-        self._reporter.within(f"{one.model} {one.conventions}", one.question, number + 1, self.choices.rounds)
+        self._reporter(f"{one.model} {one.conventions}: {one.question}", number + 1, self.choices.rounds)
         try:
             worker = self._workers[one.model.partition(":")[0]]
-            found.append(worker.ask("measure", measurement=one.model_dump(mode="json")))
+            found.append(worker.ask(requests.measure, measurement=one.model_dump(mode="json")))
         except (UsageError, WorkerFailure) as error:  # one that cannot be measured does not take the others along
             self._rounds[key] = error
 

@@ -107,7 +107,7 @@ def main() -> int:
             found = planted_report.Outcome(case, outcome(case, photos if case.files else digits, store))
             done += 1
             reporter.note(found.line())
-            reporter.within("planted faults", case.kind, done, len(cases))
+            reporter(f"planted faults: {case.kind}", done, len(cases))
             return found
 
         with ThreadPoolExecutor(asked.jobs) as pool:

@@ -6,7 +6,7 @@ right, the command line prints it without a traceback and exits with status 2.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 
@@ -14,9 +14,23 @@ class UsageError(Exception):
     """Wrong input: the message is one line and says what would be right."""
 
 
+class Misfit(UsageError):
+    """Weights that do not fit a model. What else would fit them is looked up where the error is shown, from what is
+    known of them.
+
+    architecture: the weights'; empty: not known. model: what they were to fit. layers: of a file whose architecture is
+    not known, for each layer the shapes of what is trained in it.
+    """
+
+    def __init__(
+        self, message: str, *, architecture: str = "", model: str = "", layers: Sequence[Sequence[tuple[int, ...]]] = ()
+    ) -> None:
+        super().__init__(message)
+        self.architecture, self.model, self.layers = architecture, model, layers
+
+
 class Unavailable(UsageError):
-    """Rightly asked for, and not to be had here and now: in another environment, on another machine or after a repair
-    it may be."""
+    """What exists and cannot be used now: another environment, another machine or a repair may change that."""
 
 
 class MissingExtra(Unavailable):

@@ -1,4 +1,4 @@
-"""The program that decodes images by TensorFlow; run by isotune.data._views.
+"""Decoding by TensorFlow, in a process of its own.
 
 `tf.io.decode_image(channels=3)`: JPEG by TensorFlow's own settings of libjpeg (its default is the fast,
 less exact inverse transform), no EXIF orientation, alpha dropped, the high byte of 16 bits. What comes out is
@@ -9,44 +9,43 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
-from isotune.data._dataset import FileSplit, open_split
+from isotune.data._dataset import FileSplit, SplitName, open_split
 from isotune.errors import MissingExtra, UsageError
-from isotune.workers.helper_process import Progress, serve
+
+if TYPE_CHECKING:
+    from isotune.workers.worker import Worker
 
 
-def decode_all(request: dict[str, Any], progress: Progress) -> dict[str, Any]:
-    """Write images.blob and offsets.npy for the images that indices.npy lists. UsageError: one cannot be decoded."""
+def decode(worker: Worker, dataset: str, split: SplitName, folder: str) -> None:
+    """Write images.blob and offsets.npy for the images that indices.npy in the folder lists.
+
+    dataset: folder of the prepared data set. UsageError: an image cannot be decoded.
+    """
     try:
         import tensorflow as tf
     except ImportError:
         raise MissingExtra("tensorflow", "keras") from None
-    split = open_split(Path(request["dataset"]), request["split"])
-    assert isinstance(split, FileSplit)
-    folder = Path(request["folder"])
-    indices = np.load(folder / "indices.npy", allow_pickle=False)
+    images, place = open_split(Path(dataset), split), Path(folder)
+    assert isinstance(images, FileSplit)
+    indices = np.load(place / "indices.npy", allow_pickle=False)
     offsets = [0]
-    with (folder / "images.blob").open("wb") as blob:
+    with (place / "images.blob").open("wb") as blob:
         for done, index in enumerate(indices):
             try:
-                image = tf.io.decode_image(split.encoded(int(index)), channels=3, expand_animations=False).numpy()
+                image = tf.io.decode_image(images.encoded(int(index)), channels=3, expand_animations=False).numpy()
             except tf.errors.OpError as error:
                 reason = error.message.splitlines()[0].strip()[:200]
                 raise UsageError(
-                    f"decode=tensorflow cannot decode {request['split']} image {index} ({reason}); use decode=pillow"
+                    f"decode=tensorflow cannot decode {split} image {index} ({reason}); use decode=pillow"
                 ) from None
             buffer = io.BytesIO()
             Image.fromarray(image).save(buffer, "png", compress_level=1)
             blob.write(buffer.getvalue())
             offsets.append(blob.tell())
-            progress(done + 1, len(indices), "decoding by TensorFlow")
-    np.save(folder / "offsets.npy", np.array(offsets, np.int64), allow_pickle=False)
-    return {}
-
-
-if __name__ == "__main__":
-    serve(decode_all)
+            worker.progress("decoding by TensorFlow", done + 1, len(indices))
+    np.save(place / "offsets.npy", np.array(offsets, np.int64), allow_pickle=False)

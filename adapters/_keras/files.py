@@ -24,8 +24,7 @@ import numpy as np
 
 from isotune import cache
 from isotune.conventions import written_conventions
-from isotune.errors import UsageError
-from isotune.models.hints import by_size
+from isotune.errors import Misfit, UsageError
 
 Array = np.ndarray
 _CONVENTIONS = "isotune.conventions"
@@ -134,11 +133,11 @@ def fit_layers(found: dict[str, list[Array]], layers: list[Any], features: int, 
     Layers are found by name. Names that Keras numbers itself (`conv2d_17`) depend on what a process built
     before, so layers that are not found so are paired with what is left in the order of their numbers. One
     layer may be left over: a classifier of `features` inputs, dense or a 1x1 convolution.
-    Errors: UsageError that names the first layer that differs, both shapes, and what has the file's size.
+    Errors: Misfit that names the first layer that differs, and both shapes.
     """
 
     def refuse(difference: str) -> NoReturn:
-        raise UsageError(f"{what}: {difference}{by_size([_trained(arrays) for arrays in found.values()])}")
+        raise Misfit(f"{what}: {difference}", layers=[_trained(arrays) for arrays in found.values()])
 
     left = dict(found)
     pairs = {layer.name: left.pop(layer.name) for layer in layers if layer.name in left}

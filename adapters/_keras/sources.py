@@ -17,7 +17,7 @@ from typing import Any
 from isotune.adapters._keras import applications
 from isotune.adapters.file_function import FileFunction
 from isotune.errors import UsageError, nearest
-from isotune.models.names import option_value
+from isotune.names import option_value
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from isotune.adapters._torch.model import TorchModel
 from isotune.adapters.base import Adapter, NumericMode
 from isotune.conventions import Conventions
 from isotune.errors import UsageError, nearest
-from isotune.models.names import option_value
+from isotune.names import option_value
 from isotune.weights import HEAD, Weights
 from isotune.weights.folding import fit
 

@@ -27,8 +27,7 @@ from torch import Tensor, nn
 
 from isotune import cache
 from isotune.conventions import written_conventions
-from isotune.errors import NotCached, UsageError
-from isotune.models.hints import by_size
+from isotune.errors import Misfit, NotCached, UsageError
 
 _SECONDS_TO_ANSWER = 5
 _CONVENTIONS = "isotune.conventions"
@@ -68,11 +67,11 @@ def fit_state_dict(net: nn.Module, state: Mapping[str, Tensor], what: str, *, wi
     """Load `state` into `net`, all of it but auxiliary classifiers; `without`: a module whose tensors the file need not
     have.
 
-    Errors: UsageError that names the first tensor that differs, both shapes, and what has the file's size.
+    Errors: Misfit that names the first tensor that differs, and both shapes.
     """
 
     def refuse(difference: str) -> NoReturn:
-        raise UsageError(f"{what}: {difference}{by_size(_trained(state))}")
+        raise Misfit(f"{what}: {difference}", layers=_trained(state))
 
     own = net.state_dict()
     optional = {name for name in own if name.endswith("num_batches_tracked")}

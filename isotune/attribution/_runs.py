@@ -17,17 +17,18 @@ from pathlib import Path
 
 import numpy as np
 
-from isotune import data, protocols
+from isotune import data, names, protocols
 from isotune.attribution import _shapley
 from isotune.attribution._attribution import Amount, Failure, Price, Step, as_json
 from isotune.attribution._shapley import Coalition, Order
 from isotune.attribution._switches import Aside, Plan, plan
 from isotune.comparison.sides import Side
 from isotune.errors import UsageError
-from isotune.models import checkpoints, names
+from isotune.models import checkpoints
+from isotune.progress import Progress
 from isotune.runs import own_classifier as zero_shot
 from isotune.runs import planning
-from isotune.runs.executor import Executor, LocalExecutor, Progress
+from isotune.runs.executor import Executor, LocalExecutor
 from isotune.runs.records import Record, Store
 from isotune.workers.process import Workers
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from isotune import data
 from isotune.attribution._shapley import Coalition
+from isotune.comparison import requests
 from isotune.comparison.sides import Inputs, Side
 from isotune.conventions import Conventions
 from isotune.errors import UsageError
@@ -112,7 +113,7 @@ def _axes(side: Side, dataset: data.Dataset, protocol: Protocol, workers: Worker
     )  # fmt: skip
     try:
         found: dict[str, Any] = workers[side.adapter].ask(
-            "describe", side=side.model_dump(mode="json"), inputs=inputs.model_dump(mode="json")
+            requests.describe, side=side.model_dump(mode="json"), inputs=inputs.model_dump(mode="json")
         )["axes"]
     except WorkerFailure as error:
         raise UsageError(f"{side.model} cannot be built: {error}") from None

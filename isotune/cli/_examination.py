@@ -8,9 +8,9 @@ import socket
 from importlib import metadata
 from typing import Any
 
-from isotune import cache, data
+from isotune import cache, data, names
 from isotune.errors import UsageError
-from isotune.models import names
+from isotune.runs import requests
 from isotune.workers.environment import machine
 from isotune.workers.process import WorkerFailure, WorkerProcess
 
@@ -49,7 +49,7 @@ def _adapter(adapter: str) -> str:
     except (UsageError, WorkerFailure) as error:
         return f"does not start: {error}"
     try:
-        facts = worker.ask("environment")
+        facts = worker.ask(requests.environment)
         return ", ".join(f"{name} {facts[name]}" for name in ("engine", "device", "threads") if name in facts)
     except (UsageError, WorkerFailure) as error:
         return f"does not work: {error}"

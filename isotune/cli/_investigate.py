@@ -97,14 +97,14 @@ def investigate(
 
         found = investigations.investigate(
             dumped or sides[0], sides[1], found_set, recipe, images=images, steps=steps,
-            progress=lambda what, done, total: reporter.within("ladder", what, done, total), found=told,
+            progress=reporter, found=told,
             keep=out / name,
         )  # fmt: skip
         if price and found.stopped is None:
             runs = partial(
                 attributions.price, sides[0].model, sides[1].model, checkpoint=checkpoint, dataset=dataset,
                 protocol=protocol, left_spec=sides[0].conventions, right_spec=sides[1].conventions, seeds=wanted,
-                store=store, jobs=jobs, progress=reporter.within,
+                store=store, jobs=jobs, progress=reporter,
             )  # fmt: skip
             found, priced = investigations.with_price(found, runs)
     command = "isotune " + " ".join(map(shlex.quote, sys.argv[1:]))

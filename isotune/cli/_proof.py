@@ -108,7 +108,7 @@ def parity(
     families = [proofs.check_pair(*models)] if models else proofs.chosen(proofs.families(), split(architecture))
     asked_of = [proofs.questions(family, **asked) for family in families]
     with Reporter() as reporter:
-        reporter.cells(sum(map(len, asked_of)))
+        reporter.parts("pairs", sum(map(len, asked_of)))
         results = proofs.prove(
             asked_of,
             proofs.ResultStore(store),
@@ -116,8 +116,8 @@ def parity(
             fresh=fresh,
             until_failure=until_failure,
             only=stages,
-            progress=reporter.within,
-            ended=reporter.proved,
+            progress=reporter,
+            ended=lambda result: reporter.ended(result.line),
         )
     folder = out or (Path("reports") if everything else None)
     if folder is not None:

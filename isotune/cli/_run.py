@@ -71,12 +71,15 @@ def run(
         sets = prepared(split(datasets), skip_unreadable, reporter)
         with Workers(pythons=interpreters) as workers:
             cells = plan(matrix, sets, workers)
-            reporter.cells(len(cells))
+            reporter.parts("cells", len(cells))
             executor = LocalExecutor(
                 Store(store), jobs=jobs, fresh=fresh, pythons=interpreters, workers=workers if jobs == 1 else None,
-                progress=reporter.within,
+                progress=reporter,
             )  # fmt: skip
-            records = [reporter.ended(record) for record in executor.run(cells)]
+            records = []
+            for record in executor.run(cells):
+                records.append(record)
+                reporter.ended(record.line)
     if any(cell.protocol.zero_shot for cell in cells):
         from isotune.runs.preprocessing_costs import costs, lines
 

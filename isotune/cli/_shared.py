@@ -46,7 +46,7 @@ def prepared(datasets: list[str], skip_unreadable: bool, reporter: Reporter) -> 
     """Data sets by name, fetched and made where they are not there yet."""
     from isotune import data
 
-    return {name: data.prepare(name, skip_unreadable=skip_unreadable, progress=reporter.preparing) for name in datasets}
+    return {name: data.prepare(name, skip_unreadable=skip_unreadable, progress=reporter) for name in datasets}
 
 
 def pythons(pairs: list[str]) -> dict[str, str]:

@@ -59,9 +59,9 @@ def variance(
         with Workers() as workers:
             study = studies.plan(wanted, split(models), dataset, protocol, conventions, checkpoint, sets, workers)
         if not planned:
-            reporter.cells(wanted.runs * len(study.firsts))
-            for record in studies.run(study, store, jobs=jobs, progress=reporter.within):
-                reporter.ended(record)
+            reporter.parts("runs", wanted.runs * len(study.firsts))
+            for record in studies.run(study, store, jobs=jobs, progress=reporter):
+                reporter.ended(record.line)
     ahead = studies.outlook(study, store, [Store(DEFAULT_STORE)])
     findings = [] if planned else studies.judge(study, store)
     if as_json:

@@ -15,7 +15,7 @@ from PIL import Image
 from isotune.data._decoding import Unreadable, read
 from isotune.data._writing import Writer
 from isotune.errors import UsageError
-from isotune.workers.helper_process import Progress
+from isotune.progress import Progress
 
 Item = tuple[str, Path | bytes, int]  # name for people, the file or its content, label
 
@@ -47,7 +47,7 @@ class Reader:
                         self._changes.update(changes)
                         yield data, label
                 self._done += len(some)
-                self._progress(self._done, max(self._total, self._done), f"reading the images of {self._name}")
+                self._progress(f"reading the images of {self._name}", self._done, max(self._total, self._done))
 
     def note(self) -> str:
         """How the images were altered and what was left out. UsageError: unreadable images are not to be left out."""

@@ -22,7 +22,7 @@ from isotune.data._writing import Writer
 from isotune.data.sources.naming import find, listed
 from isotune.data.sources.source import Source
 from isotune.errors import UsageError
-from isotune.workers.helper_process import Progress
+from isotune.progress import Progress, untold
 
 _FORMAT = 1  # raised when the same source is to be written otherwise
 _log = logging.getLogger("isotune")
@@ -34,7 +34,7 @@ def prepare(
     """The data set `name`, ready: made on the first call, found in the cache on later ones.
 
     skip_unreadable: leave out images that cannot be read (the note counts them) instead of refusing.
-    progress: is called with (done, total, what).
+    progress: is told what is done, how much of it, of how much.
     verify: read all of it and compare digests, even if its files seem untouched.
     A damaged cache is named in a warning of the logger `isotune`, and made again.
     Errors: UsageError for an unknown name and for content that cannot be used; NotCached when it must be
@@ -54,7 +54,7 @@ def prepare(
                     return found
             except Damaged as error:
                 _log.warning("damaged cache of data set %s: %s; it is prepared again", name, error)
-            return _prepared(source, entry, skip_unreadable, progress or (lambda done, total, what: None))
+            return _prepared(source, entry, skip_unreadable, progress or untold)
     except OSError as error:
         where = error.filename or cache.root()
         raise UsageError(f"data set {name} cannot be prepared: {where}: {error.strerror or error}") from None

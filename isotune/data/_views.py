@@ -25,9 +25,10 @@ from isotune.data._resizing import Resize, fixed_view
 from isotune.data._sealing import Damaged, check, seal
 from isotune.errors import UsageError
 from isotune.protocols import Images, Input
-from isotune.workers.helper_process import run_module
+from isotune.workers.process import ask_once
 
 Decode = Literal["pillow", "tensorflow"]
+DECODER = "isotune.adapters._keras.decoding:decode"
 
 _FORMAT = 1  # raised when a change here alters the views' bytes
 _log = logging.getLogger("isotune")
@@ -124,8 +125,7 @@ def chosen(
 
     def build(folder: Path) -> None:
         np.save(folder / "indices.npy", indices, allow_pickle=False)
-        request = {"dataset": str(dataset.folder), "split": split, "folder": str(folder)}
-        run_module("isotune.adapters._keras.decoding", request)
+        ask_once(DECODER, dataset=str(dataset.folder), split=split, folder=str(folder))
 
     folder = _made("decoded", key, build)
     offsets = np.load(folder / "offsets.npy", allow_pickle=False)

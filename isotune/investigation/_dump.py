@@ -19,9 +19,11 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from isotune import cache, data
+from isotune.comparison import requests
 from isotune.comparison.sides import Asked, Inputs, Part, Side
 from isotune.errors import UsageError
 from isotune.investigation._images import Batch
+from isotune.progress import Progress, untold
 from isotune.protocols import Protocol
 from isotune.workers.process import Workers
 
@@ -53,7 +55,7 @@ def dump(
     folder: Path,
     *,
     ask: Callable[..., Any] | None = None,
-    progress: Callable[[str, int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Path:
     """Write everything that an investigation asks of its left side; the folder. It is whole when dump.json is there.
 
@@ -68,13 +70,13 @@ def dump(
         if ask is None:
             pythons = {side.adapter: side.python} if side.python else None
             ask = stack.enter_context(Workers(threads=1, pythons=pythons))[side.adapter].ask
-        described = ask("describe", side=side.model_dump(), inputs=inputs.model_dump())
+        described = ask(requests.describe, side=side.model_dump(), inputs=inputs.model_dump())
         held = Held(
             side=side.model_copy(update={"python": None}), inputs=inputs, dataset=dataset.name,
             dataset_digest=dataset.digest, protocol=recipe, images=images, described=described,
         )  # fmt: skip
         with cache.draft_folder(folder.absolute()) as draft:  # an earlier dump stays until this one is whole
-            _write(side, held, Batch(dataset, recipe, images), draft, ask, progress or (lambda *_: None))
+            _write(side, held, Batch(dataset, recipe, images), draft, ask, progress or untold)
     return folder
 
 
@@ -84,7 +86,7 @@ def _write(
     batch: Batch,
     folder: Path,
     ask: Callable[..., Any],
-    progress: Callable[[str, int, int], None],
+    progress: Progress,
 ) -> None:
     axes = held.described["axes"]
     np.save(folder / "images.npy", batch.pixels(axes["decode"], axes["resize"]))
@@ -96,7 +98,7 @@ def _write(
             side=side, inputs=held.inputs, part=part, images=str(folder / "images.npy"),
             labels=str(folder / "labels.npy"), permuted=permuted,
         )  # fmt: skip
-        ask("examine", asked=asked.model_dump(), folder=str(_place(folder, part, permuted)))
+        ask(requests.examine, asked=asked.model_dump(), folder=str(_place(folder, part, permuted)))
     (folder / _FILE).write_text(held.model_dump_json(indent=1), encoding="utf-8")
 
 
@@ -117,9 +119,9 @@ class Dumped:
     def __init__(self, folder: Path) -> None:
         self.folder, self.held = folder, read(folder)
 
-    def ask(self, do: str, progress: object = None, **request: Any) -> Any:
+    def ask(self, do: Callable[..., Any], progress: object = None, **request: Any) -> Any:
         """As a worker would. UsageError: what the dump does not hold, a side under other conventions."""
-        if do == "describe":
+        if do is requests.describe:
             return self.held.described
         asked = Asked.model_validate(request["asked"])
         if asked.side.under({}) != self.held.side.under({}) or asked.weights or asked.replaced:

@@ -9,7 +9,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
-from isotune import data, protocols
+from isotune import data, names, protocols
 from isotune.attribution import Price
 from isotune.comparison.sides import Inputs, Mode, Side
 from isotune.errors import Unavailable, UsageError
@@ -17,10 +17,11 @@ from isotune.investigation._accuracy import accuracy
 from isotune.investigation._dump import Dumped
 from isotune.investigation._findings import Investigation, Rung
 from isotune.investigation._images import Batch
-from isotune.investigation._ladder import Ladder, Progress
+from isotune.investigation._ladder import Ladder
 from isotune.investigation._showing import Showing
 from isotune.investigation._surviving import Answerer, failing, survivor
-from isotune.models import checkpoints, names
+from isotune.models import checkpoints
+from isotune.progress import Progress
 from isotune.protocols import Protocol, Stage
 from isotune.protocols.schedules import learning_rates
 from isotune.runs.training import steps_of

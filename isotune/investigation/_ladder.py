@@ -9,7 +9,7 @@ causes below are set alike instead. A rung that fails alone fails by itself; one
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 import numpy as np
@@ -21,10 +21,10 @@ from isotune.investigation._judging import Judge, Judged, observed
 from isotune.investigation._shape import pattern
 from isotune.investigation._showing import Showing
 from isotune.investigation._smallest import smallest
+from isotune.progress import Progress, untold
 from isotune.protocols import relevant_axes
 
 Array = np.ndarray
-Progress = Callable[[str, int, int], None]  # (what, done, total)
 
 
 class Ladder:
@@ -32,7 +32,7 @@ class Ladder:
 
     def __init__(self, showing: Showing, progress: Progress | None = None) -> None:
         self._showing, self._judge = showing, Judge(showing)
-        self._progress = progress or (lambda *_: None)
+        self._progress = progress or untold
         self._flips: list[Flip] = []  # of the causes found so far
         self._unnamed = ""  # the first rung that fails by itself, and no cause was found
         self._unexplained = frozenset[str]()  # layers that fail by themselves, and no cause was found

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
+from isotune.comparison import requests
 from isotune.comparison.observations import Observations
 from isotune.comparison.sides import Asked, Inputs, Part, Side
 from isotune.investigation._claims import HOW
@@ -23,7 +24,7 @@ Array = np.ndarray
 class Answering(Protocol):
     """A worker, or a dump in its place."""
 
-    def ask(self, do: str, **request: Any) -> Any:
+    def ask(self, do: Callable[..., Any], **request: Any) -> Any:
         """UsageError, WorkerFailure: it cannot."""
 
 
@@ -52,7 +53,9 @@ class Showing:
 
         def ask(which: str) -> tuple[str, dict[str, Any]]:
             side = self.sides[which]
-            answer = self._workers[which].ask("describe", side=side.model_dump(), inputs=self.inputs.model_dump())
+            answer = self._workers[which].ask(
+                requests.describe, side=side.model_dump(), inputs=self.inputs.model_dump()
+            )
             return which, answer | {"axes": answer["axes"] | {name: getattr(side, name) for name in HOW}}
 
         with ThreadPoolExecutor(2) as pool:
@@ -108,7 +111,7 @@ class Showing:
                 side=side, inputs=self.inputs, part=part, images=images, labels=self.labels(), **given
             )  # fmt: skip
             began = time.perf_counter()
-            self._workers[which].ask("examine", asked=asked.model_dump(), folder=str(folder))
+            self._workers[which].ask(requests.examine, asked=asked.model_dump(), folder=str(folder))
             self._took.setdefault((which, part), time.perf_counter() - began)
             self._kept[key] = folder
         return self._kept[key]

@@ -12,10 +12,9 @@ from isotune.comparison.sides import Inputs, Side
 from isotune.errors import UsageError
 from isotune.investigation._dump import PREFIX, Dumped, dump
 from isotune.investigation._findings import SIDES, Survivor, Which
+from isotune.progress import Progress
 from isotune.protocols import Protocol
 from isotune.workers.process import WorkerFailure, Workers
-
-Told = Callable[[str, int, int], None]  # (what, done, total)
 
 
 class Answerer:
@@ -28,7 +27,7 @@ class Answerer:
         pythons = {self.side.adapter: self.side.python} if self.side.python else None
         self.workers = Workers(threads=1, shared=True, pythons=pythons)
 
-    def ask(self, do: str, **request: Any) -> Any:
+    def ask(self, do: Callable[..., Any], **request: Any) -> Any:
         """UsageError, WorkerFailure: it cannot be started or cannot answer. A worker that died is started again."""
         try:
             return (self.dumped or self.workers[self.side.adapter]).ask(do, **request)
@@ -50,7 +49,7 @@ def survivor(
     recipe: Protocol,
     images: int,
     keep: Path,
-    progress: Told | None = None,
+    progress: Progress | None = None,
 ) -> Survivor:
     """What is kept of the side that did not fail: a dump in `keep`-left-dump or -right-dump, or why there is none. The
     other's worker ends first, for it may hold the memory that is lacking."""

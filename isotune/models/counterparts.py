@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from isotune import names
 from isotune.errors import UsageError, nearest
-from isotune.models import names
 from isotune.models.catalogue import Entry, catalogue
 
 SIZE = (45, 51)  # height and width: odd and oblong; strides meet odd and even maps on the way down

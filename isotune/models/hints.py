@@ -11,14 +11,20 @@ import contextlib
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from isotune.models.catalogue import Entry
+from isotune import names
+from isotune.errors import Misfit
+from isotune.models import catalogue
+from isotune.models.catalogue import Entry
 
 Shape = tuple[int, ...]
 _CLASSES = 1000  # of the classifier that a library's count includes
 _NEAR = 0.01  # a share; neutral tensors are at most 0.13 % (ResNet152's biases in Keras)
+
+
+def of(error: Misfit) -> str:
+    """The end of the line, "; the weights are those of ..."; empty where nothing is known. Never raises."""
+    return by_size(error.layers) if error.layers else by_architecture(error.architecture, error.model)
 
 
 def by_architecture(architecture: str, model: str) -> str:
@@ -58,13 +64,10 @@ def by_size(layers: Iterable[Sequence[Shape]]) -> str:
 
 def _entries() -> list[Entry]:
     """What the installed libraries list; one that cannot say is left out, since there is an error to report already."""
-    from isotune.models import names
-    from isotune.models.catalogue import catalogue
-
     entries: list[Entry] = []
     for adapter in sorted(names.adapters()):
         with contextlib.suppress(Exception):
-            entries += catalogue([adapter])
+            entries += catalogue.catalogue([adapter])
     return entries
 
 

@@ -6,16 +6,16 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from isotune import conventions
+from isotune import conventions, names
 from isotune.conventions import NETWORK_AXES
 from isotune.errors import UsageError
-from isotune.models import names
 from isotune.models.checkpoints import architecture_of, check_name, resolve
 from isotune.weights import HEAD, Weights
 
 if TYPE_CHECKING:
     from isotune.adapters.base import Adapter
     from isotune.workers.process import Workers
+    from isotune.workers.worker import Worker
 
 _Size = tuple[int, int]
 
@@ -48,6 +48,25 @@ def differing(adapter: Adapter, model: names.ModelName, weights: Weights) -> dic
     return {axis: pair for axis, pair in pairs.items() if pair[0] != pair[1] and not set(pair) & set(unset)}
 
 
+def write_canonical(
+    worker: Worker, model: str, checkpoint: str, size: list[int], head: bool, file: str
+) -> dict[str, Any]:
+    """In a worker: write the checkpoint in canonical form; what it holds."""
+    weights = canonical(worker.adapter, names.parse(model), checkpoint, (size[0], size[1]))
+    weights = weights if head else weights.without_head()
+    weights.write(Path(file))
+    return {
+        "architecture": weights.architecture, "tensors": len(weights), "conventions": dict(weights.conventions)
+    }  # fmt: skip
+
+
+def save(worker: Worker, model: str, weights: str, size: list[int], file: str) -> dict[str, Any]:
+    """In a worker: write canonical weights as a file of the library; the axes that it builds otherwise."""
+    name, held = names.parse(model), Weights.read(Path(weights))
+    worker.adapter.save_file(name.name, held, Path(file), options=name.options, image_size=(size[0], size[1]))
+    return {"differing": differing(worker.adapter, name, held)}
+
+
 def transfer(
     source: str, target: str | None, checkpoint: str, out: Path, size: _Size, workers: Workers, *, head: bool = True
 ) -> dict[str, Any]:
@@ -71,11 +90,11 @@ def transfer(
     with tempfile.TemporaryDirectory(prefix="isotune-transfer-") as folder:
         file = out if target is None else Path(folder) / "canonical.safetensors"
         report: dict[str, Any] = workers[_worker(model)].ask(
-            "canonical", model=source, checkpoint=checkpoint, size=size, head=head, file=str(file.absolute())
+            write_canonical, model=source, checkpoint=checkpoint, size=size, head=head, file=str(file.absolute())
         )
         if target is not None:
             report |= workers[_worker(names.parse(target))].ask(
-                "save", model=target, weights=str(file), size=size, file=str(out.absolute())
+                save, model=target, weights=str(file), size=size, file=str(out.absolute())
             )
     return report
 

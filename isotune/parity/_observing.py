@@ -12,17 +12,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from isotune import names
 from isotune.comparison import observations
 from isotune.conventions import NETWORK_AXES, Conventions
 from isotune.conventions import resolve as resolve_axes
-from isotune.models import names
 from isotune.models.checkpoints import TORCH_CONVENTIONS, architecture_of, resolve
 from isotune.parity._trial import CLASSES, MOTIONS, SMOOTHING, STEPS, Motion, Trial
 from isotune.protocols import SGD
 from isotune.weights import HEAD, Weights, head_weights, random_weights
 
 if TYPE_CHECKING:
-    from isotune.adapters.base import Adapter, Model
+    from isotune.adapters.base import Model
+    from isotune.workers.worker import Worker
 
 Array = np.ndarray
 NEAR = 1e-4  # standard deviations, and share of a variance: enough to tell running statistics from a batch's
@@ -31,8 +32,8 @@ NEAR = 1e-4  # standard deviations, and share of a variance: enough to tell runn
 class Observer:
     """Belongs to one worker; keeps the model of the latest trial."""
 
-    def __init__(self, adapter: Adapter) -> None:
-        self.adapter = adapter
+    def __init__(self, worker: Worker) -> None:
+        self.adapter = worker.adapter
         self._kept: tuple[tuple[str, Trial], Model] | None = None
 
     def draw(self, model: str, checkpoint: str, spec: str, trial: Trial) -> dict[str, object]:

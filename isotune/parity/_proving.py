@@ -18,12 +18,13 @@ from typing import Any
 
 from isotune.comparison.agreement import BOUND, NOISE_FACTOR, REFEREE_FACTOR, root_mean_square
 from isotune.errors import UsageError
+from isotune.parity import _requests as requests
 from isotune.parity._comparing import Error, compare
 from isotune.parity._results import Question, Result, ResultStore, Rung
 from isotune.parity._trial import STAGES, Trial, stages
+from isotune.progress import Progress, untold
 from isotune.workers.process import WorkerFailure, Workers
 
-Progress = Callable[[str, str, int, int], None]  # (pair, what, done, total)
 LARGE = 60_000_000  # parameters: four workers with such networks would not fit into 16 GB
 ONE_AT_A_TIME = 150_000_000  # nor would two with these
 
@@ -50,7 +51,7 @@ def prove(
     def answer(questions: Sequence[Question]) -> list[Result]:
         # workers of its own, so that what a group held in memory is given back
         with Workers(threads=1, shared=True) as workers, room.shared():
-            prover = _Prover(store, workers, room, progress or (lambda *_: None), fresh, until_failure, only)
+            prover = _Prover(store, workers, room, progress or untold, fresh, until_failure, only)
             found = list(prover.prove(questions))
         for result in found:
             ended(result)
@@ -134,12 +135,12 @@ class _Prover:
     def _carry_out(self, questions: list[Question], results: dict[str, Result], scratch: Path) -> None:
         first = questions[0]
         weights = scratch / "weights.safetensors"
-        self._progress(_title(first), "drawing the checkpoint", 0, 1)
+        self._progress(f"{_title(first)}: drawing the checkpoint", 0, 1)
         trial = Trial(
             weights=str(weights), size=first.size, batch=first.batch, seed=first.seed, numeric_mode=first.numeric_mode
         )
         drawn = self._ask(
-            first.left, "draw", checkpoint=first.checkpoint, spec=first.conventions, trial=trial.model_dump()
+            first.left, requests.draw, checkpoint=first.checkpoint, spec=first.conventions, trial=trial.model_dump()
         )
         trial = trial.model_copy(update={"recipe": drawn["recipe"]})
         with self._room.alone() if drawn["parameters"] > LARGE else nullcontext():
@@ -156,7 +157,7 @@ class _Prover:
             if not waiting or (self._only and stage not in self._only):
                 continue
             for question in waiting:
-                self._progress(_title(question), stage, number, len(plan))
+                self._progress(f"{_title(question)}: {stage}", number, len(plan))
             sides = [first.left, *(question.right for question in waiting)]
             seen = self._observe(sides, trial, stage, steps, scratch, parameters)
             for question in waiting:
@@ -208,7 +209,7 @@ class _Prover:
         def observe(model: str) -> Exception | None:
             try:
                 self._ask(
-                    model, "observe", trial=trial.model_dump(), stage=stage, steps=steps, permuted=False,
+                    model, requests.observe, trial=trial.model_dump(), stage=stage, steps=steps, permuted=False,
                     folder=str(scratch / _folder(model)),
                 )  # fmt: skip
             except (UsageError, WorkerFailure) as error:
@@ -262,11 +263,11 @@ class _Prover:
     ) -> None:
         if not folder.exists():
             self._ask(
-                model, "observe", trial=trial.model_dump(), stage=stage, steps=steps, permuted=permuted,
+                model, requests.observe, trial=trial.model_dump(), stage=stage, steps=steps, permuted=permuted,
                 folder=str(folder),
             )  # fmt: skip
 
-    def _ask(self, model: str, do: str, **request: Any) -> Any:
+    def _ask(self, model: str, do: Callable[..., Any], **request: Any) -> Any:
         return self._workers[_adapter(model)].ask(do, model=model, **request)
 
 

@@ -74,6 +74,12 @@ class Result(_Kept):
         return self.error is None and all(rung.holds for rung in self.rungs)
 
     @property
+    def line(self) -> str:
+        """The verdict in one line."""
+        verdict = self.error or (f"differs: {rung.name}" if (rung := self.first_failure) else "identical")
+        return f"{self.question.left} = {self.question.right}: {verdict}, {self.seconds:.0f} s"
+
+    @property
     def first_failure(self) -> Rung | None:
         return next((rung for rung in self.rungs if not rung.holds), None)
 

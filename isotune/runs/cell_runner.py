@@ -1,6 +1,6 @@
 """One cell, run in a worker: model, data, protocol -> record and predictions.
 
-A `Bench` belongs to one worker. It keeps the models that it built, since most cells of a matrix differ
+A `CellRunner` belongs to one worker. It keeps the models that it built, since most cells of a matrix differ
 in their seeds alone; a kept model gets its checkpoint's tensors back before each cell, so that a cell
 gives bitwise what it would give in a fresh process. Two cells whose conventions agree on every axis that
 their protocol can exercise are one computation (`native` is `identical` where a library follows the
@@ -19,21 +19,21 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from isotune import __version__, conventions, data
+from isotune import __version__, conventions, data, names
 from isotune.conventions import NETWORK_AXES, Conventions
 from isotune.data.augmentation import Augmenter
 from isotune.errors import UsageError
-from isotune.models import names
 from isotune.models.checkpoints import Checkpoint, architecture_of, resolve
+from isotune.progress import Progress
 from isotune.protocols import relevant_axes
 from isotune.runs import memory, probe, training
 from isotune.runs import own_classifier as zero_shot
 from isotune.runs.records import Cell, Memory, Metrics, Record, Timings, predictions_digest
-from isotune.runs.training import Progress
 from isotune.weights import HEAD, Weights, head_weights
 
 if TYPE_CHECKING:
-    from isotune.adapters.base import Adapter, Model
+    from isotune.adapters.base import Model
+    from isotune.workers.worker import Worker
 
 KEPT_MODELS = 2  # identical and native of one model, which a matrix runs in turns
 KEPT_RESULTS = 64  # cells that another set-up may repeat: those of one seed, as a matrix is ordered
@@ -53,12 +53,11 @@ class Built:
         self.model.load({**self.initial, **(head or {})})
 
 
-class Bench:
+class CellRunner:
     """Runs cells and measurements of one adapter, keeping its models."""
 
-    def __init__(self, adapter: Adapter, *, alone: bool = True) -> None:
-        self.adapter = adapter
-        self.alone = alone
+    def __init__(self, worker: Worker) -> None:
+        self.adapter, self.alone = worker.adapter, worker.alone
         self._built: OrderedDict[tuple[object, ...], Built] = OrderedDict()
         self._axes: dict[tuple[object, ...], Conventions] = {}
         self._loaded: tuple[tuple[str, str, int], Checkpoint] | None = None

@@ -12,16 +12,15 @@ import os
 import queue
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from importlib import metadata
 from typing import Protocol
 
 from isotune.errors import UsageError
+from isotune.progress import Progress, untold
 from isotune.runs.records import Cell, Record, Store
 from isotune.workers.process import WorkerFailure, Workers
-
-Progress = Callable[[str, str, int, int], None]  # (cell, what, done, total)
 
 
 class Executor(Protocol):
@@ -54,7 +53,7 @@ class LocalExecutor:
     ) -> None:
         self.store, self.jobs, self.fresh = store, max(1, jobs), fresh
         self._pythons, self._workers = dict(pythons or {}), workers
-        self._progress = progress or (lambda *_: None)
+        self._progress = progress or untold
 
     def done(self, cell: Cell) -> Record | None:
         """The record that makes running the cell unnecessary: done, under the versions installed now."""
@@ -114,12 +113,14 @@ class LocalExecutor:
 
     def _one(self, cell: Cell, workers: Workers) -> Record:
         """Run one cell in its worker; a failure becomes a record."""
+        from isotune.runs import requests
+
         started = datetime.now(UTC)
         name = str(cell)
         try:
             workers[cell.adapter].ask(
-                "run",
-                lambda what, done, total: self._progress(name, what, done, total),
+                requests.run,
+                lambda what, done, total: self._progress(f"{name}: {what}", done, total),
                 cell=cell.model_dump(mode="json"),
                 store=str(self.store.folder.resolve()),
             )

@@ -8,10 +8,11 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal
 
-from isotune import conventions, data, protocols
+from isotune import conventions, data, names, protocols
 from isotune.errors import UsageError
-from isotune.models import checkpoints, names
+from isotune.models import checkpoints
 from isotune.runs import own_classifier as zero_shot
+from isotune.runs import requests
 from isotune.runs.records import Cell, Seeds
 from isotune.workers.process import WorkerFailure, Workers
 
@@ -100,7 +101,9 @@ def check_models(
         for name in (str(each) for each in parsed if str(each).partition(":")[0] == adapter):
             try:
                 side = size if isinstance(size, int) else size[name]
-                found[name] = workers[adapter].ask("check", model=name, checkpoint=checkpoint, size=side, own=own)
+                found[name] = workers[adapter].ask(
+                    requests.check, model=name, checkpoint=checkpoint, size=side, own=own
+                )
             except WorkerFailure as error:
                 raise UsageError(f"{name} cannot be built: {error}") from None
         return found

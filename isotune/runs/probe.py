@@ -22,9 +22,9 @@ from threadpoolctl import threadpool_limits
 
 from isotune import cache
 from isotune.errors import UsageError
+from isotune.progress import Progress
 from isotune.protocols import Probe
 from isotune.runs.records import Seeds
-from isotune.runs.training import Progress
 
 if TYPE_CHECKING:
     from isotune.adapters.base import Model

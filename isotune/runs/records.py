@@ -155,6 +155,13 @@ class Record(Strict):
     started: datetime
     finished: datetime
 
+    @property
+    def line(self) -> str:
+        """What became of the cell, in one line."""
+        if self.metrics is None:
+            return f"{self.cell}: FAILED: {self.error}"
+        return f"{self.cell}: {self.metrics.accuracy:.2%} of {self.metrics.test_images}"
+
 
 def predictions_digest(predictions: np.ndarray) -> str:
     return hashlib.sha256(np.ascontiguousarray(predictions, dtype=np.int64).tobytes()).hexdigest()

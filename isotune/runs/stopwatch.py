@@ -19,13 +19,15 @@ from pydantic import Field
 
 from isotune.protocols import SGD, Schedule, Stage, relevant_axes
 from isotune.runs import memory
+from isotune.runs.cell_runner import CellRunner
 from isotune.runs.records import Strict
 from isotune.weights import head_weights, select_trained
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from isotune.runs.cell_runner import Bench, Built
+    from isotune.runs.cell_runner import Built
+    from isotune.workers.worker import Worker
 
 ROUND_SECONDS = 0.3
 Question = Literal["inference-latency", "inference-throughput", "training-step"]
@@ -67,8 +69,8 @@ class _Prepared:
 class Stopwatch:
     """Measurements of one worker, each kept ready for its next round."""
 
-    def __init__(self, bench: Bench) -> None:
-        self.bench = bench
+    def __init__(self, worker: Worker) -> None:
+        self.runner = worker.kept(CellRunner)
         self._ready: dict[str, _Prepared] = {}
 
     def round(self, asked: Measurement) -> dict[str, Any]:
@@ -91,12 +93,12 @@ class Stopwatch:
             "resident": ready.resident,
             "device": model.device_memory(),
             "architecture": ready.built.architecture,
-            "environment": self.bench.environment(),
+            "environment": self.runner.environment(),
         }
 
     def network(self, asked: Measurement) -> dict[str, Any]:
         """The axes that can change what is measured, resolved: measurements that agree on them are one."""
-        axes = self.bench.conventions(asked.model, asked.checkpoint, asked.conventions, asked.image_size)
+        axes = self.runner.conventions(asked.model, asked.checkpoint, asked.conventions, asked.image_size)
         return axes.model_dump(mode="json", include=set(relevant_axes(asked.stages)))
 
     def close(self) -> None:
@@ -107,7 +109,7 @@ class Stopwatch:
         from isotune.adapters.base import Recipe
 
         memory.reset_peak()
-        built = self.bench.build(
+        built = self.runner.build(
             asked.model,
             checkpoint=asked.checkpoint,
             spec=asked.conventions,

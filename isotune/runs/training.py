@@ -8,7 +8,7 @@ array. A trainer only ever receives finished batches.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, SupportsFloat
@@ -17,6 +17,7 @@ import numpy as np
 
 from isotune.data.augmentation import Augmenter
 from isotune.errors import UsageError
+from isotune.progress import Progress
 from isotune.protocols import Stage
 from isotune.protocols.schedules import learning_rates
 from isotune.runs.records import Seeds
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from isotune.adapters.base import Model
 
 DROPOUT = 0xD409  # separates the masks' streams from the order's
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from isotune.runs.executor import LocalExecutor, Progress
+from isotune.progress import Progress
+from isotune.runs.executor import LocalExecutor
 from isotune.runs.records import Record, Store
 from isotune.variance._design import Study
 

@@ -24,8 +24,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from isotune.errors import UsageError, nearest
-from isotune.models.hints import by_architecture
+from isotune.errors import Misfit, UsageError, nearest
 
 Array = np.ndarray
 HEAD = "head"
@@ -115,13 +114,13 @@ class Weights(Mapping[str, Array]):
 def check_fit(
     weights: Mapping[str, Array], layout: Mapping[str, tuple[int, ...]], what: str, architecture: str = ""
 ) -> None:
-    """Refuse weights that do not fit: UsageError with the first tensor that differs, both shapes, and what would fit.
+    """Refuse weights that do not fit: Misfit with the first tensor that differs, and both shapes.
 
     what: the model, adapter:name. architecture: that of the weights.
     """
 
     def refuse(difference: str) -> NoReturn:
-        raise UsageError(f"{what}: {difference}{by_architecture(architecture, what)}")
+        raise Misfit(f"{what}: {difference}", architecture=architecture, model=what)
 
     for name, shape in layout.items():
         if name not in weights:

@@ -36,7 +36,9 @@ _PROBE_SECONDS = 60
 
 
 def command(module: str, python: str = sys.executable) -> list[str]:
-    """What runs `python -m module` under an interpreter whose environment need not have isotune."""
+    """What runs `python -m module`; where isotune is not known to be installed, with the one that runs here."""
+    if python == sys.executable and not sys.flags.safe_path:  # -P is how an interpreter that was lent isotune runs
+        return [python, "-m", module]
     folders = {name: _folder(name) for name in _PACKAGES}
     own = metadata.distribution("isotune")
     about, _, _ = (own.read_text("METADATA") or own.read_text("PKG-INFO") or "").partition("\n\n")  # without the README

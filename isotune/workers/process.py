@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -12,8 +13,15 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from isotune.errors import Unavailable, UsageError
+from isotune.errors import MissingExtra, NotCached, Unavailable, UsageError
+from isotune.progress import Progress
 from isotune.workers import interpreters
+
+PROGRAM = "isotune.workers.worker"
+_REFUSALS: dict[str, type[UsageError]] = {
+    kind.__name__: kind for kind in (UsageError, Unavailable, NotCached, MissingExtra)
+}
+_NO_ACCELERATOR = {"TF_CPP_MIN_LOG_LEVEL": "2", "CUDA_VISIBLE_DEVICES": "", "KERAS_BACKEND": ""}
 
 
 class WorkerFailure(Exception):
@@ -25,17 +33,27 @@ class WorkerFailure(Exception):
 
 
 class WorkerProcess:
-    """A running worker: requests go in, answers come out, one at a time."""
+    """A running worker: requests go in, answers come out, one at a time.
+
+    adapter: its name, with an engine or not; None: a process for work that needs no model. echo: what it and its
+    libraries print, such as the progress of a download, goes to stderr too.
+    """
 
     def __init__(
-        self, adapter: str, *, threads: int | None = None, shared: bool = False, python: str = sys.executable
+        self,
+        adapter: str | None,
+        *,
+        threads: int | None = None,
+        shared: bool = False,
+        python: str = sys.executable,
+        environment: Mapping[str, str] | None = None,
+        echo: bool = False,
     ) -> None:
-        self.adapter, self._python = adapter, python
-        if python == sys.executable:
-            command = [python, "-m", "isotune.workers.program", adapter]
-        else:
+        self.adapter, self._python, self._echo = adapter, python, echo
+        if python != sys.executable:
             interpreters.check(python)
-            command = [*interpreters.command("isotune.workers.program", python), adapter]
+        command = interpreters.command(PROGRAM, python)
+        command += [adapter] if adapter else []
         command += ["--threads", str(threads)] if threads else []
         command += ["--shared"] if shared else []
         self._log: deque[str] = deque(maxlen=50)
@@ -47,6 +65,7 @@ class WorkerProcess:
                 stderr=subprocess.PIPE,
                 text=True,
                 encoding="utf-8",
+                env=os.environ | dict(environment or {}),
             )
         except OSError as error:
             raise UsageError(f"cannot start {python}: {error.strerror}") from None
@@ -60,15 +79,20 @@ class WorkerProcess:
                 raise UsageError(f"{error}, in the environment of {python}") from None
             raise
 
-    def ask(self, do: str, progress: Callable[[str, int, int], None] | None = None, **request: Any) -> Any:
-        """Send a request and wait. UsageError, WorkerFailure as the worker says; it may have died."""
+    def ask(self, do: Callable[..., Any] | str, progress: Progress | None = None, **request: Any) -> Any:
+        """Have the worker call a function with `request`, and wait for what it gives.
+
+        do: a function that takes the worker first, `def run(worker: Worker, **request)`, or its MODULE:NAME; arguments
+        and result are JSON. UsageError, WorkerFailure as the worker says; it may have died.
+        """
+        name = do if isinstance(do, str) else f"{do.__module__}:{do.__name__}"
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):
-            self._process.stdin.write(json.dumps({"do": do, **request}) + "\n")
+            self._process.stdin.write(json.dumps({"do": name, **request}) + "\n")
             self._process.stdin.flush()
         return self._answer(progress)
 
-    def _answer(self, progress: Callable[[str, int, int], None] | None) -> Any:
+    def _answer(self, progress: Progress | None) -> Any:
         assert self._process.stdout is not None
         for line in self._process.stdout:
             answer = json.loads(line)
@@ -79,10 +103,8 @@ class WorkerProcess:
                     return answer["result"]
                 case "progress" if progress:
                     progress(answer["what"], answer["done"], answer["total"])
-                case "error" if answer["kind"] == "unavailable":
-                    raise self._unavailable(answer)
-                case "error" if answer["kind"] == "usage":
-                    raise UsageError(answer["message"])
+                case "error" if answer["kind"] in _REFUSALS:
+                    raise self._refusal(answer)
                 case "error":
                     raise WorkerFailure(answer["message"], answer["trace"])
         status = self._process.wait()
@@ -91,20 +113,27 @@ class WorkerProcess:
         how += ", as when memory runs out" if status == -signal.SIGKILL else ""
         last = next((line for line in reversed(self._log) if line.strip()), "it said nothing")
         where = "" if self._python == sys.executable else f" under {self._python}"
-        raise WorkerFailure(
-            f"the worker of {self.adapter}{where} ended {how}: {last.strip()[:300]}", "".join(self._log)
-        )
+        what = f"the worker of {self.adapter}" if self.adapter else "the worker"
+        raise WorkerFailure(f"{what}{where} ended {how}: {last.strip()[:300]}", "".join(self._log))
 
-    def _unavailable(self, answer: Mapping[str, str]) -> Unavailable:
-        """In the words that fit the environment: another's has packages that isotune's extra would bring."""
-        if self._python == sys.executable or not answer["package"]:
-            return Unavailable(answer["message"])
-        return interpreters.lacks(self._python, [answer["package"]], interpreters.packages_of(answer["extra"]))
+    def _refusal(self, answer: Mapping[str, str]) -> UsageError:
+        """The worker's error, as the same class. What another environment lacks is said in the words that fit it: it
+        has packages that isotune's extra would bring."""
+        if self._python != sys.executable and answer["package"]:
+            return interpreters.lacks(self._python, [answer["package"]], interpreters.packages_of(answer["extra"]))
+        kind = _REFUSALS[answer["kind"]]
+        error = kind.__new__(kind, answer["message"])  # the message is complete: __init__ would compose another
+        for field in ("package", "extra"):
+            if answer[field]:
+                setattr(error, field, answer[field])
+        return error
 
     def _keep_log(self) -> None:
         assert self._process.stderr is not None
         for line in self._process.stderr:
             self._log.append(line)
+            if self._echo:
+                sys.stderr.write(line)
 
     @property
     def alive(self) -> bool:
@@ -119,6 +148,18 @@ class WorkerProcess:
         for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
             with contextlib.suppress(OSError):
                 stream.close()  # type: ignore[union-attr]
+
+
+def ask_once(do: Callable[..., Any] | str, progress: Progress | None = None, **request: Any) -> Any:
+    """One request to a process of its own, without an adapter or an accelerator: work that needs a framework, where the
+    calling process may hold another. Errors as of `WorkerProcess.ask`; a worker that dies is a UsageError here."""
+    worker = WorkerProcess(None, environment=_NO_ACCELERATOR, echo=sys.stderr.isatty())
+    try:
+        return worker.ask(do, progress, **request)
+    except WorkerFailure as error:
+        raise UsageError(str(error)) from error
+    finally:
+        worker.stop()
 
 
 class Workers:

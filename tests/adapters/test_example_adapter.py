@@ -45,7 +45,7 @@ def python(code: str, environment: dict[str, str]) -> str:
 def test_it_is_found_by_its_entry_point_beside_the_others(installed) -> None:
     code = """
         import json
-        from isotune.models import names
+        from isotune import names
         adapter = names.load_adapter(names.parse("example:random-features"))
         print(json.dumps([sorted(names.adapters()), adapter.name, [info.name for info in adapter.models()]]))
     """

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -36,14 +37,15 @@ def here(monkeypatch: pytest.MonkeyPatch) -> None:
     """Run the program in this process, which may hold torch: quick, and its torchvision can be changed."""
     from isotune.data.sources import fetch_torchvision as _fetch_torchvision
 
-    def run(module: str, request: dict[str, Any], progress: Callable[[int, int, str], None]) -> dict[str, Any]:
-        assert module == _fetch_torchvision.__name__
+    def run(do: str, progress: Callable[[str, int, int], None], **request: Any) -> dict[str, Any]:
+        assert do == f"{_fetch_torchvision.__name__}:fetch"
+        worker = SimpleNamespace(progress=progress)
         answer: dict[str, Any] = json.loads(
-            json.dumps(_fetch_torchvision.fetch(json.loads(json.dumps(request)), progress))
+            json.dumps(_fetch_torchvision.fetch(worker, **json.loads(json.dumps(request))))
         )
         return answer
 
-    monkeypatch.setattr(_libraries, "run_module", run)
+    monkeypatch.setattr(_libraries, "ask_once", run)
 
 
 def source(place: Path, kind: str) -> Path:
@@ -58,16 +60,16 @@ def picture(path: Path, value: int, size: tuple[int, int] = (12, 9)) -> None:
 
 
 def test_a_data_set_is_written_by_a_process_of_its_own() -> None:
-    seen: list[tuple[int, int, str]] = []
+    seen: list[tuple[str, int, int]] = []
     dataset = data.prepare(
         "torchvision:FakeData:size=30:num_classes=3:image_size=(3,10,12)",
-        progress=lambda done, total, what: seen.append((done, total, what)),
+        progress=lambda *step: seen.append(step),
     )
     assert dataset.classes == ("0", "1", "2")
     assert len(dataset.train) + len(dataset.test) == 30
     assert dataset.train.image(0).shape == (10, 12, 3)
     assert "80/20" in dataset.note
-    assert {total for _, total, _ in seen} == {len(dataset.train), len(dataset.test)}
+    assert {total for _, _, total in seen} == {len(dataset.train), len(dataset.test)}
     assert data.prepare("torchvision:FakeData:size=30:num_classes=3:image_size=(3,10,12)").digest == dataset.digest
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
-from isotune import cache
+from isotune import cache, names
 from isotune.errors import MissingExtra, UsageError
-from isotune.models import checkpoints, names
+from isotune.models import checkpoints
 from isotune.weights import Weights, random_weights
 
 needs_offline = pytest.mark.skipif(
@@ -98,7 +100,7 @@ def test_a_torch_file_becomes_canonical_in_a_process_of_its_own_and_is_kept(exam
     file = tmp_path / "w.pt"
     save = f"torch.save(torchvision.models.mobilenet_v2(num_classes=3).state_dict(), {str(file)!r})"
     code = f"import torch, torchvision; {save}"
-    checkpoints.subprocess.run([checkpoints.sys.executable, "-c", code], check=True)
+    subprocess.run([sys.executable, "-c", code], check=True)
     spec = f"file:{file}::torchvision:mobilenet_v2"
     found = checkpoints.resolve(spec, *example, (32, 32))
     assert found.weights.without_head()["000.conv.kernel"].shape == (3, 3, 3, 32)
@@ -116,7 +118,7 @@ class Trap:
         return os.mkdir, ({str(trap)!r},)
 torch.save({{"features.0.0.weight": Trap()}}, {str(file)!r})
 """
-    checkpoints.subprocess.run([checkpoints.sys.executable, "-c", code], check=True)
+    subprocess.run([sys.executable, "-c", code], check=True)
     with pytest.raises(UsageError) as said:
         checkpoints.resolve(f"file:{file}::torchvision:mobilenet_v2", *example, (32, 32))
     assert "\n" not in str(said.value)

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from isotune import cli
 from isotune.adapters._keras.files import fit_layers, read_layers
-from isotune.errors import UsageError
+from isotune.errors import Misfit, UsageError
 from isotune.weights import Weights, random_weights
 from isotune.workers import process as execution
 
@@ -328,8 +328,7 @@ def test_a_file_of_another_keras_model_is_known_by_its_size(transfer, refused, f
     assert line.endswith(f"; by its size, 2.2 M parameters, it is mobilenet_v2: {MODELS}")
 
 
-def test_a_state_that_does_not_fit_leaves_the_network_as_it_was(monkeypatch):
-    monkeypatch.setattr("isotune.adapters._torch.files.by_size", lambda layers: f"; {sorted(layers)}")
+def test_a_state_that_does_not_fit_leaves_the_network_as_it_was():
     net = torch.nn.Sequential(torch.nn.Conv2d(3, 2, 1), torch.nn.BatchNorm2d(2), torch.nn.Linear(2, 3))
     before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
     for changed, said in [
@@ -339,10 +338,12 @@ def test_a_state_that_does_not_fit_leaves_the_network_as_it_was(monkeypatch):
     ]:
         given = {n: torch.ones_like(t) for n, t in before.items()} | changed
         given = {name: tensor for name, tensor in given.items() if tensor is not None}
-        with pytest.raises(UsageError) as caught:
+        with pytest.raises(Misfit) as caught:
             fit_state_dict(net, given, "a.pth")
-        assert str(caught.value).startswith(f"a.pth: {said}; [[(")
-        assert "[(2,), (2,)]" in str(caught.value)  # of the BatchNorm: its statistics are not counted
+        assert str(caught.value) == f"a.pth: {said}"
+        assert [(2,), (2,)] in [
+            list(layer) for layer in caught.value.layers
+        ]  # of the BatchNorm: its statistics are not counted
         assert all(torch.equal(tensor, before[name]) for name, tensor in net.state_dict().items())
 
 
@@ -373,11 +374,10 @@ def zeros(*shapes: tuple[int, ...]) -> list[np.ndarray]:
     return [np.zeros(shape, np.float32) for shape in shapes]
 
 
-def test_layers_that_do_not_fit_are_named_and_none_is_set(monkeypatch):
-    monkeypatch.setattr("isotune.adapters._keras.files.by_size", lambda layers: f"; {list(layers)}")
+def test_layers_that_do_not_fit_are_named_and_none_is_set():
     norm = [(4,)] * 4
     file = {"stem": zeros((3, 3, 3, 4)), "bn": zeros(*norm), "conv2d_7": zeros((1, 1, 4, 8), (8,))}
-    counted = "; [[(3, 3, 3, 4)], [(4,), (4,)], [(1, 1, 4, 8), (8,)]]"  # statistics are not
+    counted = [[(3, 3, 3, 4)], [(4,), (4,)], [(1, 1, 4, 8), (8,)]]  # statistics are not
 
     def model(**changed) -> list[SimpleNamespace]:
         shapes = {"stem": [(3, 3, 3, 4)], "bn": norm, "conv2d": [(1, 1, 4, 8), (8,)]} | changed
@@ -394,10 +394,10 @@ def test_layers_that_do_not_fit_are_named_and_none_is_set(monkeypatch):
         # the first that differs, though a later one is missing altogether
         (model(stem=[(3, 3, 3, 5)], dense=[(8, 3)]), "v0 of layer 'stem' is (3, 3, 3, 4) in the file"),
     ]:
-        with pytest.raises(UsageError) as caught:
+        with pytest.raises(Misfit) as caught:
             fit_layers(file, layers, 8, "a.h5")
         assert str(caught.value).startswith(f"a.h5: {said}")
-        assert str(caught.value).endswith(counted)
+        assert caught.value.layers == counted
         assert [layer.given for layer in layers] == [None] * len(layers)
 
 

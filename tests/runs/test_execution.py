@@ -12,6 +12,8 @@ import pytest
 
 from isotune import data, protocols
 from isotune.errors import UsageError
+from isotune.models import catalogue
+from isotune.runs import requests
 from isotune.runs.executor import LocalExecutor
 from isotune.runs.records import Cell, Seeds, Store
 from isotune.workers.process import WorkerFailure, WorkerProcess, Workers
@@ -161,21 +163,21 @@ def test_a_worker_answers_after_an_error_and_says_when_it_died(house):
     with Workers() as workers:
         worker = workers["example"]
         with pytest.raises(UsageError, match="did you mean 'random-features'"):
-            worker.ask("check", model="example:random-feature", checkpoint="random:0", size=32)
+            worker.ask(requests.check, model="example:random-feature", checkpoint="random:0", size=32)
         with pytest.raises(WorkerFailure, match="AttributeError"):
-            worker.ask("dance")
-        assert worker.ask("models")[0]["name"] == "random-features"
+            worker.ask("isotune.runs.requests:dance")
+        assert worker.ask(catalogue.listed)[0]["name"] == "random-features"
         os.kill(worker._process.pid, 9)
         with pytest.raises(WorkerFailure, match="by signal 9"):
-            worker.ask("models")
-        assert workers["example"].ask("models")
+            worker.ask(catalogue.listed)
+        assert workers["example"].ask(catalogue.listed)
 
 
 def test_progress_reaches_the_caller(house):
     seen = []
     with Workers() as workers:
         workers["example"].ask(
-            "run",
+            requests.run,
             lambda *step: seen.append(step),
             cell=Cell(
                 model="example:random-features",

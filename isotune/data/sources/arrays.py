@@ -16,7 +16,7 @@ from isotune.data._writing import Writer
 from isotune.data.sources.download import download
 from isotune.data.sources.source import Described, Source
 from isotune.errors import UsageError, nearest
-from isotune.workers.helper_process import Progress
+from isotune.progress import Progress
 
 
 class Digits(Source):

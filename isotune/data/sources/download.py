@@ -9,7 +9,7 @@ from pathlib import Path
 
 from isotune import cache
 from isotune.errors import NotCached
-from isotune.workers.helper_process import Progress
+from isotune.progress import Progress
 
 TIMEOUT = 10.0  # seconds without an answer after which the network counts as unreachable
 _CHUNK = 1 << 18
@@ -24,7 +24,7 @@ def download(url: str, target: Path, *, name: str, advice: str, progress: Progre
             with draft.open("wb") as file:
                 while chunk := answer.read(_CHUNK):
                     file.write(chunk)
-                    progress(file.tell(), max(total, file.tell()), f"downloading {target.name}")
+                    progress(f"downloading {target.name}", file.tell(), max(total, file.tell()))
     except (urllib.error.URLError, HTTPException, TimeoutError, ConnectionError) as error:
         raise not_cached(name, url, target, error, advice) from None
 

@@ -1,4 +1,4 @@
-"""The program that writes a TensorFlow data set; run by isotune.data.sources.libraries.
+"""What a process of its own does to write a TensorFlow data set.
 
 Images are copied as they were encoded, so that the `decode` axis has the original bytes. The package keeps
 what it downloads in its own folder, and finds there what was prepared by other programs.
@@ -20,12 +20,12 @@ from isotune.data._writing import Writer
 from isotune.data.sources.download import TIMEOUT, not_cached
 from isotune.data.sources.splitting import NOTE, split_by_name
 from isotune.errors import UsageError, nearest
-from isotune.workers.helper_process import Progress, serve
+from isotune.workers.worker import Worker
 
 _REACHED = "https://storage.googleapis.com"  # where the package keeps its descriptions of data sets
 
 
-def fetch(request: dict[str, Any], progress: Progress) -> dict[str, Any]:
+def fetch(worker: Worker, **request: Any) -> dict[str, Any]:
     """Write both parts into the request's folder; gives the names of the classes and the note."""
     name, kind = request["name"], request["kind"]
     try:
@@ -62,7 +62,7 @@ def fetch(request: dict[str, Any], progress: Progress) -> dict[str, Any]:
         )
         total = len(everything)
         notes.append(NOTE)
-    reader = Reader(name, skip_unreadable=request["skip_unreadable"], progress=progress, total=total)
+    reader = Reader(name, skip_unreadable=request["skip_unreadable"], progress=worker.progress, total=total)
     notes.append(write_both(reader, Writer(Path(request["folder"])), train, test))
     return {"classes": classes, "note": "; ".join(filter(None, notes))}
 
@@ -100,7 +100,3 @@ def _read(tfds: Any, builder: Any, part: str, image: str, label: str) -> Iterato
     examples = builder.as_dataset(split=part, decoders=decoders, shuffle_files=False)
     for number, example in enumerate(tfds.as_numpy(examples)):
         yield f"{part} {number}", bytes(example[image]), int(example[label])
-
-
-if __name__ == "__main__":
-    serve(fetch)

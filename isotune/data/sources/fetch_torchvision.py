@@ -1,4 +1,4 @@
-"""The program that writes a torchvision data set; run by isotune.data.sources.libraries.
+"""What a process of its own does to write a torchvision data set.
 
 Where the class keeps the images as files, these are copied as they are, so that the `decode` axis has the
 original bytes. Otherwise what the class gives is kept as it is, without loss.
@@ -27,7 +27,8 @@ from isotune.data.sources.download import TIMEOUT, not_cached
 from isotune.data.sources.folders import SUFFIXES
 from isotune.data.sources.splitting import NOTE, split_by_name
 from isotune.errors import MissingExtra, UsageError, nearest
-from isotune.workers.helper_process import Progress, serve
+from isotune.progress import Progress
+from isotune.workers.worker import Worker
 
 _DATA = ("root", "transform", "target_transform", "transforms", "loader", "download")  # arguments not for the user
 
@@ -42,7 +43,7 @@ class Sample(NamedTuple):
     number: int
 
 
-def fetch(request: dict[str, Any], progress: Progress) -> dict[str, Any]:
+def fetch(worker: Worker, **request: Any) -> dict[str, Any]:
     """Write both parts into the request's folder; gives the names of the classes and the note."""
     kind = _kind(request["kind"])
     _check_options(request["name"], kind, request["options"])
@@ -64,7 +65,7 @@ def fetch(request: dict[str, Any], progress: Progress) -> dict[str, Any]:
                 [sample for sample, there in zip(train, held, strict=True) if there == part] for part in (False, True)
             )
             notes.append(NOTE)
-        notes.append(_write(request, train, test, progress))
+        notes.append(_write(request, train, test, worker.progress))
     return {"classes": classes, "note": "; ".join(filter(None, notes))}
 
 
@@ -223,7 +224,7 @@ def _write_decoded(writer: Writer, split: str, name: str, samples: list[Sample],
             writer.files(split, _as_png(name, samples))
             return
         array[position] = image
-        progress(position + 1, len(samples), f"writing the {split} images of {name}")
+        progress(f"writing the {split} images of {name}", position + 1, len(samples))
     array.flush()  # type: ignore[attr-defined]
 
 
@@ -237,7 +238,3 @@ def _as_png(name: str, samples: Iterable[Sample]) -> Iterator[tuple[bytes, int]]
 def _stored(name: str, sample: Sample) -> np.ndarray:
     image = _pair(name, sample.dataset, sample.number)[0]
     return np.asarray(image)[..., np.newaxis] if image.mode == "L" else to_rgb(image)[0]
-
-
-if __name__ == "__main__":
-    serve(fetch)

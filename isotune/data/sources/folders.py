@@ -23,7 +23,7 @@ from isotune.data._writing import Writer
 from isotune.data.sources.source import Described, Source
 from isotune.data.sources.splitting import NOTE, split_by_name
 from isotune.errors import UsageError
-from isotune.workers.helper_process import Progress
+from isotune.progress import Progress
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm"})
 SYNSET = re.compile(r"n\d{8}")  # an ImageNet class

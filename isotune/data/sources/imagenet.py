@@ -32,7 +32,7 @@ from isotune.data._writing import Writer
 from isotune.data.sources.folders import SYNSET, Part, items, listing, scan, subfolders
 from isotune.data.sources.source import Described, Source
 from isotune.errors import UsageError
-from isotune.workers.helper_process import Progress
+from isotune.progress import Progress
 
 VARIANTS = ("imagenet", "imagenet-v2", "imagenet-a", "imagenet-r", "imagenet-sketch", "imagenet-subset")
 _NUMBERED = frozenset(map(str, range(1000)))

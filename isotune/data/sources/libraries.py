@@ -25,7 +25,8 @@ from isotune import cache
 from isotune.data._writing import Writer
 from isotune.data.sources.source import Described, Source
 from isotune.errors import UsageError
-from isotune.workers.helper_process import Progress, run_module
+from isotune.progress import Progress
+from isotune.workers.process import ask_once
 
 Part = list[dict[str, Any]]  # arguments of the class, once for each piece of the part
 
@@ -73,7 +74,7 @@ class Torchvision(Source):
             "folder": str(writer.folder),
             "skip_unreadable": skip_unreadable,
         }
-        return _described(run_module("isotune.data.sources.fetch_torchvision", request, progress))
+        return _described(ask_once("isotune.data.sources.fetch_torchvision:fetch", progress, **request))
 
 
 @dataclass
@@ -95,7 +96,7 @@ class TensorFlowDatasets(Source):
             "folder": str(writer.folder),
             "skip_unreadable": skip_unreadable,
         }
-        return _described(run_module("isotune.data.sources.fetch_tfds", request, progress))
+        return _described(ask_once("isotune.data.sources.fetch_tfds:fetch", progress, **request))
 
 
 def torchvision_by_name(name: str, rest: str) -> Torchvision:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from isotune.data._writing import Writer
-from isotune.workers.helper_process import Progress
+from isotune.progress import Progress
 
 
 @dataclass(frozen=True)

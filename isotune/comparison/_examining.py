@@ -12,23 +12,25 @@ from isotune.comparison import observations
 from isotune.comparison.observations import Observations
 from isotune.comparison.sides import Asked, Inputs, Side
 from isotune.conventions import NETWORK_AXES
+from isotune.runs.cell_runner import CellRunner
 from isotune.runs.records import Seeds
 from isotune.runs.training import sample_order
 from isotune.weights import HEAD, Weights, head_weights, select_trained
 
 if TYPE_CHECKING:
     from isotune.adapters.base import Model, Trainer
-    from isotune.runs.cell_runner import Bench, Built
+    from isotune.runs.cell_runner import Built
+    from isotune.workers.worker import Worker
 
 Array = np.ndarray
 _PER_IMAGE = ("input", "layers", "logits", "training layers")
 
 
 class Examiner:
-    """Answers for one worker; the bench keeps the models."""
+    """Answers for one worker; the runner keeps the models."""
 
-    def __init__(self, bench: Bench) -> None:
-        self._bench = bench
+    def __init__(self, worker: Worker) -> None:
+        self._runner = worker.kept(CellRunner)
 
     def describe(self, side: Side, inputs: Inputs) -> dict[str, Any]:
         """{"axes": resolved, as the network has them; "architecture"; "layers": canonical name -> library's;
@@ -41,7 +43,7 @@ class Examiner:
             "axes": built.conventions.model_dump() | {axis: value for axis, value in seen.items() if value is not None},
             "architecture": built.architecture,
             "layers": {layer.name: layer.library_name for layer in layers},
-            "environment": self._bench.environment(),
+            "environment": self._runner.environment(),
         }
 
     def examine(self, asked: Asked, folder: Path) -> None:
@@ -60,7 +62,7 @@ class Examiner:
 
     def _built(self, side: Side, inputs: Inputs) -> Built:
         """The side with its own weights and head."""
-        built = self._bench.build(
+        built = self._runner.build(
             side.model, checkpoint=side.checkpoint, spec=side.conventions, recipe=inputs.recipe,
             classes=inputs.classes, numeric_mode=side.numeric_mode, compiled=side.compiled, size=inputs.size,
         )  # fmt: skip

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from isotune import names
 from isotune.adapters.base import Adapter
 from isotune.errors import MissingExtra, UsageError
-from isotune.models import names
-from isotune.models.names import ModelName, parse
+from isotune.names import ModelName, parse
 
 KNOWN = ["timm", "torchvision", "keras"]
 words = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_./-]{0,12}", fullmatch=True)

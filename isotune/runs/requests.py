@@ -1,0 +1,53 @@
+"""What a worker is asked about runs: cells, measurements, whether a model can be built."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from isotune.runs import own_classifier
+from isotune.runs.cell_runner import CellRunner
+from isotune.runs.records import Cell, Store
+from isotune.runs.stopwatch import Measurement, Stopwatch
+from isotune.workers.worker import Worker
+
+
+def run(worker: Worker, cell: dict[str, Any], store: str) -> str:
+    """Run the cell and write its record into the store; its key."""
+    record, predictions = worker.kept(CellRunner).run(Cell.model_validate(cell), worker.progress)
+    Store(Path(store)).write(record, predictions)
+    return record.cell.key
+
+
+def measure(worker: Worker, measurement: dict[str, Any]) -> dict[str, Any]:
+    """One round of a measurement."""
+    return worker.kept(Stopwatch).round(Measurement.model_validate(measurement))
+
+
+def network(worker: Worker, measurement: dict[str, Any]) -> dict[str, Any]:
+    """The axes that can change what a measurement measures, resolved."""
+    return worker.kept(Stopwatch).network(Measurement.model_validate(measurement))
+
+
+def close(worker: Worker) -> None:
+    """Forget measurements that are ready."""
+    worker.kept(Stopwatch).close()
+
+
+def check(worker: Worker, model: str, checkpoint: str, size: int, own: bool = False) -> dict[str, Any]:
+    """Build the model once, so that its checkpoint is in its cache and fits: {"digest", "architecture"}.
+
+    own: with the checkpoint's own classifier, which must be ImageNet-1k's.
+    """
+    built = worker.kept(CellRunner).build(
+        model, checkpoint=checkpoint, spec="identical", recipe={}, numeric_mode="float32", compiled=False,
+        classes=own_classifier.classes_to_build(checkpoint) if own else 1, size=size, keep=False,
+    )  # fmt: skip
+    if own:
+        own_classifier.check_outputs(own_classifier.outputs_of(built.model, size), model, checkpoint)
+    return {"digest": built.initial.without_head().digest(), "architecture": built.architecture}
+
+
+def environment(worker: Worker) -> dict[str, str]:
+    """Versions, device, threads, flags."""
+    return worker.kept(CellRunner).environment()

@@ -1,0 +1,125 @@
+"""The worker: a plain program that answers requests of one adapter, or of none, one framework in one process.
+
+    python -m isotune.workers.worker [ADAPTER[@ENGINE]] [--threads N] [--shared]
+
+It reads requests from standard input and answers on standard output, one JSON object a line; whatever a framework
+prints goes to standard error. A request is `{"do": "MODULE:FUNCTION", ...}`: the function is called with the worker
+and the other fields. Answers are `{"event": "progress", "what", "done", "total"}`, then `{"event": "done", "result"}`
+or `{"event": "error", "kind", "message", "trace"}`; kind is the class of `isotune.errors`, or "failure" for anything
+else. An error ends the request, not the worker. `ready` is the first answer of all.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
+
+from isotune.errors import Misfit, UsageError
+from isotune.workers.environment import settle_threads
+
+if TYPE_CHECKING:
+    from isotune.adapters.base import Adapter
+
+PROGRESS_SECONDS = 0.2
+HINTS = "isotune.models.hints:of"  # what else weights that do not fit would fit
+T = TypeVar("T")
+
+
+class Worker:
+    """Calls functions on behalf of another process, and keeps what they want kept.
+
+    adapter: loaded already; None: a process for work that needs no model. alone: no other worker runs meanwhile.
+    """
+
+    def __init__(self, adapter: Adapter | None, answers: TextIO, *, alone: bool = True) -> None:
+        self._adapter, self.alone = adapter, alone
+        self._answers = answers
+        self._kept: dict[object, Any] = {}
+        self._told = 0.0
+
+    @property
+    def adapter(self) -> Adapter:
+        assert self._adapter is not None, "this worker has no adapter"
+        return self._adapter
+
+    def kept(self, kind: Callable[[Worker], T]) -> T:
+        """The one `kind(worker)` of this worker's life, made when it is first asked for."""
+        if kind not in self._kept:
+            self._kept[kind] = kind(self)
+        made: T = self._kept[kind]
+        return made
+
+    def progress(self, what: str, done: int, total: int) -> None:
+        """Tell the caller how far `what` is; said a few times a second, and at the end."""
+        if done == total or time.monotonic() - self._told > PROGRESS_SECONDS:
+            self._told = time.monotonic()
+            self._say({"event": "progress", "what": what, "done": done, "total": total})
+
+    def serve(self, requests: TextIO) -> None:
+        """Answer until the other side closes the stream."""
+        self._say({"event": "ready"})
+        for line in requests:
+            request = json.loads(line)
+            try:
+                result = _function(request.pop("do"))(self, **request)
+                self._say({"event": "done", "result": result})
+            except Misfit as error:
+                self._say(refusal(UsageError(f"{error}{_function(HINTS)(error)}")))
+            except UsageError as error:
+                self._say(refusal(error))
+            except Exception as error:
+                message = " ".join(f"{type(error).__name__}: {error}".split())
+                trace = traceback.format_exc()
+                self._say({"event": "error", "kind": "failure", "message": message[:500], "trace": trace})
+
+    def _say(self, answer: dict[str, Any]) -> None:
+        self._answers.write(json.dumps(answer) + "\n")
+        self._answers.flush()
+
+
+def _function(name: str) -> Callable[..., Any]:
+    module, _, function = name.partition(":")
+    found: Callable[..., Any] = getattr(importlib.import_module(module), function)
+    return found
+
+
+def refusal(error: UsageError) -> dict[str, Any]:
+    """The answer to a request that is wrong, or that cannot be met in this environment."""
+    fields = {name: getattr(error, name, "") for name in ("package", "extra")}
+    return {"event": "error", "kind": type(error).__name__, "message": str(error), "trace": "", **fields}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m isotune.workers.worker", description="Answer requests.")
+    parser.add_argument("adapter", nargs="?", help="ADAPTER or ADAPTER@ENGINE; none: work that needs no model")
+    parser.add_argument("--threads", type=int, help="threads of the framework; default: all cores")
+    parser.add_argument("--shared", action="store_true", help="other workers run at the same time: timings say so")
+    options = parser.parse_args()
+    settle_threads(options.threads, shared=options.shared)
+    # Frameworks print to standard output; keep it for answers alone.
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    try:
+        worker = Worker(_loaded(options.adapter), answers, alone=not options.shared)
+    except UsageError as error:
+        answers.write(json.dumps(refusal(error)) + "\n")
+        answers.flush()
+        sys.exit(2)
+    worker.serve(sys.stdin)
+
+
+def _loaded(adapter: str | None) -> Adapter | None:
+    from isotune import names
+
+    return names.load_adapter(names.parse(f"{adapter}:any")) if adapter else None
+
+
+if __name__ == "__main__":
+    main()
