@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
+from packages import PLANTED, install
 
 from isotune.workers.environment import settle_threads
 
@@ -23,21 +23,8 @@ HERE = Path(__file__).parent
 @pytest.fixture(scope="session")
 def packages(tmp_path_factory) -> Path:
     """A folder in which the adapters of the tests are installed, as pip does it; for PYTHONPATH."""
-    place = tmp_path_factory.mktemp("packages")
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
-    for folder in ("tests/adapters/example_adapter", "tests/workers/faulty_adapter", "benchmarks/planted"):
-        source = place / Path(folder).name
-        shutil.copytree(
-            HERE.parent / folder, source, ignore=shutil.ignore_patterns("__pycache__", "build", "*.egg-info")
-        )
-        done = subprocess.run(
-            [*pip, "--disable-pip-version-check", "--target", place / "site", source],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-    return place / "site"
+    adapters = (HERE / "adapters" / "example_adapter", HERE / "workers" / "faulty_adapter", PLANTED)
+    return install(adapters, tmp_path_factory.mktemp("packages"))
 
 
 @pytest.fixture(scope="session")

@@ -28,7 +28,8 @@ width, which says that the seeds change nothing, not that nothing is uncertain; 
 answer NaN instead of vanishing from it. All others answer None, with a `reason` in one line; and a run that failed,
 given as NaN, is never left out in silence: those that fail are not a random part.
 
-How far each interval and test keeps its level is measured: reports/calibration.md, `python benchmarks/calibration.py`.
+How far each interval and test keeps its level is measured: reports/calibration.md, which
+`python benchmarks/validation/calibration.py` writes.
 """
 
 from isotune.statistics._bootstrap import BCA_FROM, Summary, summarise

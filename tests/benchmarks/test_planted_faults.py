@@ -1,10 +1,9 @@
-"""benchmarks/planted_faults.py: what is drawn is what the issue of planted faults is about, and wrong outcomes show."""
+"""The planted faults: enough of everything is drawn, and each kind of wrong outcome shows in the report."""
 
 from __future__ import annotations
 
 import sys
 from collections import Counter
-from pathlib import Path
 from types import ModuleType
 
 import pytest
@@ -16,10 +15,9 @@ MODULES = ("planted_cases", "planted_report")
 
 @pytest.fixture(scope="module")
 def bench(packages) -> ModuleType:
-    """The programs, imported from their folder as the command does; faults are in the tests' packages."""
+    """The programs; the faults are in the tests' packages."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(packages))
-        patch.syspath_prepend(str(Path(__file__).parents[2] / "benchmarks"))
         import planted_report
 
     yield planted_report

@@ -1,8 +1,7 @@
-"""A small run of benchmarks/calibration.py: what it claims of the statistics holds, and it would notice if not."""
+"""A small calibration: what it claims of the statistics holds, and it would notice if not."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -14,24 +13,19 @@ from isotune import statistics
 from isotune.statistics import _bootstrap, _power, _standard_error
 
 ROOT = Path(__file__).parents[2]
-MODULES = ("calibration", "calibration_simulations", "calibration_tables")
 
 
 @pytest.fixture(scope="module")
 def calibration() -> ModuleType:
-    """The program, imported from its folder as the command does."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(str(ROOT / "benchmarks"))
-        import calibration
+    """benchmarks/validation/calibration.py, which imports matplotlib."""
+    import calibration
 
-    yield calibration
-    for name in MODULES:
-        sys.modules.pop(name, None)
+    return calibration
 
 
 @pytest.fixture(scope="module")
 def simulations(calibration: ModuleType) -> ModuleType:
-    return sys.modules["calibration_simulations"]
+    return calibration.simulations
 
 
 @pytest.fixture(scope="module")

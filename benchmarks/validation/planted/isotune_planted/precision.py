@@ -10,8 +10,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from isotune.adapters.base import Recipe
-from isotune_planted.batchnorm import _affine, _each, _spread, _usual, _usually, norms
 from isotune_planted.faults import SGD, fault, pick
+from isotune_planted.normalisation import (
+    batch_norm,
+    batch_statistics,
+    norms,
+    per_channel,
+    replace_forward,
+    scale_and_shift,
+)
 from isotune_planted.optimizer import changed
 
 
@@ -41,12 +48,12 @@ def head_in_float32(model: Any, draw: np.random.Generator) -> None:
 def batch_statistics_in_float32(model: Any, draw: np.random.Generator) -> None:
     def forward(norm: nn.BatchNorm2d, x: Tensor) -> Tensor:
         if not norm.training:
-            return _usually(norm, x)
-        mean, variance = (value.to(x.dtype) for value in _usual(x.float()))
-        _usually(norm, x)  # for the running statistics
-        return _affine(norm, (x - _spread(mean)) / (_spread(variance) + norm.eps).sqrt())
+            return batch_norm(norm, x)
+        mean, variance = (value.to(x.dtype) for value in batch_statistics(x.float()))
+        batch_norm(norm, x)  # for the running statistics
+        return scale_and_shift(norm, (x - per_channel(mean)) / (per_channel(variance) + norm.eps).sqrt())
 
-    _each(model, forward)
+    replace_forward(model, forward)
 
 
 @fault("BatchNorm buffers")

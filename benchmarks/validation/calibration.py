@@ -1,6 +1,6 @@
 """Do the intervals cover, and are the verdicts right, as often as they say? Simulated, with isotune.statistics itself.
 
-    python benchmarks/calibration.py
+    python benchmarks/validation/calibration.py
 
 Writes reports/calibration.md and reports/figures/calibration-*.svg, the same bytes each time with the same versions, in
 about five minutes on one core. Exit status 1 when a claim does not hold: a share in a table is outside its bounds by
@@ -23,7 +23,7 @@ from matplotlib.axes import Axes
 
 from isotune.report.figures import style as _style
 
-REPORTS = Path(__file__).parent.parent / "reports"
+REPORTS = Path(__file__).parents[2] / "reports"
 OUTLYING = Setting(95, 10_000, outliers=0.05)
 FEW = (NORMAL, *(Setting(mean, images) for mean, images in ((75, 10_000), (95, 10_000), (99.5, 1000))))
 BLUE, ORANGE, GREEN = "#0072B2", "#D55E00", "#009E73"
@@ -34,7 +34,7 @@ counted how often an interval covers it and how often a verdict is wrong. An acc
 (normal, with training variance) and a binomial number of test images right; beside it plain normal values. A figure in
 **bold** lies outside what is claimed by more than three standard errors of the simulation.
 
-    python benchmarks/calibration.py
+    python benchmarks/validation/calibration.py
 
 NumPy {numpy}, SciPy {scipy}, statsmodels {statsmodels}. {verdict}
 """

@@ -1,11 +1,11 @@
 """Does an investigation find what it should? Faults are planted in copies of models and of their trainers.
 
-    python benchmarks/planted_faults.py
+    python benchmarks/validation/planted_faults.py
 
 Draws 42 single faults (six of each category), ten pairs and 20 sound pairs from `--seed`, investigates each, and writes
 reports/planted-faults.md with the rung where each was found and the convention that was named. What the faults are:
-benchmarks/planted. Outcomes are kept in `--store`, and a run that was interrupted goes on. Exit status 1 when a first
-failing rung is wrong, more than one in twenty causes, or a sound pair fails.
+benchmarks/validation/planted. Outcomes are kept in `--store`, and a run that was interrupted goes on. Exit status 1
+when a first failing rung is wrong, more than one in twenty causes, or a sound pair fails.
 """
 
 from __future__ import annotations
@@ -13,8 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import shutil
-import subprocess
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import packages
 from PIL import Image
 
 from isotune import data
@@ -32,19 +31,15 @@ from isotune.workers.environment import settle_threads
 if TYPE_CHECKING:
     from planted_cases import Case
 
-HERE = Path(__file__).parent
+REPORTS = Path(__file__).parents[2] / "reports"
 IMAGES, STEPS = 8, 4
 
 
 def install(place: Path) -> None:
-    """The package with the faults, as pip does it, for this process and the workers."""
-    source = place / "source"
-    shutil.copytree(HERE / "planted", source, ignore=shutil.ignore_patterns("__pycache__", "build", "*.egg-info"))
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
-    subprocess.run([*command, "--disable-pip-version-check", "--target", place / "site", source], check=True)
-    paths = [str(place / "site"), *filter(None, [os.environ.get("PYTHONPATH")])]
-    os.environ["PYTHONPATH"] = os.pathsep.join(paths)
-    sys.path.insert(0, str(place / "site"))
+    """The package with the faults, for this process and the workers."""
+    site = str(packages.install([packages.PLANTED], place))
+    os.environ["PYTHONPATH"] = os.pathsep.join([site, *filter(None, [os.environ.get("PYTHONPATH")])])
+    sys.path.insert(0, site)
 
 
 def write_files(digits: data.Dataset, place: Path) -> data.Dataset:
@@ -80,7 +75,7 @@ def main() -> int:
     parser.add_argument("--only", nargs="+", metavar="FAULT", help="these faults instead, printed and not written")
     parser.add_argument("--list", action="store_true", help="name the faults there are, and end")
     parser.add_argument("--store", type=Path, default=Path(".isotune/planted-faults"), help="folder of outcomes")
-    parser.add_argument("--out", type=Path, default=HERE.parent / "reports", help="folder of the report (reports)")
+    parser.add_argument("--out", type=Path, default=REPORTS, help="folder of the report (reports)")
     asked = parser.parse_args()
     settle_threads(shared=True)
     with tempfile.TemporaryDirectory(prefix="isotune-planted-") as scratch, Reporter() as reporter:

@@ -20,10 +20,10 @@ HEADER = """# Planted faults
 
 Does `isotune investigate` find what it should? {singles} single faults, {pairs} pairs and {clean} sound pairs are drawn
 from the seed {seed}. Each fault is put into a fresh copy of a model or of its trainer, by code that does not use
-isotune's own conventions (`benchmarks/planted`), and the copy is held against a sound model of the same or of another
-library.
+isotune's own conventions (`benchmarks/validation/planted`), and the copy is held against a sound model of the same or
+of another library.
 
-    python benchmarks/planted_faults.py --seed {seed}
+    python benchmarks/validation/planted_faults.py --seed {seed}
 
 {verdict}
 

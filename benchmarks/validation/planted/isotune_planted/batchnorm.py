@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from isotune.adapters.base import Recipe
 from isotune_planted.faults import USUAL, fault, pick
-
-Statistics = Callable[[Tensor], tuple[Tensor, Tensor]]  # of [N, C, H, W]: mean and biased variance, [C]
+from isotune_planted.normalisation import (
+    batch_norm,
+    batch_statistics,
+    norms,
+    per_channel,
+    replace_forward,
+    scale_and_shift,
+)
 
 
 @fault("layers", "batchnorm_epsilon", models=(*USUAL, "resnet50"))
@@ -31,10 +35,10 @@ def one_epsilon_changed(model: Any, draw: np.random.Generator) -> None:
 @fault("layers")
 def epsilon_outside_the_root(model: Any, draw: np.random.Generator) -> None:
     def forward(norm: nn.BatchNorm2d, x: Tensor) -> Tensor:
-        mean, variance = _usual(x) if norm.training else (norm.running_mean, norm.running_var)
-        return _affine(norm, (x - _spread(mean)) / (_spread(variance).sqrt() + norm.eps))
+        mean, variance = batch_statistics(x) if norm.training else (norm.running_mean, norm.running_var)
+        return scale_and_shift(norm, (x - per_channel(mean)) / (per_channel(variance).sqrt() + norm.eps))
 
-    _each(model, forward)
+    replace_forward(model, forward)
 
 
 @fault("layers")
@@ -42,7 +46,9 @@ def scale_forgotten(model: Any, draw: np.random.Generator) -> None:
     """One norm only shifts."""
     chosen = pick(draw, norms(model))
     chosen.register_forward_hook(
-        lambda norm, _inputs, output: (output - _spread(norm.bias)) / _spread(norm.weight) + _spread(norm.bias)
+        lambda norm, _inputs, output: (
+            (output - per_channel(norm.bias)) / per_channel(norm.weight) + per_channel(norm.bias)
+        )
     )
 
 
@@ -67,24 +73,24 @@ def ghost_batches(model: Any, draw: np.random.Generator) -> None:
 
     def forward(norm: nn.BatchNorm2d, x: Tensor) -> Tensor:
         if not norm.training:
-            return _usually(norm, x)
-        return torch.cat([_usually(norm, half) for half in x.chunk(2)])
+            return batch_norm(norm, x)
+        return torch.cat([batch_norm(norm, half) for half in x.chunk(2)])
 
-    _each(model, forward)
+    replace_forward(model, forward)
 
 
 @fault("training-mode layers")
 def normalised_by_the_unbiased_variance(model: Any, draw: np.random.Generator) -> None:
     def forward(norm: nn.BatchNorm2d, x: Tensor) -> Tensor:
         if not norm.training:
-            return _usually(norm, x)
-        mean, variance = _usual(x)
+            return batch_norm(norm, x)
+        mean, variance = batch_statistics(x)
         count = x.numel() / x.shape[1]
-        _usually(norm, x)  # for the running statistics
+        batch_norm(norm, x)  # for the running statistics
         unbiased = variance * count / (count - 1)
-        return _affine(norm, (x - _spread(mean)) / (_spread(unbiased) + norm.eps).sqrt())
+        return scale_and_shift(norm, (x - per_channel(mean)) / (per_channel(unbiased) + norm.eps).sqrt())
 
-    _each(model, forward)
+    replace_forward(model, forward)
 
 
 @fault("BatchNorm buffers", "batchnorm_momentum")
@@ -99,14 +105,14 @@ def momentum_changed(model: Any, draw: np.random.Generator) -> None:
 def biased_variance_kept(model: Any, draw: np.random.Generator) -> None:
     def forward(norm: nn.BatchNorm2d, x: Tensor) -> Tensor:
         if not norm.training:
-            return _usually(norm, x)
-        mean, variance = _usual(x)
+            return batch_norm(norm, x)
+        mean, variance = batch_statistics(x)
         with torch.no_grad():
             for buffer, new in ((norm.running_mean, mean), (norm.running_var, variance)):
                 buffer.mul_(1 - norm.momentum).add_(new, alpha=norm.momentum)
-        return _affine(norm, (x - _spread(mean)) / (_spread(variance) + norm.eps).sqrt())
+        return scale_and_shift(norm, (x - per_channel(mean)) / (per_channel(variance) + norm.eps).sqrt())
 
-    _each(model, forward)
+    replace_forward(model, forward)
 
 
 @fault("BatchNorm buffers", "frozen_batchnorm", recipes=("frozen",), target="trainer")
@@ -128,7 +134,7 @@ def buffers_updated_twice(model: Any, draw: np.random.Generator) -> None:
     def again(norm: nn.BatchNorm2d, inputs: tuple[Tensor, ...], _output: Tensor) -> None:
         if norm.training:
             with torch.no_grad():
-                _usually(norm, inputs[0])
+                batch_norm(norm, inputs[0])
 
     for norm in norms(model):
         norm.register_forward_hook(again)
@@ -138,43 +144,15 @@ def buffers_updated_twice(model: Any, draw: np.random.Generator) -> None:
 def deviation_kept_for_variance(model: Any, draw: np.random.Generator) -> None:
     def forward(norm: nn.BatchNorm2d, x: Tensor) -> Tensor:
         before = norm.running_var.clone()
-        output = _usually(norm, x)
+        output = batch_norm(norm, x)
         if norm.training:
             with torch.no_grad():
                 new = (norm.running_var - (1 - norm.momentum) * before) / norm.momentum
                 norm.running_var.data.copy_((1 - norm.momentum) * before + norm.momentum * new.sqrt())
         return output
 
-    _each(model, forward)
+    replace_forward(model, forward)
 
 
 def _stays(_mode: bool = True) -> None:
     """A `train` that does nothing."""
-
-
-def norms(model: Any) -> list[nn.BatchNorm2d]:
-    return [module for module in model.net.modules() if isinstance(module, nn.BatchNorm2d)]
-
-
-def _each(model: Any, forward: Callable[[nn.BatchNorm2d, Tensor], Tensor]) -> None:
-    for norm in norms(model):
-        norm.forward = lambda x, norm=norm: forward(norm, x)
-
-
-def _usual(x: Tensor) -> tuple[Tensor, Tensor]:
-    return x.mean((0, 2, 3)), x.var((0, 2, 3), unbiased=False)
-
-
-def _usually(norm: nn.BatchNorm2d, x: Tensor) -> Tensor:
-    return functional.batch_norm(
-        x, norm.running_mean, norm.running_var, norm.weight, norm.bias, norm.training, norm.momentum, norm.eps
-    )
-
-
-def _spread(values: Tensor | None) -> Tensor:
-    assert values is not None
-    return values.view(1, -1, 1, 1)
-
-
-def _affine(norm: nn.BatchNorm2d, x: Tensor) -> Tensor:
-    return x * _spread(norm.weight) + _spread(norm.bias)
