@@ -1,4 +1,4 @@
-"""Packages of this repository that are not isotune (faults, adapters of the tests), installed for one use as pip does it."""
+"""Packages beside isotune (faults, adapters of the tests), installed for one use as pip does it."""
 
 from __future__ import annotations
 

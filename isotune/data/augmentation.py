@@ -59,7 +59,7 @@ class Augmenter:
         """`batch` for every (epoch, samples) of `order`, prepared on every core while those before are in use.
 
         Grain would do the same (MapDataset over the same map); `benchmarks/validation/input_pipeline.py` holds the
-        two against each other, and as long as ours is not the slower one, a dependency less is a version less to record.
+        two against each other, and as long as ours is not slower, a dependency less is a version less to record.
         """
         cores = os.cpu_count() or 1
         with ThreadPoolExecutor(cores, "augmentation") as pool:
