@@ -146,7 +146,7 @@ def _changes(recipe: Protocol) -> tuple[str, ...]:
     for each in (ours, theirs):
         each["evaluation"].pop("batch_size", None)  # changes no prediction that matters
         each["evaluation"].pop("margin", None)  # what a verdict allows is no part of the recipe
-        each.get("zero_shot", {}).pop("beside", None)  # what is planned beside a cell says nothing of it
+        each.get("own_classifier", {}).pop("beside", None)  # what is planned beside a cell says nothing of it
     return tuple(_differing(ours, theirs, ""))
 
 

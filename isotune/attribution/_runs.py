@@ -26,8 +26,7 @@ from isotune.comparison.sides import Side
 from isotune.errors import UsageError
 from isotune.models import checkpoints
 from isotune.progress import Progress
-from isotune.runs import own_classifier as zero_shot
-from isotune.runs import planning
+from isotune.runs import own_classifier, planning
 from isotune.runs.executor import Executor, LocalExecutor
 from isotune.runs.records import Record, Store
 from isotune.workers.process import Workers
@@ -55,7 +54,7 @@ def price(
 ) -> Price:
     """The price of each axis in which two models' set-ups differ; runs that are in the store are not run again.
 
-    left, right: `adapter:name`. left_spec, right_spec: conventions. seeds: of a zero-shot protocol, which draws
+    left, right: `adapter:name`. left_spec, right_spec: conventions. seeds: of an evaluation, which draws
     nothing, only one counts. store: folder of records. jobs: workers at the same time.
     A run that fails leaves what depends on it NaN. An axis that the left cannot be switched to at all is set aside. A
     training that diverges counts with the accuracy that it ends with, for that is what it costs.
@@ -66,7 +65,7 @@ def price(
         Side(model=str(names.parse(model)), checkpoint=checkpoint, conventions=spec, numeric_mode="float32").under({})
         for model, spec in ((left, left_spec), (right, right_spec))
     )
-    wanted = tuple(dict.fromkeys(seeds))[: 1 if recipe.zero_shot else None]
+    wanted = tuple(dict.fromkeys(seeds))[: 1 if recipe.own_classifier else None]
     if not wanted:
         raise UsageError("no seeds: give at least one, two for an interval")
     with Workers() as workers:
@@ -93,8 +92,8 @@ def _checked(checkpoint: str, dataset: str, protocol_name: str) -> tuple[protoco
     checkpoints.check_name(checkpoint)
     recipe = protocols.load(protocol_name)
     found = data.prepare(dataset)
-    if recipe.zero_shot:
-        zero_shot.check_dataset(found)
+    if recipe.own_classifier:
+        own_classifier.check_dataset(found)
     else:
         planning.check_images(found, recipe)
     return recipe, found

@@ -16,7 +16,7 @@ from isotune.comparison.sides import Inputs, Side
 from isotune.conventions import Conventions
 from isotune.errors import UsageError
 from isotune.protocols import SGD, Protocol, Schedule, Stage, relevant_axes
-from isotune.runs import own_classifier as zero_shot
+from isotune.runs import own_classifier
 from isotune.runs.records import Cell, Seeds
 from isotune.workers.process import WorkerFailure, Workers
 
@@ -49,7 +49,7 @@ class Plan:
     left: Side
     right: Side
     dataset: data.Dataset
-    protocol: Protocol  # of a zero-shot evaluation, as the left is evaluated
+    protocol: Protocol  # of an evaluation of its own classifier, as the left is evaluated
     switches: tuple[Switch, ...]
     aside: tuple[Aside, ...]
 
@@ -66,7 +66,7 @@ class Plan:
 
 
 def cell(side: Side, dataset: data.Dataset, protocol: Protocol, seed: int) -> Cell:
-    """The run of a side. UsageError: a zero-shot evaluation that is not known."""
+    """The run of a side. UsageError: an evaluation of its own classifier that is not known."""
     asked = Cell(
         model=side.model,
         checkpoint=side.checkpoint,
@@ -78,7 +78,7 @@ def cell(side: Side, dataset: data.Dataset, protocol: Protocol, seed: int) -> Ce
         numeric_mode=side.numeric_mode,
         compiled=side.compiled,
     )
-    return next(zero_shot.setups(asked)) if protocol.zero_shot else asked
+    return next(own_classifier.setups(asked)) if protocol.own_classifier else asked
 
 
 def plan(left: Side, right: Side, dataset: data.Dataset, protocol: Protocol, workers: Workers) -> Plan:
@@ -142,7 +142,7 @@ def _others(axis: str, ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> It
 
 
 def _splits(protocol: Protocol) -> Sequence[Literal["train", "test"]]:
-    return ("test",) if protocol.zero_shot else ("train", "test")
+    return ("test",) if protocol.own_classifier else ("train", "test")
 
 
 def _equal(

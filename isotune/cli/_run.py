@@ -80,7 +80,7 @@ def run(
             for record in executor.run(cells):
                 records.append(record)
                 reporter.ended(record.line)
-    if any(cell.protocol.zero_shot for cell in cells):
+    if any(cell.protocol.own_classifier for cell in cells):
         from isotune.runs.preprocessing_costs import costs, lines
 
         typer.echo("\n".join(lines(costs(records, Store(store)))))

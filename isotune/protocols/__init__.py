@@ -2,7 +2,7 @@
 
 A protocol says what is trained, with which optimizer and schedule, on what input, and how it is
 evaluated. It is a *probe* (logistic regression on frozen features), a list of training *stages*, or
-*zero-shot* (the checkpoint's own classifier, nothing trained). Everything in it is validated on
+*own classifier* (the checkpoint's is evaluated, nothing trained). Everything in it is validated on
 reading; an unknown key or an impossible combination is a `UsageError` that names the file, the field
 and what would be valid.
 
@@ -17,10 +17,10 @@ from isotune.protocols._protocol import (
     Images,
     Input,
     InputChange,
+    OwnClassifier,
     Probe,
     Protocol,
     Step,
-    ZeroShot,
 )
 from isotune.protocols._reading import load, names, parse
 from isotune.protocols._stages import SGD, Adam, Optimizer, RMSprop, Schedule, Stage, relevant_axes
@@ -35,13 +35,13 @@ __all__ = [
     "Input",
     "InputChange",
     "Optimizer",
+    "OwnClassifier",
     "Probe",
     "Protocol",
     "RMSprop",
     "Schedule",
     "Stage",
     "Step",
-    "ZeroShot",
     "load",
     "names",
     "parse",

@@ -99,7 +99,7 @@ class Step(Strict):
         return ",".join([base, *(f"{axis}={value}" for axis, value in self.conventions.items())])
 
 
-class ZeroShot(Strict):
+class OwnClassifier(Strict):
     """The checkpoint's own ImageNet classifier is evaluated; nothing is trained (isotune.runs.own_classifier)."""
 
     input: Literal["published", "protocol"] = Field(
@@ -127,16 +127,16 @@ class Protocol(Strict):
     augmentation: Augmentation = Augmentation()
     probe: Probe | None = None
     stage: tuple[Stage, ...] = ()
-    zero_shot: ZeroShot | None = None
+    own_classifier: OwnClassifier | None = None
     evaluation: Evaluation = Evaluation()
     conventions: dict[str, Any] = Field(default_factory=dict, description="recipe axes; the rest are torch's")
 
     @model_validator(mode="after")
     def one_kind(self) -> Protocol:
-        if sum(map(bool, (self.probe, self.stage, self.zero_shot))) != 1:
-            raise ValueError("give either [probe] or at least one [[stage]], or [zero_shot]")
-        if self.zero_shot and (self.augmentation != Augmentation() or self.images.train is not None):
-            raise ValueError("zero_shot trains nothing: it cannot have [augmentation] or images.train")
+        if sum(map(bool, (self.probe, self.stage, self.own_classifier))) != 1:
+            raise ValueError("give either [probe] or at least one [[stage]], or [own_classifier]")
+        if self.own_classifier and (self.augmentation != Augmentation() or self.images.train is not None):
+            raise ValueError("own_classifier trains nothing: it cannot have [augmentation] or images.train")
         if self.probe and self.augmentation != Augmentation():
             raise ValueError("a probe's features are computed once: it cannot have [augmentation]")
         return self
@@ -156,11 +156,11 @@ class Protocol(Strict):
 
     @model_serializer(mode="wrap")
     def without_what_came_later(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Without `zero_shot` and `evaluation.margin` where there is none, so that the keys of earlier cells stay what
-        they were."""
+        """Without `own_classifier` and `evaluation.margin` where there is none, so that the keys of earlier cells stay
+        what they were."""
         values: dict[str, Any] = dump(self)
-        if values.get("zero_shot") is None:
-            values.pop("zero_shot", None)
+        if values.get("own_classifier") is None:
+            values.pop("own_classifier", None)
         if "evaluation" in values and values["evaluation"].get("margin") is None:
             values["evaluation"].pop("margin", None)
         return values

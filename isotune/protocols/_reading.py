@@ -51,6 +51,6 @@ def parse(text: str, where: str) -> Protocol:
         raise UsageError(f"{where}: not TOML: {error}") from None
     except ValidationError as error:
         raise UsageError(f"{where}: {explain(error, Protocol)}") from None
-    if found.zero_shot and found.zero_shot.input == "published" and "input" in values:
-        raise UsageError(f'{where}: input: zero_shot.input = "published" finds it; leave one out')
+    if found.own_classifier and found.own_classifier.input == "published" and "input" in values:
+        raise UsageError(f'{where}: input: own_classifier.input = "published" finds it; leave one out')
     return found

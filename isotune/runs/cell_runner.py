@@ -26,8 +26,7 @@ from isotune.errors import UsageError
 from isotune.models.checkpoints import Checkpoint, architecture_of, resolve
 from isotune.progress import Progress
 from isotune.protocols import relevant_axes
-from isotune.runs import memory, probe, training
-from isotune.runs import own_classifier as zero_shot
+from isotune.runs import memory, own_classifier, probe, training
 from isotune.runs.records import Cell, Memory, Metrics, Record, Timings, predictions_digest
 from isotune.weights import HEAD, Weights, head_weights
 
@@ -157,20 +156,20 @@ class CellRunner:
         dataset = data.load(cell.dataset, cell.dataset_digest)
         memory.reset_peak()
         baseline = memory.resident()
-        own = protocol.zero_shot is not None  # the checkpoint's classifier, not a new one
+        own = protocol.own_classifier is not None  # the checkpoint's classifier, not a new one
         built = self.build(
             cell.model,
             checkpoint=cell.checkpoint,
             spec=cell.conventions,
             recipe=protocol.conventions,
-            classes=zero_shot.classes_to_build(cell.checkpoint) if own else len(dataset.classes),
+            classes=own_classifier.classes_to_build(cell.checkpoint) if own else len(dataset.classes),
             numeric_mode=cell.numeric_mode,
             compiled=cell.compiled,
             size=protocol.input.size,
         )
         began = time.perf_counter()
         if own:
-            head = zero_shot.drawn_head(cell.checkpoint, built.initial)
+            head = own_classifier.drawn_head(cell.checkpoint, built.initial)
             start = Weights({**built.initial, **head})
         else:
             head = head_weights(
@@ -178,7 +177,7 @@ class CellRunner:
             )
             start = built.initial.without_head()
         built.reset(head)
-        run = self._zero_shot if own else self._probe if protocol.probe else self._train
+        run = self._own_classifier if own else self._probe if protocol.probe else self._train
         logits, truth, metrics, timings = run(cell, built, dataset, progress)
         predictions = logits.argmax(axis=1)
         record = Record(
@@ -254,15 +253,15 @@ class CellRunner:
         }
         return fitted.logits, truth, metrics, timings
 
-    def _zero_shot(self, cell: Cell, built: Built, dataset: data.Dataset, progress: Progress):  # type: ignore[no-untyped-def]
+    def _own_classifier(self, cell: Cell, built: Built, dataset: data.Dataset, progress: Progress):  # type: ignore[no-untyped-def]
         columns = data.outputs(dataset.classes, dataset.name)
         test, truth = self._inputs(cell, built, dataset, "test")
         began = time.perf_counter()
         logits = training.logits_in_batches(built.model, test, cell.protocol.evaluation.batch_size, progress)
-        zero_shot.check_outputs(logits.shape[1], cell.model, cell.checkpoint)
+        own_classifier.check_outputs(logits.shape[1], cell.model, cell.checkpoint)
         seconds = time.perf_counter() - began
         logits = logits[:, columns]
-        metrics = {"train_images": 0, "top5": zero_shot.top5(logits, truth)}
+        metrics = {"train_images": 0, "top5": own_classifier.top5(logits, truth)}
         return logits, truth, metrics, {"evaluation": seconds}
 
     def _train(self, cell: Cell, built: Built, dataset: data.Dataset, progress: Progress):  # type: ignore[no-untyped-def]

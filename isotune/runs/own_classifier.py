@@ -1,4 +1,4 @@
-"""Zero-shot evaluation: a checkpoint's own classifier on ImageNet's classes, nothing trained.
+"""Evaluation of a checkpoint's own classifier on ImageNet's classes, nothing trained.
 
 What is evaluated is planned here, one cell a set-up: the evaluation that the checkpoint's number was published with,
 and beside it each step of preprocessing done as another library does it (`Step`). Seeds play no role, so a matrix of
@@ -21,7 +21,7 @@ from pydantic import ValidationError
 
 from isotune import data
 from isotune.errors import UsageError, nearest
-from isotune.protocols import Input, Protocol, ZeroShot
+from isotune.protocols import Input, OwnClassifier, Protocol
 from isotune.reference_results import Reference, conditions, references
 from isotune.weights import HEAD, random_weights
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 OUTPUTS = 1000  # of an ImageNet-1k classifier
 _TRUST = ("high", "medium", "low")
-_OWN = 'in a copy of zero-shot.toml write input = "protocol" under [zero_shot], and an [input]'
+_OWN = 'in a copy of own-classifier.toml write input = "protocol" under [own_classifier], and an [input]'
 
 
 def check_dataset(dataset: data.Dataset) -> None:
@@ -40,24 +40,24 @@ def check_dataset(dataset: data.Dataset) -> None:
     if data.was_split(dataset.note):
         path = dataset.name.partition(":")[2]
         raise UsageError(
-            f"zero-shot: {dataset.name} would be evaluated on a fifth of its images, since isotune split it;"
+            f"own-classifier: {dataset.name} would be evaluated on a fifth of its images, since isotune split it;"
             f" imagenet-subset:{path} (or imagenet:{path} and the like) evaluates all of them"
         )
 
 
 def setups(cell: Cell) -> Iterator[Cell]:
-    """The cells that a zero-shot cell stands for: itself under its evaluation, and beside it each step.
+    """The cells that a cell of such a protocol stands for: itself under its evaluation, and beside it each step.
 
     Steps stand beside plain `identical` alone; a step that leaves the input as it is gives no cell.
     UsageError: `published`, and no published number says how it was measured.
     """
     recipe = cell.protocol
     classes_to_build(cell.checkpoint)  # refuses what has no classifier
-    assert recipe.zero_shot is not None
-    plain = recipe.zero_shot.model_copy(update={"beside": (), "step": ""})
-    base = published_input(cell)[0] if recipe.zero_shot.input == "published" else recipe.input
+    assert recipe.own_classifier is not None
+    plain = recipe.own_classifier.model_copy(update={"beside": (), "step": ""})
+    base = published_input(cell)[0] if recipe.own_classifier.input == "published" else recipe.input
     yield cell.model_copy(update={"protocol": _evaluated(recipe, base, plain)})
-    for step in recipe.zero_shot.beside if cell.conventions == "identical" else ():
+    for step in recipe.own_classifier.beside if cell.conventions == "identical" else ():
         changed = base.model_copy(update=step.input.model_dump(exclude_none=True))
         if changed == base and not step.conventions:
             continue
@@ -68,8 +68,8 @@ def setups(cell: Cell) -> Iterator[Cell]:
         )
 
 
-def _evaluated(recipe: Protocol, input: Input, zero_shot: ZeroShot) -> Protocol:
-    return recipe.model_copy(update={"input": input, "zero_shot": zero_shot})
+def _evaluated(recipe: Protocol, input: Input, own_classifier: OwnClassifier) -> Protocol:
+    return recipe.model_copy(update={"input": input, "own_classifier": own_classifier})
 
 
 def published_input(cell: Cell) -> tuple[Input, Reference]:
@@ -83,11 +83,11 @@ def published_input(cell: Cell) -> tuple[Input, Reference]:
     model, tag = here.model, here.checkpoint
     if here.adapter == "timm" and tag == "pretrained" and "." in model:  # timm:resnet50.a1_in1k
         model, _, tag = model.partition(".")
-    who = f"zero-shot: {cell.model} with checkpoint {cell.checkpoint!r}"
+    who = f"own-classifier: {cell.model} with checkpoint {cell.checkpoint!r}"
     rows = [
         row
         for row in references(
-            adapter=here.adapter, model=model, checkpoint=tag, protocol="zero-shot", metric="top-1", unit="percent"
+            adapter=here.adapter, model=model, checkpoint=tag, protocol="own-classifier", metric="top-1", unit="percent"
         )
         if row.dataset in (here.dataset, "imagenet")
     ]
@@ -132,7 +132,7 @@ def as_input(row: Reference) -> Input | None:
 def classes_to_build(checkpoint: str) -> int | None:
     """`classes` for `Adapter.build`: None keeps the checkpoint's classifier; random weights are drawn without one."""
     if checkpoint == "offline":
-        raise UsageError("zero-shot: checkpoint 'offline' has no classifier of its own; use --checkpoint pretrained")
+        raise UsageError("checkpoint 'offline' has no classifier of its own; use --checkpoint pretrained")
     return OUTPUTS if checkpoint.startswith("random:") else None
 
 
@@ -148,7 +148,7 @@ def check_outputs(found: int, model: str, checkpoint: str) -> None:
     """UsageError: a classifier that is not ImageNet-1k's: 21,841 classes, or 1,001 with a background class."""
     if found != OUTPUTS:
         raise UsageError(
-            f"zero-shot: the classifier of {model} with checkpoint {checkpoint!r} has {found} outputs, and"
+            f"own-classifier: the classifier of {model} with checkpoint {checkpoint!r} has {found} outputs, and"
             f" ImageNet-1k's has {OUTPUTS}; take a checkpoint for it"
         )
 

@@ -11,8 +11,7 @@ from typing import Literal
 from isotune import conventions, data, names, protocols
 from isotune.errors import UsageError
 from isotune.models import checkpoints
-from isotune.runs import own_classifier as zero_shot
-from isotune.runs import requests
+from isotune.runs import own_classifier, requests
 from isotune.runs.records import Cell, Seeds
 from isotune.workers.process import WorkerFailure, Workers
 
@@ -35,7 +34,7 @@ class Matrix:
 
 
 def plan(matrix: Matrix, prepared: dict[str, data.Dataset], workers: Workers) -> list[Cell]:
-    """All cells of the matrix, in turns: models change fastest, then conventions, then seeds. Of a zero-shot protocol
+    """All cells of the matrix, in turns: models change fastest, then conventions, then seeds. Of an evaluation
     those of one model follow each other, and seeds make no difference.
 
     prepared: data sets by name. workers: asked whether their library has the model.
@@ -46,8 +45,8 @@ def plan(matrix: Matrix, prepared: dict[str, data.Dataset], workers: Workers) ->
     models = list(dict.fromkeys(str(names.parse(model)) for model in matrix.models))
     checkpoints.check_name(matrix.checkpoint)
     for name, recipe in itertools.product(matrix.datasets, recipes):
-        if recipe.zero_shot:
-            zero_shot.check_dataset(prepared[name])
+        if recipe.own_classifier:
+            own_classifier.check_dataset(prepared[name])
         else:
             check_images(prepared[name], recipe)
 
@@ -66,16 +65,16 @@ def plan(matrix: Matrix, prepared: dict[str, data.Dataset], workers: Workers) ->
 
     cells: list[Cell] = []
     for name, recipe in itertools.product(matrix.datasets, recipes):
-        if recipe.zero_shot:
+        if recipe.own_classifier:
             asked = (cell(name, recipe, 0, spec, model) for model, spec in itertools.product(models, specs))
-            found = (_canonically(each) for one in asked for each in zero_shot.setups(one))
+            found = (_canonically(each) for one in asked for each in own_classifier.setups(one))
             cells += {each.key: each for each in found}.values()  # a step may be asked for as a convention too
         else:
             turns = itertools.product(matrix.seeds, specs, models)
             cells += (cell(name, recipe, seed, spec, model) for seed, spec, model in turns)
     for own in (False, True):
         sizes: dict[str, int] = {}
-        for each in (each for each in cells if (each.protocol.zero_shot is not None) == own):
+        for each in (each for each in cells if (each.protocol.own_classifier is not None) == own):
             sizes[each.model] = min(each.protocol.input.size, sizes.get(each.model, each.protocol.input.size))
         check_models(sizes, matrix.checkpoint, sizes, workers, own=own)
     return cells

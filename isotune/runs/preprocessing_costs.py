@@ -1,4 +1,4 @@
-"""What each step of preprocessing costs: zero-shot cells of one checkpoint, compared image by image.
+"""What each step of preprocessing costs: evaluations of one checkpoint's own classifier, compared image by image.
 
 Every cell is held against the one that is evaluated as published (or as the protocol's [input] says), `identical`, with
 the same model, checkpoint, images and numeric mode. Both saw the same images, so the difference is that of a pair, much
@@ -38,7 +38,7 @@ class Cost:
 
 
 def compare(first: Record, second: Record, store: Store) -> Compared:
-    """Two zero-shot records of the same images, of one model or of two libraries', image by image.
+    """Two such records of the same images, of one model or of two libraries', image by image.
 
     UsageError: other images or classes, predictions that are gone, or those of another run.
     """
@@ -60,10 +60,10 @@ def _predictions(record: Record, store: Store) -> np.ndarray:
 
 
 def costs(records: Iterable[Record], store: Store) -> list[Cost]:
-    """Of every zero-shot record that is done: the evaluation itself first, then what is done otherwise."""
+    """Of every such record that is done: the evaluation itself first, then what is done otherwise."""
     groups: dict[tuple[object, ...], list[Record]] = {}
     for record in records:
-        if record.cell.protocol.zero_shot is not None and record.metrics is not None:
+        if record.cell.protocol.own_classifier is not None and record.metrics is not None:
             groups.setdefault(_group(record.cell), []).append(record)
     found = []
     for group in groups.values():
@@ -76,15 +76,15 @@ def costs(records: Iterable[Record], store: Store) -> list[Cost]:
 
 def _group(cell: Cell) -> tuple[object, ...]:
     recipe = cell.protocol
-    plain = recipe.model_copy(update={"input": Input(), "zero_shot": None}).model_dump_json()
+    plain = recipe.model_copy(update={"input": Input(), "own_classifier": None}).model_dump_json()
     return cell.model, cell.checkpoint, cell.dataset_digest, plain, cell.mode
 
 
 def _otherwise(cell: Cell) -> str:
     """In what a cell is not the evaluation itself: the step's name, then the conventions."""
-    assert cell.protocol.zero_shot is not None
+    assert cell.protocol.own_classifier is not None
     conventions = cell.conventions.removeprefix("identical").lstrip(",")
-    return ", ".join(filter(None, [cell.protocol.zero_shot.step, conventions]))
+    return ", ".join(filter(None, [cell.protocol.own_classifier.step, conventions]))
 
 
 def lines(found: Sequence[Cost]) -> list[str]:
@@ -116,8 +116,8 @@ def _line(cost: Cost) -> str:
 
 def _published(cell: Cell) -> str:
     """The number that the evaluation is taken from, where it is of the same data set."""
-    assert cell.protocol.zero_shot is not None
-    if cell.protocol.zero_shot.input != "published":
+    assert cell.protocol.own_classifier is not None
+    if cell.protocol.own_classifier.input != "published":
         return ""
     row = published_input(cell)[1]
     if row.dataset != conditions(cell).dataset:

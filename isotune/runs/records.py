@@ -74,7 +74,8 @@ class Cell(Strict):
 
     def __str__(self) -> str:
         mode = "" if (self.numeric_mode, self.compiled) == ("float32", False) else f" {self.mode}"
-        step = f" {zero_shot.step}" if (zero_shot := self.protocol.zero_shot) and zero_shot.step else ""
+        own = self.protocol.own_classifier
+        step = f" {own.step}" if own and own.step else ""
         return f"{self.model} {self.dataset} {self.protocol.name}{step} {self.conventions}{mode} seed {self.seeds}"
 
     @property
@@ -94,7 +95,7 @@ Loss = Annotated[float | None, BeforeValidator(_finite)]
 class Metrics(Strict):
     accuracy: float = Field(ge=0, le=1, description="share of the test images that are classified right")
     top5: float | None = Field(
-        None, ge=0, le=1, description="zero-shot: share of the test images whose class is among the five likeliest"
+        None, ge=0, le=1, description="own classifier: share of the test images whose class is among the five likeliest"
     )
     loss: Loss = Field(None, description="mean test cross-entropy, nats; None when it is not finite")
     train_loss: tuple[Loss, ...] = Field((), description="mean training loss of every epoch, nats; None likewise")
@@ -145,7 +146,7 @@ class Record(Strict):
         None, description="the set-up whose run this is, equal on every axis that the protocol can exercise"
     )
     checkpoint_digest: str | None = Field(
-        None, description="SHA-256 of the canonical weights before training; zero-shot: classifier included"
+        None, description="SHA-256 of the canonical weights before training; own classifier: included"
     )
     metrics: Metrics | None = None
     predictions_digest: str | None = Field(None, description="SHA-256 of predictions.npy's int64 array, test order")

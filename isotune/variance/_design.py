@@ -66,7 +66,7 @@ def design(recipe: Protocol, spec: str, levels: int | None, repeats: int) -> Des
     reasons = _idle(recipe, spec)
     drawn = {stream: text for stream, text in _decides(recipe).items() if stream not in reasons}
     if not drawn:
-        why = "nothing is trained" if recipe.zero_shot else "; ".join(dict.fromkeys(reasons.values()))
+        why = "nothing is trained" if recipe.own_classifier else "; ".join(dict.fromkeys(reasons.values()))
         raise UsageError(
             f"protocol {recipe.name!r} draws nothing at random ({why}), so that its runs cannot vary by seed;"
             " give one that does, such as quick-fine-tune"
@@ -108,7 +108,7 @@ def _decides(recipe: Protocol) -> dict[str, str]:
 def _idle(recipe: Protocol, spec: str) -> dict[str, str]:
     """Streams that change nothing in this protocol, and why; `runs.training`, `runs.probe` and `data.augmentation` say
     what is drawn from each."""
-    if recipe.zero_shot:
+    if recipe.own_classifier:
         return dict.fromkeys(STREAMS, "nothing is trained")
     reasons = {}
     if recipe.probe:

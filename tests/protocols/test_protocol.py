@@ -192,7 +192,7 @@ def test_the_protocols_of_the_suite_are_there() -> None:
         "small-fine-tune",
         "small-probe",
         "tensorflow-tutorial",
-        "zero-shot",
+        "own-classifier",
     }
 
 

@@ -85,7 +85,7 @@ def test_repeated_runs_do_not_contradict() -> None:
 
 
 def pair(*rows: Reference) -> list[Contradiction]:
-    return find(rows, [], {"zero-shot": "nothing", "a": "all", "b": "all", "c": "head"})
+    return find(rows, [], {"own-classifier": "nothing", "a": "all", "b": "all", "c": "head"})
 
 
 def test_numbers_contradict_when_their_roundings_do_not_overlap() -> None:

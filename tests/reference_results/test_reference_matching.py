@@ -25,7 +25,7 @@ def cell(model: str, checkpoint: str, dataset: str, recipe: str | protocols.Prot
 TUTORIAL = cell("torchvision:resnet18", "pretrained", "imagefolder:/data/hymenoptera_data", "pytorch-tutorial")
 ZERO_SHOT = Conditions(
     adapter="timm", model="resnet50", checkpoint="a1_in1k", architecture="resnet50", dataset="imagenet", split="val",
-    train="", protocol="zero-shot", size_px=224, crop=0.95, resize="shorter-side", interpolation="bicubic",
+    train="", protocol="own-classifier", size_px=224, crop=0.95, resize="shorter-side", interpolation="bicubic",
 )  # fmt: skip
 
 
@@ -112,7 +112,7 @@ def test_another_metric_is_named_once() -> None:
     assert not any("mean per class" in line for line in found[91.28]), "the protocol's own remark is accounted for"
 
 
-def test_a_zero_shot_evaluation_matches_as_it_was_published() -> None:
+def test_an_own_classifier_matches_as_it_was_published() -> None:
     assert [row.value for row in matching(ZERO_SHOT).exact] == [80.382]
     assert nearest(ZERO_SHOT, crop=0.875)[80.382] == {"crop 0.875 against 0.95"}
     assert nearest(ZERO_SHOT, size_px=160)[80.382] == {"size 160 against 224"}
@@ -129,7 +129,7 @@ def test_a_crop_matches_when_the_resized_side_is_the_same(resized: int) -> None:
 
 
 def ZERO_SHOT_OF(row: Reference, **stated: Any) -> Conditions:  # noqa: N802
-    """The conditions that a zero-shot number was published under."""
+    """The conditions that an own classifier's number was published under."""
     return Conditions(
         **{name: getattr(row, name) for name in ("adapter", "model", "checkpoint", "architecture", "dataset", "split",
                                                  "train", "protocol", "size_px", "crop", "resize", "interpolation",
@@ -146,7 +146,7 @@ def test_every_fully_stated_number_matches_its_own_conditions(metric: str) -> No
         assert row in matching(ZERO_SHOT_OF(row)).exact
 
 
-@given(st.sampled_from(references(protocol="zero-shot")), st.data())
+@given(st.sampled_from(references(protocol="own-classifier")), st.data())
 def test_each_stated_condition_that_differs_is_a_deviation(row: Reference, data: st.DataObject) -> None:
     """And no other: what the source leaves open is named as such, whatever the cell's."""
     changes = {

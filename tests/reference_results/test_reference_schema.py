@@ -27,7 +27,7 @@ GOOD = {
     **dict.fromkeys(COLUMNS, ""),
     "adapter": "timm", "model": "resnet50", "checkpoint": "a1_in1k", "dataset": "imagenet", "split": "val",
     "metric": "top-1", "value": "80.382", "unit": "percent", "rounding": "0.001", "runs": "1", "statistic": "single",
-    "spread_kind": "none", "protocol": "zero-shot", "size_px": "224", "crop": "0.95", "measured_by": "timm",
+    "spread_kind": "none", "protocol": "own-classifier", "size_px": "224", "crop": "0.95", "measured_by": "timm",
     "trust": "high", "source": "timm-results", "location": "results-imagenet.csv",
 }  # fmt: skip
 

@@ -16,7 +16,7 @@ from report_factories import FINE_TUNE, LIBRARIES, QUICK, default_run, record
 
 from isotune import data, protocols, report
 from isotune.errors import UsageError
-from isotune.protocols import Images, ZeroShot
+from isotune.protocols import Images, OwnClassifier
 from isotune.reference_results import _tables, references
 from isotune.report import _conclusions as conclusions
 from isotune.report.analysis.answers import Answers
@@ -106,7 +106,7 @@ def test_a_verdict_says_what_the_runs_can_say(accuracies: tuple[float, ...], wor
 
 
 def test_an_evaluation_that_trains_nothing_is_exact_with_one_run() -> None:
-    recipe = protocols.load("zero-shot").model_copy(update={"zero_shot": ZeroShot(input="published")})
+    recipe = protocols.load("own-classifier").model_copy(update={"own_classifier": OwnClassifier(input="published")})
     recipe = recipe.model_copy(update={"input": recipe.input.model_copy(update={"size": 224, "resize": 256})})
     (row,) = [
         row
@@ -117,7 +117,7 @@ def test_an_evaluation_that_trains_nothing_is_exact_with_one_run() -> None:
     def judged(accuracy: float) -> Any:
         one = record("torchvision:resnet18", accuracy, dataset="imagenet:/data", protocol=recipe, images=50_000,
                      checkpoint="IMAGENET1K_V1", architecture="resnet18")  # fmt: skip
-        (found,) = [each for each in finding([one]).published.verdicts if each.reference is row]
+        (found,) = [each for each in finding([one]).published.verdicts if each.reference == row]
         return found.verdict
 
     near, far = judged(row.value / 100 + 0.002), judged(row.value / 100 - 0.03)
@@ -150,8 +150,10 @@ def test_where_nothing_is_near_that_is_said() -> None:
 
 
 def test_a_number_that_others_contradict_is_marked() -> None:
-    one = record("keras:ResNet50", 0.75, dataset="imagenet:/data", protocol=protocols.load("zero-shot"), images=50_000,
-                 checkpoint="imagenet", architecture="resnet50")  # fmt: skip
+    one = record(
+        "keras:ResNet50", 0.75, dataset="imagenet:/data", protocol=protocols.load("own-classifier"), images=50_000,
+        checkpoint="imagenet", architecture="resnet50",
+    )  # fmt: skip
     assert any("Disputed: " in line and "70.35" in line for line in conclusions.context(finding([one])))
     for kept in (_tables._all, _tables._by_dataset):
         kept.cache_clear()  # a row is what it says, not where it lies in memory
@@ -311,9 +313,9 @@ def test_where_nothing_is_drawn_at_random_the_images_decide(ran: tuple[Ran, Answ
     assert compared(runs + drawn, answers)[0].decided_by == "seeds", "one that varies is enough"
 
 
-def test_a_zero_shot_evaluation_is_decided_by_the_images(ran: tuple[Ran, Answers]) -> None:
+def test_an_own_classifier_is_decided_by_the_images(ran: tuple[Ran, Answers]) -> None:
     one, answers = ran
-    recipe = protocols.load("zero-shot")
+    recipe = protocols.load("own-classifier")
     runs = [one(right(20), protocol=recipe), one(right(60, 50), KERAS, protocol=recipe)]
     assert said(runs, answers) == ["**holds**"]
     assert said(runs) == ["not tested: the predictions or the labels are not at hand"]

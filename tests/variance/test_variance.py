@@ -72,8 +72,8 @@ def test_only_streams_that_decide_something_are_crossed(recipe, spec, drawn):
 @pytest.mark.parametrize(
     ("recipe", "levels", "repeats", "said"),
     [
-        (protocols.load("zero-shot"), 2, 1, "nothing is trained"),
-        (protocols.load("zero-shot"), 2, 1, "quick-fine-tune"),
+        (protocols.load("own-classifier"), 2, 1, "nothing is trained"),
+        (protocols.load("own-classifier"), 2, 1, "quick-fine-tune"),
         (PROBE.model_copy(update={"probe": protocols.Probe(l2=(1e-2,))}), 2, 1, "one L2 strength"),
         (TINY, 1, 1, "at least 2 levels"),
         (TINY, 2, -1, "0 repeats"),
@@ -450,7 +450,7 @@ def test_a_model_that_fails_is_said_and_the_other_has_its_answer(real, here):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--protocol", "zero-shot"], "draws nothing at random"),
+        (["--protocol", "own-classifier"], "draws nothing at random"),
         (["--protocol", "quik"], "did you mean 'quick'"),
         (["--levels", "1"], "at least 2 levels"),
         (["--repeats", "-1"], "0 repeats"),

@@ -2,8 +2,8 @@
 
 All pairs of a section are one table and are corrected together. The runs of the seeds decide, by the tests of
 `isotune.statistics.compare_all`: t, or the permutation test where t has no answer. Where nothing that is drawn at
-random reaches the predictions (a zero-shot evaluation, a probe that gives the same at every seed), more runs tell
-nothing more, and McNemar's exact test of the images decides.
+random reaches the predictions (a checkpoint's own classifier, a probe that gives the same at every seed), more runs
+tell nothing more, and McNemar's exact test of the images decides.
 """
 
 from __future__ import annotations
@@ -93,10 +93,10 @@ def differences(section: Section, answers: Answers) -> Differences:
 def _judged(first: _Side, second: _Side, pair: Pair, answers: Answers) -> Difference:
     """With p not yet corrected."""
     by_images = answers.right_by_one(first.setup, second.setup)
-    zero_shot = first.setup.first.cell.protocol.zero_shot is not None
+    own_classifier = first.setup.first.cell.protocol.own_classifier is not None
     decided_by: DecidedBy = "seeds"
     p, reason = (pair.p_permutation, pair.reason) if pair.p_t is None else (pair.p_t, "")
-    if zero_shot or (by_images and first.setup.fixed and second.setup.fixed):
+    if own_classifier or (by_images and first.setup.fixed and second.setup.fixed):
         decided_by = "images"
         p = next(iter(by_images.values())).p if by_images else None  # the same at every seed
         reason = "" if by_images else "the predictions or the labels are not at hand"

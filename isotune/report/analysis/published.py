@@ -72,7 +72,7 @@ def _verdict(section: Section, setup: SetUp, reference: Reference) -> Verdict:
         rounding=reference.rounding,
     )
     values, margin = list(setup.runs.values()), section.protocol.evaluation.margin
-    if section.protocol.zero_shot is None:
+    if section.protocol.own_classifier is None:
         return verdict(values, number, margin, images=section.test_images)
     exact = verdict([values[0], values[0]], number, margin)
     reason = exact.reason.partition(";")[0] + "; nothing is drawn at random, so that one evaluation is exact"

@@ -57,7 +57,7 @@ class SetUp:
     def fixed(self) -> bool:
         """Whether nothing that is drawn at random reaches the predictions: every seed gave the same ones."""
         digests = {record.predictions_digest for record in self.records.values()}
-        return self.first.cell.protocol.zero_shot is not None or (
+        return self.first.cell.protocol.own_classifier is not None or (
             len(digests) == 1 and None not in digests and len(self.records) > 1 and not self.failed
         )
 

@@ -1,4 +1,4 @@
-"""Zero-shot in torchvision, timm and Keras: one checkpoint, one classifier, the same predictions."""
+"""A checkpoint's own classifier in torchvision, timm and Keras: the same predictions."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ OWN = """
 name = "own"
 title = "Own"
 source = "test"
-[zero_shot]
+[own_classifier]
 input = "protocol"
 [input]
 size = 64
 resize = 72
 interpolation = "bicubic"
-[[zero_shot.beside]]
+[[own_classifier.beside]]
 name = "plain"
 conventions = { resize = "plain" }
-[[zero_shot.beside]]
+[[own_classifier.beside]]
 name = "squash"
 input = { resize = "squash" }
 [evaluation]
@@ -51,7 +51,7 @@ def workplace(tmp_path_factory) -> Path:
     import torch
     from torchvision.models import mobilenet_v2
 
-    place = tmp_path_factory.mktemp("zero-shot")
+    place = tmp_path_factory.mktemp("own-classifier")
     for label, synset in enumerate(SYNSETS):
         (place / "set" / synset).mkdir(parents=True)
         for number in range(3):

@@ -1,4 +1,4 @@
-"""Zero-shot: what is planned, what is evaluated, what a step costs, and what is refused."""
+"""A checkpoint's own classifier: what is planned, what is evaluated, what a step costs, and what is refused."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ from isotune.conventions import Conventions
 from isotune.errors import UsageError
 from isotune.protocols import Input, Protocol
 from isotune.reference_results import conditions, deviations, matching, references
-from isotune.runs import own_classifier as zero_shot
+from isotune.runs import own_classifier
 from isotune.runs.preprocessing_costs import compare, costs
 from isotune.runs.records import Cell, Metrics, Seeds, Store
 from isotune.statistics import mcnemar, predictions_changed
 from isotune.weights import Weights, random_weights
 
-SHIPPED = protocols.load("zero-shot")
+SHIPPED = protocols.load("own-classifier")
 OWN = """
 name = "own"
 title = "Own"
 source = "test"
-[zero_shot]
+[own_classifier]
 input = "protocol"
 [input]
 size = 32
 resize = 36
-[[zero_shot.beside]]
+[[own_classifier.beside]]
 name = "squash"
 input = { resize = "squash" }
-[[zero_shot.beside]]
+[[own_classifier.beside]]
 name = "bilinear"
 input = { interpolation = "bilinear" }
-[[zero_shot.beside]]
+[[own_classifier.beside]]
 name = "nearest"
 conventions = { resize = "nearest" }
-[[zero_shot.beside]]
+[[own_classifier.beside]]
 name = "its-own-scaling"
 conventions = { input_scaling = "mean-std" }
 """
@@ -52,7 +52,7 @@ def cell(model: str, checkpoint: str, dataset: str = "imagenet:val", recipe: Pro
 
 
 def asked(model: str, checkpoint: str, dataset: str = "imagenet:val") -> tuple[int, int | str, str]:
-    found = zero_shot.published_input(cell(model, checkpoint, dataset))[0]
+    found = own_classifier.published_input(cell(model, checkpoint, dataset))[0]
     return found.size, found.resize, found.interpolation
 
 
@@ -71,8 +71,8 @@ def test_a_planned_cell_matches_the_number_that_its_evaluation_was_taken_from() 
         cell("torchvision:mobilenet_v2", "pretrained"), cell("timm:resnet50", "a1_in1k"),
         cell("timm:resnet50", "a1_in1k", "imagenet-r:x"), cell("keras:ResNet50", "pretrained"),
     ):  # fmt: skip
-        base, *steps = zero_shot.setups(one)
-        row = zero_shot.published_input(one)[1]
+        base, *steps = own_classifier.setups(one)
+        row = own_classifier.published_input(one)[1]
         assert row.dataset == conditions(one).dataset
         assert row in matching(base).exact, deviations(row, conditions(base))
         assert not any(row in matching(step).exact for step in steps)
@@ -80,11 +80,11 @@ def test_a_planned_cell_matches_the_number_that_its_evaluation_was_taken_from() 
 
 def test_every_stated_evaluation_of_torchs_libraries_is_expressed_as_published() -> None:
     rows = [row for row in references(file="imagenet.csv", metric="top-1") if row.adapter != "keras"]
-    lacking = [row for row in rows if zero_shot.as_input(row) is None]
+    lacking = [row for row in rows if own_classifier.as_input(row) is None]
     assert {(row.crop or 0) > 1 or (row.resize == "squash" and row.crop != 1) for row in lacking} == {True}
     assert len(lacking) < len(rows) / 50
     for row in rows[::7]:
-        if (input := zero_shot.as_input(row)) is not None:
+        if (input := own_classifier.as_input(row)) is not None:
             here = cell(row.name, row.checkpoint, recipe=SHIPPED.model_copy(update={"input": input}))
             stripped = here.model_copy(update={"protocol": here.protocol})
             assert {each.what for each in deviations(row, conditions(stripped))} <= {"not stated by the source"}
@@ -101,7 +101,7 @@ def test_every_stated_evaluation_of_torchs_libraries_is_expressed_as_published()
 )
 def test_where_nothing_usable_is_published_that_is_said(model, checkpoint, said) -> None:
     with pytest.raises(UsageError) as caught:
-        list(zero_shot.setups(cell(model, checkpoint)))
+        list(own_classifier.setups(cell(model, checkpoint)))
     assert said in str(caught.value)
     assert 'input = "protocol"' in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -109,8 +109,13 @@ def test_where_nothing_usable_is_published_that_is_said(model, checkpoint, said)
 
 def steps_of(one: Cell) -> list[tuple[str, str, int | str, str]]:
     return [
-        (each.protocol.zero_shot.step, each.conventions, each.protocol.input.resize, each.protocol.input.interpolation)
-        for each in zero_shot.setups(one)
+        (
+            each.protocol.own_classifier.step,
+            each.conventions,
+            each.protocol.input.resize,
+            each.protocol.input.interpolation,
+        )
+        for each in own_classifier.setups(one)
     ]
 
 
@@ -129,22 +134,24 @@ def test_steps_stand_beside_the_evaluation_each_with_one_thing_changed() -> None
     assert ("bilinear", "identical", 235, "bilinear") in steps_of(cell("timm:resnet50", "a1_in1k"))
     for spec in ("native", "identical,resize=plain"):
         assert len(steps_of(cell("timm:resnet50", "a1_in1k", conventions=spec))) == 1, "only beside plain identical"
-    assert all(not each.protocol.zero_shot.beside for each in zero_shot.setups(cell("timm:resnet50", "a1_in1k")))
+    assert all(
+        not each.protocol.own_classifier.beside for each in own_classifier.setups(cell("timm:resnet50", "a1_in1k"))
+    )
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (OWN + "[probe]\nl2 = [1.0]", "give either [probe] or at least one [[stage]], or [zero_shot]"),
-        (OWN + "[images]\ntrain = 5", "zero_shot trains nothing: it cannot have [augmentation] or images.train"),
-        (OWN + "[augmentation]\nhorizontal_flip = 0.5", "zero_shot trains nothing"),
-        (OWN.replace('"protocol"', '"published"'), 'input: zero_shot.input = "published" finds it; leave one out'),
-        (OWN.replace('"protocol"', '"publised"'), "zero_shot.input: Input should be 'published' or 'protocol'"),
-        (OWN.replace("beside", "besides"), "zero_shot.besides: unknown key; did you mean 'beside'?"),
-        (OWN.replace("{ resize = \"squash\" }", "{ resise = 3 }"), "zero_shot.beside.0.input.resise: unknown key; did"),
-        (OWN.replace('input = { resize = "squash" }', ""), "zero_shot.beside.0: step 'squash' changes nothing"),
-        (OWN.replace("resize = \"nearest\"", 'resize = "nearst"'), "zero_shot.beside.2: convention resize='nearst'"),
-        (OWN.replace("input_scaling", "gelu"), "zero_shot.beside.3: conventions.gelu is not an axis of the input"),
+        (OWN + "[probe]\nl2 = [1.0]", "give either [probe] or at least one [[stage]], or [own_classifier]"),
+        (OWN + "[images]\ntrain = 5", "own_classifier trains nothing: it cannot have [augmentation] or images.train"),
+        (OWN + "[augmentation]\nhorizontal_flip = 0.5", "own_classifier trains nothing"),
+        (OWN.replace('"protocol"', '"published"'), 'input: own_classifier.input = "published" finds it; leave one out'),
+        (OWN.replace('"protocol"', '"publised"'), "own_classifier.input: Input should be 'published' or 'protocol'"),
+        (OWN.replace("beside", "besides"), "own_classifier.besides: unknown key; did you mean 'beside'?"),
+        (OWN.replace("{ resize = \"squash\" }", "{ resise = 3 }"), "own_classifier.beside.0.input.resise: unknown key"),
+        (OWN.replace('input = { resize = "squash" }', ""), "own_classifier.beside.0: step 'squash' changes nothing"),
+        (OWN.replace("resize = \"nearest\"", 'resize = "nearst"'), "own_classifier.beside.2: convention resize='n"),
+        (OWN.replace("input_scaling", "gelu"), "own_classifier.beside.3: conventions.gelu is not an axis of the input"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_refused_with_its_field(text, said) -> None:
@@ -154,9 +161,9 @@ def test_what_cannot_be_is_refused_with_its_field(text, said) -> None:
     assert "\n" not in str(caught.value)
 
 
-def test_the_keys_of_other_protocols_are_what_they_were_before_zero_shot() -> None:
+def test_the_keys_of_other_protocols_are_what_they_were_before_own_classifier() -> None:
     """A key that changed would make every record that exists worthless."""
-    assert "zero_shot" not in protocols.load("quick").model_dump_json()
+    assert "own_classifier" not in protocols.load("quick").model_dump_json()
     quick = cell("timm:mobilenetv2_100", "offline", "digits", protocols.load("quick"))
     fixed = quick.model_copy(update={"protocol": quick.protocol.model_copy(update={"title": "T", "source": "S"})})
     assert fixed.key == "5a0edcabe2e67f4a540d990ae604ee40"
@@ -167,17 +174,17 @@ def test_top_5_counts_as_argmax_does() -> None:
     logits = stream.normal(size=(200, 9)).round(1)  # with ties
     labels = stream.integers(0, 9, 200)
     order = np.argsort(-logits, axis=1, kind="stable")
-    assert zero_shot.top5(logits, labels) == np.mean([y in row[:5] for y, row in zip(labels, order, strict=True)])
-    assert zero_shot.top5(logits[:, :5], labels % 5) is None, "five of five are always right"
-    assert zero_shot.top5(np.full((3, 9), np.nan), np.zeros(3, np.int64)) == 0
+    assert own_classifier.top5(logits, labels) == np.mean([y in row[:5] for y, row in zip(labels, order, strict=True)])
+    assert own_classifier.top5(logits[:, :5], labels % 5) is None, "five of five are always right"
+    assert own_classifier.top5(np.full((3, 9), np.nan), np.zeros(3, np.int64)) == 0
     assert Metrics(accuracy=0.5, test_images=2, train_images=0, top5=1.0).top5 == 1.0
 
 
 def test_another_classifier_than_imagenets_is_refused() -> None:
-    zero_shot.check_outputs(1000, "timm:x", "pretrained")
+    own_classifier.check_outputs(1000, "timm:x", "pretrained")
     for found in (1001, 21841, 10):
         with pytest.raises(UsageError, match=f"has {found} outputs, and ImageNet-1k's has 1000"):
-            zero_shot.check_outputs(found, "timm:x", "pretrained")
+            own_classifier.check_outputs(found, "timm:x", "pretrained")
 
 
 # -- whole runs, with the adapter in plain NumPy
@@ -250,7 +257,7 @@ def test_predictions_are_the_best_of_the_data_sets_classes(ran, house) -> None:
     predictions = store.predictions(record.cell)
     assert predictions.tolist() == full[:, columns].argmax(axis=1).tolist()
     assert record.metrics.accuracy == np.mean(predictions == labels)
-    assert record.metrics.top5 == zero_shot.top5(full[:, columns], labels)
+    assert record.metrics.top5 == own_classifier.top5(full[:, columns], labels)
     assert (record.metrics.train_images, record.metrics.test_images) == (0, 28)
     assert record.timings.evaluation is not None
     assert len(set(predictions)) > 2, "else the test says little"
@@ -313,7 +320,7 @@ def test_a_checkpoint_without_a_classifier_is_refused_before_anything_runs(here,
         ("own.toml", "imagenet:set", "among them 7 of imagenet's 1000; imagenet-subset:PATH takes them"),
         ("own.toml", "imagenet:letters", "none of them a class of ImageNet; folders must be synsets"),
         ("own.toml", "imagefolder:set", "a fifth of its images, since isotune split it; imagenet-subset:set"),
-        ("zero-shot", "imagenet-subset:set", "there are no published numbers of that model"),
+        ("own-classifier", "imagenet-subset:set", "there are no published numbers of that model"),
     ],
 )
 def test_wrong_use_is_one_line_and_status_2(here, house, recipe, dataset, said) -> None:
