@@ -8,8 +8,9 @@ masks, the learning rate of each step.
 
 from __future__ import annotations
 
+import importlib.util
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar, Literal, SupportsFloat
@@ -17,12 +18,24 @@ from typing import ClassVar, Literal, SupportsFloat
 import numpy as np
 
 from isotune.conventions import Conventions
-from isotune.errors import UsageError
-from isotune.protocols import Optimizer
+from isotune.errors import MissingExtra, UsageError, nearest
+from isotune.protocols import NumericMode, Optimizer
 from isotune.weights import Layer, Weights
 
+__all__ = [
+    "INPUT",
+    "Adapter",
+    "Array",
+    "Engine",
+    "Model",
+    "ModelInfo",
+    "NumericMode",
+    "Recipe",
+    "Remedy",
+    "Trainer",
+]
+
 Array = np.ndarray
-NumericMode = Literal["float32", "bfloat16", "float64"]
 INPUT = "input"  # what `Model.network_input` gives, among activations
 
 
@@ -49,12 +62,91 @@ class Recipe:
     conventions: Conventions | None = None  # the optimizer's axes are these; None: the model's
 
 
-class Adapter(ABC):
-    """One library's pretrained image models."""
+@dataclass(frozen=True)
+class Engine:
+    """What computes a library's models, and what of an installation its results depend on."""
 
-    name: ClassVar[str]  # "timm"
-    engines: ClassVar[tuple[str, ...]]  # what can compute: ("tensorflow", "jax", "torch"), the default first
-    engine: str  # the one of them that computes here; __init__ takes `engine=` when there are several
+    # What must be installed, by the name that it is imported by, the library first: {"keras": "isotune[keras]"}. The
+    # value is what pip installs to have it. Their versions go into every record; another one makes it stale.
+    packages: Mapping[str, str]
+    beside: tuple[str, ...] = ()  # packages whose versions matter too where `Adapter.environment` names them
+    flags: tuple[str, ...] = ()  # environment variables that results depend on: ("XLA_FLAGS",)
+
+
+@dataclass(frozen=True)
+class Remedy:
+    """How to make a library do as a value of a convention axis says; at least one of the two is not empty."""
+
+    code: str  # complete Python, imports included
+    note: str  # what else to know, in plain sentences
+
+
+class Adapter(ABC):
+    """One library's pretrained image models.
+
+    What is known of the library without starting it stands in the class: importing an adapter's module imports no
+    framework, so that reports can say names and colours, and `isotune doctor` what is missing. Methods import it.
+    """
+
+    name: ClassVar[str]  # "timm", as in its entry point
+    title: ClassVar[str] = ""  # as people write it, "Keras"; empty: as `name`
+    colour: ClassVar[str] = ""  # in figures, "#009E73"; empty: one is picked by the name
+    engines: ClassVar[Mapping[str, Engine]]  # what can compute, by the word after @, the default first
+    suffixes: ClassVar[tuple[str, ...]] = ()  # of its checkpoint files: (".h5", ".keras")
+    hosts: ClassVar[Mapping[str, str]] = {}  # what it downloads, and from where: {"Keras's weights": "HOST"}
+    # Libraries in which counterparts of its architectures are looked for, in this order: `isotune parity --all` proves
+    # every architecture of a library that names some. Architectures are the same where their names are.
+    counterparts: ClassVar[tuple[str, ...]] = ()
+    # What it rounds by itself in float64, and its adapter computes otherwise in that mode: (who, what, how instead)
+    rounds: ClassVar[tuple[tuple[str, str, str], ...]] = ()
+
+    engine: str  # the one of `engines` that computes here
+
+    def __init__(self, engine: str | None = None) -> None:
+        """UsageError: no such engine. MissingExtra: one of its packages is not installed."""
+        engine = engine or next(iter(self.engines))
+        if engine not in self.engines:
+            raise UsageError(f"{self.name} has no engine {engine!r}; {nearest(engine, self.engines)}")
+        for package, install in self.engines[engine].packages.items():
+            if importlib.util.find_spec(package) is None:
+                raise MissingExtra(package, install)
+        self.engine = engine
+
+    # -- what is known of the library's names and habits; what is here holds for most
+
+    @classmethod
+    def split_name(cls, name: str) -> tuple[str, str]:
+        """A model's name as `models` lists it, and the checkpoint that the name picks: ("resnet50", "a1_in1k")."""
+        return name, ""
+
+    @classmethod
+    def is_remote(cls, name: str) -> bool:
+        """Whether the name is of a model that the library loads from elsewhere, and does not list."""
+        return False
+
+    @classmethod
+    def representative(cls, models: Sequence[str]) -> str:
+        """Of its models of one architecture the one that is proved against other libraries'."""
+        return min(models)
+
+    @classmethod
+    def engine_for_proofs(cls, architecture: str) -> str | None:
+        """The engine on which proofs of an architecture run where nobody names one; None: the default."""
+        return None
+
+    @classmethod
+    def resized_side(cls, size: int, crop: float) -> int:
+        """Pixels of the shorter side, of which the library's evaluation takes the central `size`, by its `crop`."""
+        return round(size / crop)
+
+    @classmethod
+    def remedy(cls, axis: str, value: object) -> Remedy:
+        """The lines to write in the library for `axis` = `value`; None and "own" are what it builds by itself."""
+        given = "own" if value is None else value
+        override = f"`--conventions native,{axis}={given}`"
+        return Remedy("", f"No lines are known for {cls.title or cls.name}; isotune does it with {override}.")
+
+    # -- its models
 
     @abstractmethod
     def models(self) -> Iterable[ModelInfo]:
@@ -126,11 +218,14 @@ class Adapter(ABC):
 
     @abstractmethod
     def environment(self) -> dict[str, str]:
-        """Versions and settings that results depend on: library, engine, device, threads, flags."""
+        """Settings that results depend on: `engine`, `device`, `threads` and what else there is. The versions of
+        `Engine.packages` are added to them (`isotune.workers.environment`)."""
 
 
 class Model(ABC):
     """One network in one numeric mode under one set of conventions."""
+
+    conventions: Conventions  # those it was built under, every axis
 
     @abstractmethod
     def layers(self) -> list[Layer]:

@@ -17,7 +17,6 @@ one graph), `_keras_layers` (canonical names), `_keras_conventions` (network axe
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import os
 import sys
 import tempfile
@@ -28,14 +27,13 @@ from typing import Any, ClassVar
 
 from isotune.adapters._keras import applications
 from isotune.adapters._keras.sources import ApplicationSource, FileSource, Source
-from isotune.adapters.base import Adapter, Model, ModelInfo, NumericMode
+from isotune.adapters.base import Adapter, Engine, Model, ModelInfo, NumericMode, Remedy
 from isotune.conventions import Conventions
-from isotune.errors import MissingExtra, UsageError, nearest
+from isotune.errors import UsageError
 from isotune.names import is_file
 from isotune.weights import HEAD, Weights
 from isotune.weights.folding import fit
 
-_EXTRAS = {"tensorflow": "keras", "jax": "jax", "torch": "torch"}
 _ENGINE_CLASSES = {"tensorflow": "TensorFlowEngine", "jax": "JaxEngine", "torch": "TorchEngine"}
 
 
@@ -43,20 +41,49 @@ class KerasAdapter(Adapter):
     """keras.applications."""
 
     name: ClassVar[str] = "keras"
-    engines: ClassVar[tuple[str, ...]] = ("tensorflow", "jax", "torch")
+    title: ClassVar[str] = "Keras"
+    colour: ClassVar[str] = "#009E73"
+    engines: ClassVar[Mapping[str, Engine]] = {
+        "tensorflow": Engine(
+            packages={"keras": "isotune[keras]", "tensorflow": "isotune[keras]"},
+            flags=("TF_ENABLE_ONEDNN_OPTS", "XLA_FLAGS", "TF_XLA_FLAGS"),
+        ),
+        "jax": Engine(
+            packages={"keras": "isotune[keras]", "jax": "isotune[jax]", "jaxlib": "isotune[jax]"}, flags=("XLA_FLAGS",)
+        ),
+        "torch": Engine(packages={"keras": "isotune[keras]", "torch": "isotune[torch]"}),
+    }
+    suffixes: ClassVar[tuple[str, ...]] = (".h5", ".keras")
+    hosts: ClassVar[Mapping[str, str]] = {"Keras's weights": "storage.googleapis.com"}
+    counterparts: ClassVar[tuple[str, ...]] = ("timm", "torchvision")
+    rounds: ClassVar[tuple[tuple[str, str, str], ...]] = (
+        ("Keras on TensorFlow", "momentum, betas and weight decay held in float32", "the optimizers, written out"),
+        ("Keras on TensorFlow", "exact GELU with the root of 2 in float32", "written out by erf"),
+        (
+            "Keras on JAX and PyTorch",
+            "what two operands give, narrowed to float32 under floatx float64",
+            "not narrowed",
+        ),
+    )
 
-    def __init__(self, engine: str = "tensorflow") -> None:
-        if engine not in self.engines:
-            raise UsageError(f"keras has no engine {engine!r}; {nearest(engine, self.engines)}")
-        for package, extra in (("keras", "keras"), (engine, _EXTRAS[engine])):
-            if importlib.util.find_spec(package) is None:
-                raise MissingExtra(package, extra)
-        if "keras" in sys.modules and (present := sys.modules["keras"].backend.backend()) != engine:
+    @classmethod
+    def engine_for_proofs(cls, architecture: str) -> str | None:
+        """TensorFlow's grouped convolution, which the ConvNeXts use, takes minutes a pass in float64 on the CPU."""
+        return "torch" if architecture.startswith("convnext") else None
+
+    @classmethod
+    def remedy(cls, axis: str, value: object) -> Remedy:
+        from isotune.adapters.remedies import remedy
+
+        return remedy(cls.name, axis, value)
+
+    def __init__(self, engine: str | None = None) -> None:
+        super().__init__(engine)
+        if "keras" in sys.modules and (present := sys.modules["keras"].backend.backend()) != self.engine:
             raise UsageError(
                 f"this process runs Keras on {present!r}, and a process has one engine;"
-                f" use {present!r}, or a process of its own for {engine!r}"
+                f" use {present!r}, or a process of its own for {self.engine!r}"
             )
-        self.engine = engine
         self._engine_module: Any = None
 
     def models(self) -> Iterable[ModelInfo]:
@@ -246,12 +273,8 @@ class KerasAdapter(Adapter):
             write_weights(built.whole() if whole else base, path, weights.conventions)
 
     def environment(self) -> dict[str, str]:
-        import numpy as np
-
         engine = self._start()
-        import keras
-
-        return {"keras": keras.__version__, "numpy": np.__version__, "engine": self.engine, **engine.environment()}
+        return {"engine": self.engine, **engine.environment()}
 
     def _source(self, name: str) -> Source:
         if not is_file(name):

@@ -7,14 +7,13 @@ built it. Where no few lines do it, the note says what does.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from isotune.adapters import input_remedies as _input_remedies
 from isotune.adapters._keras.remedies import network as _keras_network_remedies
 from isotune.adapters._keras.remedies import padding as _keras_windows_remedies
 from isotune.adapters._keras.remedies import recipe as _keras_recipe_remedies
 from isotune.adapters._torch.remedies import network as _torch_network_remedies
 from isotune.adapters._torch.remedies import recipe as _torch_recipe_remedies
+from isotune.adapters.base import Remedy
 from isotune.conventions import parse
 
 _OWN = "It is what the library builds by itself: nothing is to be written."
@@ -30,14 +29,6 @@ _KNOWN = {
     "timm": (_TORCH, _input_remedies.torch_scaling),
     "keras": (_KERAS, _input_remedies.keras_scaling),
 }
-
-
-@dataclass(frozen=True)
-class Remedy:
-    """At least one of the two is not empty."""
-
-    code: str  # complete Python, imports included
-    note: str  # what else to know, in plain sentences
 
 
 def remedy(library: str, axis: str, value: object) -> Remedy:

@@ -9,42 +9,20 @@ timm names a few widths of MobileNet v1 and v2; `mobilenetv1_100:channel_multipl
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from isotune.errors import MissingExtra, UsageError, nearest
-
-try:
-    import timm
-    from timm.models import (
-        PretrainedCfg,
-        efficientnet,
-        get_arch_pretrained_cfgs,
-        get_pretrained_cfg,
-        is_model,
-        list_models,
-        list_pretrained,
-        parse_model_name,
-        set_pretrained_check_hash,
-        set_pretrained_download_progress,
-        split_model_name_tag,
-    )
-except ModuleNotFoundError as error:
-    raise MissingExtra(str(error.name), "torch") from None
-
-import huggingface_hub
-from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
-from huggingface_hub.file_download import repo_folder_name
-from torch import nn
-
-from isotune.adapters._torch.adapter import TorchAdapter
-from isotune.adapters._torch.files import Download, hub_file
-from isotune.adapters._torch.layers import classifier_name
+from isotune.adapters._torch.adapter import TorchAdapter, engines
 from isotune.adapters._torch.timm_architectures import ARCHITECTURES
-from isotune.adapters.base import ModelInfo
+from isotune.adapters.base import Engine, ModelInfo
+from isotune.errors import UsageError, nearest
+
+if TYPE_CHECKING:
+    from torch import nn
 
 _HUB_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 _OF_ANY_WIDTH = {"mobilenetv1_100": "_gen_mobilenet_v1", "mobilenetv2_100": "_gen_mobilenet_v2"}  # their makers
@@ -59,7 +37,29 @@ class TimmAdapter(TorchAdapter):
     """timm.create_model; checkpoints under timm's tags, `a1_in1k`."""
 
     name: ClassVar[str] = "timm"
-    libraries: ClassVar[tuple[str, ...]] = ("timm",)
+    colour: ClassVar[str] = "#0072B2"
+    engines: ClassVar[Mapping[str, Engine]] = engines("timm")
+    hosts: ClassVar[Mapping[str, str]] = {"Hugging Face hub (timm)": "huggingface.co"}
+
+    @classmethod
+    def split_name(cls, name: str) -> tuple[str, str]:
+        """timm writes the checkpoint's tag behind a dot: "resnet50.a1_in1k"; of the hub's names nothing is known."""
+        model, _, tag = name.partition(".")
+        return (name, "") if cls.is_remote(name) else (model, tag)
+
+    @classmethod
+    def is_remote(cls, name: str) -> bool:
+        return name.startswith("hf-hub:")
+
+    @classmethod
+    def representative(cls, models: Sequence[str]) -> str:
+        """One with TensorFlow's conventions (tf_) where there is one: the nearest to Keras's."""
+        return min(models, key=lambda name: (not name.startswith("tf_"), name))
+
+    @classmethod
+    def resized_side(cls, size: int, crop: float) -> int:
+        """timm cuts the fraction off (timm/data/transforms_factory.py)."""
+        return math.floor(size / crop + 0.01)  # 224 / 0.875 may come to 255.999
 
     def models(self) -> Iterable[ModelInfo]:
         return _models()
@@ -67,6 +67,16 @@ class TimmAdapter(TorchAdapter):
     def _network(
         self, name: str, checkpoint: str | None, size: tuple[int, int], options: Mapping[str, Any]
     ) -> nn.Module:
+        import timm
+        from timm.models import (
+            parse_model_name,
+            set_pretrained_check_hash,
+            set_pretrained_download_progress,
+            split_model_name_tag,
+        )
+
+        from isotune.adapters._torch.files import Download, hub_file
+
         if parse_model_name(name)[0] == "hf-hub":
             with _hub(f"{self.name}:{name}", checkpoint or "pretrained", parse_model_name(name)[1], ("config.json",)):
                 return timm.create_model(name, pretrained=checkpoint is not None, **options)
@@ -95,10 +105,16 @@ class TimmAdapter(TorchAdapter):
             return timm.create_model(full, pretrained=True, **arguments)
 
     def _classifier(self, net: nn.Module) -> str | None:
-        found = net.get_classifier()  # type: ignore[operator]
-        return classifier_name(net, found) if isinstance(found, nn.Module) else None
+        from torch import nn
+
+        from isotune.adapters._torch.layers import classifier_name
+
+        classifier = net.get_classifier()  # type: ignore[operator]
+        return classifier_name(net, classifier) if isinstance(classifier, nn.Module) else None
 
     def _renew_classifier(self, name: str, net: nn.Module, head: str | None, classes: int) -> str:
+        from torch import nn
+
         old = net.get_classifier()  # type: ignore[operator]
         parts = old.modules() if isinstance(old, nn.Module) else [layer for part in old for layer in part.modules()]
         outputs = [layer for layer in parts if getattr(layer, "out_features", None) == net.num_classes]
@@ -112,6 +128,8 @@ class TimmAdapter(TorchAdapter):
         return super()._renew_classifier(name, net, head, classes)
 
     def _input_scaling(self, name: str) -> str:
+        from timm.models import parse_model_name
+
         if parse_model_name(name)[0]:
             return "mean-std"
         config = _config(_with_tag(name, None))
@@ -120,12 +138,16 @@ class TimmAdapter(TorchAdapter):
         return _SCALINGS.get((mean, std)) or "mean-std({};{})".format(*written)
 
     def _architecture(self, name: str) -> str:
+        from timm.models import split_model_name_tag
+
         architecture = split_model_name_tag(name)[0]
         return ARCHITECTURES.get(architecture, architecture)
 
 
 def _of_width(name: str, width: Any, arguments: Mapping[str, Any]) -> nn.Module:
     """A MobileNet of another width than those that timm has names for. UsageError: not such a model."""
+    from timm.models import efficientnet
+
     make = getattr(efficientnet, _OF_ANY_WIDTH.get(name, ""), None)
     if make is None:
         raise UsageError(f"timm:{name} has one width; channel_multiplier is for {' and '.join(_OF_ANY_WIDTH)}")
@@ -136,11 +158,13 @@ def _of_width(name: str, width: Any, arguments: Mapping[str, Any]) -> nn.Module:
 
 @cache
 def _models() -> tuple[ModelInfo, ...]:
+    from timm.models import list_models, list_pretrained, split_model_name_tag
+
     tags: dict[str, list[str]] = {name: [] for name in list_models()}
     for full in list_pretrained():
         architecture, tag = split_model_name_tag(full)
         tags.setdefault(architecture, []).append(tag)
-    return tuple(_info(architecture, found) for architecture, found in tags.items())
+    return tuple(_info(architecture, named) for architecture, named in tags.items())
 
 
 def _info(name: str, tags: list[str]) -> ModelInfo:
@@ -152,11 +176,15 @@ def _info(name: str, tags: list[str]) -> ModelInfo:
 def _config(full: str) -> Any:
     """What timm knows of a checkpoint: where it lies, the size and scaling of its input. Of a few models, in some
     versions, it knows nothing; then its defaults, which it takes as well."""
+    from timm.models import PretrainedCfg, get_pretrained_cfg
+
     return get_pretrained_cfg(full, allow_unregistered=True) or PretrainedCfg()
 
 
 def _with_tag(name: str, checkpoint: str | None) -> str:
     """The name with the checkpoint's tag. UsageError: no such model, no such tag."""
+    from timm.models import get_arch_pretrained_cfgs, is_model, split_model_name_tag
+
     architecture, tag = split_model_name_tag(name)
     if not is_model(architecture):
         known = [info.name for info in _models()]
@@ -176,12 +204,18 @@ def _with_tag(name: str, checkpoint: str | None) -> str:
 def _hub(model: str, checkpoint: str, repository: str, files: tuple[str, ...]) -> Iterator[None]:
     """While timm loads from the Hugging Face hub: what is cached is used without asking the network, which the hub's
     client would otherwise try for minutes; what is not is refused at once when the network cannot be reached."""
+    import huggingface_hub
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
+    from huggingface_hub.file_download import repo_folder_name
+
+    from isotune.adapters._torch.files import Download
+
     repo_id, _, revision = repository.partition("@")
     constants = huggingface_hub.constants
     cached_at = Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=repo_id, repo_type="model")
     download = Download(model, checkpoint, f"{constants.ENDPOINT}/{repo_id}", cached_at)
-    found = [huggingface_hub.try_to_load_from_cache(repo_id, file, revision=revision or None) for file in files]
-    is_cached = any(isinstance(path, str) for path in found)
+    cached = [huggingface_hub.try_to_load_from_cache(repo_id, file, revision=revision or None) for file in files]
+    is_cached = any(isinstance(path, str) for path in cached)
     before = constants.HF_HUB_OFFLINE
     if not is_cached:
         if before:

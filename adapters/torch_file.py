@@ -8,20 +8,16 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar
-
-from isotune.errors import MissingExtra, UsageError
-
-try:
-    from torch import nn
-except ModuleNotFoundError as error:
-    raise MissingExtra(str(error.name), "torch") from None
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from isotune.adapters._torch.adapter import TorchAdapter
-from isotune.adapters._torch.device import environment
-from isotune.adapters._torch.layers import classifier_name
-from isotune.adapters.base import ModelInfo
+from isotune.adapters.base import Engine, ModelInfo
 from isotune.adapters.file_function import FileFunction
+from isotune.errors import UsageError
+
+if TYPE_CHECKING:
+    from torch import nn
 
 _TAKEN_FROM = ("timm", "torchvision")  # where networks come from as well; named with their versions once imported
 
@@ -30,13 +26,15 @@ class TorchFileAdapter(TorchAdapter):
     """Functions in files; `pretrained` is whatever weights the function's network comes with."""
 
     name: ClassVar[str] = "torch"
-    libraries: ClassVar[tuple[str, ...]] = ("torch",)
+    engines: ClassVar[Mapping[str, Engine]] = {
+        "torch": Engine(packages={"torch": "isotune[torch]"}, beside=_TAKEN_FROM)
+    }
 
     def models(self) -> Iterable[ModelInfo]:
         return ()
 
     def environment(self) -> dict[str, str]:
-        return environment(tuple(name for name in _TAKEN_FROM if name in sys.modules))
+        return {name: version(name) for name in _TAKEN_FROM if name in sys.modules} | super().environment()
 
     def _network(
         self, name: str, checkpoint: str | None, size: tuple[int, int], options: Mapping[str, Any]
@@ -45,6 +43,8 @@ class TorchFileAdapter(TorchAdapter):
             raise UsageError(
                 f"torch:{name} has no checkpoint {checkpoint!r}; pretrained takes the function's own weights"
             )
+        from torch import nn
+
         function = FileFunction(self.name, name)
         net = function(options)
         if not isinstance(net, nn.Module):
@@ -52,6 +52,8 @@ class TorchFileAdapter(TorchAdapter):
         return net
 
     def _classifier(self, net: nn.Module) -> str | None:
+        from isotune.adapters._torch.layers import classifier_name
+
         return classifier_name(net)
 
     def _input_scaling(self, name: str) -> str:

@@ -10,23 +10,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping
 from functools import cache
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from isotune.errors import MissingExtra, UsageError, nearest
+from isotune.adapters._torch.adapter import TorchAdapter, engines
+from isotune.adapters.base import Engine, ModelInfo
+from isotune.errors import UsageError, nearest
 
-try:
-    import torchvision
-    from torchvision.models import get_model, get_model_weights, list_models
-    from torchvision.models.vision_transformer import interpolate_embeddings
-except ModuleNotFoundError as error:
-    raise MissingExtra(str(error.name), "torch") from None
-
-from torch import nn
-
-from isotune.adapters._torch.adapter import TorchAdapter
-from isotune.adapters._torch.files import Download, hub_file
-from isotune.adapters._torch.layers import classifier_name
-from isotune.adapters.base import ModelInfo
+if TYPE_CHECKING:
+    from torch import nn
 
 _WITH_AUXILIARIES = ("googlenet", "inception_v3")
 _DEFAULT_SIZE = (224, 224)
@@ -36,7 +27,9 @@ class TorchvisionAdapter(TorchAdapter):
     """torchvision.models; checkpoints under the library's names, `IMAGENET1K_V1`."""
 
     name: ClassVar[str] = "torchvision"
-    libraries: ClassVar[tuple[str, ...]] = ("torchvision",)
+    colour: ClassVar[str] = "#D55E00"
+    engines: ClassVar[Mapping[str, Engine]] = engines("torchvision")
+    hosts: ClassVar[Mapping[str, str]] = {"torchvision's weights": "download.pytorch.org"}
 
     def models(self) -> Iterable[ModelInfo]:
         return _models()
@@ -44,6 +37,10 @@ class TorchvisionAdapter(TorchAdapter):
     def _network(
         self, name: str, checkpoint: str | None, size: tuple[int, int], options: Mapping[str, Any]
     ) -> nn.Module:
+        from torchvision.models import get_model
+
+        from isotune.adapters._torch.files import Download, hub_file
+
         weights = _checkpoint(name, checkpoint) if checkpoint else None
         arguments: dict[str, Any] = dict(options)
         if name in _WITH_AUXILIARIES:
@@ -63,11 +60,15 @@ class TorchvisionAdapter(TorchAdapter):
             return _resized_transformer(name, weights, size, arguments)
 
     def _classifier(self, net: nn.Module) -> str | None:
+        from isotune.adapters._torch.layers import classifier_name
+
         return classifier_name(net)
 
     def _input_scaling(self, name: str) -> str:
         if name in _WITH_AUXILIARIES:
             return "minus-one-to-one"
+        from torchvision.models import get_model_weights
+
         preset = get_model_weights(_known(name)).DEFAULT.transforms()
         mean, std = (",".join(f"{value:g}" for value in values) for values in (preset.mean, preset.std))
         return "mean-std" if (mean, std) == ("0.485,0.456,0.406", "0.229,0.224,0.225") else f"mean-std({mean};{std})"
@@ -75,18 +76,21 @@ class TorchvisionAdapter(TorchAdapter):
 
 @cache
 def _models() -> tuple[ModelInfo, ...]:
-    return tuple(_info(name) for name in list_models(module=torchvision.models))
+    from torchvision import models
+
+    return tuple(_info(name) for name in models.list_models(module=models))
 
 
 def _info(name: str) -> ModelInfo:
-    default, found = get_model_weights(name).DEFAULT, {}
-    for weights in (default, *get_model_weights(name)):
-        found[weights.name] = weights
-    top1 = {key: weights.meta["_metrics"]["ImageNet-1K"]["acc@1"] for key, weights in found.items()}
+    from torchvision.models import get_model_weights
+
+    default = get_model_weights(name).DEFAULT
+    checkpoints = {weights.name: weights for weights in (default, *get_model_weights(name))}
+    top1 = {key: weights.meta["_metrics"]["ImageNet-1K"]["acc@1"] for key, weights in checkpoints.items()}
     return ModelInfo(
         name=name,
         architecture=name,
-        checkpoints=tuple(found),
+        checkpoints=tuple(checkpoints),
         top1={key: value for key, value in top1.items() if value is not None and not math.isnan(value)},
         parameters=default.meta["num_params"],
         size=default.transforms().crop_size[0],
@@ -102,6 +106,8 @@ def _known(name: str) -> str:
 
 def _checkpoint(name: str, checkpoint: str) -> Any:
     """The library's weights of that name; `pretrained` is its default."""
+    from torchvision.models import get_model_weights
+
     known = get_model_weights(_known(name))
     if checkpoint in ("pretrained", "DEFAULT"):
         return known.DEFAULT
@@ -125,6 +131,9 @@ def _input_size(name: str, size: tuple[int, int]) -> dict[str, Any]:
 
 def _resized_transformer(name: str, weights: Any, size: tuple[int, int], arguments: dict[str, Any]) -> nn.Module:
     """A vision transformer for another image size: its position embeddings interpolated by torchvision's function."""
+    from torchvision.models import get_model
+    from torchvision.models.vision_transformer import interpolate_embeddings
+
     net = get_model(name, weights=None, image_size=_input_size(name, size).get("image_size", 224), **arguments)
     state = weights.get_state_dict(progress=True, check_hash=True)
     net.load_state_dict(interpolate_embeddings(net.image_size, net.patch_size, state))

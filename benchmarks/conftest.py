@@ -13,7 +13,7 @@ import itertools
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -23,7 +23,7 @@ from isotune.models import checkpoints
 from isotune.progress import Reporter
 from isotune.runs import requests
 from isotune.runs.executor import LocalExecutor
-from isotune.runs.planning import DEFAULT_MODELS, Matrix, parse_seeds, plan
+from isotune.runs.planning import Matrix, parse_seeds, plan
 from isotune.runs.records import Record, Store
 from isotune.runs.stopwatch import Measurement
 from isotune.workers.process import WorkerFailure, Workers
@@ -70,7 +70,7 @@ class Choices:
             raise UsageError(f"--tier {tier!r} is unknown; quick, standard or full")
         chosen = TIERS[tier]
         self.checkpoint: str = option("checkpoint")
-        self.models = _split(option("models")) or list(DEFAULT_MODELS)
+        self.models = _split(option("models")) or list(names.DEFAULT_MODELS)
         self.datasets = _split(option("datasets")) or ["digits"]
         self.protocols = _split(option("protocols")) or chosen["protocols"]
         self.seeds = parse_seeds(option("seeds") or chosen["seeds"])
@@ -96,7 +96,7 @@ def _split(text: str | None) -> list[str]:
 
 def _mode(text: str) -> tuple[str, bool]:
     numeric, _, compiled = text.partition("-")
-    if numeric not in ("float32", "bfloat16", "float64") or compiled not in ("", "compiled"):
+    if numeric not in get_args(protocols.NumericMode) or compiled not in ("", "compiled"):
         raise UsageError(f"--modes {text!r}: float32, bfloat16 or float64, with -compiled after it or not")
     return numeric, bool(compiled)
 

@@ -34,11 +34,15 @@ class Unavailable(UsageError):
 
 
 class MissingExtra(Unavailable):
-    """A package that an optional part of isotune needs is not installed."""
+    """A package that an optional part of isotune or another's adapter needs is not installed.
 
-    def __init__(self, package: str, extra: str) -> None:
-        super().__init__(f"the package {package!r} is not installed; run: pip install 'isotune[{extra}]'")
-        self.package, self.extra = package, extra
+    package: as it is imported. install: what pip installs to have it, "isotune[torch]".
+    """
+
+    def __init__(self, package: str, install: str) -> None:
+        wanted = f"'{install}'" if "[" in install else install
+        super().__init__(f"the package {package!r} is not installed; run: pip install {wanted}")
+        self.package, self.install = package, install
 
 
 class NotCached(Unavailable):

@@ -8,11 +8,13 @@
     torch:port.py:make, keras:port.py:make     a function in a file, which returns a network of the user's own
 
 Adapters are found through the entry-point group `isotune.adapters`, so a third party's adapter is a package
-like any other. Listing them imports none of them.
+like any other. Listing them imports none of them. What is known of a library stands in its adapter's class, which is
+had without importing the library: `adapter_class`, or `facts` where an adapter may be missing.
 """
 
 from __future__ import annotations
 
+import functools
 import logging
 import re
 from collections.abc import Collection, Mapping
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from isotune.adapters.base import Adapter
 
 GROUP = "isotune.adapters"
+DEFAULT_MODELS = ("torchvision:mobilenet_v2", "timm:mobilenetv2_100", "keras:MobileNetV2")
 _OPTION = re.compile(r"[A-Za-z_]\w*=.*")
 _WORD = re.compile(r"[A-Za-z0-9][\w.-]*")
 
@@ -107,48 +110,80 @@ def adapters() -> dict[str, EntryPoint]:
     Where two packages claim a name, isotune's own keeps it, or else the package that comes first in the
     alphabet; the other is named in a warning.
     """
-    found: dict[str, EntryPoint] = {}
+    kept: dict[str, EntryPoint] = {}
     claims = sorted(entry_points(group=GROUP), key=lambda entry: (_package(entry) != "isotune", _package(entry)))
     for entry in claims:
-        first = found.setdefault(entry.name, entry)
+        first = kept.setdefault(entry.name, entry)
         if first.value != entry.value:
             logging.getLogger(__name__).warning(
                 "adapter %r of %s is hidden by that of %s", entry.name, _package(entry), _package(first)
             )
-    return found
+    return kept
 
 
-def load_adapter(model: ModelName) -> Adapter:
-    """The adapter that runs `model`, on the engine that it names.
+def adapter_class(adapter: str) -> type[Adapter]:
+    """The class of an adapter, "keras" or "keras@jax": what is known of its library. It imports no framework.
 
-    Imports the adapter's module, and with it perhaps a framework.
-    Errors: UsageError for an adapter that is unknown or broken, an engine that it does not have;
-    MissingExtra when the adapter says that its framework is not installed.
+    Errors: UsageError for an adapter that is unknown or broken.
     """
     from isotune.adapters.base import Adapter
 
-    known = adapters()
-    if model.adapter not in known:
-        raise UsageError(f"adapter {model.adapter!r} is unknown; {nearest(model.adapter, known)}")
-    entry = known[model.adapter]
+    name, known = adapter.partition("@")[0], adapters()
+    if name not in known:
+        raise UsageError(f"adapter {name!r} is unknown; {nearest(name, known)}")
+    entry = known[name]
     try:
-        found = entry.load()
+        loaded = entry.load()
     except UsageError:
         raise
     except Exception as error:  # a third party's module may fail in any way, at import
         reason = f"{type(error).__name__}: {error}".partition("\n")[0]
         raise UsageError(f"adapter {entry.name!r} of {_package(entry)} cannot be loaded ({reason})") from error
-    if not (isinstance(found, type) and issubclass(found, Adapter)):
+    if not (isinstance(loaded, type) and issubclass(loaded, Adapter)):
         raise UsageError(f"adapter {entry.name!r} of {_package(entry)}: {entry.value} is no subclass of Adapter")
-    if missing := sorted(found.__abstractmethods__):
+    if missing := sorted(loaded.__abstractmethods__):
         raise UsageError(f"adapter {entry.name!r} of {_package(entry)} does not implement: {', '.join(missing)}")
+    return loaded
+
+
+@functools.cache
+def facts(adapter: str) -> type[Adapter] | None:
+    """As `adapter_class`; None where the adapter is not installed or is broken, as it may be of a record's."""
+    try:
+        return adapter_class(adapter)
+    except UsageError:
+        return None
+
+
+def title(adapter: str) -> str:
+    """ "keras@jax" -> "Keras on jax"; the name itself where nothing is known of it."""
+    name, _, engine = adapter.partition("@")
+    known = facts(name)
+    shown = (known and known.title) or name
+    return f"{shown} on {engine}" if engine else shown
+
+
+def distribution(adapter: str) -> str:
+    """The package that brings an adapter, as pip names it: "isotune-example"; empty: it is not known."""
+    entry = adapters().get(adapter.partition("@")[0])
+    return entry.dist.name if entry and entry.dist else ""
+
+
+def load_adapter(model: ModelName) -> Adapter:
+    """The adapter that runs `model`, on the engine that it names.
+
+    Errors: UsageError for an adapter that is unknown or broken, an engine that it does not have; MissingExtra when one
+    of its engine's packages is not installed.
+    """
+    known = adapter_class(model.adapter)
     if model.engine is None:
-        return found()
-    if len(found.engines) == 1:
-        raise UsageError(f"{model.adapter!r} runs on {found.engines[0]} only; leave out @{model.engine}")
-    if model.engine not in found.engines:
-        raise UsageError(f"{model.adapter!r} has no engine {model.engine!r}; {nearest(model.engine, found.engines)}")
-    return found(engine=model.engine)  # type: ignore[call-arg]
+        return known()
+    engines = known.engines
+    if len(engines) == 1:
+        raise UsageError(f"{model.adapter!r} runs on {next(iter(engines))} only; leave out @{model.engine}")
+    if model.engine not in engines:
+        raise UsageError(f"{model.adapter!r} has no engine {model.engine!r}; {nearest(model.engine, engines)}")
+    return known(model.engine)
 
 
 def _package(entry: EntryPoint) -> str:

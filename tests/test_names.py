@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from isotune import names
-from isotune.adapters.base import Adapter
+from isotune.adapters.base import Adapter, Engine
 from isotune.errors import MissingExtra, UsageError
 from isotune.names import ModelName, parse
 
@@ -94,15 +94,14 @@ def _methods() -> dict[str, object]:
     return {name: lambda self: None for name in Adapter.__abstractmethods__}
 
 
-Single = type("Single", (Adapter,), {**_methods(), "name": "single", "engines": ("numpy",)})
+Single = type("Single", (Adapter,), {**_methods(), "name": "single", "engines": {"numpy": Engine({})}})
 Several = type(
     "Several",
     (Adapter,),
     {
         **_methods(),
         "name": "several",
-        "engines": ("numpy", "scipy"),
-        "__init__": lambda self, engine="numpy": setattr(self, "engine", engine),
+        "engines": {"numpy": Engine({}), "scipy": Engine({})},
     },
 )
 Unfinished = type("Unfinished", (Adapter,), {"models": lambda self: []})
@@ -116,7 +115,7 @@ def __getattr__(name: str) -> object:
     if name == "Broken":
         raise RuntimeError("this module is broken\nin two lines")
     if name == "Needy":
-        raise MissingExtra("tensorflow", "keras")
+        raise MissingExtra("tensorflow", "isotune[keras]")
     raise AttributeError(name)
 
 

@@ -29,7 +29,7 @@ def decode(worker: Worker, dataset: str, split: SplitName, folder: str) -> None:
     try:
         import tensorflow as tf
     except ImportError:
-        raise MissingExtra("tensorflow", "keras") from None
+        raise MissingExtra("tensorflow", "isotune[keras]") from None
     images, place = open_split(Path(dataset), split), Path(folder)
     assert isinstance(images, FileSplit)
     indices = np.load(place / "indices.npy", allow_pickle=False)

@@ -1,7 +1,8 @@
 """What the adapters of torch's libraries share: from a library's network to a `TorchModel`.
 
 A library's adapter lists models, builds a network and names its classifier; all that follows (a new classifier, no
-randomness inside, conventions, checkpoints in canonical form) is the same for both.
+randomness inside, conventions, checkpoints in canonical form) is the same for all. Nothing of torch is imported before
+a method needs it.
 """
 
 from __future__ import annotations
@@ -11,34 +12,36 @@ from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import torch
-from torch import nn
-
-from isotune.adapters._torch.conventions import describe, realise, remove_randomness
-from isotune.adapters._torch.dataflow import trace
-from isotune.adapters._torch.device import device, environment
-from isotune.adapters._torch.files import fit_state_dict, read_conventions, read_state_dict, write_state_dict
-from isotune.adapters._torch.layers import canonical_layers, take_tensors
-from isotune.adapters._torch.model import TorchModel
-from isotune.adapters.base import Adapter, NumericMode
+from isotune.adapters.base import Adapter, Engine, NumericMode, Remedy
 from isotune.conventions import Conventions
 from isotune.errors import UsageError, nearest
 from isotune.names import option_value
 from isotune.weights import HEAD, Weights
 from isotune.weights.folding import fit
 
+if TYPE_CHECKING:
+    from torch import nn
+
+    from isotune.adapters._torch.model import TorchModel
+
 _Size = tuple[int, int]
 _SEED = 0  # of a library's initial weights, and of dropout that options ask for
 
 
-class TorchAdapter(Adapter):
-    """Both libraries' adapter, but for `models`, `_network`, `_classifier` and `_input_scaling`."""
+def engines(library: str) -> dict[str, Engine]:
+    """The one engine of a library on torch: its package and torch, which one extra brings."""
+    return {"torch": Engine(packages=dict.fromkeys((library, "torch"), "isotune[torch]"))}
 
-    engines: ClassVar[tuple[str, ...]] = ("torch",)
-    engine = "torch"
-    libraries: ClassVar[tuple[str, ...]]  # packages whose versions matter
+
+class TorchAdapter(Adapter):
+    """Every such library's adapter, but for `models`, `_network`, `_classifier` and `_input_scaling`."""
+
+    suffixes: ClassVar[tuple[str, ...]] = (".pt", ".pth", ".bin", ".safetensors")
+    rounds: ClassVar[tuple[tuple[str, str, str], ...]] = (
+        ("torch", "the gradient of hard sigmoid with 1/6 in float32", "written out as relu6(x + 3)/6"),
+    )
 
     @abstractmethod
     def _network(self, name: str, checkpoint: str | None, size: _Size, options: Mapping[str, Any]) -> nn.Module:
@@ -73,6 +76,14 @@ class TorchAdapter(Adapter):
     ) -> TorchModel:
         """As in `base`. A head among canonical weights is loaded where its shape fits, and is left out where `classes`
         asks for another. Dropout and stochastic depth inside the network are off, unless an option sets them."""
+        import torch
+
+        from isotune.adapters._torch.conventions import realise, remove_randomness
+        from isotune.adapters._torch.dataflow import trace
+        from isotune.adapters._torch.device import device
+        from isotune.adapters._torch.layers import canonical_layers, take_tensors
+        from isotune.adapters._torch.model import TorchModel
+
         library_checkpoint = checkpoint if isinstance(checkpoint, str) else None
         net = self._built(name, library_checkpoint, image_size, options or {})
         head = self._classifier(net)
@@ -106,6 +117,12 @@ class TorchAdapter(Adapter):
         image_size: _Size = (224, 224),
     ) -> Weights:
         """As in `base`. A file without the classifier's tensors gives weights without a head."""
+        import torch
+
+        from isotune.adapters._torch.dataflow import trace
+        from isotune.adapters._torch.files import fit_state_dict, read_conventions, read_state_dict
+        from isotune.adapters._torch.model import TorchModel
+
         state = read_state_dict(path)
         net = self._built(name, None, image_size, options or {})
         head = self._classifier(net)
@@ -134,6 +151,8 @@ class TorchAdapter(Adapter):
         """As in `base`: a state dict, `.safetensors` with the conventions in its metadata, `.pt` or `.pth` without."""
         if path.suffix not in (".safetensors", ".pt", ".pth"):
             raise UsageError(f"{path}: torch's files end in .safetensors, .pt or .pth")
+        from isotune.adapters._torch.files import write_state_dict
+
         kernel = weights.get(f"{HEAD}.kernel")
         model = self.build(
             name, classes=None if kernel is None else kernel.shape[1], checkpoint=weights, image_size=image_size,
@@ -144,11 +163,21 @@ class TorchAdapter(Adapter):
         write_state_dict(path, model.net.state_dict(), weights.conventions, without=without)
 
     def environment(self) -> dict[str, str]:
-        return environment(self.libraries)
+        from isotune.adapters._torch.device import environment
+
+        return environment()
+
+    @classmethod
+    def remedy(cls, axis: str, value: object) -> Remedy:
+        from isotune.adapters.remedies import remedy
+
+        return remedy(cls.name, axis, value)
 
     # -- steps of these
 
     def _built(self, name: str, checkpoint: str | None, size: _Size, options: Mapping[str, str]) -> nn.Module:
+        import torch
+
         values = {option: option_value(text) for option, text in options.items()}
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(_SEED)
@@ -168,6 +197,8 @@ class TorchAdapter(Adapter):
         """UsageError when an option is what the TypeError is about."""
         if not values:
             return
+        import torch
+
         with torch.device("meta"):
             net = self._network(name, None, size, {})
         known = [
@@ -183,6 +214,8 @@ class TorchAdapter(Adapter):
 
     def _renew_classifier(self, name: str, net: nn.Module, head: str | None, classes: int) -> str:
         """Put a zero classifier of so many classes in the old one's place, and say where that is."""
+        from torch import nn
+
         if head is None:
             raise UsageError(f"{self.name}:{name} has no classifier of its own to replace")
         old = net.get_submodule(head)
@@ -197,6 +230,8 @@ class TorchAdapter(Adapter):
 
     def _described(self, name: str) -> dict[str, Any]:
         """The network axes as the library builds the model, without allocating it."""
+        from isotune.adapters._torch.conventions import describe
+
         with _unallocated():
             try:
                 return describe(self._network(name, None, (224, 224), {}))
@@ -209,6 +244,8 @@ class TorchAdapter(Adapter):
 
 @contextmanager
 def _unallocated() -> Iterator[None]:
+    import torch
+
     with torch.device("meta"), torch.random.fork_rng(devices=[]):
         yield
 

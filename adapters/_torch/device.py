@@ -12,7 +12,6 @@ import platform
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import version
 
 import torch
 
@@ -30,17 +29,17 @@ def device() -> torch.device:
     """The device to compute on, flags set. UsageError: ISOTUNE_DEVICE names none that torch has."""
     asked = os.environ.get("ISOTUNE_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        found = torch.device(asked)
-        torch.empty(0, device=found)
+        chosen = torch.device(asked)
+        torch.empty(0, device=chosen)
     except (RuntimeError, AssertionError) as error:
         reason = str(error).partition("\n")[0]
         raise UsageError(f"ISOTUNE_DEVICE={asked!r} is no device that torch has here ({reason}); try 'cpu'") from None
-    if found.type == "cuda":
+    if chosen.type == "cuda":
         torch.backends.cuda.matmul.allow_tf32 = False
         torch.backends.cudnn.allow_tf32 = False
         torch.backends.cudnn.benchmark = False
         torch.backends.cudnn.deterministic = True
-    return found
+    return chosen
 
 
 def synchronize(where: torch.device) -> None:
@@ -49,11 +48,10 @@ def synchronize(where: torch.device) -> None:
         torch.cuda.synchronize(where)
 
 
-def environment(libraries: tuple[str, ...]) -> dict[str, str]:
-    """Versions of torch, NumPy and `libraries`, the device and the settings that results depend on."""
+def environment() -> dict[str, str]:
+    """The device and the settings that results depend on."""
     where = device()
-    found = {name: version(name) for name in ("torch", "numpy", *libraries)}
-    found |= {
+    settings = {
         "engine": "torch",
         "device": torch.cuda.get_device_name(where) if where.type == "cuda" else f"cpu ({platform.machine()})",
         "threads": str(torch.get_num_threads()),
@@ -64,14 +62,14 @@ def environment(libraries: tuple[str, ...]) -> dict[str, str]:
         "mkldnn": str(torch.backends.mkldnn.is_available() and torch.backends.mkldnn.enabled),  # type: ignore[no-untyped-call]
     }
     if where.type == "cuda":
-        found |= {
+        settings |= {
             "cuda": str(torch.version.cuda),
             "cudnn": str(torch.backends.cudnn.version()),  # type: ignore[no-untyped-call]
             "cudnn_benchmark": str(torch.backends.cudnn.benchmark),
             "cudnn_deterministic": str(torch.backends.cudnn.deterministic),
             "tf32": str(torch.backends.cuda.matmul.allow_tf32 or torch.backends.cudnn.allow_tf32),
         }
-    return found
+    return settings
 
 
 @contextmanager

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, cast
+from typing import TYPE_CHECKING, Annotated, cast, get_args
 
 import typer
 
+from isotune import names
 from isotune.errors import UsageError
 
 if TYPE_CHECKING:
-    from isotune.comparison.sides import Mode
     from isotune.data import Dataset
     from isotune.progress import Reporter
+    from isotune.protocols import NumericMode
 
 StoreOption = Annotated[Path, typer.Option("--store", help="Folder of records, one folder a cell.")]
 ModelsOption = Annotated[
@@ -24,7 +25,7 @@ CheckpointOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Machine-readable.")]
 DEFAULT_STORE = Path(".isotune/records")
-DEFAULT_MODELS = "torchvision:mobilenet_v2,timm:mobilenetv2_100,keras:MobileNetV2"
+DEFAULT_MODELS = ",".join(names.DEFAULT_MODELS)
 
 
 def split(text: str) -> list[str]:
@@ -32,14 +33,15 @@ def split(text: str) -> list[str]:
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
-def check_mode(mode: str) -> Mode:
+def check_mode(mode: str) -> NumericMode:
     """UsageError: no numeric mode."""
     from isotune.errors import nearest
+    from isotune.protocols import NumericMode
 
-    known = ("float32", "bfloat16", "float64")
+    known = get_args(NumericMode)
     if mode not in known:
         raise UsageError(f"numeric mode {mode!r}: {nearest(mode, known)}")
-    return cast("Mode", mode)
+    return cast("NumericMode", mode)
 
 
 def prepared(datasets: list[str], skip_unreadable: bool, reporter: Reporter) -> dict[str, Dataset]:

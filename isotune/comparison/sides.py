@@ -8,9 +8,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from isotune import conventions
-from isotune.protocols import Stage
+from isotune.protocols import NumericMode, Stage
 
-Mode = Literal["float32", "bfloat16", "float64"]
 Part = Literal["input", "weights", "layers", "logits", "training layers", "gradients", "step", "drift"]
 
 
@@ -24,7 +23,7 @@ class Side(_Frozen):
     model: str  # adapter[@engine]:name
     checkpoint: str
     conventions: str = "native"  # identical or native, with overrides
-    numeric_mode: Mode = "float64"
+    numeric_mode: NumericMode = "float64"
     compiled: bool = False
     python: str | None = None  # another environment's interpreter
 
@@ -39,7 +38,7 @@ class Side(_Frozen):
         spec = [f"{axis}={'own' if value is None else value}" for axis, value in sorted(values.items())]
         return self.model_copy(update={"conventions": ",".join([base, *spec])})
 
-    def in_mode(self, mode: Mode) -> Side:
+    def in_mode(self, mode: NumericMode) -> Side:
         return self.model_copy(update={"numeric_mode": mode, "compiled": False if mode == "float64" else self.compiled})
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from isotune import data, names, protocols
 from isotune.attribution import Price
-from isotune.comparison.sides import Inputs, Mode, Side
+from isotune.comparison.sides import Inputs, Side
 from isotune.errors import Unavailable, UsageError
 from isotune.investigation._accuracy import accuracy
 from isotune.investigation._dump import Dumped
@@ -22,7 +22,7 @@ from isotune.investigation._showing import Showing
 from isotune.investigation._surviving import Answerer, failing, survivor
 from isotune.models import checkpoints
 from isotune.progress import Progress
-from isotune.protocols import Protocol, Stage
+from isotune.protocols import NumericMode, Protocol, Stage
 from isotune.protocols.schedules import learning_rates
 from isotune.runs.training import steps_of
 from isotune.workers.process import WorkerFailure
@@ -129,7 +129,7 @@ def with_price(found: Investigation, run: Callable[[], Price]) -> tuple[Investig
 
 
 def side(
-    model: str, checkpoint: str, conventions: str, numeric_mode: Mode, compiled: bool = False, python: str = ""
+    model: str, checkpoint: str, conventions: str, numeric_mode: NumericMode, compiled: bool = False, python: str = ""
 ) -> Side:
     """A side, checked as far as that goes without a worker. UsageError: a name, convention or interpreter is wrong.
 

@@ -11,11 +11,11 @@ import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 from isotune import cache, names
 from isotune.errors import UsageError, nearest
+from isotune.workers.environment import versions
 
 if TYPE_CHECKING:
     from isotune.workers.worker import Worker
@@ -107,16 +107,9 @@ def _listed(adapter: str) -> list[Entry]:
 
 def _rows(adapter: str) -> list[dict[str, Any]]:
     """What the adapter's worker lists, from the cache when no version changed."""
-    versions = []
-    for package in ("isotune", "torch", "torchvision", "timm", "keras", "tensorflow"):
-        try:
-            versions.append(f"{package} {metadata.version(package)}")
-        except metadata.PackageNotFoundError:
-            versions.append(f"{package} -")
-    own = adapter in ("torchvision", "timm", "keras")  # a third party's adapter may change under one version
-    key = hashlib.sha256("\n".join([adapter, *versions]).encode()).hexdigest()[:16]
+    key = hashlib.sha256(json.dumps([adapter, versions(adapter)], sort_keys=True).encode()).hexdigest()[:16]
     file = cache.folder("catalogue") / f"{adapter}-{key}.json"
-    if own and file.exists():
+    if file.exists():
         try:
             rows: list[dict[str, Any]] = json.loads(file.read_text(encoding="utf-8"))
             return rows

@@ -131,7 +131,7 @@ def offline_source() -> Path:
     try:
         files = importlib.metadata.files(OFFLINE_PACKAGE) or []
     except importlib.metadata.PackageNotFoundError:
-        raise MissingExtra(OFFLINE_PACKAGE, "offline") from None
+        raise MissingExtra(OFFLINE_PACKAGE, "isotune[offline]") from None
     for entry in files:
         if entry.as_posix().endswith(OFFLINE_FILE):
             path = Path(str(entry.locate()))
@@ -198,7 +198,7 @@ def convert_embedded(worker: Worker, source: str, file: str) -> None:
     try:
         import torch
     except ImportError:
-        raise MissingExtra("torch", "torch") from None
+        raise MissingExtra("torch", "isotune[torch]") from None
 
     arrays = [tensor.numpy() for tensor in torch.load(Path(source), map_location="cpu", weights_only=True).values()]
     tensors: dict[str, np.ndarray] = {}

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
-from importlib import metadata
 
 from isotune import conventions
 from isotune.errors import UsageError, nearest
@@ -12,11 +10,7 @@ from isotune.models import checkpoints
 from isotune.models.counterparts import BATCH, BATCHES, SIZE, SIZES, Family
 from isotune.parity._results import Question
 from isotune.parity._trial import STAGES
-
-_PACKAGES = {
-    "torchvision": ("torch", "torchvision"), "timm": ("torch", "timm"), "keras": ("keras", "tensorflow"),
-    "keras@jax": ("keras", "jax"), "keras@torch": ("keras", "torch"), "keras@tensorflow": ("keras", "tensorflow"),
-}  # fmt: skip
+from isotune.workers.environment import versions
 
 
 def questions(
@@ -41,7 +35,7 @@ def questions(
             left=family.first, right=right, checkpoint=checkpoint, conventions=spec,
             size=size or SIZES.get(family.architecture, SIZE),
             batch=batch or BATCHES.get(family.architecture, BATCH), seed=seed,
-            numeric_mode=numeric_mode, versions=_versions(family.first, right),
+            numeric_mode=numeric_mode, versions=versions(*(model.partition(":")[0] for model in (family.first, right))),
         )
         for right in family.others
     ]  # fmt: skip
@@ -71,11 +65,3 @@ def parse_size(text: str) -> tuple[int, int]:
     if not found or min(size := (int(found[1]), int(found[2] or found[1]))) < 1:
         raise UsageError(f"size {text!r}: give pixels, HEIGHTxWIDTH (77x99) or one side (96)")
     return size
-
-
-def _versions(*models: str) -> dict[str, str]:
-    versions = {}
-    for package in ("isotune", "numpy", *(p for model in models for p in _PACKAGES.get(model.partition(":")[0], ()))):
-        with contextlib.suppress(metadata.PackageNotFoundError):
-            versions[package] = metadata.version(package)
-    return versions

@@ -147,7 +147,7 @@ def _moved(
     from isotune.adapters.base import Recipe
 
     model.load(initial)
-    axes = motion.conventions(model.conventions)  # type: ignore[attr-defined]
+    axes = motion.conventions(model.conventions)
     trainer = model.trainer(Recipe(motion.optimizer, motion.trained(model.layers()), SMOOTHING, conventions=axes))
     for step, rate in enumerate(motion.rates[:steps]):
         loss = float(trainer.step(images, labels, rate))
@@ -181,7 +181,7 @@ def _batch_statistics(model: Model, trial: Trial, tensors: Mapping[str, Array]) 
     everything = frozenset(layer.name for layer in model.layers())
     trainer = model.trainer(Recipe(SGD(name="sgd"), everything))
     float(trainer.step(trial.images(), trial.labels(), 0.0))
-    axes: Conventions = model.conventions  # type: ignore[attr-defined]
+    axes: Conventions = model.conventions
     share = axes.batchnorm_momentum or 0.0
     moved = {name: array for name, array in trainer.state().items() if "/" not in name}
     found = {name: (array - (1 - share) * tensors[name]) / share for name, array in moved.items()}

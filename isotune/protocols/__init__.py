@@ -10,6 +10,7 @@ The TOML files are those of benchmarks/protocols, installed as `isotune.protocol
 learning rate of every step.
 """
 
+from isotune.protocols._numeric_mode import NumericMode
 from isotune.protocols._protocol import (
     INPUT_AXES,
     Augmentation,
@@ -34,6 +35,7 @@ __all__ = [
     "Images",
     "Input",
     "InputChange",
+    "NumericMode",
     "Optimizer",
     "OwnClassifier",
     "Probe",

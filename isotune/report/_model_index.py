@@ -35,7 +35,7 @@ def model_index(records: Iterable[Record]) -> str:
     try:
         from huggingface_hub import ModelCardData
     except ImportError:
-        raise MissingExtra("huggingface_hub", "hub") from None
+        raise MissingExtra("huggingface_hub", "isotune[hub]") from None
     from isotune.report.analysis.sections import latest, sections
 
     results: dict[str, list[EvalResult]] = defaultdict(list)

@@ -19,16 +19,17 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from isotune import __version__, conventions, data, names
+from isotune import conventions, data, names
 from isotune.conventions import NETWORK_AXES, Conventions
 from isotune.data.augmentation import Augmenter
 from isotune.errors import UsageError
 from isotune.models.checkpoints import Checkpoint, architecture_of, resolve
 from isotune.progress import Progress
-from isotune.protocols import relevant_axes
+from isotune.protocols import NumericMode, relevant_axes
 from isotune.runs import memory, own_classifier, probe, training
 from isotune.runs.records import Cell, Memory, Metrics, Record, Timings, predictions_digest
 from isotune.weights import HEAD, Weights, head_weights
+from isotune.workers.environment import environment_of, versions
 
 if TYPE_CHECKING:
     from isotune.adapters.base import Model
@@ -92,7 +93,7 @@ class CellRunner:
         spec: str,
         recipe: dict[str, object],
         classes: int | None,
-        numeric_mode: Literal["float32", "bfloat16", "float64"],
+        numeric_mode: NumericMode,
         compiled: bool,
         size: int,
         keep: bool = True,
@@ -208,9 +209,7 @@ class CellRunner:
 
     def environment(self) -> dict[str, str]:
         """What results depend on beside the cell: versions, device, threads, flags."""
-        from isotune.workers.environment import machine
-
-        return machine() | {"isotune": __version__} | self.adapter.environment()
+        return environment_of(self.adapter)
 
     def _inputs(self, cell: Cell, built: Built, dataset: data.Dataset, split: Literal["train", "test"]):  # type: ignore[no-untyped-def]
         return data.inputs(
@@ -235,7 +234,7 @@ class CellRunner:
             "images": protocol.images.model_dump(),
             "input": protocol.input.model_dump(),
             "batch": protocol.evaluation.batch_size,
-            "environment": self.adapter.environment(),
+            "environment": versions(cell.adapter) | self.adapter.environment(),
         }
         if names.is_file(names.parse(cell.model).name):  # which may compute otherwise than when the features were kept
             identity["seen"] = hashlib.sha256(built.model.features(images[:2]).tobytes()).hexdigest()

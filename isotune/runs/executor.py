@@ -14,12 +14,12 @@ import threading
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
-from importlib import metadata
 from typing import Protocol
 
 from isotune.errors import UsageError
 from isotune.progress import Progress, untold
 from isotune.runs.records import Cell, Record, Store
+from isotune.workers.environment import outdated
 from isotune.workers.process import WorkerFailure, Workers
 
 
@@ -37,7 +37,7 @@ class LocalExecutor:
 
     jobs: workers at the same time; the cores are shared out among them. With one (the default) a worker
         has the machine to itself, and timings mean something.
-    pythons: interpreters of other environments by adapter: {"keras": "/opt/keras-3.12/bin/python"}.
+    pythons: interpreters of other environments by adapter: {ADAPTER: "/opt/other/bin/python"}.
     workers: run in these instead of starting own ones (jobs = 1); they are left running.
     """
 
@@ -60,7 +60,7 @@ class LocalExecutor:
         if self.fresh or (record := self.store.read(cell)) is None or record.status != "done":
             return None
         own = cell.adapter not in self._pythons
-        return None if own and _outdated(record) else record
+        return None if own and outdated(record.environment, cell.adapter) else record
 
     def run(self, cells: Iterable[Cell]) -> Iterator[Record]:
         waiting: deque[Cell] = deque()
@@ -132,12 +132,3 @@ class LocalExecutor:
             record = Record(cell=cell, status="failed", error=str(error), started=started, finished=datetime.now(UTC))
             self.store.write(record)
             return record
-
-
-def _outdated(record: Record) -> bool:
-    """Whether a package that computed the record has another version now."""
-    for package in ("torch", "torchvision", "timm", "keras", "tensorflow", "jax", "numpy"):
-        with contextlib.suppress(metadata.PackageNotFoundError):
-            if record.environment.get(package, (now := metadata.version(package))) != now:
-                return True
-    return False

@@ -6,30 +6,29 @@ import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Literal
 
 from isotune import conventions, data, names, protocols
 from isotune.errors import UsageError
 from isotune.models import checkpoints
+from isotune.protocols import NumericMode
 from isotune.runs import own_classifier, requests
 from isotune.runs.records import Cell, Seeds
 from isotune.workers.process import WorkerFailure, Workers
 
 MOST_SEEDS = 10_000
-DEFAULT_MODELS = ("torchvision:mobilenet_v2", "timm:mobilenetv2_100", "keras:MobileNetV2")
 
 
 @dataclass(frozen=True)
 class Matrix:
     """What is crossed with what; names as the user gave them."""
 
-    models: Sequence[str] = DEFAULT_MODELS
+    models: Sequence[str] = names.DEFAULT_MODELS
     datasets: Sequence[str] = ("digits",)
     protocols: Sequence[str] = ("quick",)
     conventions: Sequence[str] = ("identical", "native")
     seeds: Sequence[int] = (0, 1, 2)
     checkpoint: str = "offline"
-    numeric_mode: Literal["float32", "bfloat16", "float64"] = "float32"
+    numeric_mode: NumericMode = "float32"
     compiled: bool = False
 
 

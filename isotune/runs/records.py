@@ -26,7 +26,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from isotune.conventions import Conventions
 from isotune.errors import UsageError
-from isotune.protocols import Protocol
+from isotune.protocols import NumericMode, Protocol
 
 
 class Strict(BaseModel):
@@ -59,8 +59,8 @@ class Cell(Strict):
     protocol: Protocol
     conventions: str = Field("identical", description="identical or native, then overrides: native,axis=value")
     seeds: Seeds
-    numeric_mode: Literal["float32", "bfloat16", "float64"] = "float32"
-    compiled: bool = Field(False, description="torch.compile, or XLA in Keras")
+    numeric_mode: NumericMode = "float32"
+    compiled: bool = Field(False, description="by the library's compiler")
 
     @cached_property
     def key(self) -> str:

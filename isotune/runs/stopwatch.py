@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from isotune.protocols import SGD, Schedule, Stage, relevant_axes
+from isotune.protocols import SGD, NumericMode, Schedule, Stage, relevant_axes
 from isotune.runs import memory
 from isotune.runs.cell_runner import CellRunner
 from isotune.runs.records import Strict
@@ -40,7 +40,7 @@ class Measurement(Strict):
     model: str
     checkpoint: str = "offline"
     conventions: str = "identical"
-    numeric_mode: Literal["float32", "bfloat16", "float64"] = "float32"
+    numeric_mode: NumericMode = "float32"
     compiled: bool = False
     image_size: int = Field(96, ge=8)
     batch_size: int = Field(gt=0)

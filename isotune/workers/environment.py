@@ -1,4 +1,8 @@
-"""The machine and the settings that results depend on."""
+"""The machine, and the versions and settings that results depend on.
+
+Which packages an adapter's results depend on is asked here and nowhere else: isotune, NumPy, those that its engine
+declares, and the package that brings the adapter. Records, proofs and the catalogue go stale by them.
+"""
 
 from __future__ import annotations
 
@@ -6,20 +10,22 @@ import functools
 import os
 import platform
 import subprocess
+from collections.abc import Mapping
+from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import psutil
 
-FLAGS = (
-    "OMP_NUM_THREADS",
-    "OMP_WAIT_POLICY",
-    "MKL_NUM_THREADS",
-    "TF_ENABLE_ONEDNN_OPTS",
-    "XLA_FLAGS",
-    "TF_XLA_FLAGS",
-    "CUDA_VISIBLE_DEVICES",
-)
+import isotune
+from isotune import names
+
+if TYPE_CHECKING:
+    from isotune.adapters.base import Adapter, Engine
+
+FLAGS = ("OMP_NUM_THREADS", "OMP_WAIT_POLICY", "MKL_NUM_THREADS", "CUDA_VISIBLE_DEVICES")  # of every engine
+_EVERYWHERE = ("isotune", "numpy")
 
 
 def settle_threads(threads: int | None = None, *, shared: bool = False) -> None:
@@ -47,7 +53,60 @@ def machine() -> dict[str, str]:
     }
     if commit := _commit():
         facts["commit"] = commit
-    return facts | {flag: os.environ[flag] for flag in FLAGS if flag in os.environ}
+    return facts | _set(FLAGS)
+
+
+def environment_of(adapter: Adapter) -> dict[str, str]:
+    """All that a record says of where it was computed: the machine, versions, the adapter's settings and flags."""
+    engine = type(adapter).engines[adapter.engine]
+    return machine() | _set(engine.flags) | versions(f"{adapter.name}@{adapter.engine}") | adapter.environment()
+
+
+@functools.cache
+def packages(*adapters: str) -> tuple[str, ...]:
+    """The packages whose versions matter to results of these adapters ("keras", "keras@jax"), the libraries first."""
+    engines = [engine for adapter in adapters if (engine := _engine(adapter))]
+    named = [package for engine in engines for package in (*engine.packages, *engine.beside)]
+    bring = [package for adapter in adapters if (package := names.distribution(adapter))]
+    return tuple(dict.fromkeys([*named, *bring, *_EVERYWHERE]))
+
+
+def versions(*adapters: str) -> dict[str, str]:
+    """What is installed of `packages`. What matters only beside an adapter is left to its `environment`."""
+    beside = {package for adapter in adapters if (engine := _engine(adapter)) for package in engine.beside}
+    needed = {package for adapter in adapters if (engine := _engine(adapter)) for package in engine.packages}
+    installed = {package: version(package) for package in packages(*adapters) if package not in beside - needed}
+    return {package: known for package, known in installed.items() if known}
+
+
+def outdated(recorded: Mapping[str, str], adapter: str) -> bool:
+    """Whether a package that computed for `adapter` under the environment `recorded` has another version now."""
+    computed = {package: recorded[package] for package in packages(adapter) if package in recorded}
+    return any(then != now for package, then in computed.items() if (now := version(package)))
+
+
+def version(package: str) -> str:
+    """Of an installed package, by the name that pip or an import gives it; empty: there is none."""
+    if package == "isotune":
+        return isotune.__version__  # also of a checkout that was never installed
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        providers = metadata.packages_distributions().get(package, [])  # tensorflow-cpu provides tensorflow
+        return metadata.version(providers[0]) if providers else ""
+
+
+def _engine(adapter: str) -> Engine | None:
+    """What an adapter says of its engine; None: the adapter is not installed."""
+    known = names.facts(adapter.partition("@")[0])
+    if known is None:
+        return None
+    engine = adapter.partition("@")[2] or next(iter(known.engines))
+    return known.engines.get(engine)
+
+
+def _set(flags: tuple[str, ...]) -> dict[str, str]:
+    return {flag: os.environ[flag] for flag in flags if flag in os.environ}
 
 
 def _cpu() -> str:

@@ -82,10 +82,13 @@ def lacks(python: str, packages: list[str], install: list[str]) -> Unavailable:
     )
 
 
-def packages_of(extra: str) -> list[str]:
-    """What one of isotune's extras asks for: "timm>=1.0.15"."""
-    every = (each.partition(";") for each in metadata.requires("isotune") or [])
-    return [package.strip() for package, _, marker in every if re.fullmatch(rf"\s*extra == ['\"]{extra}['\"]", marker)]
+def packages_of(install: str) -> list[str]:
+    """What an extra asks for: "isotune[torch]" -> "torch>=2.8" and so on; what names no extra is the package itself."""
+    package, _, extra = install.rstrip("]").partition("[")
+    if not extra:
+        return [install]
+    every = (each.partition(";") for each in metadata.requires(package) or [])
+    return [each.strip() for each, _, marker in every if re.fullmatch(rf"\s*extra == ['\"]{extra}['\"]", marker)]
 
 
 def _folder(package: str) -> str:

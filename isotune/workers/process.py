@@ -118,12 +118,12 @@ class WorkerProcess:
 
     def _refusal(self, answer: Mapping[str, str]) -> UsageError:
         """The worker's error, as the same class. What another environment lacks is said in the words that fit it: it
-        has packages that isotune's extra would bring."""
+        has packages that the extra would bring."""
         if self._python != sys.executable and answer["package"]:
-            return interpreters.lacks(self._python, [answer["package"]], interpreters.packages_of(answer["extra"]))
+            return interpreters.lacks(self._python, [answer["package"]], interpreters.packages_of(answer["install"]))
         kind = _REFUSALS[answer["kind"]]
         error = kind.__new__(kind, answer["message"])  # the message is complete: __init__ would compose another
-        for field in ("package", "extra"):
+        for field in ("package", "install"):
             if answer[field]:
                 setattr(error, field, answer[field])
         return error

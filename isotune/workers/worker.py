@@ -92,7 +92,7 @@ def _function(name: str) -> Callable[..., Any]:
 
 def refusal(error: UsageError) -> dict[str, Any]:
     """The answer to a request that is wrong, or that cannot be met in this environment."""
-    fields = {name: getattr(error, name, "") for name in ("package", "extra")}
+    fields = {name: getattr(error, name, "") for name in ("package", "install")}
     return {"event": "error", "kind": type(error).__name__, "message": str(error), "trace": "", **fields}
 
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from isotune import data, protocols
+from isotune.names import DEFAULT_MODELS
 from isotune.runs.executor import LocalExecutor
-from isotune.runs.planning import DEFAULT_MODELS
 from isotune.runs.records import Cell, Seeds, Store
 from isotune.workers.process import Workers
 

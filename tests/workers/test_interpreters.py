@@ -136,8 +136,12 @@ def test_what_is_no_interpreter_or_too_old_is_one_line(here, house, python):
 
 
 def test_an_extra_is_installed_with_the_versions_that_isotune_needs():
-    assert [each.partition(">")[0] for each in interpreters.packages_of("torch")] == ["torch", "torchvision", "timm"]
-    assert interpreters.packages_of("none") == []
+    assert [each.partition(">")[0] for each in interpreters.packages_of("isotune[torch]")] == [
+        "torch",
+        "torchvision",
+        "timm",
+    ]
+    assert interpreters.packages_of("isotune[none]") == []
 
 
 def test_the_embedded_checkpoint_is_in_the_cache_before_another_environment_asks_for_it(house, monkeypatch):

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from importlib import metadata
 from typing import Any
 
 import jax
@@ -100,8 +99,6 @@ def configure(threads: int | None) -> None:
 
 def environment() -> dict[str, str]:
     return {
-        "jax": jax.__version__,
-        "jaxlib": metadata.version("jaxlib"),
         "device": jax.devices()[0].device_kind,
         "threads": f"{len(os.sched_getaffinity(0))} cores allowed" if hasattr(os, "sched_getaffinity") else "all",
         "xla_flags": os.environ.get("XLA_FLAGS", ""),

@@ -128,7 +128,6 @@ def environment() -> dict[str, str]:
     gpus = tf.config.list_physical_devices("GPU")
     details = [tf.config.experimental.get_device_details(gpu).get("device_name", gpu.name) for gpu in gpus]
     return {
-        "tensorflow": tf.__version__,
         "device": ", ".join(details) or "cpu",
         "threads": f"intra {tf.config.threading.get_intra_op_parallelism_threads() or 'all'},"
         f" inter {tf.config.threading.get_inter_op_parallelism_threads() or 'all'}",

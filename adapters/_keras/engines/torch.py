@@ -76,7 +76,6 @@ def configure(threads: int | None) -> None:
 
 def environment() -> dict[str, str]:
     return {
-        "torch": torch.__version__,
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
         "threads": str(torch.get_num_threads()),
         "deterministic": str(torch.are_deterministic_algorithms_enabled()),

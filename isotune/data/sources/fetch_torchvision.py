@@ -73,7 +73,7 @@ def _kind(name: str) -> Any:
     try:
         from torchvision import datasets
     except ImportError:
-        raise MissingExtra("torchvision", "torch") from None
+        raise MissingExtra("torchvision", "isotune[torch]") from None
     names = [found for found in datasets.__all__ if inspect.isclass(getattr(datasets, found, None))]
     if name not in names:
         raise UsageError(f"data set torchvision:{name} is unknown; {nearest(name, names)}")

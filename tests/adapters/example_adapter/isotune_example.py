@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from isotune.adapters.base import INPUT, Adapter, Array, Model, ModelInfo, NumericMode, Recipe, Trainer
+from isotune.adapters.base import INPUT, Adapter, Array, Engine, Model, ModelInfo, NumericMode, Recipe, Trainer
 from isotune.conventions import Conventions, affine
 from isotune.errors import UsageError, nearest
 from isotune.protocols import SGD
@@ -26,8 +26,7 @@ CHECKPOINT = "drawn"  # the library's one checkpoint: a draw from a fixed seed
 
 class ExampleAdapter(Adapter):
     name = "example"
-    engines = ("numpy",)
-    engine = "numpy"
+    engines: ClassVar = {"numpy": Engine(packages={"numpy": "numpy"})}
 
     def models(self) -> Iterable[ModelInfo]:
         return [ModelInfo("random-features", "random_features", (CHECKPOINT,), size=64)]
@@ -77,7 +76,7 @@ class ExampleAdapter(Adapter):
         raise UsageError(f"{path}: example has no file format of its own; give isotune's safetensors")
 
     def environment(self) -> dict[str, str]:
-        return {"numpy": np.__version__, "device": "cpu"}
+        return {"engine": self.engine, "device": "cpu"}
 
 
 class ExampleModel(Model):
