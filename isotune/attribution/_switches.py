@@ -13,15 +13,13 @@ from isotune import data
 from isotune.attribution._shapley import Coalition
 from isotune.comparison import requests
 from isotune.comparison.sides import Inputs, Side
-from isotune.conventions import Conventions
+from isotune.conventions import AXES, PIXEL_AXES
 from isotune.errors import UsageError
 from isotune.protocols import SGD, Protocol, Schedule, Stage, relevant_axes
 from isotune.runs import own_classifier
 from isotune.runs.records import Cell, Seeds
 from isotune.workers.process import WorkerFailure, Workers
 
-_INPUT = ("decode", "resize")
-_OPEN = (None, "own")
 _ANY_STAGE = Stage(steps=1, batch_size=1, optimizer=SGD(name="sgd"), schedule=Schedule(learning_rate=1.0))
 
 
@@ -90,7 +88,7 @@ def plan(left: Side, right: Side, dataset: data.Dataset, protocol: Protocol, wor
     ours, theirs = (_axes(side, dataset, protocol, workers) for side in (left, right))
     same = set(_same_images(ours, theirs, dataset, protocol))
     switches, aside = [], []
-    for axis in Conventions.model_fields:
+    for axis in AXES:
         if ours[axis] == theirs[axis]:
             continue
         switch = Switch(axis, ours[axis], theirs[axis])
@@ -98,7 +96,7 @@ def plan(left: Side, right: Side, dataset: data.Dataset, protocol: Protocol, wor
             aside.append(Aside(switch, "cannot matter under this protocol"))
         elif axis in same:
             aside.append(Aside(switch, "every image comes out the same, byte for byte"))
-        elif switch.right in _OPEN and axis != "optional_tensors":
+        elif AXES[axis].leaves_open(switch.right):
             aside.append(Aside(switch, "the right has no one value to switch to"))
         else:
             switches.append(switch)
@@ -126,7 +124,7 @@ def _same_images(
     """The axes of the input that change no byte of any image, whatever the others of them are."""
     if protocol.augmentation.random_resized_crop:  # crops are resized anew at every epoch
         return
-    for axis in _INPUT:
+    for axis in PIXEL_AXES:
         if ours[axis] != theirs[axis] and all(
             _equal(dataset, protocol, split, {axis: ours[axis], **rest}, {axis: theirs[axis], **rest})
             for rest in _others(axis, ours, theirs)
@@ -136,7 +134,7 @@ def _same_images(
 
 
 def _others(axis: str, ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    others = [other for other in _INPUT if other != axis]
+    others = [other for other in PIXEL_AXES if other != axis]
     for values in product(*(dict.fromkeys((ours[other], theirs[other])) for other in others)):
         yield dict(zip(others, values, strict=True))
 

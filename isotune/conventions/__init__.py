@@ -13,21 +13,43 @@ Either may be followed by overrides: `native,input_scaling=minus-one-to-one`.
 carries, and the only value that need not be the same function in two libraries.
 """
 
-from isotune.conventions._axes import NETWORK_AXES, Conventions, border_values
+from isotune.conventions._axes import Conventions
+from isotune.conventions._declaring import RUNGS, Axis, Feature, Kind, Rung
+from isotune.conventions._known import (
+    AXES,
+    INPUT_AXES,
+    NETWORK_AXES,
+    PIXEL_AXES,
+    border_values,
+    described,
+    relevant,
+    shown_at,
+)
 from isotune.conventions._scaling import CAFFE_MEAN_RGB, IMAGENET_MEAN, IMAGENET_STD, affine, named_scaling
 from isotune.conventions._spec import parse, resolve, written_conventions, written_value
 
 __all__ = [
+    "AXES",
     "CAFFE_MEAN_RGB",
     "IMAGENET_MEAN",
     "IMAGENET_STD",
+    "INPUT_AXES",
     "NETWORK_AXES",
+    "PIXEL_AXES",
+    "RUNGS",
+    "Axis",
     "Conventions",
+    "Feature",
+    "Kind",
+    "Rung",
     "affine",
     "border_values",
+    "described",
     "named_scaling",
     "parse",
+    "relevant",
     "resolve",
+    "shown_at",
     "written_conventions",
     "written_value",
 ]

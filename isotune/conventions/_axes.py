@@ -1,10 +1,22 @@
-"""The axes: what each value means, and who does so."""
+"""The axes, each declared once: its values, what each means and who does so, and what else is to be known of it.
+
+What needs to know an axis derives it from here (`_known`): which a checkpoint carries, which can matter to a recipe, at
+which rung of the ladder one shows, which values a search tries, what the command line lists. What realises an axis
+stands in the adapters, in one module for each engine.
+"""
 
 from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
+
+from isotune.conventions._declaring import Rung, axis
+
+_OWN = {"own": "as the library builds the model"}
+_LAYERS: tuple[Rung, ...] = ("layers", "logits", "training-mode layers")
+_BUFFERS: tuple[Rung, ...] = ("BatchNorm buffers",)
+_STEPS: tuple[Rung, ...] = ("one step", "drift")
 
 
 class Conventions(BaseModel):
@@ -13,87 +25,220 @@ class Conventions(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     # -- input: what becomes of an image before the network sees it
-    decode: Literal["pillow", "tensorflow"] = Field("pillow", description="who decodes encoded images")
-    resize: Literal["antialias", "plain", "nearest"] = Field(
+    decode: Literal["pillow", "tensorflow"] = axis(
+        "pillow",
+        "who decodes encoded images",
+        {"pillow": "Pillow (torchvision, timm)", "tensorflow": "TensorFlow (tf.io, tf.data)"},
+        kind="input",
+        rungs=("decoded bytes",),
+    )
+    resize: Literal["antialias", "plain", "nearest"] = axis(
         "antialias",
-        description="Pillow with antialias (torchvision, timm), without it (Keras Resizing), nearest (load_img)",
+        "how images are resized",
+        {
+            "antialias": "as Pillow does, with antialias (torchvision, timm)",
+            "plain": "bilinear without antialias (Keras Resizing, tf.image.resize)",
+            "nearest": "nearest pixel (Keras load_img)",
+        },
+        kind="input",
+        rungs=("resized pixels",),
+    )
+    input_scaling: str = axis(
+        "mean-std",
+        "from bytes to the numbers that the network sees",
+        {
+            "mean-std": "by ImageNet's mean and standard deviation (torchvision, most of timm)",
+            "minus-one-to-one": "to -1..1 (Keras's tf mode)",
+            "caffe": "BGR minus mean (Keras's caffe mode)",
+            "unit": "to 0..1",
+            "none": "0..255, as the network scales for itself",
+            "mean-std(R,G,B;R,G,B)": "by a mean and a standard deviation of your own",
+        },
+        kind="input",
+        carried=True,
+        rungs=("scaled input",),
+        candidates=("mean-std", "minus-one-to-one", "unit", "none", "caffe"),
     )
     # -- network: a checkpoint carries these
-    input_scaling: str = Field(
-        "mean-std",
-        description="mean-std (ImageNet's), minus-one-to-one, caffe (BGR minus mean), unit, none,"
-        " or mean-std(R,G,B;R,G,B)",
-    )
-    stride2_padding: Literal["own", "symmetric", "end"] = Field(
-        "own", description="strided convolutions and pools pad k//2 on both sides (torch) or at the end (SAME)"
-    )
-    pooling_border: Literal["own", "counted", "not-counted", "counted-when-strided"] = Field(
-        "own", description="average pooling counts the padding (torch), not (SAME), or where it strides (Keras NASNet)"
-    )
-    max_pooling_border: Literal["own", "minus-infinity", "zeros"] = Field(
+    stride2_padding: Literal["own", "symmetric", "end"] = axis(
         "own",
-        description="what max pooling sees outside the image: nothing (torch, SAME), zeros (Keras ResNet, NASNet)",
+        "how strided convolutions and pools pad",
+        _OWN | {"symmetric": "k//2 on both sides (torch)", "end": "at the end (SAME)"},
+        kind="network",
+        rungs=_LAYERS,
     )
-    stride_location: Literal["own", "3x3", "first-1x1", "last-block"] = Field(
-        "own", description="a ResNet strides on the 3x3 (torch), the first 1x1 (Keras v1), the block before (Keras v2)"
+    pooling_border: Literal["own", "counted", "not-counted", "counted-when-strided"] = axis(
+        "own",
+        "whether average pooling counts the padding",
+        _OWN
+        | {
+            "counted": "it counts (torch)",
+            "not-counted": "it does not (SAME)",
+            "counted-when-strided": "where the pool strides (Keras NASNet)",
+        },
+        kind="network",
+        rungs=_LAYERS,
     )
-    batchnorm_epsilon: float | None = Field(None, gt=0, description="None: the library's own value for the model")
-    batchnorm_momentum: float | None = Field(
-        None, gt=0, le=1, description="weight of the new batch (torch's notation; Keras's is 1 minus it); None: own"
+    max_pooling_border: Literal["own", "minus-infinity", "zeros"] = axis(
+        "own",
+        "what max pooling sees outside the image",
+        _OWN | {"minus-infinity": "nothing (torch, SAME)", "zeros": "zeros (Keras ResNet, NASNet)"},
+        kind="network",
+        rungs=_LAYERS,
     )
-    gelu: Literal["own", "exact", "tanh"] = "own"
+    stride_location: Literal["own", "3x3", "first-1x1", "last-block"] = axis(
+        "own",
+        "where a ResNet strides",
+        _OWN
+        | {
+            "3x3": "on the 3x3 (torchvision, timm)",
+            "first-1x1": "on the first 1x1 (Keras v1)",
+            "last-block": "in the block before (Keras v2)",
+        },
+        kind="network",
+        rungs=_LAYERS,
+    )
+    batchnorm_epsilon: float | None = axis(
+        None,
+        "epsilon of BatchNorm",
+        _OWN | {"1e-5": "torch", "1e-3": "Keras, TensorFlow"},
+        kind="network",
+        rungs=_LAYERS,
+        layer="norm",
+        candidates=(1e-3, 1e-5, 1e-6),
+        gt=0,
+    )
+    batchnorm_momentum: float | None = axis(
+        None,
+        "weight of the new batch in BatchNorm's running averages (torch's notation; Keras's is 1 minus it)",
+        _OWN | {"0.1": "torch", "0.01": "Keras"},
+        kind="network",
+        rungs=_BUFFERS,
+        needs=("batch statistics",),
+        candidates=(0.1, 0.01, 0.001),
+        gt=0,
+        le=1,
+    )
+    gelu: Literal["own", "exact", "tanh"] = axis(
+        "own",
+        "how GELU is computed",
+        _OWN | {"exact": "by erf (torch, Keras's activation)", "tanh": "approximated (keras.ops.gelu)"},
+        kind="network",
+        rungs=("layers", "logits", "training-mode layers", "gradients"),
+    )
     # -- recipe
-    optional_tensors: Literal["checkpoint", "own"] = Field(
+    optional_tensors: Literal["checkpoint", "own"] = axis(
         "checkpoint",
-        description="convolution biases and BatchNorm scales: the checkpoint's, or those of the library's network",
+        "which convolutions have a bias and which BatchNorms a scale",
+        {"checkpoint": "those of the checkpoint", "own": "those of the library's network"},
+        kind="recipe",
+        rungs=("weights",),
+        candidates=("checkpoint",),
     )
-    batchnorm_running_variance: Literal["unbiased", "biased"] = Field(
-        "unbiased", description="the variance that enters the running average: n/(n-1) (torch) or not (Keras)"
+    batchnorm_running_variance: Literal["unbiased", "biased"] = axis(
+        "unbiased",
+        "the variance that enters the running average",
+        {"unbiased": "n/(n-1) of the batch's (torch)", "biased": "the batch's own (Keras)"},
+        kind="recipe",
+        rungs=_BUFFERS,
+        needs=("batch statistics",),
     )
-    frozen_batchnorm: Literal["updates", "inference"] = Field(
-        "inference", description="a frozen BatchNorm uses and tracks batch statistics (torch), or is in inference mode"
+    frozen_batchnorm: Literal["updates", "inference"] = axis(
+        "inference",
+        "what a frozen BatchNorm does",
+        {
+            "updates": "it uses and tracks batch statistics (torch, requires_grad=False)",
+            "inference": "it is in inference mode (Keras, trainable=False)",
+        },
+        kind="recipe",
+        rungs=_BUFFERS,
+        needs=("batch statistics", "frozen layers"),
     )
-    head_initialisation: Literal["uniform-fan-in", "glorot-uniform", "zeros"] = Field(
-        "uniform-fan-in", description="U(+-1/sqrt(fan_in)) for weight and bias (torch), Glorot with zero bias (Keras)"
+    head_initialisation: Literal["uniform-fan-in", "glorot-uniform", "zeros"] = axis(
+        "uniform-fan-in",
+        "from which law the new classifier is drawn",
+        {
+            "uniform-fan-in": "U(+-1/sqrt(fan_in)) for weight and bias (torch)",
+            "glorot-uniform": "Glorot's for the weight, a zero bias (Keras)",
+            "zeros": "zeros",
+        },
+        kind="recipe",
+        rungs=("weights",),
+        needs=("training",),
     )
-    momentum_form: Literal["rate-outside", "rate-inside"] = Field(
-        "rate-outside", description="w -= lr*v (torch) or v holds the learning rate (Keras)"
+    momentum_form: Literal["rate-outside", "rate-inside"] = axis(
+        "rate-outside",
+        "whether the velocity holds the learning rate",
+        {"rate-outside": "w -= lr*v (torch)", "rate-inside": "v holds it (Keras)"},
+        kind="recipe",
+        rungs=_STEPS,
+        needs=("momentum",),
     )
-    weight_decay_form: Literal["coupled", "decoupled"] = Field(
-        "coupled", description="L2 in the gradient (torch SGD, Adam, RMSprop) or w -= lr*wd*w (Keras, AdamW)"
+    weight_decay_form: Literal["coupled", "decoupled"] = axis(
+        "coupled",
+        "how weights decay",
+        {
+            "coupled": "L2 in the gradient (torch SGD, Adam, RMSprop)",
+            "decoupled": "w -= lr*wd*w (Keras, AdamW)",
+        },
+        kind="recipe",
+        rungs=_STEPS,
+        needs=("weight decay",),
     )
-    weight_decay_on: Literal["all", "kernels"] = Field("all", description="which trainable tensors decay")
-    adam_epsilon: Literal["after-correction", "before-correction"] = Field(
-        "after-correction", description="sqrt(v)/sqrt(1-b2^t)+eps (torch) or sqrt(v)+eps, then corrected (Keras)"
+    weight_decay_on: Literal["all", "kernels"] = axis(
+        "all",
+        "which trainable tensors decay",
+        {"all": "all of them (torch, Keras)", "kernels": "kernels only (many recipes)"},
+        kind="recipe",
+        rungs=_STEPS,
+        needs=("weight decay",),
     )
-    rmsprop_epsilon: Literal["outside-root", "inside-root"] = Field(
-        "outside-root", description="sqrt(v)+eps (torch) or sqrt(v+eps) (Keras)"
+    adam_epsilon: Literal["after-correction", "before-correction"] = axis(
+        "after-correction",
+        "where Adam's epsilon stands",
+        {
+            "after-correction": "sqrt(v)/sqrt(1-b2^t)+eps (torch)",
+            "before-correction": "sqrt(v)+eps, then corrected (Keras)",
+        },
+        kind="recipe",
+        rungs=_STEPS,
+        needs=("adam",),
     )
-    clipping: Literal["global-norm", "per-variable"] = Field(
-        "global-norm", description="clip_norm bounds the norm of all gradients (torch) or of each (Keras clipnorm)"
+    rmsprop_epsilon: Literal["outside-root", "inside-root"] = axis(
+        "outside-root",
+        "where RMSprop's epsilon stands",
+        {"outside-root": "sqrt(v)+eps (torch)", "inside-root": "sqrt(v+eps) (Keras)"},
+        kind="recipe",
+        rungs=_STEPS,
+        needs=("rmsprop",),
     )
-    loss: Literal["logits", "clipped-probabilities"] = Field(
-        "logits", description="cross-entropy from logits, or from softmax clipped to [1e-7, 1-1e-7] (Keras default)"
+    clipping: Literal["global-norm", "per-variable"] = axis(
+        "global-norm",
+        "whose norm clip_norm bounds",
+        {
+            "global-norm": "that of all gradients together (torch)",
+            "per-variable": "that of each gradient (Keras clipnorm)",
+        },
+        kind="recipe",
+        rungs=_STEPS,
+        needs=("clipping",),
     )
-    hyperparameters: Literal["float64", "float32"] = Field(
-        "float64", description="precision in which momentum, betas and weight decay are held (Keras: float32)"
+    loss: Literal["logits", "clipped-probabilities"] = axis(
+        "logits",
+        "from what the cross-entropy is computed",
+        {
+            "logits": "logits (torch)",
+            "clipped-probabilities": "softmax clipped to [1e-7, 1-1e-7] (Keras's default)",
+        },
+        kind="recipe",
+        rungs=("loss", "gradients"),
+        needs=("training",),
     )
-
-
-NETWORK_AXES = (
-    "input_scaling",
-    "stride2_padding",
-    "pooling_border",
-    "max_pooling_border",
-    "stride_location",
-    "batchnorm_epsilon",
-    "batchnorm_momentum",
-    "gelu",
-)
-
-
-def border_values(averages: set[tuple[bool, bool]]) -> list[str]:
-    """Values of the axis pooling_border for average pools seen, each as (strided, padding counted)."""
-    if averages == {(True, True), (False, False)}:
-        return ["counted-when-strided"]
-    return ["counted" if counted else "not-counted" for _, counted in averages]
+    hyperparameters: Literal["float64", "float32"] = axis(
+        "float64",
+        "precision in which momentum, betas and weight decay are held",
+        {"float64": "torch, Keras on JAX and torch", "float32": "Keras on TensorFlow"},
+        kind="recipe",
+        rungs=_STEPS,
+        needs=("training",),
+    )

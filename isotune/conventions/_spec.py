@@ -9,7 +9,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from isotune.conventions._axes import NETWORK_AXES, Conventions
+from isotune.conventions._axes import Conventions
+from isotune.conventions._known import AXES, NETWORK_AXES
 from isotune.conventions._scaling import affine
 from isotune.errors import UsageError, nearest
 
@@ -57,7 +58,7 @@ def parse(spec: str) -> tuple[str, dict[str, Any]]:
             )
         if axis in values:
             raise UsageError(f"convention {axis!r} is given twice in {spec!r}")
-        values[axis] = None if value == "own" and axis in ("batchnorm_epsilon", "batchnorm_momentum") else value
+        values[axis] = AXES[axis].default if value == "own" and AXES[axis].leaves_open(value) else value
     checked = _validated(values)
     return base, {axis: getattr(checked, axis) for axis in values}
 

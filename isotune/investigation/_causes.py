@@ -10,11 +10,11 @@ come near.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 
-from isotune.conventions import Conventions
+from isotune.conventions import AXES
 from isotune.errors import UsageError
 from isotune.investigation._findings import Cause, Flip
 from isotune.investigation._judging import Judged
@@ -22,9 +22,6 @@ from isotune.workers.process import WorkerFailure
 
 MOST = 4  # axes in a set that is looked for
 MARGIN = 10  # by which a cause lessens the error
-EPSILONS = (1e-3, 1e-5, 1e-6)
-MOMENTA = (0.1, 0.01, 0.001)
-SCALINGS = ("mean-std", "minus-one-to-one", "unit", "none", "caffe")
 
 Judge = Callable[[Sequence[Flip]], Judged]
 
@@ -78,22 +75,12 @@ def _on_top(
 
 def values(axis: str, known: Sequence[Any]) -> list[Any]:
     """What an axis can be set to, those in `known` first."""
-    more: tuple[Any, ...]
-    match axis:
-        case "batchnorm_epsilon":
-            more = EPSILONS
-        case "batchnorm_momentum":
-            more = MOMENTA
-        case "input_scaling":
-            more = SCALINGS
-        case _:
-            more = get_args(Conventions.model_fields[axis].annotation)
-    return [value for value in dict.fromkeys((*known, *more)) if value not in (None, "own")]
+    return [value for value in dict.fromkeys((*known, *AXES[axis].candidates)) if value not in (None, "own")]
 
 
 def _others(axes: Sequence[str], left: Mapping[str, Any], right: Mapping[str, Any]) -> Iterator[Flip]:
     """Every other value of each axis, on either side."""
-    for axis in (axis for axis in axes if axis in Conventions.model_fields):
+    for axis in (axis for axis in axes if axis in AXES):
         for value in values(axis, (left[axis], right[axis])):
             if value not in (right[axis], left[axis]):
                 yield Flip(side="right", axis=axis, was=right[axis], value=value)

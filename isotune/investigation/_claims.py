@@ -5,15 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from isotune.comparison.sides import Part
+from isotune.conventions import RUNGS, Rung, shown_at
 
-NETWORK = (
-    "stride2_padding", "pooling_border", "max_pooling_border", "stride_location", "batchnorm_epsilon", "gelu"
-)  # fmt: skip
-BUFFERS = ("batchnorm_momentum", "batchnorm_running_variance", "frozen_batchnorm")
-OPTIMIZER = (
-    "momentum_form", "weight_decay_form", "weight_decay_on", "adam_epsilon", "rmsprop_epsilon", "clipping",
-    "hyperparameters",
-)  # fmt: skip
 HOW = ("numeric_mode", "compiled")  # not conventions, but what a side can be asked to do otherwise
 
 
@@ -21,12 +14,16 @@ HOW = ("numeric_mode", "compiled")  # not conventions, but what a side can be as
 class Claim:
     """A rung as it is asked for."""
 
-    name: str
+    name: Rung
     part: Part
     prefix: str  # of the part's observations that belong to it
-    axes: tuple[str, ...]  # that can make it fail
     floored: bool = False  # sums over the batch
     training: bool = False  # judged alone by setting causes alike, not by feeding values in
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """Those that can make it fail."""
+        return shown_at(self.name)
 
     @property
     def layered(self) -> bool:
@@ -35,17 +32,17 @@ class Claim:
 
 
 CLAIMS = (
-    Claim("scaled input", "input", "", ("input_scaling",)),
-    Claim("weights", "weights", "", ("head_initialisation", "optional_tensors")),
-    Claim("layers", "layers", "", NETWORK),
-    Claim("logits", "logits", "", NETWORK),
-    Claim("training-mode layers", "training layers", "", NETWORK),
-    Claim("loss", "gradients", "loss", ("loss",), training=True),
-    Claim("gradients", "gradients", "", ("loss", "gelu"), floored=True, training=True),
-    Claim("BatchNorm buffers", "step", "buffers/", BUFFERS, training=True),
-    Claim("one step", "step", "step/", OPTIMIZER, floored=True, training=True),
-    Claim("drift", "drift", "", OPTIMIZER, training=True),
+    Claim("scaled input", "input", ""),
+    Claim("weights", "weights", ""),
+    Claim("layers", "layers", ""),
+    Claim("logits", "logits", ""),
+    Claim("training-mode layers", "training layers", ""),
+    Claim("loss", "gradients", "loss", training=True),
+    Claim("gradients", "gradients", "", floored=True, training=True),
+    Claim("BatchNorm buffers", "step", "buffers/", training=True),
+    Claim("one step", "step", "step/", floored=True, training=True),
+    Claim("drift", "drift", "", training=True),
 )
 LAYERS = next(claim for claim in CLAIMS if claim.name == "layers")
 STEP = next(claim for claim in CLAIMS if claim.name == "one step")
-BEFORE = ("decoded bytes", "resized pixels")  # the rungs below, which need no worker
+BEFORE = RUNGS[: RUNGS.index(CLAIMS[0].name)]  # the rungs below, which need no worker

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from isotune.conventions import AXES, PIXEL_AXES
 from isotune.investigation._causes import cause
 from isotune.investigation._claims import BEFORE, CLAIMS, HOW, Claim
 from isotune.investigation._findings import Cause, Flip, Rung, Smallest, Verdict
@@ -51,7 +52,7 @@ class Ladder:
 
     def _data_rungs(self) -> Iterator[Rung]:
         left, right = self._showing.axes("left"), self._showing.axes("right")
-        for name, axis in zip(BEFORE, ("decode", "resize"), strict=True):
+        for name, axis in zip(BEFORE, PIXEL_AXES, strict=True):
             began = time.perf_counter()
             yield self._data_rung(name, axis, left, right).model_copy(update={"seconds": time.perf_counter() - began})
 
@@ -112,9 +113,12 @@ class Ladder:
         """Of a rung that fails by itself; remembered for the rungs above."""
         relevant = relevant_axes([self._showing.inputs.stage])
         ours, theirs = self._showing.axes("left"), self._showing.axes("right")
-        axes = [axis for axis in claim.axes if axis in relevant]
-        if claim.layered and not any(name.endswith(".norm") for name in _names(alone)):
-            axes.remove("batchnorm_epsilon")  # acts in norms alone
+        kinds = {name.rpartition(".")[2] for name in _names(alone)} if claim.layered else set[str]()
+        axes = [
+            axis
+            for axis in claim.axes
+            if axis in relevant and (not claim.layered or not AXES[axis].layer or AXES[axis].layer in kinds)
+        ]
         axes += [name for name in HOW if ours[name] != theirs[name]]
         known = () if claim.training else self._flips  # in training they are applied already
         found = cause(

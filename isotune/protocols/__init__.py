@@ -12,7 +12,6 @@ learning rate of every step.
 
 from isotune.protocols._numeric_mode import NumericMode
 from isotune.protocols._protocol import (
-    INPUT_AXES,
     Augmentation,
     Evaluation,
     Images,
@@ -27,7 +26,6 @@ from isotune.protocols._reading import load, names, parse
 from isotune.protocols._stages import SGD, Adam, Optimizer, RMSprop, Schedule, Stage, relevant_axes
 
 __all__ = [
-    "INPUT_AXES",
     "SGD",
     "Adam",
     "Augmentation",

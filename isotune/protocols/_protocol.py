@@ -6,12 +6,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, ValidationError, model_serializer, model_validator
 
-from isotune.conventions import NETWORK_AXES, Conventions
+from isotune.conventions import INPUT_AXES, NETWORK_AXES, Conventions
 from isotune.conventions import parse as parse_conventions
 from isotune.errors import UsageError, nearest
 from isotune.protocols._stages import Stage, Strict
-
-INPUT_AXES = ("decode", "resize", "input_scaling")  # conventions that an image meets before the network
 
 
 class Images(Strict):

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from isotune.conventions import NETWORK_AXES
+from isotune.conventions import Feature, relevant
 
 
 class Strict(BaseModel):
@@ -107,16 +107,19 @@ class Stage(Strict):
 def relevant_axes(stages: Sequence[Stage]) -> frozenset[str]:
     """The convention axes that can change what these stages give; without stages (a probe, inference) those of the
     input and of the network in inference mode."""
-    axes = {"decode", "resize", "optional_tensors", *NETWORK_AXES} - {"batchnorm_momentum"}
-    for stage in stages:
-        optimizer = stage.optimizer
-        axes |= {"head_initialisation", "loss", "hyperparameters"}
-        if stage.batchnorm == "training":
-            axes |= {"batchnorm_momentum", "batchnorm_running_variance"}
-            axes |= {"frozen_batchnorm"} if stage.trained != "all" else set()
-        axes |= {"momentum_form"} if getattr(optimizer, "momentum", 0) else set()
-        axes |= {"weight_decay_form", "weight_decay_on"} if optimizer.weight_decay else set()
-        axes |= {"adam_epsilon"} if isinstance(optimizer, Adam) else set()
-        axes |= {"rmsprop_epsilon"} if isinstance(optimizer, RMSprop) else set()
-        axes |= {"clipping"} if optimizer.clip_norm else set()
-    return frozenset(axes)
+    return relevant(frozenset()).union(*(relevant(_features(stage)) for stage in stages))
+
+
+def _features(stage: Stage) -> frozenset[Feature]:
+    optimizer = stage.optimizer
+    features: dict[Feature, object] = {
+        "training": True,
+        "batch statistics": stage.batchnorm == "training",
+        "frozen layers": stage.trained != "all",
+        "momentum": getattr(optimizer, "momentum", 0),
+        "weight decay": optimizer.weight_decay,
+        "adam": isinstance(optimizer, Adam),
+        "rmsprop": isinstance(optimizer, RMSprop),
+        "clipping": optimizer.clip_norm,
+    }
+    return frozenset(feature for feature, has in features.items() if has)

@@ -1,0 +1,54 @@
+"""What is derived from the axes' declarations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from isotune.conventions._axes import Conventions
+from isotune.conventions._declaring import DECLARED, RUNGS, Axis, Feature, Rung
+
+
+def _declared() -> dict[str, Axis]:
+    axes = {}
+    for name, field in Conventions.model_fields.items():
+        assert isinstance(field.json_schema_extra, dict)
+        assert field.description
+        known: Any = field.json_schema_extra[DECLARED]
+        sequences = {each: tuple(known[each]) for each in ("rungs", "needs", "candidates")}
+        axes[name] = Axis(name=name, about=field.description, default=field.default, **(known | sequences))
+    return axes
+
+
+AXES: Mapping[str, Axis] = _declared()
+INPUT_AXES = tuple(axis.name for axis in AXES.values() if axis.kind == "input")  # met before the network
+PIXEL_AXES = tuple(axis for axis in INPUT_AXES if not AXES[axis].carried)  # that make the bytes that are scaled
+NETWORK_AXES = tuple(axis.name for axis in AXES.values() if axis.carried)  # that a checkpoint carries
+
+
+def relevant(features: frozenset[Feature]) -> frozenset[str]:
+    """The axes that can matter to what has these features: a stage of training, or inference (none)."""
+    return frozenset(axis.name for axis in AXES.values() if features.issuperset(axis.needs))
+
+
+def shown_at(rung: Rung) -> tuple[str, ...]:
+    """The axes that can make a rung fail, those first that show nowhere below it."""
+    shown = [axis for axis in AXES.values() if rung in axis.rungs]
+    return tuple(axis.name for axis in sorted(shown, key=lambda axis: -RUNGS.index(axis.rungs[0])))
+
+
+def described() -> str:
+    """All axes with their values, what each means and who does so, as text to be shown."""
+    paragraphs = []
+    for axis in AXES.values():
+        wide = max(map(len, axis.values))
+        values = (f"    {value:{wide}}  {means}" for value, means in axis.values.items())
+        paragraphs.append("\n".join([f"{axis.name} ({axis.kind}): {axis.about}", *values]))
+    return "\n\n".join(paragraphs)
+
+
+def border_values(averages: set[tuple[bool, bool]]) -> list[str]:
+    """Values of the axis pooling_border for average pools seen, each as (strided, padding counted)."""
+    if averages == {(True, True), (False, False)}:
+        return ["counted-when-strided"]
+    return ["counted" if counted else "not-counted" for _, counted in averages]
