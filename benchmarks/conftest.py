@@ -17,10 +17,10 @@ from typing import Any, get_args
 
 import pytest
 
-from isotune import conventions, data, names, protocols
+from isotune import conventions, data, defaults, names, protocols
 from isotune.errors import UsageError
 from isotune.models import checkpoints
-from isotune.progress import Reporter
+from isotune.progress import Reporter, reporting
 from isotune.runs import requests
 from isotune.runs.executor import LocalExecutor
 from isotune.runs.planning import Matrix, parse_seeds, plan
@@ -56,7 +56,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--modes", default="float32", help="comma-separated float32, bfloat16, float64, each also as NAME-compiled"
     )
     group.addoption(
-        "--store", default=".isotune/records", help="folder of records; what is done there is not run again"
+        "--store", default=str(defaults.STORE), help="folder of records; what is done there is not run again"
     )
     group.addoption("--fresh", action="store_true", help="run again what is already in the store")
 
@@ -255,7 +255,7 @@ class Suite:
 def suite(request: pytest.FixtureRequest) -> Iterator[Suite]:
     capture = request.config.pluginmanager.getplugin("capturemanager")
     visible = capture.global_and_fixture_disabled() if capture else contextlib.nullcontext()
-    with visible, Reporter() as reporter, Workers() as workers:
+    with visible, reporting(True) as reporter, Workers() as workers:
         yield Suite(request.session, workers, reporter)
 
 

@@ -1,18 +1,81 @@
 """isotune: the same fine-tuning, in every framework.
 
-The core. It imports no framework, so it starts at once; frameworks are imported by `isotune.adapters`
-alone, in worker processes. The way through it:
+    import isotune
+
+    runs = isotune.run(["torchvision:mobilenet_v2", "keras:MobileNetV2"], "digits", "quick", seeds=3)
+    runs.leaderboard().write("my-report")
+
+- `models(...)`: what can be run; `prepare(...)`: fetched ahead
+- `run(...)`: a matrix of models, data sets, protocols, set-ups and seeds -> `Runs`
+- `load_runs(...)`: the same from a folder of records, or from the JSON of `pytest benchmarks/`
+- `open_model(...)`: one model in its worker: features, logits, activations, gradients
+- `transfer(...)`: a checkpoint of one library as a file of another
+- `Protocol`: a recipe built in Python; its parts are in `isotune.protocols`
+- `errors`: what is raised, in one line: `errors.UsageError`
+
+The core imports no framework, so it starts at once; frameworks are imported by `isotune.adapters` alone, in worker
+processes. Nothing of the core is imported before it is used either. The way through it:
 
     protocol (TOML) -> plan (cells) -> executor -> worker process -> record on disk -> statistics -> report
 """
 
+from __future__ import annotations
 
-def __getattr__(name: str) -> str:
-    if name == "__version__":  # looked up when asked for: importlib.metadata is slow to import
-        from importlib import metadata
+from typing import TYPE_CHECKING
 
-        try:
-            return metadata.version("isotune")
-        except metadata.PackageNotFoundError:  # a checkout that was never installed
-            return "0+unknown"
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+if TYPE_CHECKING:
+    from isotune import errors
+    from isotune.interface import OpenModel, Prepared, Runs, load_runs, open_model, prepare, run
+    from isotune.models.listing import models
+    from isotune.protocols import Protocol
+    from isotune.report import Leaderboard
+
+    __version__: str
+
+__all__ = [
+    "Leaderboard",
+    "OpenModel",
+    "Prepared",
+    "Protocol",
+    "Runs",
+    "__version__",
+    "errors",
+    "load_runs",
+    "models",
+    "open_model",
+    "prepare",
+    "run",
+]
+
+_PLACES = {  # where each stands; packages and modules of their own are not named
+    "Leaderboard": "isotune.report",
+    "OpenModel": "isotune.interface",
+    "Prepared": "isotune.interface",
+    "Protocol": "isotune.protocols",
+    "Runs": "isotune.interface",
+    "load_runs": "isotune.interface",
+    "open_model": "isotune.interface",
+    "prepare": "isotune.interface",
+    "run": "isotune.interface",
+}
+
+
+def __getattr__(name: str) -> object:
+    from importlib import import_module
+
+    if name in _PLACES:
+        value: object = getattr(import_module(_PLACES[name]), name)
+    elif name in ("errors", "models"):  # `models` is a package that can be called
+        value = import_module(f"isotune.{name}")
+    elif name == "__version__":
+        from isotune._version import version
+
+        value = version()
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,13 +1,20 @@
-"""Progress of long work: how it is told, and how it is shown on stderr.
+"""Progress of long work: how it is told, and how it is shown on stderr or in a notebook.
 
-Whatever takes long takes a `Progress` and calls it as it goes: `progress("training", 3, 48)`.
+Whatever takes long takes a `Progress` and calls it as it goes: `progress("training", 3, 48)`. What a user gives,
+True, False or a function, becomes a `Reporter`:
+
+    with reporting(progress) as reporter:
+        reporter.parts("cells", len(cells))
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
-from types import TracebackType
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+
+from isotune.errors import UsageError
 
 Progress = Callable[[str, int, int], object]  # (what is being done, how much of it is done, of how much)
 
@@ -17,8 +24,24 @@ def untold(what: str, done: int, total: int) -> None:
 
 
 class Reporter:
-    """Shows a bar of the whole and one of what is being done, when stderr is a terminal or a notebook; a line for each
-    part that ends, always. It is a `Progress` itself."""
+    """Is told of the whole and of what is being done; this one says nothing. It is a `Progress` itself."""
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        """So much of what is being done is done."""
+
+    def parts(self, what: str, count: int) -> None:
+        """So many parts are to come: cells, pairs."""
+
+    def ended(self, line: str) -> None:
+        """A part has ended: one line about it."""
+
+    def note(self, line: str) -> None:
+        """A line that is worth reading."""
+
+
+class Shown(Reporter):
+    """A bar of the whole and one of what is being done, when stderr is a terminal or where it is shown is a notebook
+    (with the package ipywidgets); a line for each part that ends, always."""
 
     def __init__(self) -> None:
         from rich.console import Console
@@ -32,33 +55,72 @@ class Reporter:
         )
 
         self._console = Console(stderr=True)
+        drawn = find_spec("ipywidgets") is not None if self._console.is_jupyter else sys.stderr.isatty()
         self._progress = Progress(
             TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn(), TimeElapsedColumn(),
-            TimeRemainingColumn(), console=self._console, transient=True, disable=not sys.stderr.isatty(),
+            TimeRemainingColumn(), console=self._console, transient=True, disable=not drawn,
         )  # fmt: skip
         self._whole = self._progress.add_task("", visible=False)
         self._within = self._progress.add_task("", visible=False)
 
-    def __enter__(self) -> Reporter:
+    def start(self) -> None:
         self._progress.start()
-        return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def stop(self) -> None:
         self._progress.stop()
 
     def __call__(self, what: str, done: int, total: int) -> None:
         self._progress.update(self._within, description=what, completed=done, total=total, visible=done < total)
 
     def parts(self, what: str, count: int) -> None:
-        """So many parts are to come: cells, pairs."""
-        self._progress.update(self._whole, description=what, total=count, visible=True)
+        self._progress.update(self._whole, description=what, total=count, completed=0, visible=True)
 
     def ended(self, line: str) -> None:
-        """A part has ended: one line about it."""
         self._progress.advance(self._whole)
         self.note(line)
 
     def note(self, line: str) -> None:
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+class Told(Reporter):
+    """Hands everything on to a function: also each part that ends, with its line and how many have."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress, self._done, self._parts = progress, 0, 0
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        self._progress(what, done, total)
+
+    def parts(self, what: str, count: int) -> None:
+        self._done, self._parts = 0, count
+        self._progress(what, 0, count)
+
+    def ended(self, line: str) -> None:
+        self._done += 1
+        self._progress(line, self._done, self._parts)
+
+
+@contextmanager
+def reporting(progress: bool | Progress) -> Iterator[Reporter]:
+    """What to tell of progress: True shows it, False is silent, a function is told (what, done, total).
+
+    A `Reporter` is taken as it is, so that one may serve several calls. UsageError: none of these.
+    """
+    if isinstance(progress, Reporter):
+        yield progress
+    elif progress is False:
+        yield Reporter()
+    elif progress is True:
+        shown = Shown()
+        shown.start()
+        try:
+            yield shown
+        finally:
+            shown.stop()
+    elif callable(progress):
+        yield Told(progress)
+    else:
+        raise UsageError(
+            "progress: takes True, False or a function of (what, done, total), not " + type(progress).__name__
+        )

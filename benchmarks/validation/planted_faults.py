@@ -25,7 +25,7 @@ from PIL import Image
 
 from isotune import data
 from isotune.investigation import Investigation, investigate
-from isotune.progress import Reporter
+from isotune.progress import reporting
 from isotune.workers.environment import settle_threads
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, default=REPORTS, help="folder of the report (reports)")
     asked = parser.parse_args()
     settle_threads(shared=True)
-    with tempfile.TemporaryDirectory(prefix="isotune-planted-") as scratch, Reporter() as reporter:
+    with tempfile.TemporaryDirectory(prefix="isotune-planted-") as scratch, reporting(True) as reporter:
         install(Path(scratch))
         import planted_cases
         import planted_report

@@ -60,7 +60,7 @@ def investigate(
     from isotune import protocols
     from isotune.investigation import Rung
     from isotune.models import checkpoints
-    from isotune.progress import Reporter
+    from isotune.progress import reporting
     from isotune.runs import planning
 
     left, right = investigations.ordered((left, right))
@@ -87,7 +87,7 @@ def investigate(
     recipe = dumped.held.protocol if dumped else protocols.load(protocol)
     wanted = planning.parse_seeds(seeds)
     priced, name = None, name or investigations.default_name(*sides)
-    with Reporter() as reporter:
+    with reporting(True) as reporter:
         (found_set,) = prepared([dataset], False, reporter).values()
         if dumped and found_set.digest != dumped.held.dataset_digest:
             raise UsageError(f"{left} was made with other images: its {dataset} has another digest than the one here")
@@ -141,12 +141,12 @@ def dump(
     from isotune import investigation as investigations
     from isotune import protocols
     from isotune.models import checkpoints
-    from isotune.progress import Reporter
+    from isotune.progress import reporting
 
     checkpoints.check_name(checkpoint)
     side = investigations.side(model, checkpoint, conventions, "float64", False, python)
     recipe = protocols.load(protocol)
-    with Reporter() as reporter:
+    with reporting(True) as reporter:
         (found,) = prepared([dataset], False, reporter).values()
         given = investigations.inputs(recipe, found, steps, 0)
         typer.echo(investigations.dump(side, given, found, recipe, images, out))

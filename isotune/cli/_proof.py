@@ -91,7 +91,7 @@ def parity(
     slots and logits are compared in float64, from one checkpoint under one set of conventions.
     """
     from isotune import parity as proofs
-    from isotune.progress import Reporter
+    from isotune.progress import reporting
 
     if listing:
         for family in proofs.families():
@@ -107,7 +107,7 @@ def parity(
     stages = proofs.check_stages(split(only))
     families = [proofs.check_pair(*models)] if models else proofs.chosen(proofs.families(), split(architecture))
     asked_of = [proofs.questions(family, **asked) for family in families]
-    with Reporter() as reporter:
+    with reporting(True) as reporter:
         reporter.parts("pairs", sum(map(len, asked_of)))
         results = proofs.prove(
             asked_of,

@@ -56,7 +56,7 @@ def run(
     Every model goes through every data set, protocol, convention set and seed. A cell that fails is
     recorded with its error, and the others go on.
     """
-    from isotune.progress import Reporter
+    from isotune.progress import reporting
     from isotune.runs.executor import LocalExecutor
     from isotune.runs.planning import Matrix, parse_seeds, plan
     from isotune.runs.records import Store
@@ -67,7 +67,7 @@ def run(
         checkpoint, check_mode(numeric_mode), compiled,
     )  # fmt: skip
     interpreters = pythons(python or [])
-    with Reporter() as reporter:
+    with reporting(True) as reporter:
         sets = prepared(split(datasets), skip_unreadable, reporter)
         with Workers(pythons=interpreters) as workers:
             cells = plan(matrix, sets, workers)
@@ -101,13 +101,13 @@ def prepare(
 ) -> None:
     """Fetch data sets and checkpoints ahead; afterwards everything works offline."""
     from isotune import data
-    from isotune.progress import Reporter
+    from isotune.progress import reporting
     from isotune.runs.planning import check_models
     from isotune.workers.process import Workers
 
     if not datasets and not models:
         raise UsageError(f"nothing to prepare: give --datasets ({', '.join(data.names())}) or --models")
-    with Reporter() as reporter:
+    with reporting(True) as reporter:
         for name, dataset in prepared(split(datasets), skip_unreadable, reporter).items():
             counts = (
                 f"{len(dataset.train)} training and {len(dataset.test)} test images, {len(dataset.classes)} classes"

@@ -49,12 +49,12 @@ def variance(
     """
     from isotune import protocols
     from isotune import variance as studies
-    from isotune.progress import Reporter
+    from isotune.progress import reporting
     from isotune.runs.records import Store
     from isotune.workers.process import Workers
 
     wanted = studies.design(protocols.load(protocol), conventions, levels, repeats)
-    with Reporter() as reporter:
+    with reporting(True) as reporter:
         sets = prepared([dataset], False, reporter)
         with Workers() as workers:
             study = studies.plan(wanted, split(models), dataset, protocol, conventions, checkpoint, sets, workers)

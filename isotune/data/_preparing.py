@@ -19,20 +19,24 @@ from isotune import cache
 from isotune.data._dataset import Dataset, open_dataset
 from isotune.data._sealing import Damaged
 from isotune.data._writing import Writer
+from isotune.data.sources import given
 from isotune.data.sources.naming import find, listed
 from isotune.data.sources.source import Source
 from isotune.errors import UsageError
 from isotune.progress import Progress, untold
 
+Given = given.Given | Dataset
 _FORMAT = 1  # raised when the same source is to be written otherwise
 _log = logging.getLogger("isotune")
 
 
 def prepare(
-    name: str, *, skip_unreadable: bool = False, progress: Progress | None = None, verify: bool = False
+    dataset: Given, *, skip_unreadable: bool = False, progress: Progress | None = None, verify: bool = False
 ) -> Dataset:
-    """The data set `name`, ready: made on the first call, found in the cache on later ones.
+    """The data set, ready: made on the first call, found in the cache on later ones.
 
+    dataset: a name; a folder of images by class or an .npz file as a path; or what the program has itself: arrays or a
+        table of files (`isotune.data.sources.given.source` says in which shapes). A prepared one is given back.
     skip_unreadable: leave out images that cannot be read (the note counts them) instead of refusing.
     progress: is told what is done, how much of it, of how much.
     verify: read all of it and compare digests, even if its files seem untouched.
@@ -40,8 +44,10 @@ def prepare(
     Errors: UsageError for an unknown name and for content that cannot be used; NotCached when it must be
     downloaded and cannot be; MissingExtra when a library that it comes from is not installed.
     """
-    source = find(name)
-    entry = _entry(source, skip_unreadable)
+    if isinstance(dataset, Dataset):
+        return dataset
+    source = given.source(dataset)
+    name, entry = source.name, _entry(source, skip_unreadable)
     try:
         if found := _found(entry, name, verify=verify):
             return found

@@ -1,1 +1,32 @@
-"""TODO"""
+"""Models: what the libraries list, the checkpoints they can start from, and weights carried between them.
+
+`isotune.models("mobilenet")` lists what can be run: the package itself is called (`listing`).
+
+- `listing`: `models(...)` and what it gives; `catalogue`: the entries, kept in the cache;
+- `checkpoints`: weights and the conventions they were trained with, by name;
+- `counterparts`: the models of several libraries that are one architecture;
+- `transfer`: a checkpoint of one library as a file of another; `hints`: what else weights would fit.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from isotune.models.listing import Models
+
+
+class _Listing(ModuleType):
+    """This package, which can be called."""
+
+    def __call__(self, pattern: str = "", *, adapters: str | Iterable[str] = (), architecture: str = "") -> Models:
+        """See `isotune.models.listing.models`."""
+        from isotune.models.listing import models
+
+        return models(pattern, adapters=adapters, architecture=architecture)
+
+
+sys.modules[__name__].__class__ = _Listing

@@ -10,7 +10,7 @@ The TOML files are those of benchmarks/protocols, installed as `isotune.protocol
 learning rate of every step.
 """
 
-from isotune.protocols._numeric_mode import NumericMode
+from isotune.protocols._numeric_mode import NumericMode, numeric_mode
 from isotune.protocols._protocol import (
     Augmentation,
     Evaluation,
@@ -44,6 +44,7 @@ __all__ = [
     "Step",
     "load",
     "names",
+    "numeric_mode",
     "parse",
     "relevant_axes",
 ]

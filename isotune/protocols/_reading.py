@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import tomllib
+from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
-from pydantic import ValidationError
+import numpy as np
+from pydantic import BaseModel, ValidationError
 
 from isotune.errors import UsageError, nearest
 from isotune.protocols._explaining import explain
@@ -22,9 +26,18 @@ def names() -> list[str]:
     return sorted(entry.name.removesuffix(".toml") for entry in folder.iterdir() if entry.name.endswith(".toml"))
 
 
-def load(name_or_path: str) -> Protocol:
-    """A protocol by its name, or from a TOML file (anything that ends in .toml or has a slash)."""
-    if name_or_path.endswith(".toml") or "/" in name_or_path:
+def load(protocol: str | os.PathLike[str] | Mapping[str, Any] | Protocol) -> Protocol:
+    """A protocol by its name, from a TOML file (a path, anything that ends in .toml or has a slash), from the values
+    that such a file holds, or as it is.
+
+    UsageError: there is none of that name, or it is wrong in some field.
+    """
+    if isinstance(protocol, Protocol):
+        return protocol
+    if isinstance(protocol, Mapping):
+        return from_values(protocol, f"protocol {protocol.get('name', '')}".strip())
+    name_or_path = os.fspath(protocol)
+    if name_or_path.endswith(".toml") or "/" in name_or_path or not isinstance(protocol, str):
         path = Path(name_or_path)
         try:
             return parse(path.read_text(encoding="utf-8"), str(path))
@@ -45,12 +58,26 @@ def parse(text: str, where: str) -> Protocol:
     """
     try:
         values = tomllib.loads(text)
-        # By way of JSON, pydantic's strict mode takes an array for a tuple and an integer for a float.
-        found = Protocol.model_validate_json(json.dumps(values, default=str), strict=True)
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{where}: not TOML: {error}") from None
+    return from_values(values, where)
+
+
+def from_values(values: Mapping[str, Any], where: str) -> Protocol:
+    """A protocol from what a TOML file holds, parts of a protocol among them; errors as of `parse`."""
+    try:
+        # By way of JSON, pydantic's strict mode takes an array for a tuple and an integer for a float.
+        protocol = Protocol.model_validate_json(json.dumps(dict(values), default=_plain), strict=True)
     except ValidationError as error:
         raise UsageError(f"{where}: {explain(error, Protocol)}") from None
-    if found.own_classifier and found.own_classifier.input == "published" and "input" in values:
+    if protocol.own_classifier and protocol.own_classifier.input == "published" and "input" in values:
         raise UsageError(f'{where}: input: own_classifier.input = "published" finds it; leave one out')
-    return found
+    return protocol
+
+
+def _plain(value: Any) -> Any:
+    """A part of a protocol as its values, NumPy's numbers as Python's; what JSON has no word for becomes text, which is
+    refused where it stands."""
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    return value.item() if isinstance(value, np.generic) else str(value)

@@ -3,14 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from isotune.conventions import Feature, relevant
+from isotune.errors import UsageError
+from isotune.protocols._explaining import explain
+
+if TYPE_CHECKING:
+    _Model = BaseModel
+else:
+
+    class _InOneLine(type(BaseModel)):
+        """Of classes that users call: what is wrong is a UsageError. Validation as such, `model_validate`, raises
+        pydantic's error, so that a part's error is told with the path to it."""
+
+        def __call__(cls, *args: Any, **values: Any) -> Any:
+            try:
+                return super().__call__(*args, **values)
+            except ValidationError as error:
+                raise UsageError(f"{cls.__name__}: {explain(error, cls)}") from None
+
+    class _Model(BaseModel, metaclass=_InOneLine):
+        """Named values, checked."""
 
 
-class Strict(BaseModel):
+class Strict(_Model):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
@@ -20,7 +39,7 @@ class _Optimizer(Strict):
 
 
 class SGD(_Optimizer):
-    name: Literal["sgd"]
+    name: Literal["sgd"] = "sgd"
     momentum: float = Field(0.0, ge=0, lt=1)
     nesterov: bool = False
 
@@ -34,14 +53,14 @@ class SGD(_Optimizer):
 class Adam(_Optimizer):
     """Adam, or AdamW: the same step with decoupled weight decay whatever the conventions say."""
 
-    name: Literal["adam", "adamw"]
+    name: Literal["adam", "adamw"] = "adam"
     beta1: float = Field(0.9, ge=0, lt=1)
     beta2: float = Field(0.999, ge=0, lt=1)
     epsilon: float = Field(1e-8, gt=0)
 
 
 class RMSprop(_Optimizer):
-    name: Literal["rmsprop"]
+    name: Literal["rmsprop"] = "rmsprop"
     rho: float = Field(0.99, ge=0, lt=1, description="smoothing constant (torch calls it alpha)")
     epsilon: float = Field(1e-8, gt=0)
     momentum: float = Field(0.0, ge=0, lt=1)

@@ -1,17 +1,44 @@
-"""Reports: records and speeds to a leaderboard with figures, in markdown and as one HTML page.
+"""Reports: records and speeds to a leaderboard with figures, in markdown, as one HTML page and as JSON.
 
+- `Leaderboard(records, speeds)`: `.markdown()`, `.html()`, `.json()`, `.model_index()`, `.write(folder)`;
+- `write(records, folder, speeds=...)`: the same in one call;
 - `read_benchmark(path)`: the records and speeds that `pytest benchmarks/ --benchmark-json=FILE` left;
-- `write(records, folder, speeds=...)`: `leaderboard.md`, `.html` and `.json`, and `figures/*.svg` in a folder;
 - `schema()`: what is in that JSON, as a JSON schema;
 - `model_index(records)`: evaluation results for model cards on the Hugging Face Hub, YAML;
 - `first_rows(records, speeds)`: the sentence and the first table's head, for a README.
 
+Inside: `analysis` turns records into rows and conclusions, `figures` draws them, `_tables`, `_sentence`,
+`_conclusions` and `_evidence` put them into words, `_document` and `_schema` into JSON, `_page` into HTML. Only the
+names below are for others.
+
 The same records always give the same bytes, so that a committed report changes only when results do.
-SciPy and matplotlib are imported when a report is written, not before.
+SciPy and matplotlib are imported when a report is made, not before.
 """
 
-from isotune.report._leaderboard import first_rows, schema, write
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from isotune.report._leaderboard import Leaderboard, first_rows, schema
 from isotune.report._model_index import model_index
 from isotune.report.analysis.benchmark import Speed, read_benchmark
 
-__all__ = ["Speed", "first_rows", "model_index", "read_benchmark", "schema", "write"]
+if TYPE_CHECKING:
+    from isotune.report.analysis.answers import Predictions
+    from isotune.runs.records import Record
+
+__all__ = ["Leaderboard", "Speed", "first_rows", "model_index", "read_benchmark", "schema", "write"]
+
+
+def write(
+    records: Iterable[Record],
+    folder: str | Path,
+    *,
+    speeds: Iterable[Speed] = (),
+    command: str | None = None,
+    predictions: Predictions | None = None,
+) -> Path:
+    """`Leaderboard(records, speeds, ...).write(folder)`: the path of `leaderboard.md`."""
+    return Leaderboard(records, speeds, command=command, predictions=predictions).write(folder)

@@ -1,9 +1,12 @@
-"""Writing the leaderboard: figures into `leaderboard.md.j2`, and the figures beside it."""
+"""The leaderboard: figures into `leaderboard.md.j2`, and the figures beside it."""
 
 from __future__ import annotations
 
 import gc
+import json
+import tempfile
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,18 +19,12 @@ if TYPE_CHECKING:
     from isotune.report.analysis.judging import Finding
 
 README_ROWS = 10
+MARKDOWN, PAGE, JSON = "leaderboard.md", "leaderboard.html", "leaderboard.json"
 NO_ACCURACY = "Speeds only: no accuracy was measured."
 
 
-def write(
-    records: Iterable[Record],
-    folder: str | Path,
-    *,
-    speeds: Iterable[Speed] = (),
-    command: str | None = None,
-    predictions: Predictions | None = None,
-) -> Path:
-    """Write `folder/leaderboard.md`, `.html` and `.json`, and `folder/figures/*.svg`; the leaderboard's path.
+class Leaderboard:
+    """Records and speeds as a leaderboard: markdown, one HTML page, JSON, evaluation results; shown in a notebook.
 
     records: any number, of any data sets and protocols; of one cell's the last counts.
     speeds: see `Speed`.
@@ -35,21 +32,94 @@ def write(
     predictions: gives a cell's predicted classes (`Store.predictions`), for the share that changed; without
         it, or where it raises UsageError, only what accuracies and digests prove is shown. With the labels of a data
         set that is in the cache they also give McNemar's test, and the share of the spread that the test set explains.
-    Errors: UsageError when there is nothing to report or the folder cannot be written.
+    Errors: UsageError when there is nothing to report.
+
+    >>> board = isotune.load_runs(".isotune/records").leaderboard()
+    >>> print(board.markdown())
+    >>> board.write("my-report")
+    PosixPath('my-report/leaderboard.md')
     """
-    found, measured = list(records), list(speeds)
-    if not found and not measured:
-        raise UsageError("there is nothing to report: no record and no speed; run first: isotune run")
-    gc.freeze()  # the records; else the collector of cycles looks through 100,000 of them again and again
-    try:
-        return _written(found, measured, Path(folder), command, predictions)
-    finally:
-        gc.unfreeze()
+
+    def __init__(
+        self,
+        records: Iterable[Record],
+        speeds: Iterable[Speed] = (),
+        *,
+        command: str | None = None,
+        predictions: Predictions | None = None,
+    ) -> None:
+        self.records, self.speeds = tuple(records), tuple(speeds)
+        self._command, self._predictions = command, predictions
+        if not self.records and not self.speeds:
+            raise UsageError("there is nothing to report: no record and no speed; run first: isotune run")
+
+    def markdown(self) -> str:
+        """The leaderboard; its figures are links to files that `write` writes."""
+        return self._files[MARKDOWN].decode()
+
+    def html(self) -> str:
+        """One page with its figures within, tables that sort and filter; it loads nothing from elsewhere."""
+        return self._files[PAGE].decode()
+
+    def json(self) -> dict[str, Any]:
+        """All that the leaderboard shows, unrounded; `isotune.report.schema()` says what is in it."""
+        found: dict[str, Any] = json.loads(self._files[JSON])
+        return found
+
+    def model_index(self) -> str:
+        """Evaluation results for model cards on the Hugging Face Hub, YAML. MissingExtra: no huggingface_hub."""
+        from isotune.report._model_index import model_index
+
+        return model_index(self.records)
+
+    def first_rows(self) -> str:
+        """The sentence and the first table's head, in markdown: the leaderboard in short, for a README."""
+        return first_rows(self.records, self.speeds, self._predictions)
+
+    def write(self, folder: str | Path) -> Path:
+        """Write `leaderboard.md`, `.html` and `.json` and `figures/*.svg` into a folder; the leaderboard's path.
+
+        Errors: UsageError when the folder cannot be written.
+        """
+        place = Path(folder)
+        try:
+            (place / "figures").mkdir(parents=True, exist_ok=True)
+            for name, content in self._files.items():
+                (place / name).write_bytes(content)
+        except OSError as error:
+            raise UsageError(
+                f"the report cannot be written to {place}: {error.strerror}; choose another folder"
+            ) from None
+        return place / MARKDOWN
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: the page without its script, so that nothing must be trusted."""
+        from isotune.report._page import fragment
+
+        with tempfile.TemporaryDirectory(prefix="isotune-report-") as folder:
+            return fragment(self.write(folder))
+
+    @cached_property
+    def _files(self) -> dict[str, bytes]:
+        """Every file of the report by its path within a folder."""
+        gc.freeze()  # the records; else the collector of cycles looks through 100,000 of them again and again
+        try:
+            with tempfile.TemporaryDirectory(prefix="isotune-report-") as folder:
+                place = Path(folder)
+                _write(self.records, self.speeds, place, self._command, self._predictions)
+                files = sorted(path for path in place.rglob("*") if path.is_file())
+                return {path.relative_to(place).as_posix(): path.read_bytes() for path in files}
+        finally:
+            gc.unfreeze()
 
 
-def _written(
-    records: list[Record], measured: list[Speed], place: Path, command: str | None, predictions: Predictions | None
-) -> Path:
+def _write(
+    records: Sequence[Record],
+    speeds: Sequence[Speed],
+    place: Path,
+    command: str | None,
+    predictions: Predictions | None,
+) -> None:
     from isotune.report import _document
     from isotune.report._page import write_page
     from isotune.report.analysis.answers import Answers
@@ -59,22 +129,17 @@ def _written(
 
     kept = latest(records)
     answers = Answers(predictions)
-    findings = [judge(section, answers) for section in sections(kept, measured)]
-    try:
-        (place / "figures").mkdir(parents=True, exist_ok=True)
-        figures = [figure for finding in findings for figure in _figures.draw(finding, place)]
-        leaderboard = place / "leaderboard.md"
-        text = (
-            _templates()
-            .get_template("leaderboard.md.j2")
-            .render(**_view(findings, kept, measured), command=_command(command), figures=figures)
-        )
-        leaderboard.write_text(text, encoding="utf-8")
-        _document.write(place / "leaderboard.json", findings, kept, measured, command)
-    except OSError as error:
-        raise UsageError(f"the report cannot be written to {place}: {error.strerror}; choose another folder") from None
-    write_page(leaderboard)
-    return leaderboard
+    findings = [judge(section, answers) for section in sections(kept, speeds)]
+    (place / "figures").mkdir()
+    figures = [figure for finding in findings for figure in _figures.draw(finding, place)]
+    text = (
+        _templates()
+        .get_template("leaderboard.md.j2")
+        .render(**_view(findings, kept, speeds), command=_cited(command), figures=figures)
+    )
+    (place / MARKDOWN).write_text(text, encoding="utf-8")
+    _document.write(place / JSON, findings, kept, speeds, command)
+    write_page(place / MARKDOWN)
 
 
 def first_rows(records: Iterable[Record], speeds: Iterable[Speed] = (), predictions: Predictions | None = None) -> str:
@@ -93,9 +158,9 @@ def first_rows(records: Iterable[Record], speeds: Iterable[Speed] = (), predicti
 
 def schema() -> dict[str, Any]:
     """JSON schema of `leaderboard.json`."""
-    from isotune.report._schema import Leaderboard
+    from isotune.report import _schema
 
-    return Leaderboard.model_json_schema()
+    return _schema.Leaderboard.model_json_schema()
 
 
 def _templates() -> Any:
@@ -125,7 +190,7 @@ def _view(findings: Sequence[Finding], records: Sequence[Record], speeds: Sequen
     }
 
 
-def _command(command: str | None) -> str | None:
+def _cited(command: str | None) -> str | None:
     from isotune.report._format import code
 
     return code(command) if command else None

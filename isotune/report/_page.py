@@ -58,6 +58,15 @@ def write_page(leaderboard: Path) -> Path:
     return page
 
 
+def fragment(leaderboard: Path) -> str:
+    """What `leaderboard.md` and its `figures/*.svg` say, as HTML to stand in another page: no style, no script."""
+    md = _markdown()
+    tokens = md.parse(leaderboard.read_text(encoding="utf-8"))
+    _prepare(tokens)
+    body = md.renderer.render(tokens, md.options, {"folder": leaderboard.parent})
+    return f'<div class="isotune-leaderboard">\n{body}</div>\n'
+
+
 def _page(text: str, folder: Path) -> str:
     import jinja2
 

@@ -74,11 +74,11 @@ class CellRunner:
                 spec,
                 native=self.adapter.native_conventions(name.name),
                 protocol=recipe or {},
-                checkpoint=self._checkpoint(model, checkpoint, size).conventions,
+                checkpoint=self.checkpoint(model, checkpoint, size).conventions,
             )
         return self._axes[key]
 
-    def _checkpoint(self, model: str, checkpoint: str, size: int) -> Checkpoint:
+    def checkpoint(self, model: str, checkpoint: str, size: int) -> Checkpoint:
         """The checkpoint, kept until a model is built: its conventions are asked for just before its weights."""
         key = (model, checkpoint, size)
         if self._loaded is None or self._loaded[0] != key:
@@ -112,7 +112,7 @@ class CellRunner:
             gc.collect()  # models hold themselves: bound methods, hooks
         began = time.perf_counter()
         name = names.parse(model)
-        weights = self._checkpoint(model, checkpoint, size).weights
+        weights = self.checkpoint(model, checkpoint, size).weights
         if classes is None and isinstance(weights, Weights) and f"{HEAD}.kernel" not in weights:
             raise UsageError(f"checkpoint {checkpoint!r} of {model} has no classifier of its own")
         built = self.adapter.build(

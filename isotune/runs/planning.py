@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import operator
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from isotune import conventions, data, names, protocols
+from isotune import conventions, data, defaults, names, protocols
 from isotune.errors import UsageError
 from isotune.models import checkpoints
 from isotune.protocols import NumericMode
@@ -23,13 +24,17 @@ class Matrix:
     """What is crossed with what; names as the user gave them."""
 
     models: Sequence[str] = names.DEFAULT_MODELS
-    datasets: Sequence[str] = ("digits",)
-    protocols: Sequence[str] = ("quick",)
-    conventions: Sequence[str] = ("identical", "native")
-    seeds: Sequence[int] = (0, 1, 2)
-    checkpoint: str = "offline"
+    datasets: Sequence[str] = (defaults.DATASET,)
+    protocols: Sequence[str | protocols.Protocol] = (defaults.PROTOCOL,)
+    conventions: Sequence[str] = defaults.CONVENTIONS
+    seeds: Sequence[int] = tuple(range(defaults.SEEDS))
+    checkpoint: str = defaults.CHECKPOINT
     numeric_mode: NumericMode = "float32"
     compiled: bool = False
+
+    def over(self, datasets: Sequence[str]) -> Matrix:
+        """The same on these data sets."""
+        return replace(self, datasets=datasets)
 
 
 def plan(matrix: Matrix, prepared: dict[str, data.Dataset], workers: Workers) -> list[Cell]:
@@ -122,24 +127,38 @@ def check_images(dataset: data.Dataset, recipe: protocols.Protocol) -> None:
         )
 
 
-def parse_seeds(text: str) -> list[int]:
-    """`"3"` -> 0, 1, 2; `"0,4,7"` -> those; `"5-9"` -> 5 to 9."""
-    ranges = []
-    try:
-        if "," not in text and "-" not in text:
-            ranges = [range(int(text))]
-        else:
-            for part in filter(None, text.split(",")):
-                first, _, last = part.partition("-")
-                ranges.append(range(int(first), int(last or first) + 1))
-    except ValueError:
-        ranges = []
+def parse_seeds(seeds: str | int | Iterable[int]) -> list[int]:
+    """`3` or `"3"` -> 0, 1, 2; `"0,4,7"` or `[0, 4, 7]` -> those; `"5-9"` -> 5 to 9."""
+    ranges: list[range] = []
+    if isinstance(seeds, str):
+        try:
+            ranges = _ranges(seeds)
+        except ValueError:
+            ranges = []
+    elif _whole(seeds):
+        ranges = [range(operator.index(seeds))]  # type: ignore[arg-type]
+    elif isinstance(seeds, Iterable):
+        given = list(seeds)
+        ranges = [range(seed, seed + 1) for seed in given] if all(_whole(seed) and seed >= 0 for seed in given) else []
+        seeds = given
     count = sum(map(len, ranges))
     if not count or not all(map(len, ranges)):
-        raise UsageError(f"seeds {text!r}: give how many (3), which (0,4,7) or a range (5-9)")
+        raise UsageError(f"seeds {seeds!r}: give how many (3), which (0,4,7) or a range (5-9)")
     if count > MOST_SEEDS:
-        raise UsageError(f"seeds {text!r}: {count} are too many; at most {MOST_SEEDS}")
+        raise UsageError(f"seeds {seeds!r}: {count} are too many; at most {MOST_SEEDS}")
     return list(dict.fromkeys(itertools.chain(*ranges)))
+
+
+def _ranges(text: str) -> list[range]:
+    if "," not in text and "-" not in text:
+        return [range(int(text))]
+    parts = (part.partition("-") for part in text.split(",") if part)
+    return [range(int(first), int(last or first) + 1) for first, _, last in parts]
+
+
+def _whole(value: object) -> bool:
+    """A whole number, NumPy's too, and not a truth."""
+    return hasattr(value, "__index__") and not isinstance(value, bool)
 
 
 def _canonical(spec: str) -> str:

@@ -11,6 +11,7 @@ from isotune.data.sources.arrays import Digits, FashionMnist, Npz
 from isotune.data.sources.folders import ImageFolder
 from isotune.data.sources.imagenet import VARIANTS, ImageNet
 from isotune.data.sources.libraries import TORCHVISION, TensorFlowDatasets, Torchvision, torchvision_by_name
+from isotune.data.sources.memory import Remembered
 from isotune.data.sources.source import Source
 from isotune.errors import UsageError, nearest
 
@@ -25,6 +26,7 @@ _NAMED: dict[str, Callable[[], Source]] = {
     **{name: partial(Torchvision, name, named) for name, named in TORCHVISION.items()},
     "imagenet": lambda: ImageNet("imagenet", _path(os.environ.get("ISOTUNE_IMAGENET"))),
 }
+_GIVEN: dict[str, Callable[[str, str], Source]] = {"array": Remembered, "table": Remembered}  # by a program, earlier
 _COMPLETED: dict[str, tuple[str, Callable[[str, str], Source]]] = {  # kind: what completes it, and the source
     "imagefolder": ("PATH", lambda name, rest: ImageFolder(name, Path(rest).expanduser())),
     **{kind: ("PATH", partial(_imagenet, kind)) for kind in VARIANTS},
@@ -49,6 +51,8 @@ def find(name: str) -> Source:
     if name in _NAMED:
         return _NAMED[name]()
     kind, _, rest = name.partition(":")
+    if kind in _GIVEN and rest:
+        return _GIVEN[kind](name, rest)
     if kind not in _COMPLETED:
         raise UsageError(f"data set {name!r} is unknown; {nearest(name, [*_NAMED, *_COMPLETED])}")
     completion, source = _COMPLETED[kind]

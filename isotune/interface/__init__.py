@@ -1,0 +1,14 @@
+"""The Python interface: what `isotune` gives at its top, and what the commands call.
+
+- `_running`: `run`, `prepare`; `_runs`: `Runs`, `load_runs`;
+- `_model`: `open_model`, with `requests` as the worker's part of it;
+- `_arguments`: names, paths, arrays, functions and dictionaries as the core takes them, and the errors for others.
+
+It stands on all other packages, and only `isotune.cli` and the benchmark suite stand on it.
+"""
+
+from isotune.interface._model import OpenModel, open_model
+from isotune.interface._running import Prepared, prepare, run
+from isotune.interface._runs import Runs, load_runs
+
+__all__ = ["OpenModel", "Prepared", "Runs", "load_runs", "open_model", "prepare", "run"]

@@ -1,0 +1,209 @@
+"""What a call is given, as the core takes it: names from names, paths, entries and functions. A wrong type is a
+`UsageError` that names the argument and says what it takes."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import os
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from isotune import conventions, data, names, protocols
+from isotune.data.sources import given
+from isotune.data.sources.source import Source
+from isotune.errors import UsageError
+from isotune.models import checkpoints
+from isotune.models.catalogue import Entry
+from isotune.names import ModelName
+from isotune.progress import Reporter
+
+PathLike = str | os.PathLike[str]
+Model = str | os.PathLike[str] | ModelName | Entry | Callable[..., Any]
+Dataset = given.Given | data.Dataset
+Protocol = str | os.PathLike[str] | Mapping[str, Any] | protocols.Protocol
+Conventions = str | Mapping[str, Mapping[str, Any]]
+
+_MODEL = (
+    "a name such as 'timm:resnet50', an entry of isotune.models(...), or a function that makes a network, or its file"
+)
+_PROTOCOL = "a name such as 'quick', a TOML file, a dictionary or an isotune.Protocol"
+_CONVENTIONS = "'identical', 'native', each also with overrides: 'native,resize=plain', {'native': {'resize': 'plain'}}"
+
+
+def wrong(argument: str, takes: str, value: object) -> UsageError:
+    """The error for a value of a type that the argument does not take."""
+    return UsageError(f"{argument}: takes {takes}, not {type(value).__name__}")
+
+
+def several(value: Any, argument: str, takes: str, one: Callable[[Any], bool]) -> list[Any]:
+    """The things of an argument that takes one or several. UsageError: neither, or none."""
+    if one(value):
+        return [value]
+    if not isinstance(value, Iterable):
+        raise wrong(argument, f"{takes}, or several", value)
+    if not (things := list(value)):
+        raise UsageError(f"{argument}: there is none; it takes {takes}, or several")
+    return things
+
+
+def model(value: Model, argument: str = "model") -> str:
+    """A model's name. A function stands for its place in its file, a file for the library that it imports."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, ModelName):
+        return str(value)
+    if isinstance(value, Entry):
+        return value.model
+    if isinstance(value, os.PathLike):
+        return _of_file(Path(value), argument)
+    if inspect.isfunction(value):
+        file = inspect.getsourcefile(value)
+        if file is None or not Path(file).is_file() or value.__qualname__ != value.__name__:
+            raise UsageError(
+                f"{argument}: the function {value.__qualname__} stands in no file that a worker could read;"
+                " write it into one"
+            )
+        return f"{_of_file(Path(file), argument)}:{value.__name__}"
+    raise wrong(argument, _MODEL, value)
+
+
+def _of_file(path: Path, argument: str) -> str:
+    """ADAPTER:PATH of a Python file: the adapter with the name of a library that the file imports."""
+    file = Path(str(path).partition(".py:")[0] + (".py" if ".py:" in str(path) else ""))
+    if file.suffix != ".py":
+        raise UsageError(f"{argument}: {path} is no Python file; it takes {_MODEL}")
+    try:
+        tree = ast.parse(file.read_bytes())
+    except OSError as error:
+        raise UsageError(f"{argument}: {file}: {error.strerror}") from None
+    except (SyntaxError, ValueError) as error:
+        raise UsageError(f"{argument}: {file} is no Python ({error})") from None
+    imported = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            imported |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            imported.add(node.module.partition(".")[0])
+    libraries = sorted(imported & set(names.adapters()))
+    if len(libraries) != 1:
+        of = f"imports {' and '.join(libraries)}" if libraries else "imports no library that isotune knows"
+        raise UsageError(f"{argument}: {file} {of}; say which one makes the network: 'ADAPTER:{path}:FUNCTION'")
+    return f"{libraries[0]}:{path}"
+
+
+def models(value: Model | Iterable[Model], argument: str = "models") -> list[str]:
+    """Names of one model or several."""
+    each = several(value, argument, _MODEL, lambda one: isinstance(one, _ONE_MODEL) or callable(one))
+    return [model(one, argument) for one in each]
+
+
+_ONE_MODEL = (str, os.PathLike, ModelName, Entry)
+
+
+def datasets(value: Dataset | Iterable[Dataset] | Mapping[str, Dataset], argument: str = "datasets") -> list[Any]:
+    """Sources and prepared data sets: of one, several, or several by name."""
+    if isinstance(value, Mapping) and not given.is_one(value):
+        return [dataset(each, argument, str(name)) for name, each in value.items()]
+    each = several(value, argument, given.ACCEPTED, _is_dataset)
+    return [dataset(one, argument) for one in each]
+
+
+def _is_dataset(value: Any) -> bool:
+    one = (str, os.PathLike, Mapping, Source, data.Dataset)
+    return isinstance(value, one) or given.is_table(value) or given.is_arrays(value) or hasattr(value, "dtype")
+
+
+def dataset(value: Any, argument: str = "dataset", label: str = "") -> Any:
+    """One data set, not prepared yet unless it comes so. UsageError names the argument when the type is wrong."""
+    if isinstance(value, data.Dataset):
+        return value
+    known = isinstance(value, str | os.PathLike | Mapping | Source) or given.is_table(value)
+    if not known and not given.is_arrays(value):
+        raise wrong(argument, given.ACCEPTED, value)
+    return given.source(value, label)
+
+
+def prepared(wanted: Iterable[Any], reporter: Reporter, *, skip_unreadable: bool = False) -> dict[str, data.Dataset]:
+    """Data sets by name, fetched and made where they are not there yet."""
+    made = [data.prepare(each, skip_unreadable=skip_unreadable, progress=reporter) for each in wanted]
+    return {each.name: each for each in made}
+
+
+def recipe(value: Protocol, argument: str = "protocol") -> protocols.Protocol:
+    """A protocol, read and checked."""
+    if not isinstance(value, str | os.PathLike | Mapping | protocols.Protocol):
+        raise wrong(argument, _PROTOCOL, value)
+    return protocols.load(value)
+
+
+def recipes(value: Protocol | Iterable[Protocol], argument: str = "protocols") -> list[protocols.Protocol]:
+    one = (str, os.PathLike, Mapping, protocols.Protocol)
+    return [recipe(each, argument) for each in several(value, argument, _PROTOCOL, lambda v: isinstance(v, one))]
+
+
+def specs(value: Conventions | Iterable[Conventions], argument: str = "conventions") -> list[str]:
+    """Set-ups, each `identical` or `native` with overrides; a dictionary holds overrides by what they override."""
+    found = []
+    for each in several(value, argument, _CONVENTIONS, lambda one: isinstance(one, str | Mapping)):
+        if isinstance(each, Mapping):
+            for base, overrides in each.items():
+                if not isinstance(overrides, Mapping):
+                    raise wrong(argument, _CONVENTIONS, overrides)
+                found.append(",".join([str(base), *(f"{axis}={each}" for axis, each in overrides.items())]))
+        elif isinstance(each, str):
+            found.append(each)
+        else:
+            raise wrong(argument, _CONVENTIONS, each)
+    for each in found:
+        conventions.parse(each)
+    return found
+
+
+def spec(value: Conventions, argument: str = "conventions") -> str:
+    """One set-up."""
+    found = specs(value, argument)
+    if len(found) != 1:
+        raise UsageError(f"{argument}: takes one set-up, not {len(found)}")
+    return found[0]
+
+
+def checkpoint(value: PathLike, argument: str = "checkpoint") -> str:
+    """A checkpoint's name; a path is a file of weights."""
+    if isinstance(value, os.PathLike):
+        value = f"file:{os.fspath(value)}"
+    if not isinstance(value, str):
+        raise wrong(argument, "a name such as 'pretrained', or a file of weights", value)
+    checkpoints.check_name(value)
+    return value
+
+
+def mode(value: str, argument: str = "numeric_mode") -> protocols.NumericMode:
+    if not isinstance(value, str):
+        raise wrong(argument, "'float32', 'bfloat16' or 'float64'", value)
+    return protocols.numeric_mode(value)
+
+
+def path(value: PathLike, argument: str) -> Path:
+    if not isinstance(value, str | os.PathLike):
+        raise wrong(argument, "a path", value)
+    return Path(value)
+
+
+def count(value: int, argument: str, least: int = 1) -> int:
+    if isinstance(value, bool) or not hasattr(value, "__index__"):
+        raise wrong(argument, f"a whole number from {least} on", value)
+    if value < least:
+        raise UsageError(f"{argument}: takes a whole number from {least} on, not {value}")
+    return int(value)
+
+
+def interpreters(value: Mapping[str, PathLike] | None, argument: str = "pythons") -> dict[str, str]:
+    """Interpreters by adapter. UsageError: there is no such file."""
+    if value is not None and not isinstance(value, Mapping):
+        raise wrong(argument, "interpreters by adapter, {'keras': 'other/bin/python'}", value)
+    for adapter, python in (value or {}).items():
+        if not Path(python).is_file():
+            raise UsageError(f"{argument}: {adapter}={python}: there is no such interpreter")
+    return {adapter: os.fspath(python) for adapter, python in (value or {}).items()}

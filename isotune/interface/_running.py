@@ -1,0 +1,126 @@
+"""Running a matrix of cells, and fetching ahead what it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from isotune import data, defaults, names
+from isotune.errors import UsageError
+from isotune.interface import _arguments as arguments
+from isotune.interface._arguments import Conventions, Dataset, Model, PathLike, Protocol
+from isotune.interface._runs import Runs
+from isotune.progress import Progress, reporting
+from isotune.runs.executor import LocalExecutor
+from isotune.runs.planning import Matrix, check_models, parse_seeds, plan
+from isotune.runs.records import Store
+from isotune.workers.process import Workers
+
+
+def run(
+    models: Model | Iterable[Model] = names.DEFAULT_MODELS,
+    datasets: Dataset | Iterable[Dataset] | Mapping[str, Dataset] = defaults.DATASET,
+    protocols: Protocol | Iterable[Protocol] = defaults.PROTOCOL,
+    seeds: int | str | Iterable[int] = defaults.SEEDS,
+    conventions: Conventions | Iterable[Conventions] = defaults.CONVENTIONS,
+    *,
+    checkpoint: PathLike = defaults.CHECKPOINT,
+    numeric_mode: str = "float32",
+    compiled: bool = False,
+    store: PathLike = defaults.STORE,
+    jobs: int = 1,
+    fresh: bool = False,
+    pythons: Mapping[str, PathLike] | None = None,
+    skip_unreadable: bool = False,
+    progress: bool | Progress = True,
+) -> Runs:
+    """Run every model through every data set, protocol, set-up and seed, and keep a record of each run.
+
+    A run that is in the store already is not run again. One that fails is recorded with its error, and the others go
+    on: `runs.failed`. Interrupted (Ctrl-C, a notebook's stop), the workers are ended and what was done is kept.
+
+    models: names, `adapter[@engine]:name[:option=value]` as `isotune.models()` lists them; entries of that list, which
+        stand for their models; functions that make a network, or the Python files in which they stand.
+    datasets: a name, a folder of images by class, an .npz file, `(images, labels)`,
+        `((images, labels), (images, labels))` for training and testing, a table of image files with labels; or several,
+        in a list, or in a dictionary by names of your own. Images are uint8 [N, H, W, 3], [N, H, W, 1] or [N, H, W],
+        labels integers from 0 or words [N]. `isotune.data.sources.given.source` has the details.
+    protocols: a name, a TOML file, a dictionary of what such a file holds, an `isotune.Protocol`; or several.
+    seeds: how many (3), which ("0,4,7", [0, 4, 7]) or a range ("5-9").
+    conventions: "identical" (the checkpoint's and the protocol's in every library), "native" (each library's own),
+        either with overrides: "native,input_scaling=caffe", {"native": {"input_scaling": "caffe"}}; or several.
+    checkpoint: "offline", "pretrained", a library's own name, "random:SEED", or a file of weights.
+    numeric_mode: "float32", "bfloat16" or "float64". compiled: torch.compile, or XLA in Keras.
+    store: folder of records. jobs: workers at the same time; above 1 timings are marked as shared. fresh: run again
+        what is already there. pythons: other environments' interpreters by adapter. skip_unreadable: leave out
+        images that cannot be read. progress: shown, not shown, or a function that is told (what, done, total).
+    Errors: UsageError, before anything runs: a name is wrong or a combination impossible. NotCached: a checkpoint or
+        data set must be downloaded and cannot be.
+
+    >>> runs = isotune.run("torchvision:mobilenet_v2", "digits", "quick", seeds=1)
+    >>> print(runs.leaderboard().markdown())
+    """
+    matrix = Matrix(
+        models=arguments.models(models),
+        protocols=arguments.recipes(protocols),
+        conventions=arguments.specs(conventions),
+        seeds=parse_seeds(seeds),
+        checkpoint=arguments.checkpoint(checkpoint),
+        numeric_mode=arguments.mode(numeric_mode),
+        compiled=bool(compiled),
+    )
+    wanted, place = arguments.datasets(datasets), arguments.path(store, "store")
+    interpreters, jobs = arguments.interpreters(pythons), arguments.count(jobs, "jobs")
+    with reporting(progress) as reporter:
+        sets = arguments.prepared(wanted, reporter, skip_unreadable=skip_unreadable)
+        with Workers(pythons=interpreters) as workers:
+            cells = plan(matrix.over(list(sets)), sets, workers)
+            reporter.parts("cells", len(cells))
+            executor = LocalExecutor(
+                Store(place), jobs=jobs, fresh=fresh, pythons=interpreters, workers=workers if jobs == 1 else None,
+                progress=reporter,
+            )  # fmt: skip
+            records = []
+            for record in executor.run(cells):
+                records.append(record)
+                reporter.ended(record.line)
+    return Runs(records, store=place)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What is ready. checkpoints: by model, {"architecture", "digest"}."""
+
+    datasets: dict[str, data.Dataset]
+    checkpoints: dict[str, dict[str, str]]
+
+
+def prepare(
+    datasets: Dataset | Iterable[Dataset] | Mapping[str, Dataset] = (),
+    models: Model | Iterable[Model] = (),
+    *,
+    checkpoint: PathLike = defaults.CHECKPOINT,
+    size: int = 224,
+    skip_unreadable: bool = False,
+    progress: bool | Progress = True,
+) -> Prepared:
+    """Fetch data sets, and the checkpoint of models, ahead; afterwards everything works offline.
+
+    Arguments as of `run`. size: input to build the models for, pixels. Errors as of `run`.
+
+    >>> isotune.prepare("digits").datasets["digits"].classes
+    ('0', '1', '2', '3', '4', '5', '6', '7', '8', '9')
+    """
+    wanted = arguments.datasets(datasets) if not _none(datasets) else []
+    named = arguments.models(models) if not _none(models) else []
+    if not wanted and not named:
+        raise UsageError(f"nothing to prepare: give data sets ({', '.join(data.names())}) or models")
+    held, side = arguments.checkpoint(checkpoint), arguments.count(size, "size", 32)
+    with reporting(progress) as reporter:
+        sets = arguments.prepared(wanted, reporter, skip_unreadable=skip_unreadable)
+        with Workers() as workers:
+            return Prepared(sets, check_models(named, held, side, workers) if named else {})
+
+
+def _none(value: object) -> bool:
+    return isinstance(value, tuple | list) and not value

@@ -1,0 +1,155 @@
+"""What runs gave: records and speeds, as a table, as a leaderboard."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from isotune import defaults
+from isotune.errors import UsageError
+from isotune.interface import _arguments as arguments
+from isotune.report import Leaderboard, Speed, read_benchmark
+from isotune.runs.records import Record, Store
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+
+class Runs:
+    """Records of cells, each one run of one model, and the speeds that the benchmark suite measured.
+
+    It is a sequence of records (`isotune.runs.records.Record`, fields as in `isotune report --schema`): `len(runs)`,
+    `runs[0].metrics.accuracy`, `for record in runs`. A notebook shows its leaderboard.
+
+    records: of any models, data sets, protocols. speeds: see `isotune.report.Speed`. store: where predictions lie.
+    """
+
+    def __init__(
+        self, records: Iterable[Record], speeds: Iterable[Speed] = (), store: str | os.PathLike[str] | None = None
+    ) -> None:
+        self.records, self.speeds = tuple(records), tuple(speeds)
+        self.store = None if store is None else Path(store)
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __getitem__(self, place: int) -> Record:
+        return self.records[place]
+
+    def __iter__(self) -> Iterator[Record]:
+        return iter(self.records)
+
+    def __repr__(self) -> str:
+        speeds = f", {len(self.speeds)} speeds" if self.speeds else ""
+        where = f" in {self.store}" if self.store else ""
+        return f"<Runs: {len(self.done)} done, {len(self.failed)} failed{speeds}{where}>"
+
+    @property
+    def done(self) -> list[Record]:
+        """Those that gave an accuracy."""
+        return [record for record in self.records if record.status == "done"]
+
+    @property
+    def failed(self) -> list[Record]:
+        """Those that failed; `record.error` says why, in one line."""
+        return [record for record in self.records if record.status == "failed"]
+
+    def where(self, choose: Callable[[Record], bool]) -> Runs:
+        """The runs whose record is chosen: `runs.where(lambda record: record.cell.dataset == "digits")`."""
+        return Runs(filter(choose, self.records), self.speeds, self.store)
+
+    def predictions(self, record: Record) -> np.ndarray:
+        """The classes that a run predicted, int64 [test images]. UsageError: they are not kept, or damaged."""
+        if self.store is None:
+            raise UsageError(
+                "these runs came without predictions; load them from their store: isotune.load_runs(STORE)"
+            )
+        return Store(self.store).predictions(record.cell)
+
+    def frame(self) -> pd.DataFrame:
+        """A pandas table with a row for each run.
+
+        Accuracies are shares of 1, losses nats, times seconds, rates images/s, memory bytes; what is not known is
+        missing (NaN, None). Seeds stand in three columns, one a stream: head, order, augmentation.
+        """
+        import pandas as pd
+
+        return pd.DataFrame([_row(record) for record in self.records], columns=list(_COLUMNS))
+
+    def leaderboard(self, *, command: str | None = None) -> Leaderboard:
+        """The report on these runs. command: what made them, for its evidence. UsageError: there is none."""
+        predictions = Store(self.store).predictions if self.store is not None else None
+        return Leaderboard(self.records, self.speeds, command=command, predictions=predictions)
+
+    def _repr_html_(self) -> str | None:
+        return self.leaderboard()._repr_html_() if self.records or self.speeds else None
+
+
+def load_runs(
+    source: str | os.PathLike[str] = defaults.STORE, *, store: str | os.PathLike[str] = defaults.STORE
+) -> Runs:
+    """Runs that were made before.
+
+    source: a folder of records, or the JSON of `pytest benchmarks/ --benchmark-json=FILE`. store: of a JSON, the folder
+    where the predictions of its runs lie.
+    Errors: UsageError: there is no such place, a record or the JSON is damaged, or it holds no runs.
+
+    >>> runs = isotune.load_runs(".isotune/records")
+    >>> runs.frame().groupby(["model", "conventions"]).accuracy.mean()
+    """
+    place = arguments.path(source, "source")
+    if place.is_dir():
+        runs = Runs(Store(place).all(), store=place)
+    elif place.is_file():
+        runs = Runs(*read_benchmark(place), store=arguments.path(store, "store"))
+    else:
+        raise UsageError(
+            f"there is no {place}; give a folder of records ('isotune run' makes {defaults.STORE}) or a JSON"
+        )
+    if not runs.records and not runs.speeds:
+        raise UsageError(f"{place} holds no records; 'isotune run' makes some")
+    return runs
+
+
+def _rate(record: Record) -> float | None:
+    timings = record.timings
+    if timings is None or not timings.training or not timings.training_images:
+        return None
+    return timings.training_images / timings.training
+
+
+_COLUMNS: dict[str, Callable[[Record], Any]] = {
+    "model": lambda record: record.cell.model,
+    "architecture": lambda record: record.architecture or None,
+    "checkpoint": lambda record: record.cell.checkpoint,
+    "dataset": lambda record: record.cell.dataset,
+    "protocol": lambda record: record.cell.protocol.name,
+    "conventions": lambda record: record.cell.conventions,
+    "mode": lambda record: record.cell.mode,
+    "seed_head": lambda record: record.cell.seeds.head,
+    "seed_order": lambda record: record.cell.seeds.order,
+    "seed_augmentation": lambda record: record.cell.seeds.augmentation,
+    "status": lambda record: record.status,
+    "error": lambda record: record.error,
+    "accuracy": lambda record: record.metrics and record.metrics.accuracy,
+    "top5": lambda record: record.metrics and record.metrics.top5,
+    "loss": lambda record: record.metrics and record.metrics.loss,
+    "train_images": lambda record: record.metrics and record.metrics.train_images,
+    "test_images": lambda record: record.metrics and record.metrics.test_images,
+    "seconds": lambda record: record.timings and record.timings.total,
+    "training_seconds": lambda record: record.timings and record.timings.training,
+    "training_images_per_second": _rate,
+    "alone": lambda record: record.timings and record.timings.alone,
+    "peak_memory": lambda record: record.memory and record.memory.resident,
+    "device_memory": lambda record: record.memory and record.memory.device,
+    "started": lambda record: record.started,
+    "finished": lambda record: record.finished,
+    "key": lambda record: record.cell.key,
+}
+
+
+def _row(record: Record) -> list[Any]:
+    return [value(record) for value in _COLUMNS.values()]
