@@ -18,8 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import psutil
 
-from isotune import names
-from isotune._version import version
+from isotune import _version, names
 
 if TYPE_CHECKING:
     from isotune.adapters.base import Adapter, Engine
@@ -88,7 +87,7 @@ def outdated(recorded: Mapping[str, str], adapter: str) -> bool:
 def version(package: str) -> str:
     """Of an installed package, by the name that pip or an import gives it; empty: there is none."""
     if package == "isotune":
-        return version()  # also of a checkout that was never installed
+        return _version.version()  # also of a checkout that was never installed
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
