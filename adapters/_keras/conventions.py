@@ -23,7 +23,7 @@ from keras import ops
 from isotune.adapters._keras.layers import flatten
 from isotune.adapters._keras.padding import Window, padded, window, without_padding
 from isotune.adapters._keras.strides import set_stride_location, stride_location
-from isotune.conventions import IMAGENET_STD, Conventions, affine, border_values, named_scaling
+from isotune.conventions import IMAGENET_STD, Conventions, affine, counting_values, named_scaling
 
 
 @keras.saving.register_keras_serializable(package="isotune")
@@ -156,8 +156,8 @@ def describe(model: Any) -> dict[str, Any]:
     fills = ["zeros" if found.fill == 0 else "minus-infinity" for found in windows if found.kind == "max"]
     return {
         "stride2_padding": _only([found.form for found in windows], "own"),
-        "pooling_border": _only(border_values(averages), "own"),
-        "max_pooling_border": _only(fills, "own"),
+        "count_include_pad": _only(counting_values(averages), "own"),
+        "max_pool_padding": _only(fills, "own"),
         "stride_location": stride_location(model) or "own",
         "batchnorm_epsilon": _only([layer.epsilon for layer in norms], None),
         "batchnorm_momentum": _only([round(1.0 - layer.momentum, 12) for layer in norms], None),

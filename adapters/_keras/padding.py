@@ -41,10 +41,10 @@ class Window:
     @property
     def form(self) -> str | None:
         """How a strided window pads; None: it does not stride, or for this size both forms are the same."""
-        symmetric, end = self.padded("symmetric").pads, self.padded("end").pads
+        symmetric, end = self.padded("symmetric").pads, self.padded("same").pads
         if not self.strided or (symmetric == end == self.pads):
             return None
-        return "symmetric" if self.pads == symmetric else "end" if self.pads == end else "neither"
+        return "symmetric" if self.pads == symmetric else "same" if self.pads == end else "neither"
 
     def padded(self, form: str) -> Window:
         """The window with padding of that form."""
@@ -62,11 +62,11 @@ class Window:
         wanted = self
         if self.strided and conventions.stride2_padding != "own":
             wanted = wanted.padded(conventions.stride2_padding)
-        if self.kind == "max" and conventions.max_pooling_border != "own":
-            wanted = replace(wanted, fill=0.0 if conventions.max_pooling_border == "zeros" else -math.inf)
-        if self.kind == "average" and conventions.pooling_border != "own":
-            counted = conventions.pooling_border == "counted" or (
-                self.strided and conventions.pooling_border == "counted-when-strided"
+        if self.kind == "max" and conventions.max_pool_padding != "own":
+            wanted = replace(wanted, fill=0.0 if conventions.max_pool_padding == "zeros" else -math.inf)
+        if self.kind == "average" and conventions.count_include_pad != "own":
+            counted = conventions.count_include_pad == "true" or (
+                self.strided and conventions.count_include_pad == "when-strided"
             )
             wanted = replace(wanted, counted=counted)
         return wanted
@@ -87,7 +87,7 @@ def window(layer: Any) -> Window | None:
     if layer.padding == "same":
         fill = -math.inf if kind == "max" else 0.0
         size = layer.input.shape[1:3]
-        return Window(kind, reach, strides, size, ((0, 0), (0, 0)), fill, counted=False, source=None).padded("end")
+        return Window(kind, reach, strides, size, ((0, 0), (0, 0)), fill, counted=False, source=None).padded("same")
     source = layer.input._keras_history.operation
     if not isinstance(source, keras.layers.ZeroPadding2D) or not all(map(_reads_padding, _consumers(source))):
         return None

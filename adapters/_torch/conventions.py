@@ -46,8 +46,8 @@ def describe(net: nn.Module) -> dict[str, Any]:
     windows = describe_windows(net)
     return {
         "stride2_padding": _only(windows["stride2_padding"], "own"),
-        "pooling_border": _only(windows["pooling_border"], "own"),
-        "max_pooling_border": _only(windows["max_pooling_border"], "own"),
+        "count_include_pad": _only(windows["count_include_pad"], "own"),
+        "max_pool_padding": _only(windows["max_pool_padding"], "own"),
         "stride_location": stride_location(net) or "own",
         "batchnorm_epsilon": _only([module.eps for module in norms], None),
         "batchnorm_momentum": _only([module.momentum for module in norms], None),

@@ -18,10 +18,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from isotune.conventions import Conventions, border_values
+from isotune.conventions import Conventions, counting_values
 
 _Pair = tuple[int, int]
-Form = Literal["symmetric", "end"]
+Form = Literal["symmetric", "same"]
 
 
 def realise_windows(net: nn.Module, conventions: Conventions) -> None:
@@ -31,7 +31,7 @@ def realise_windows(net: nn.Module, conventions: Conventions) -> None:
             _set_padding(module, conventions.stride2_padding)
         elif (border := _border(module)) is not None:
             _set_border(module, border, _wanted(border, conventions))
-        elif _has_functional_pool(module) and conventions.pooling_border in ("not-counted", "counted-when-strided"):
+        elif _has_functional_pool(module) and conventions.count_include_pad in ("false", "when-strided"):
             module.branch_pool.register_forward_pre_hook(_take_padding_out)  # type: ignore[union-attr]
 
 
@@ -48,20 +48,20 @@ def describe_windows(net: nn.Module) -> dict[str, list[Any]]:
     fills = [border.fill for border in borders if border.counted is None]
     return {
         "stride2_padding": [*(_padding(m) for m in modules if isinstance(m, nn.Conv2d)), *strided],
-        "pooling_border": border_values(averages),
-        "max_pooling_border": ["zeros" if fill == 0 else "minus-infinity" for fill in fills],
+        "count_include_pad": counting_values(averages),
+        "max_pool_padding": ["zeros" if fill == 0 else "minus-infinity" for fill in fills],
     }
 
 
 # -- strided convolutions
 
 
-def _padding(conv: nn.Conv2d) -> Literal["symmetric", "end", "neither"] | None:
+def _padding(conv: nn.Conv2d) -> Literal["symmetric", "same", "neither"] | None:
     """How a strided convolution pads; None when it makes no difference."""
     if max(conv.stride) == 1 or max(conv.kernel_size) == 1:
         return None
     if _pads_itself(conv) or any(isinstance(hook, _PadAtEnd) for hook in conv._forward_pre_hooks.values()):
-        return "end"
+        return "same"
     if conv.padding == _symmetric(conv):
         return None if max(conv.padding) == 0 else "symmetric"
     return None if conv.padding in ((0, 0), "valid") else "neither"
@@ -78,10 +78,10 @@ def _pads_itself(conv: nn.Conv2d) -> bool:
 
 
 def _set_padding(conv: nn.Conv2d, value: str) -> None:
-    if value == "end" and _padding(conv) == "symmetric" and conv.padding_mode == "zeros":
+    if value == "same" and _padding(conv) == "symmetric" and conv.padding_mode == "zeros":
         conv.padding = (0, 0)
         conv.register_forward_pre_hook(_PadAtEnd(conv))
-    elif value == "symmetric" and _padding(conv) == "end" and _pads_itself(conv):
+    elif value == "symmetric" and _padding(conv) == "same" and _pads_itself(conv):
         conv.padding = _symmetric(conv)
         if hasattr(conv, "same_pad"):
             conv.same_pad = False  # type: ignore[assignment]
@@ -97,14 +97,14 @@ class _PadAtEnd:
         self.stride = conv.stride
 
     def __call__(self, module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        return (_padded(inputs[0], self.reach, self.stride, "end", 0.0),)
+        return (_padded(inputs[0], self.reach, self.stride, "same", 0.0),)
 
 
 def _padded(images: Tensor, reach: Any, strides: Any, form: Form, fill: float) -> Tensor:
     """Padded so that a window of `reach` without padding of its own pads as `form` says."""
     sides: list[int] = []
     for size, window, stride in zip(images.shape[-2:], reach, strides, strict=True):
-        before, after = _same(size, window, stride) if form == "end" else ((window - 1) // 2,) * 2
+        before, after = _same(size, window, stride) if form == "same" else ((window - 1) // 2,) * 2
         sides = [before, after, *sides]
     return functional.pad(images, sides, value=fill)
 
@@ -158,7 +158,7 @@ def _border(module: nn.Module) -> _Border | None:
     if max(reach) == 1:
         return None
     if type(module).__name__ in ("MaxPool2dSame", "AvgPool2dSame"):
-        return _Border(reach, stride, "end", -math.inf if is_max else 0.0, None if is_max else True)
+        return _Border(reach, stride, "same", -math.inf if is_max else 0.0, None if is_max else True)
     if max(_pair(module.padding)) == 0 or _pair(module.padding) != ((reach[0] - 1) // 2, (reach[1] - 1) // 2):
         return None
     counted = None if is_max else bool(module.count_include_pad)
@@ -170,11 +170,11 @@ def _wanted(border: _Border, conventions: Conventions) -> _Border:
     if strided and conventions.stride2_padding != "own":
         border = replace(border, form=conventions.stride2_padding)
     if border.counted is None:
-        if conventions.max_pooling_border != "own":
-            border = replace(border, fill=0.0 if conventions.max_pooling_border == "zeros" else -math.inf)
-    elif conventions.pooling_border != "own":
-        counted = conventions.pooling_border == "counted" or (
-            strided and conventions.pooling_border == "counted-when-strided"
+        if conventions.max_pool_padding != "own":
+            border = replace(border, fill=0.0 if conventions.max_pool_padding == "zeros" else -math.inf)
+    elif conventions.count_include_pad != "own":
+        counted = conventions.count_include_pad == "true" or (
+            strided and conventions.count_include_pad == "when-strided"
         )
         border = replace(border, counted=counted)
     return border

@@ -16,7 +16,7 @@ def sentences(price: Price) -> list[str]:
 
 
 def switched(switch: Switch) -> str:
-    """ "stride2_padding: symmetric to end"."""
+    """ "stride2_padding: symmetric to same"."""
     return f"{switch.axis}: {written_value(switch.left)} to {written_value(switch.right)}"
 
 

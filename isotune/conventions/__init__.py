@@ -20,13 +20,16 @@ from isotune.conventions._known import (
     INPUT_AXES,
     NETWORK_AXES,
     PIXEL_AXES,
-    border_values,
+    TORCH_CONVENTIONS,
+    completed,
+    counting_values,
     described,
     relevant,
     shown_at,
+    upgraded,
 )
 from isotune.conventions._scaling import CAFFE_MEAN_RGB, IMAGENET_MEAN, IMAGENET_STD, affine, named_scaling
-from isotune.conventions._spec import parse, resolve, written_conventions, written_value
+from isotune.conventions._spec import parse, resolve, upgraded_spec, written_conventions, written_value
 
 __all__ = [
     "AXES",
@@ -37,19 +40,23 @@ __all__ = [
     "NETWORK_AXES",
     "PIXEL_AXES",
     "RUNGS",
+    "TORCH_CONVENTIONS",
     "Axis",
     "Conventions",
     "Feature",
     "Kind",
     "Rung",
     "affine",
-    "border_values",
+    "completed",
+    "counting_values",
     "described",
     "named_scaling",
     "parse",
     "relevant",
     "resolve",
     "shown_at",
+    "upgraded",
+    "upgraded_spec",
     "written_conventions",
     "written_value",
 ]

@@ -56,35 +56,43 @@ class Conventions(BaseModel):
         },
         kind="input",
         carried=True,
+        reference="mean-std",
         rungs=("scaled input",),
         candidates=("mean-std", "minus-one-to-one", "unit", "none", "caffe"),
     )
     # -- network: a checkpoint carries these
-    stride2_padding: Literal["own", "symmetric", "end"] = axis(
+    stride2_padding: Literal["own", "symmetric", "same"] = axis(
         "own",
         "how strided convolutions and pools pad",
-        _OWN | {"symmetric": "k//2 on both sides (torch)", "end": "at the end (SAME)"},
+        _OWN | {"symmetric": "k//2 on both sides (torch)", "same": "as SAME does, the odd pixel at the end"},
         kind="network",
+        reference="symmetric",
         rungs=_LAYERS,
+        former_values={"end": "same"},
     )
-    pooling_border: Literal["own", "counted", "not-counted", "counted-when-strided"] = axis(
+    count_include_pad: Literal["own", "true", "false", "when-strided"] = axis(
         "own",
         "whether average pooling counts the padding",
         _OWN
         | {
-            "counted": "it counts (torch)",
-            "not-counted": "it does not (SAME)",
-            "counted-when-strided": "where the pool strides (Keras NASNet)",
+            "true": "it counts (torch)",
+            "false": "it does not (SAME)",
+            "when-strided": "where the pool strides (Keras NASNet)",
         },
         kind="network",
+        reference="true",
         rungs=_LAYERS,
+        formerly="pooling_border",
+        former_values={"counted": "true", "not-counted": "false", "counted-when-strided": "when-strided"},
     )
-    max_pooling_border: Literal["own", "minus-infinity", "zeros"] = axis(
+    max_pool_padding: Literal["own", "minus-infinity", "zeros"] = axis(
         "own",
         "what max pooling sees outside the image",
         _OWN | {"minus-infinity": "nothing (torch, SAME)", "zeros": "zeros (Keras ResNet, NASNet)"},
         kind="network",
+        reference="minus-infinity",
         rungs=_LAYERS,
+        formerly="max_pooling_border",
     )
     stride_location: Literal["own", "3x3", "first-1x1", "last-block"] = axis(
         "own",
@@ -96,6 +104,7 @@ class Conventions(BaseModel):
             "last-block": "in the block before (Keras v2)",
         },
         kind="network",
+        reference="3x3",
         rungs=_LAYERS,
     )
     batchnorm_epsilon: float | None = axis(
@@ -103,6 +112,7 @@ class Conventions(BaseModel):
         "epsilon of BatchNorm",
         _OWN | {"1e-5": "torch", "1e-3": "Keras, TensorFlow"},
         kind="network",
+        reference=1e-5,
         rungs=_LAYERS,
         layer="norm",
         candidates=(1e-3, 1e-5, 1e-6),
@@ -113,6 +123,7 @@ class Conventions(BaseModel):
         "weight of the new batch in BatchNorm's running averages (torch's notation; Keras's is 1 minus it)",
         _OWN | {"0.1": "torch", "0.01": "Keras"},
         kind="network",
+        reference=0.1,
         rungs=_BUFFERS,
         needs=("batch statistics",),
         candidates=(0.1, 0.01, 0.001),

@@ -34,6 +34,9 @@ class Axis:
     carried: bool  # by a checkpoint, which means something else under another value
     layer: str  # the kind of layer in which alone it acts; empty: any
     candidates: tuple[Any, ...]  # values worth trying where it is unknown which one a network has
+    reference: Any  # torch's reference training's, and that of weights that are drawn; None: left to a library
+    formerly: str  # its name in what isotune wrote once; empty: the same
+    former_values: Mapping[str, str]  # value as it was once written -> as it is
     default: Any  # torch's; of an axis that a checkpoint carries, what the library builds
 
     def leaves_open(self, value: Any) -> bool:
@@ -52,6 +55,9 @@ def axis(
     carried: bool | None = None,
     layer: str = "",
     candidates: Sequence[Any] | None = None,
+    reference: Any = None,
+    formerly: str = "",
+    former_values: Mapping[str, str] | None = None,
     **limits: Any,
 ) -> Any:
     """A field of `Conventions`, with the axis as data.
@@ -67,5 +73,8 @@ def axis(
         "carried": kind == "network" if carried is None else carried,
         "layer": layer,
         "candidates": [value for value in values if value != "own"] if candidates is None else list(candidates),
+        "reference": reference,
+        "formerly": formerly,
+        "former_values": dict(former_values or {}),
     }
     return Field(default, description=about, json_schema_extra={DECLARED: known}, **limits)

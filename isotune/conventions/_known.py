@@ -25,6 +25,8 @@ INPUT_AXES = tuple(axis.name for axis in AXES.values() if axis.kind == "input") 
 PIXEL_AXES = tuple(axis for axis in INPUT_AXES if not AXES[axis].carried)  # that make the bytes that are scaled
 NETWORK_AXES = tuple(axis.name for axis in AXES.values() if axis.carried)  # that a checkpoint carries
 
+TORCH_CONVENTIONS = {axis.name: axis.reference for axis in AXES.values() if axis.reference is not None}
+
 
 def relevant(features: frozenset[Feature]) -> frozenset[str]:
     """The axes that can matter to what has these features: a stage of training, or inference (none)."""
@@ -47,8 +49,24 @@ def described() -> str:
     return "\n\n".join(paragraphs)
 
 
-def border_values(averages: set[tuple[bool, bool]]) -> list[str]:
-    """Values of the axis pooling_border for average pools seen, each as (strided, padding counted)."""
+def upgraded(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Conventions from a file that an earlier isotune wrote, under today's names; what is no axis stays."""
+    today = {axis.formerly: axis.name for axis in AXES.values() if axis.formerly}
+    named = {today.get(name, name): value for name, value in values.items()}
+    return {name: _value_today(name, value) for name, value in named.items()}
+
+
+def completed(values: Mapping[str, Any]) -> dict[str, Any]:
+    """One value per axis from a file that an earlier isotune wrote, which knew fewer: as the library builds it."""
+    return {axis.name: axis.default for axis in AXES.values()} | upgraded(values)
+
+
+def _value_today(name: str, value: Any) -> Any:
+    return AXES[name].former_values.get(value, value) if name in AXES and isinstance(value, str) else value
+
+
+def counting_values(averages: set[tuple[bool, bool]]) -> list[str]:
+    """Values of count_include_pad for average pools seen, each as (strided, padding counted)."""
     if averages == {(True, True), (False, False)}:
-        return ["counted-when-strided"]
-    return ["counted" if counted else "not-counted" for _, counted in averages]
+        return ["when-strided"]
+    return ["true" if counted else "false" for _, counted in averages]

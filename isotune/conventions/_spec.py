@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from isotune.conventions._axes import Conventions
-from isotune.conventions._known import AXES, NETWORK_AXES
+from isotune.conventions._known import AXES, NETWORK_AXES, upgraded
 from isotune.conventions._scaling import affine
 from isotune.errors import UsageError, nearest
 
@@ -52,6 +52,8 @@ def parse(spec: str) -> tuple[str, dict[str, Any]]:
     values: dict[str, Any] = {}
     for pair in pairs:
         axis, sign, value = pair.partition("=")
+        if (today := upgraded_spec(f"{base},{pair}")) != f"{base},{pair}":
+            raise UsageError(f"convention {pair!r} is written {today.removeprefix(f'{base},')!r} now")
         if not sign or axis not in Conventions.model_fields:
             raise UsageError(
                 f"convention {pair!r} is not axis=value with a known axis; {nearest(axis, Conventions.model_fields)}"
@@ -61,6 +63,17 @@ def parse(spec: str) -> tuple[str, dict[str, Any]]:
         values[axis] = AXES[axis].default if value == "own" and AXES[axis].leaves_open(value) else value
     checked = _validated(values)
     return base, {axis: getattr(checked, axis) for axis in values}
+
+
+def upgraded_spec(spec: str) -> str:
+    """A spec that an earlier isotune wrote, under today's names; whatever else is wrong with it stays."""
+    base, *pairs = _COMMA.split(spec)
+    today = [base]
+    for pair in pairs:
+        axis, sign, value = pair.partition("=")
+        now = upgraded({axis.strip(): value.strip()})
+        today += [pair if now == {axis.strip(): value.strip()} else f"{sign}".join(*now.items())]
+    return ",".join(today)
 
 
 def written_value(of: Any) -> str:
@@ -83,7 +96,7 @@ def written_conventions(text: str | None, path: object) -> dict[str, Any]:
     if text is None:
         return {}
     try:
-        found = json.loads(text)
-        return {axis: getattr(Conventions.model_validate(found), axis) for axis in NETWORK_AXES if axis in found}
-    except (ValueError, TypeError):
+        written = upgraded(json.loads(text))
+        return {axis: getattr(Conventions.model_validate(written), axis) for axis in NETWORK_AXES if axis in written}
+    except (ValueError, TypeError, AttributeError):
         raise UsageError(f"{path}: the conventions in the file are damaged; write the file again") from None

@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from isotune import cache, data
 from isotune.comparison import requests
 from isotune.comparison.sides import Asked, Inputs, Part, Side
+from isotune.conventions import completed, upgraded_spec
 from isotune.errors import UsageError
 from isotune.investigation._images import Batch
 from isotune.progress import Progress, untold
@@ -110,7 +111,9 @@ def read(folder: Path) -> Held:
         raise UsageError(f"{folder} is no whole dump: it lacks {_FILE}; write it with 'isotune dump'") from None
     except ValidationError:
         raise UsageError(f"{folder / _FILE} is damaged or of another version; write the dump again") from None
-    return held
+    side = held.side.model_copy(update={"conventions": upgraded_spec(held.side.conventions)})
+    described = held.described | {"axes": completed(held.described["axes"])}
+    return held.model_copy(update={"side": side, "described": described})
 
 
 class Dumped:

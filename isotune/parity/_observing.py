@@ -14,9 +14,9 @@ import numpy as np
 
 from isotune import names
 from isotune.comparison import observations
-from isotune.conventions import NETWORK_AXES, Conventions
+from isotune.conventions import NETWORK_AXES, TORCH_CONVENTIONS, Conventions
 from isotune.conventions import resolve as resolve_axes
-from isotune.models.checkpoints import TORCH_CONVENTIONS, architecture_of, resolve
+from isotune.models.checkpoints import architecture_of, resolve
 from isotune.parity._trial import CLASSES, MOTIONS, SMOOTHING, STEPS, Motion, Trial
 from isotune.protocols import SGD
 from isotune.weights import HEAD, Weights, head_weights, random_weights

@@ -5,10 +5,9 @@ optional tensors over, `random_weights` and `head_weights` draw.
 """
 
 from isotune.weights._canonical import HEAD, Array, Layer, Weights, check_fit, select_trained
-from isotune.weights._drawing import DRAWN_CONVENTIONS, head_weights, random_weights
+from isotune.weights._drawing import head_weights, random_weights
 
 __all__ = [
-    "DRAWN_CONVENTIONS",
     "HEAD",
     "Array",
     "Layer",

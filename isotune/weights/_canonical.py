@@ -24,6 +24,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
+from isotune.conventions import upgraded
 from isotune.errors import Misfit, UsageError, nearest
 
 Array = np.ndarray
@@ -105,9 +106,9 @@ class Weights(Mapping[str, Array]):
         if metadata.get("isotune") != "1":
             raise UsageError(f"{path}: safetensors without isotune's metadata, so its conventions are unknown")
         try:
-            conventions = json.loads(metadata["conventions"])
-            return cls(tensors, dict(conventions), metadata["architecture"], metadata["origin"])
-        except (KeyError, TypeError, ValueError):
+            conventions = upgraded(json.loads(metadata["conventions"]))
+            return cls(tensors, conventions, metadata["architecture"], metadata["origin"])
+        except (KeyError, TypeError, ValueError, AttributeError):
             raise UsageError(f"{path}: isotune's metadata in the file is damaged; write the file again") from None
 
 

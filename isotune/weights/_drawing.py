@@ -11,17 +11,6 @@ import numpy as np
 from isotune.errors import UsageError, nearest
 from isotune.weights._canonical import HEAD, Array, Weights
 
-# Network axes under which drawn weights are defined: those of torch's reference training.
-DRAWN_CONVENTIONS = {
-    "input_scaling": "mean-std",
-    "stride2_padding": "symmetric",
-    "pooling_border": "counted",
-    "max_pooling_border": "minus-infinity",
-    "stride_location": "3x3",
-    "batchnorm_epsilon": 1e-5,
-    "batchnorm_momentum": 0.1,
-}
-
 
 def random_weights(layout: Mapping[str, tuple[int, ...]], seed: int) -> Weights:
     """Weights drawn once in NumPy, BatchNorm tensors included; the same for every library.

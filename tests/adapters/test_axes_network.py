@@ -72,11 +72,11 @@ def test_padding_at_the_end_samples_one_pixel_further_on(engine):
     cases = {"even": ("transparent", 0, 1), "odd": ("odd", 0, 0)}
     for size, (run, *first_pixels) in cases.items():
         pixels = found[f"images/{size}"] / 127.5 - 1
-        for form, first in zip(("symmetric", "end"), first_pixels, strict=True):
+        for form, first in zip(("symmetric", "same"), first_pixels, strict=True):
             key = f"stride2_padding/{form}/{run}"
             np.testing.assert_allclose(found[f"{key}/000.conv"][..., :3], pixels[:, first::2, first::2], atol=1e-12)
     key = "stride2_padding/{}/transparent/{}"
-    for form, first in (("symmetric", 0), ("end", 1)):  # 5x5 with stride 2, of 8x8
+    for form, first in (("symmetric", 0), ("same", 1)):  # 5x5 with stride 2, of 8x8
         given, taken = (found[key.format(form, layer)] for layer in ("001.norm", "002.conv"))
         np.testing.assert_allclose(taken[..., ::2], _gelu(given[:, first::2, first::2]), rtol=1e-9, atol=1e-12)
     agrees_with_torch(engine, "stride2_padding")
@@ -85,10 +85,10 @@ def test_padding_at_the_end_samples_one_pixel_further_on(engine):
 def test_a_counted_border_takes_a_third_off_the_edge_and_five_ninths_off_the_corner(engine):
     found = outcomes(engine)
     share = np.array([2 / 3, 1, 1, 2 / 3])
-    for value, expected in (("counted", np.outer(share, share)), ("not-counted", np.ones((4, 4)))):
-        pooled = found[f"pooling_border/{value}/transparent/004.conv"]  # of a map of ones
+    for value, expected in (("true", np.outer(share, share)), ("false", np.ones((4, 4)))):
+        pooled = found[f"count_include_pad/{value}/transparent/004.conv"]  # of a map of ones
         np.testing.assert_allclose(pooled, np.broadcast_to(expected[..., None], pooled.shape), rtol=1e-12)
-    agrees_with_torch(engine, "pooling_border")
+    agrees_with_torch(engine, "count_include_pad")
 
 
 def test_zeros_around_a_max_pool_are_larger_than_what_is_negative(engine):
@@ -96,10 +96,10 @@ def test_zeros_around_a_max_pool_are_larger_than_what_is_negative(engine):
     found = outcomes(engine)
     seen = {}
     for value in ("minus-infinity", "zeros"):
-        pooled = found[f"max_pooling_border/{value}/002.conv"]  # strides nowhere, hands on what was pooled
+        pooled = found[f"max_pool_padding/{value}/002.conv"]  # strides nowhere, hands on what was pooled
         seen[value] = [(pooled[0, :, :, 0] == level).sum() for level in (-1.0, 0.0)]
     assert seen == {"minus-infinity": [64, 0], "zeros": [49, 15]}
-    agrees_with_torch(engine, "max_pooling_border")
+    agrees_with_torch(engine, "max_pool_padding")
 
 
 def test_a_stride_on_the_first_1x1_drops_three_values_in_four_before_the_3x3_sees_them(engine):

@@ -29,7 +29,7 @@ LAYOUT = {
 }
 WEIGHTS = random_weights(LAYOUT, 0)
 SIZES = [(32, 32), (33, 46)]
-KERAS = {"stride2_padding": "end", "pooling_border": "not-counted", "epsilon": 1e-3, "gelu": "exact"}
+KERAS = {"stride2_padding": "same", "count_include_pad": "false", "epsilon": 1e-3, "gelu": "exact"}
 
 
 def _cases() -> list[dict]:
@@ -38,12 +38,16 @@ def _cases() -> list[dict]:
     every = [
         {
             "conventions": {
-                **scaled, "stride2_padding": padding, "pooling_border": border, "gelu": gelu, "batchnorm_epsilon": 0.1
+                **scaled,
+                "stride2_padding": padding,
+                "count_include_pad": border,
+                "gelu": gelu,
+                "batchnorm_epsilon": 0.1,
             },
-            "meant": {"stride2_padding": padding, "pooling_border": border, "gelu": gelu, "epsilon": 0.1},
+            "meant": {"stride2_padding": padding, "count_include_pad": border, "gelu": gelu, "epsilon": 0.1},
         }
         for padding, border, gelu in itertools.product(
-            ("symmetric", "end"), ("counted", "not-counted"), ("exact", "tanh")
+            ("symmetric", "same"), ("true", "false"), ("exact", "tanh")
         )
     ]  # fmt: skip
     scalings = [
@@ -65,7 +69,7 @@ def reference(images: np.ndarray, scaling: str, meant: dict) -> np.ndarray:
     x = _norm(_strided(x, tensors["000.conv.kernel"], meant), tensors, "001.norm", meant)
     x = F.gelu(x, approximate="tanh" if meant["gelu"] == "tanh" else "none")
     x = _norm(_strided(x.repeat_interleave(2, 1), tensors["002.conv.kernel"], meant), tensors, "003.norm", meant)
-    x = F.avg_pool2d(x, 3, 1, padding=1, count_include_pad=meant["pooling_border"] == "counted")
+    x = F.avg_pool2d(x, 3, 1, padding=1, count_include_pad=meant["count_include_pad"] == "true")
     x = F.conv2d(x, tensors["004.conv.kernel"].permute(3, 2, 0, 1), padding=1, groups=8)
     x = F.conv2d(x, tensors["005.conv.kernel"].permute(3, 2, 0, 1), tensors["005.conv.bias"])
     x = F.layer_norm(x.permute(0, 2, 3, 1), (6,), tensors["006.norm.scale"], tensors["006.norm.shift"], 1e-6)

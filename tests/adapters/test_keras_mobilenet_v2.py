@@ -10,10 +10,9 @@ import torch
 from test_keras_conventions import features
 from torchvision.models import mobilenet_v2
 
-from isotune.conventions import affine
+from isotune.conventions import TORCH_CONVENTIONS, affine
 from isotune.errors import UsageError
 from isotune.models import checkpoints
-from isotune.models.checkpoints import TORCH_CONVENTIONS
 from isotune.weights import Weights, random_weights
 
 # width, (height, width) of the input, numeric mode, engine

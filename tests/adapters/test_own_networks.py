@@ -53,7 +53,7 @@ def test_a_keras_port_under_names_of_its_own_is_a_librarys_network_on_every_rung
     ("engine", "option", "axis", "was", "value"),
     [
         ("keras", "epsilon=0.001", "batchnorm_epsilon", 1e-3, 1e-5),
-        ("keras@torch", "padding=same", "stride2_padding", "end", "symmetric"),
+        ("keras@torch", "padding=same", "stride2_padding", "same", "symmetric"),
         ("keras@torch", "", "", None, None),
     ],
     ids=["epsilon", "padding", "sound"],

@@ -144,12 +144,12 @@ def negative():
 
 
 NETWORKS = {
-    ("stride2_padding", "end"): convolutions,
+    ("stride2_padding", "same"): convolutions,
     ("stride2_padding", "symmetric"): timms,
-    ("pooling_border", "counted"): uncounted,
-    ("pooling_border", "not-counted"): pools,
-    ("pooling_border", "counted-when-strided"): pools,
-    ("max_pooling_border", "zeros"): negative,
+    ("count_include_pad", "true"): uncounted,
+    ("count_include_pad", "false"): pools,
+    ("count_include_pad", "when-strided"): pools,
+    ("max_pool_padding", "zeros"): negative,
     ("stride_location", "first-1x1"): lambda: Residual(3),
     ("batchnorm_epsilon", 1e-3): lambda: Tiny(3),
     ("gelu", "tanh"): lambda: Tiny(3),

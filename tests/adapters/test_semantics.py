@@ -130,11 +130,11 @@ def test_keras_on_torch_repeats_the_edge_in_a_strided_same_average():
         last = np.mean([10, 11, 14, 15]) if engine != "torch" else np.mean([10, 11, 11, 14, 15, 15, 14, 15, 15])
         assert pools["ramp"][-1][-1] == pytest.approx(last)
     for name, border in (
-        ("inception_v3", "counted"),
-        ("inception_v4", "not-counted"),
-        ("inception_resnet_v2", "not-counted"),
+        ("inception_v3", "true"),
+        ("inception_v4", "false"),
+        ("inception_resnet_v2", "false"),
     ):
-        assert TimmAdapter().native_conventions(name).pooling_border == border
+        assert TimmAdapter().native_conventions(name).count_include_pad == border
 
 
 @pytest.mark.parametrize("engine", ENGINES)

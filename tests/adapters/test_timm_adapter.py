@@ -92,7 +92,7 @@ def test_a_neutral_name_is_given_to_networks_with_as_many_parameters():
 
 def test_native_conventions_are_read_off_the_model_and_its_configuration():
     found = ADAPTER.native_conventions("tf_mobilenetv3_small_100")
-    assert (found.stride2_padding, found.batchnorm_epsilon, found.frozen_batchnorm) == ("end", 1e-3, "updates")
+    assert (found.stride2_padding, found.batchnorm_epsilon, found.frozen_batchnorm) == ("same", 1e-3, "updates")
     assert ADAPTER.native_conventions("mobilenetv2_100").stride2_padding == "symmetric"
     assert ADAPTER.native_conventions("vit_tiny_patch16_224").input_scaling == "minus-one-to-one"
     clip = ADAPTER.native_conventions("vit_base_patch32_clip_224.openai").input_scaling

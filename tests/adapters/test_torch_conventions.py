@@ -40,13 +40,13 @@ def test_padding_at_the_end_is_same_at_any_size_and_back_is_symmetric(height, wi
     at_end = padded_like_tensorflow(images, ours)
 
     net = nn.Sequential(ours)
-    realise(net, Conventions(stride2_padding="end"))
+    realise(net, Conventions(stride2_padding="same"))
     torch.testing.assert_close(net(images), at_end, rtol=0, atol=0)
-    assert describe(net)["stride2_padding"] == "end"
+    assert describe(net)["stride2_padding"] == "same"
 
     net = nn.Sequential(timms)
     torch.testing.assert_close(net(images), at_end, rtol=0, atol=0)
-    assert describe(net)["stride2_padding"] == "end"
+    assert describe(net)["stride2_padding"] == "same"
     realise(net, Conventions(stride2_padding="symmetric"))
     torch.testing.assert_close(net(images), symmetric, rtol=0, atol=0)
     assert describe(net)["stride2_padding"] == "symmetric"
@@ -56,7 +56,7 @@ def test_padding_at_the_end_is_same_at_any_size_and_back_is_symmetric(height, wi
 def test_convolutions_alike_in_every_library_keep_their_padding(conv):
     images = torch.randn(1, 3, 16, 16)
     before = conv(images)
-    realise(nn.Sequential(conv), Conventions(stride2_padding="end"))
+    realise(nn.Sequential(conv), Conventions(stride2_padding="same"))
     assert torch.equal(conv(images), before)
 
 
@@ -76,7 +76,7 @@ def test_whole_networks_take_the_other_librarys_padding():
     same.load_state_dict(symmetric.state_dict())
     wanted_same, wanted_symmetric = same(images), symmetric(images)
     assert not torch.allclose(wanted_same, wanted_symmetric)
-    realise(symmetric, Conventions(stride2_padding="end", batchnorm_epsilon=1e-3))
+    realise(symmetric, Conventions(stride2_padding="same", batchnorm_epsilon=1e-3))
     torch.testing.assert_close(symmetric(images), wanted_same, rtol=1e-12, atol=1e-12)
     realise(same, Conventions(stride2_padding="symmetric", batchnorm_epsilon=1e-5))
     torch.testing.assert_close(same(images), wanted_symmetric, rtol=1e-12, atol=1e-12)
@@ -84,20 +84,20 @@ def test_whole_networks_take_the_other_librarys_padding():
 
 def test_pooling_counts_its_border_or_not():
     images = torch.randn(1, 2, 7, 7, dtype=torch.float64)
-    for value, count in (("counted", True), ("not-counted", False)):
+    for value, count in (("true", True), ("false", False)):
         net = nn.Sequential(nn.AvgPool2d(3, 1, padding=1, count_include_pad=not count))
-        realise(net, Conventions(pooling_border=value))
+        realise(net, Conventions(count_include_pad=value))
         wanted = functional.avg_pool2d(images, 3, 1, padding=1, count_include_pad=count)
         assert torch.equal(net(images), wanted)
-        assert describe(net)["pooling_border"] == value
+        assert describe(net)["count_include_pad"] == value
 
 
 def test_the_pools_that_inception_calls_as_functions_do_not_count_either(monkeypatch):
     net = timm.create_model("inception_v3", num_classes=3).double().eval()
     images = torch.randn(1, 3, 107, 107, dtype=torch.float64)
-    realise(net, Conventions(pooling_border="not-counted"))
+    realise(net, Conventions(count_include_pad="false"))
     found = net(images)
-    assert describe(net)["pooling_border"] == "not-counted"
+    assert describe(net)["count_include_pad"] == "false"
 
     plain = timm.create_model("inception_v3", num_classes=3).double().eval()
     plain.load_state_dict(net.state_dict())

@@ -269,7 +269,7 @@ def test_the_axes_that_matter_to_a_stage_are_those_that_change_what_it_gives(nam
 
     plain = trained()
     outside = {"decode", "resize", "head_initialisation", "input_scaling", "stride2_padding", "gelu"}
-    outside |= {"pooling_border", "max_pooling_border", "stride_location", "optional_tensors"}  # nothing such in Small
+    outside |= {"count_include_pad", "max_pool_padding", "stride_location", "optional_tensors"}  # nothing such in Small
     others = {"batchnorm_epsilon": 0.01, "batchnorm_momentum": 0.3}
     for axis, field in Conventions.model_fields.items():
         if axis in outside:
@@ -431,7 +431,7 @@ def test_a_network_that_keeps_tensors_between_calls_trains_after_an_evaluation()
 
 
 def three_steps(seed=0):
-    model = small(Conventions(batchnorm_running_variance="biased", stride2_padding="end"))
+    model = small(Conventions(batchnorm_running_variance="biased", stride2_padding="same"))
     trainer = model.trainer(recipe(model, SGD(name="sgd", momentum=0.9, nesterov=True, weight_decay=1e-4)))
     for step in range(3):
         trainer.step(*batch(16, seed + step), 0.1)
@@ -461,13 +461,13 @@ def test_the_same_steps_give_the_same_bits_again_and_in_a_fresh_process():
 
 def test_weights_carry_the_conventions_that_the_network_has():
     found = (
-        small(Conventions(stride2_padding="end", batchnorm_epsilon=1e-3, input_scaling="unit")).weights().conventions
+        small(Conventions(stride2_padding="same", batchnorm_epsilon=1e-3, input_scaling="unit")).weights().conventions
     )
     assert found == {
         "input_scaling": "unit",
-        "stride2_padding": "end",
-        "pooling_border": "own",
-        "max_pooling_border": "own",
+        "stride2_padding": "same",
+        "count_include_pad": "own",
+        "max_pool_padding": "own",
         "stride_location": "own",
         "batchnorm_epsilon": 1e-3,
         "batchnorm_momentum": 0.1,

@@ -78,7 +78,7 @@ def test_native_conventions_are_read_off_the_model():
     assert (found.batchnorm_epsilon, found.batchnorm_momentum) == (1e-3, 0.01)
     assert (found.stride2_padding, found.input_scaling, found.frozen_batchnorm) == ("symmetric", "mean-std", "updates")
     assert ADAPTER.native_conventions("inception_v3").input_scaling == "minus-one-to-one"
-    assert ADAPTER.native_conventions("inception_v3").pooling_border == "counted"
+    assert ADAPTER.native_conventions("inception_v3").count_include_pad == "true"
     assert ADAPTER.native_conventions("convnext_tiny").gelu == "exact"
     assert ADAPTER.native_conventions("regnet_y_128gf").input_scaling == "mean-std"  # without allocating 2.6 GB
 

@@ -131,16 +131,16 @@ def small(recipe: protocols.Protocol, **input: object) -> protocols.Protocol:
 
 def test_axes_that_differ_and_can_matter_are_switched_and_the_others_said(digits):
     keras = {
-        "stride2_padding": "end", "batchnorm_epsilon": 1e-3, "batchnorm_momentum": 1e-3, "momentum_form": "rate-inside"
+        "stride2_padding": "same", "batchnorm_epsilon": 1e-3, "batchnorm_momentum": 1e-3, "momentum_form": "rate-inside"
     }  # fmt: skip
     found = planned(digits, small(QUICK), keras, batchnorm_epsilon=1e-5, batchnorm_momentum=0.1)
-    assert found.switches == (Switch("stride2_padding", "own", "end"), Switch("batchnorm_epsilon", 1e-5, 1e-3))
+    assert found.switches == (Switch("stride2_padding", "own", "same"), Switch("batchnorm_epsilon", 1e-5, 1e-3))
     assert [(each.switch.axis, each.why) for each in found.aside] == [
         ("batchnorm_momentum", "cannot matter under this protocol"),
         ("momentum_form", "cannot matter under this protocol"),
     ]
     assert found.ours(frozenset({"batchnorm_epsilon", "stride2_padding"}), 3).conventions == (
-        "native,batchnorm_epsilon=0.001,stride2_padding=end"
+        "native,batchnorm_epsilon=0.001,stride2_padding=same"
     )
     assert found.ours(frozenset(), 3).conventions == found.theirs(3).conventions == "native"
     assert "batchnorm_momentum" in {each.axis for each in planned(digits, small(TUNED), keras).switches}
@@ -198,7 +198,7 @@ def record(cell: Cell, right: int | None) -> Record:
 
 AXES = ("stride2_padding", "batchnorm_epsilon", "gelu")
 SWITCHES = (
-    Switch("stride2_padding", "symmetric", "end"),
+    Switch("stride2_padding", "symmetric", "same"),
     Switch("batchnorm_epsilon", 1e-5, 1e-3),
     Switch("gelu", "exact", "tanh"),
 )
@@ -240,7 +240,7 @@ def test_the_sentences_say_prices_and_what_costs_exactly_nothing():
         "timm:a (native) reaches 93.6 ± 0.2 %, keras:B (native) 81.1 ± 0.2 %, on digits under quick"
     )
     assert told[2].startswith(
-        "stride2_padding: symmetric to end: -9.0 ± 0.0 points (-8.0 ± 0.0 when switched first and"
+        "stride2_padding: symmetric to same: -9.0 ± 0.0 points (-8.0 ± 0.0 when switched first and"
     )
     assert told[4] == "gelu: exact to tanh: exactly 0, as no prediction changes."
     assert told[5] == "What no axis explains: -0.5 ± 0.0 points; both start from the same weights."
@@ -277,7 +277,7 @@ def test_an_axis_that_the_left_cannot_have_is_set_aside_and_the_others_are_price
 
 
 def test_a_run_that_failed_leaves_unknown_what_needs_it(tmp_path):
-    both = "native,batchnorm_epsilon=0.001,stride2_padding=end"
+    both = "native,batchnorm_epsilon=0.001,stride2_padding=same"
     executor = Made(lambda cell: None if (cell.conventions, cell.seeds.order) == (both, 1) else known(cell))
     found = carried_out(made_plan(*SWITCHES[:2]), (0, 1), executor)
     step = next(step for step in found.steps if step.switch.axis == "stride2_padding")
@@ -285,7 +285,7 @@ def test_a_run_that_failed_leaves_unknown_what_needs_it(tmp_path):
     assert found.end.known
     assert not found.remainder.known
     told = sentences(found)
-    assert "stride2_padding: symmetric to end: not known, when switched first -8.0 ± 0.0." in told
+    assert "stride2_padding: symmetric to same: not known, when switched first -8.0 ± 0.0." in told
     assert "What no axis explains is not known." in told
     assert told[-1] == "1 of 10 runs failed."
     assert not draw(found, tmp_path / "none.svg")
@@ -353,7 +353,7 @@ def test_the_figure_leads_from_one_accuracy_to_the_other_and_shows_every_seed(tm
     shown = list(lines(found))
     assert [line.name for line in shown] == [
         "timm:a, native",
-        "stride2_padding: symmetric to end",
+        "stride2_padding: symmetric to same",
         "batchnorm_epsilon: 1e-05 to 0.001",
         "gelu: exact to tanh",
         "what no axis explains",
@@ -412,13 +412,13 @@ max_iterations = 20
 
 def test_a_model_against_itself_under_other_conventions_is_explained_whole(house):
     Path("tiny.toml").write_text(TINY, encoding="utf-8")
-    model, spec = "torchvision:mobilenet_v2:width_mult=0.25", "native,batchnorm_epsilon=0.1,stride2_padding=end"
+    model, spec = "torchvision:mobilenet_v2:width_mult=0.25", "native,batchnorm_epsilon=0.1,stride2_padding=same"
     found = price(
         model, model, checkpoint="random:0", dataset="digits", protocol="./tiny.toml", right_spec=spec, seeds=[0, 1],
         store=house / "records",
     )  # fmt: skip
     assert {step.switch.axis: step.switch.right for step in found.steps} == {
-        "batchnorm_epsilon": 0.1, "stride2_padding": "end"
+        "batchnorm_epsilon": 0.1, "stride2_padding": "same"
     }  # fmt: skip
     assert found.failed == ()
     assert found.remainder.by_seed == (0, 0)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from typing import get_args
 
+import numpy as np
 import pytest
 
 from isotune.conventions import (
@@ -14,11 +16,17 @@ from isotune.conventions import (
     RUNGS,
     Conventions,
     Feature,
+    completed,
     described,
     parse,
     relevant,
     shown_at,
+    upgraded,
+    upgraded_spec,
+    written_conventions,
 )
+from isotune.errors import UsageError
+from isotune.weights import Weights
 
 FEATURES = frozenset(get_args(Feature))
 
@@ -93,3 +101,50 @@ def test_the_listing_names_every_axis_and_every_value():
     for name, axis in AXES.items():
         assert f"{name} ({axis.kind}): {axis.about}" in text
         assert all(f"    {value} " in text and meaning in text for value, meaning in axis.values.items())
+
+
+@pytest.mark.parametrize(
+    ("former", "today"),
+    [
+        ({"stride2_padding": "end"}, {"stride2_padding": "same"}),
+        ({"pooling_border": "counted-when-strided"}, {"count_include_pad": "when-strided"}),
+        ({"pooling_border": "own"}, {"count_include_pad": "own"}),
+        ({"max_pooling_border": "zeros"}, {"max_pool_padding": "zeros"}),
+        ({"batchnorm_epsilon": 1e-3, "gelu": "end"}, {"batchnorm_epsilon": 1e-3, "gelu": "end"}),
+        ({"no_axis": [1]}, {"no_axis": [1]}),
+    ],
+)
+def test_what_was_written_under_former_names_is_read_under_todays(former, today):
+    assert upgraded(former) == today
+    assert upgraded(today) == today
+
+
+def test_a_former_name_in_a_spec_is_refused_with_todays():
+    for former, today in (
+        ("pooling_border=not-counted", "count_include_pad=false"),
+        ("stride2_padding=end", "stride2_padding=same"),
+    ):
+        with pytest.raises(UsageError, match=f"convention '{former}' is written '{today}' now"):
+            parse(f"native,gelu=tanh,{former}")
+        assert upgraded_spec(f"native,gelu=tanh,{former}") == f"native,gelu=tanh,{today}"
+    assert upgraded_spec("native,gleu,") == "native,gleu,"
+
+
+def test_a_checkpoint_file_of_former_names_is_read_under_todays(tmp_path):
+    text = json.dumps({"input_scaling": "unit", "stride2_padding": "end", "pooling_border": "counted"})
+    today = {"input_scaling": "unit", "stride2_padding": "same", "count_include_pad": "true"}
+    assert written_conventions(text, "file.pt") == today
+    Weights({"a": np.ones(2, np.float32)}, json.loads(text)).write(tmp_path / "w.safetensors")
+    assert Weights.read(tmp_path / "w.safetensors").conventions == today
+
+
+@pytest.mark.parametrize("text", ["[1]", "3", '{"gelu": "no"}', "{"])
+def test_conventions_that_a_file_cannot_mean_are_one_line(text):
+    with pytest.raises(UsageError, match="are damaged"):
+        written_conventions(text, "file.pt")
+
+
+def test_what_knew_fewer_axes_left_the_others_to_the_library():
+    values = completed({"pooling_border": "counted", "batchnorm_epsilon": 1e-3})
+    assert Conventions(**values) == Conventions(count_include_pad="true", batchnorm_epsilon=1e-3)
+    assert set(values) == set(AXES)

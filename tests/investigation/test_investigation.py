@@ -92,7 +92,7 @@ def test_a_sound_pair_holds_on_every_rung(house):
 def test_every_difference_is_named_at_its_rung_and_the_report_tells_what_to_write(here, house):
     pytest.importorskip("torchvision", reason="needs the extra torch")
     changed = {
-        "stride2_padding": "end", "batchnorm_epsilon": "0.001", "batchnorm_momentum": "0.01",
+        "stride2_padding": "same", "batchnorm_epsilon": "0.001", "batchnorm_momentum": "0.01",
         "batchnorm_running_variance": "biased", "momentum_form": "rate-inside", "weight_decay_form": "decoupled",
     }  # fmt: skip
     spec = ",".join(["identical", *(f"{axis}={value}" for axis, value in changed.items())])

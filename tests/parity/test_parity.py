@@ -64,7 +64,7 @@ def test_every_architecture_is_one_function(house):
 
 
 KERAS_LIKE = (
-    "identical,stride2_padding=end,pooling_border=not-counted,max_pooling_border=zeros,batchnorm_epsilon=1.001e-5,"
+    "identical,stride2_padding=same,count_include_pad=false,max_pool_padding=zeros,batchnorm_epsilon=1.001e-5,"
     "batchnorm_running_variance=biased,hyperparameters=float32,momentum_form=rate-inside"
 )
 

@@ -222,17 +222,17 @@ _FIXED_SIZE = f"{_REBUILDS} Its input must have a fixed size (`input_shape=`)."
 REMEDIES: dict[str, dict[str, tuple[str, str]]] = {
     "stride2_padding": {
         "symmetric": (_PAD_BOTH_SIDES, f'{_REBUILDS} Average pools with `padding="same"` stay as they are.'),
-        "end": (_PAD_AT_END, f'{_FIXED_SIZE} What has `padding="same"` pads so by itself.'),
+        "same": (_PAD_AT_END, f'{_FIXED_SIZE} What has `padding="same"` pads so by itself.'),
     },
-    "pooling_border": {
-        "counted": (_PAD_POOLS.replace("KIND", "AveragePooling2D").replace("CHOSEN", ""), _FIXED_SIZE),
-        "not-counted": (_TAKE_PADDING_OUT, f'{_FIXED_SIZE} A pool with `padding="same"` does not count it by itself.'),
-        "counted-when-strided": (
+    "count_include_pad": {
+        "true": (_PAD_POOLS.replace("KIND", "AveragePooling2D").replace("CHOSEN", ""), _FIXED_SIZE),
+        "false": (_TAKE_PADDING_OUT, f'{_FIXED_SIZE} A pool with `padding="same"` does not count it by itself.'),
+        "when-strided": (
             _PAD_POOLS.replace("KIND", "AveragePooling2D").replace("CHOSEN", " and max(layer.strides) > 1"),
             f"{_FIXED_SIZE} NASNet does so by itself.",
         ),
     },
-    "max_pooling_border": {
+    "max_pool_padding": {
         "minus-infinity": (_NOTHING_AROUND_MAXIMUM, f"{_REBUILDS} After a ReLU both are the same."),
         "zeros": (
             _PAD_POOLS.replace("KIND", "MaxPooling2D").replace("CHOSEN", ""),

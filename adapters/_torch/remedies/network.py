@@ -182,14 +182,14 @@ REMEDIES: dict[str, dict[str, tuple[str, str]]] = {
             _PAD_BOTH_SIDES,
             "torchvision pads so by itself; the lines are for the models of timm that pad at the end (`tf_`).",
         ),
-        "end": (_PAD_AT_END, "Average pools that stride and leave their padding out stay as they are."),
+        "same": (_PAD_AT_END, "Average pools that stride and leave their padding out stay as they are."),
     },
-    "pooling_border": {
-        "counted": (_COUNT_BORDER, ""),
-        "not-counted": (_BORDER.replace("COUNTED", "False"), ""),
-        "counted-when-strided": (_BORDER.replace("COUNTED", "max(pair(module.stride)) > 1"), ""),
+    "count_include_pad": {
+        "true": (_COUNT_BORDER, ""),
+        "false": (_BORDER.replace("COUNTED", "False"), ""),
+        "when-strided": (_BORDER.replace("COUNTED", "max(pair(module.stride)) > 1"), ""),
     },
-    "max_pooling_border": {
+    "max_pool_padding": {
         "minus-infinity": ("", _TORCH_ITSELF),
         "zeros": (
             _ZEROS_AROUND_MAXIMUM,

@@ -17,7 +17,7 @@ from isotune.weights import Weights, head_weights, random_weights
 NETWORK = {  # the explicit value of every network axis; one at a time is changed
     "input_scaling": "minus-one-to-one",
     "stride2_padding": "symmetric",
-    "pooling_border": "counted",
+    "count_include_pad": "true",
     "batchnorm_epsilon": 1e-5,
     "gelu": "exact",
 }
@@ -28,7 +28,7 @@ VALUES = {
     "batchnorm_epsilon": (1e-5, 1e-3),
     **{
         axis: [value for value in get_args(Conventions.model_fields[axis].annotation) if value != "own"]
-        for axis in ("stride2_padding", "pooling_border", "gelu")
+        for axis in ("stride2_padding", "count_include_pad", "gelu")
     },
 }  # fmt: skip
 VARIANCES = (1e-4, 1e-3, 1e-2, 1.0)
@@ -79,7 +79,7 @@ def transparent(weights):
     return tensors
 
 
-RESIDUAL = NETWORK | {"max_pooling_border": "minus-infinity", "stride_location": "3x3"}
+RESIDUAL = NETWORK | {"max_pool_padding": "minus-infinity", "stride_location": "3x3"}
 # of `Residual`: as torch has it, and the tensors that Keras's has beside them or lacks
 BIASES = {f"{layer:03d}.conv.bias": (8 if layer > 4 else 4,) for layer in range(0, 10, 2)}
 LAYOUT = {
@@ -100,9 +100,9 @@ def _max_pooling(lab):
         weights = {name: np.zeros(shape) for name, shape in LAYOUT.items()} | {"001.norm.shift": -np.ones(4)}
         weights |= {"001.norm.variance": np.ones(4), "002.conv.kernel": np.eye(4)[None, None]}
         model = lab.model(
-            "Residual", Conventions(**RESIDUAL | {"max_pooling_border": value}), checkpoint=Weights(weights)
+            "Residual", Conventions(**RESIDUAL | {"max_pool_padding": value}), checkpoint=Weights(weights)
         )
-        found |= _activations(f"max_pooling_border/{value}", model, IMAGES)
+        found |= _activations(f"max_pool_padding/{value}", model, IMAGES)
     return found
 
 

@@ -31,7 +31,7 @@ for number, case in enumerate(json.loads(Path(cases).read_text())):
         options=case.get("options"),
     )
     described = model.weights().conventions
-    for axis in ("stride2_padding", "pooling_border", "gelu", "batchnorm_epsilon", "input_scaling"):
+    for axis in ("stride2_padding", "count_include_pad", "gelu", "batchnorm_epsilon", "input_scaling"):
         if case["name"] == "Tiny" and axis in case["conventions"]:
             assert described[axis] == case["conventions"][axis], (case, described)
     images = np.load(case["images"])

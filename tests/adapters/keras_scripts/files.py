@@ -65,7 +65,7 @@ for name, model in (("bare", bare), ("topped", topped), ("nested", nested)):
         expected = np.asarray(model(scaled))
         got = given.features(images) if name == "bare" else given.logits(images)
         np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-5, err_msg=path)
-assert weights.conventions["stride2_padding"] == "end"
+assert weights.conventions["stride2_padding"] == "same"
 assert weights.conventions["batchnorm_epsilon"] == 1e-3
 assert weights.conventions["input_scaling"] == "minus-one-to-one"
 

@@ -126,14 +126,14 @@ AVERAGES = (
 )
 NETWORKS = {
     ("stride2_padding", "symmetric"): [same_windows, lambda: tiny(input_shape=(12, 12, 3), include_top=False)],
-    ("stride2_padding", "end"): [padded_convolutions],
-    ("pooling_border", "counted"): [functional(*AVERAGES)],
-    ("pooling_border", "counted-when-strided"): [functional(*AVERAGES)],
-    ("pooling_border", "not-counted"): [
+    ("stride2_padding", "same"): [padded_convolutions],
+    ("count_include_pad", "true"): [functional(*AVERAGES)],
+    ("count_include_pad", "when-strided"): [functional(*AVERAGES)],
+    ("count_include_pad", "false"): [
         functional(lambda: layers.ZeroPadding2D(((0, 1), (0, 1))), lambda: layers.AveragePooling2D(3, strides=2))
     ],
-    ("max_pooling_border", "minus-infinity"): [negative(BEHIND_ZEROS)],
-    ("max_pooling_border", "zeros"): [negative((lambda: layers.MaxPooling2D(3, strides=2, padding="same"),))],
+    ("max_pool_padding", "minus-infinity"): [negative(BEHIND_ZEROS)],
+    ("max_pool_padding", "zeros"): [negative((lambda: layers.MaxPooling2D(3, strides=2, padding="same"),))],
     ("stride_location", "3x3"): [lambda: residual(input_shape=(12, 12, 3), include_top=False)],
     ("batchnorm_epsilon", 1e-3): [lambda: residual(input_shape=(12, 12, 3), include_top=False)],
     ("gelu", "tanh"): [lambda: tiny(input_shape=(12, 12, 3), include_top=False)],

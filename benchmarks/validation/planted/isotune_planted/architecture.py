@@ -45,7 +45,7 @@ def stride_on_the_first_1x1(model: Any, draw: np.random.Generator) -> None:
             block.conv1.stride, block.conv2.stride = (2, 2), (1, 1)
 
 
-@fault("layers", "pooling_border", models=("inception_v3",), recipes=("sgd",))
+@fault("layers", "count_include_pad", models=("inception_v3",), recipes=("sgd",))
 def average_leaves_padding_out(model: Any, draw: np.random.Generator) -> None:
     """The mean over the pixels that there are, where torch divides by nine."""
 
