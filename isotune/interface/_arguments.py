@@ -44,7 +44,7 @@ def several(value: Any, argument: str, takes: str, one: Callable[[Any], bool]) -
     if not isinstance(value, Iterable):
         raise wrong(argument, f"{takes}, or several", value)
     if not (things := list(value)):
-        raise UsageError(f"{argument}: there is none; it takes {takes}, or several")
+        raise UsageError(f"{argument}: there is none; give at least one: {takes}")
     return things
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 
 from isotune import data, defaults, names
@@ -81,9 +82,10 @@ def run(
                 progress=reporter,
             )  # fmt: skip
             records = []
-            for record in executor.run(cells):
-                records.append(record)
-                reporter.ended(record.line)
+            with closing(executor.run(cells)) as ending:
+                for record in ending:
+                    records.append(record)
+                    reporter.ended(record.line)
     return Runs(records, store=place)
 
 
