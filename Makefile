@@ -1,8 +1,7 @@
-# make bench     the whole main job: install, measure, write reports/leaderboard.md
-# make test      install, lint, tests: at least one of every behaviour, in about ten minutes on two cores
-# make test-all  install, lint, every test: those marked slow too
-# make lint      ruff and mypy
-# make clean     remove what was built and measured here, the environment included
+# make bench   the whole main job: install, measure, write reports/leaderboard.md
+# make test    install, lint, tests
+# make lint    ruff and mypy
+# make clean   remove what was built and measured here, the environment included
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -12,10 +11,8 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 RESULTS := .isotune/benchmark.json
 TYPED := build/typed
-# tests/conftest.py says which tests stay together and which begin
-PYTEST = $(BIN)/python -m pytest -n logical --dist loadgroup --no-loadscope-reorder
 
-.PHONY: bench test test-all lint clean
+.PHONY: bench test lint clean
 .DELETE_ON_ERROR:
 
 bench: $(INSTALLED)
@@ -24,10 +21,7 @@ bench: $(INSTALLED)
 	$(BIN)/isotune report $(RESULTS) --out reports
 
 test: lint
-	$(PYTEST) -m "not slow"
-
-test-all: lint
-	$(PYTEST)
+	$(BIN)/python -m pytest -n logical --dist loadfile
 
 # mypy is shown the package as it is installed: adapters/ and the others stand inside isotune/ there.
 lint: $(INSTALLED)

@@ -6,6 +6,7 @@ taken from the tables, which are checked against the installed libraries.
 
 from __future__ import annotations
 
+import typing
 from dataclasses import dataclass, fields, replace
 from functools import cache
 from pathlib import PurePosixPath
@@ -16,7 +17,6 @@ from isotune.reference_results._tables import architecture, default_checkpoint
 
 if TYPE_CHECKING:
     from isotune.protocols import Protocol
-    from isotune.runs.records import Cell
 
 # isotune's names of data sets that the tables name otherwise. A folder that bears the name of an archive that its
 # makers publish is taken to be it.
@@ -45,6 +45,23 @@ SPLITS = {
 }  # fmt: skip
 
 
+class Asked(typing.Protocol):
+    """What is read of a cell (`isotune.runs.records.Cell`)."""
+
+    @property
+    def model(self) -> str: ...
+    @property
+    def checkpoint(self) -> str: ...
+    @property
+    def dataset(self) -> str: ...
+    @property
+    def protocol(self) -> Protocol: ...
+    @property
+    def conventions(self) -> str: ...
+    @property
+    def numeric_mode(self) -> str: ...
+
+
 @dataclass(frozen=True)
 class Conditions:
     """What a number is measured under. None: not known, which equals nothing that is published."""
@@ -71,7 +88,7 @@ class Conditions:
     test_images: int | None = None  # of the split; None: all
 
 
-def conditions(cell: Cell, **stated: Any) -> Conditions:
+def conditions(cell: Asked, **stated: Any) -> Conditions:
     """The conditions of a cell.
 
     stated: fields that the caller knows better: `dataset="hymenoptera"` of a folder, `checkpoint="IMAGENET1K_V2"`

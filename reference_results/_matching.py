@@ -5,14 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from isotune.reference_results._conditions import Conditions, conditions, with_stated
+from isotune.reference_results._conditions import Asked, Conditions, conditions, with_stated
 from isotune.reference_results._schema import TRUST, Reference
 from isotune.reference_results._tables import on_dataset, recipes
-
-if TYPE_CHECKING:
-    from isotune.runs.records import Cell
 
 # What an accuracy may be held against, if only as context: top-5 is another quantity altogether.
 _COMPARABLE = {"top-1": ("top-1", "mean-per-class", "map-11-point")}
@@ -56,7 +53,7 @@ class Matches:
     near: list[Near]
 
 
-def matching(asked: Cell | Conditions, **stated: Any) -> Matches:
+def matching(asked: Asked | Conditions, **stated: Any) -> Matches:
     """The published numbers that match a cell, or conditions, and those near it.
 
     stated: fields of `Conditions` that the caller knows better, `dataset="hymenoptera"` of a folder of images.

@@ -29,7 +29,7 @@ from isotune.conventions._known import (
     upgraded,
 )
 from isotune.conventions._scaling import CAFFE_MEAN_RGB, IMAGENET_MEAN, IMAGENET_STD, affine, named_scaling
-from isotune.conventions._spec import parse, resolve, upgraded_spec, written_conventions, written_value
+from isotune.conventions._spec import former_spec, parse, resolve, upgraded_spec, written_conventions, written_value
 
 __all__ = [
     "AXES",
@@ -50,6 +50,7 @@ __all__ = [
     "completed",
     "counting_values",
     "described",
+    "former_spec",
     "named_scaling",
     "parse",
     "relevant",

@@ -66,14 +66,26 @@ def parse(spec: str) -> tuple[str, dict[str, Any]]:
 
 
 def upgraded_spec(spec: str) -> str:
-    """A spec that an earlier isotune wrote, under today's names; whatever else is wrong with it stays."""
+    """A spec that an earlier isotune wrote, under today's names, in their order; what is wrong with it stays."""
     base, *pairs = _COMMA.split(spec)
     today = [base]
     for pair in pairs:
         axis, sign, value = pair.partition("=")
         now = upgraded({axis.strip(): value.strip()})
         today += [pair if now == {axis.strip(): value.strip()} else f"{sign}".join(*now.items())]
-    return ",".join(today)
+    return spec if today == [base, *pairs] else ",".join([base, *sorted(today[1:])])
+
+
+def former_spec(spec: str) -> str:
+    """A spec as the earlier isotune spelled it, overrides in the order of their names then."""
+    base, *pairs = _COMMA.split(spec)
+    former = []
+    for pair in pairs:
+        name, _, value = pair.partition("=")
+        axis = AXES[name]
+        then = {now: then for then, now in axis.former_values.items()}
+        former.append(f"{axis.formerly or name}={then.get(value, value)}")
+    return ",".join([base, *sorted(former)])
 
 
 def written_value(of: Any) -> str:

@@ -117,7 +117,7 @@ def _setup(setup: SetUp | None) -> json.SetUpResult | None:
     ]
     failed = [json.Run(seeds=_seeds(seed), accuracy=nan, l2=None, predictions=None) for seed in setup.failed]
     accuracy = json.Estimate.model_validate(setup.accuracy)
-    return json.SetUpResult(accuracy=accuracy, runs=(*done, *failed), repeats=setup.repeats)
+    return json.SetUpResult(accuracy=accuracy, runs=(*done, *failed), repeated=setup.repeated)
 
 
 def _seeds(streams: Streams) -> Seeds:

@@ -30,7 +30,7 @@ class Evidence:
 
 
 def evidence(records: Sequence[Record], speeds: Sequence[Speed]) -> Evidence:
-    took = [(record.finished - record.started).total_seconds() for record in records if not record.repeats]
+    took = [(record.finished - record.started).total_seconds() for record in records if not record.same_as]
     return Evidence(
         date=_date(records),
         cells=_cells(records),
@@ -55,7 +55,7 @@ def _date(records: Sequence[Record]) -> str:
 
 def _cells(records: Sequence[Record]) -> str:
     failed = sum(record.status == "failed" for record in records)
-    repeated = [record.cell for record in records if record.repeats]
+    repeated = [record.cell for record in records if record.same_as]
     done = f"{len(records) - failed:,}"
     if failed:
         done += f", and {failed:,} that failed"

@@ -61,7 +61,7 @@ class Run(_Part):
 class SetUpResult(_Part):
     accuracy: Estimate
     runs: tuple[Run, ...]
-    repeats: bool = Field(
+    repeated: bool = Field(
         description="the runs are those of the row's other set-up, which is equal in all that matters"
     )
 
@@ -222,7 +222,7 @@ class SectionResult(_Part):
 
 
 class Leaderboard(_Part):
-    version: Literal[1] = 1
+    version: Literal[2] = 2
     command: str | None
     cells: int
     failed: int

@@ -143,7 +143,7 @@ class CellRunner:
         computation += axes.model_dump_json(include=set(relevant_axes(protocol.stage)))
         if (earlier := self._results.get(computation)) is not None and earlier[0].cell != cell:
             record, predictions = earlier
-            taken = {"cell": cell, "conventions": axes, "repeats": record.cell.conventions}
+            taken = {"cell": cell, "conventions": axes, "same_as": record.cell.conventions}
             return record.model_copy(update=taken), predictions
         record, predictions = self._run(cell, axes, progress)
         self._results[computation] = record, predictions

@@ -102,8 +102,8 @@ def _line(cost: Cost) -> str:
         evaluation = f"{input.size} px, {crop}, {input.interpolation}"
         said = f"{cell.model} on {cell.dataset}: {shown} of {metrics.test_images} images at {evaluation}"
         return f"{said}{_published(cell)}"
-    if cost.record.repeats is not None:
-        return f"  {cost.what}: as {cost.record.repeats}"
+    if cost.record.same_as is not None:
+        return f"  {cost.what}: as {cost.record.same_as}"
     if cost.against is None:
         return f"  {cost.what}: {shown}"
     test = cost.against.test

@@ -10,7 +10,6 @@ from __future__ import annotations
 import errno
 import gc
 import hashlib
-import json
 import math
 import shutil
 import tempfile
@@ -22,11 +21,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from isotune.conventions import Conventions
 from isotune.errors import UsageError
 from isotune.protocols import NumericMode, Protocol
+from isotune.runs import version_1
 
 
 class Strict(BaseModel):
@@ -64,8 +64,7 @@ class Cell(Strict):
 
     @cached_property
     def key(self) -> str:
-        text = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()[:32]
+        return version_1.digest(self.model_dump(mode="json"))
 
     @property
     def adapter(self) -> str:
@@ -136,13 +135,13 @@ class Memory(Strict):
 class Record(Strict):
     """What one cell gave."""
 
-    version: Literal[1] = 1
+    version: Literal[2] = 2
     cell: Cell
     status: Literal["done", "failed"]
     error: str | None = Field(None, description="why it failed, in one line")
     architecture: str = ""
     conventions: Conventions | None = Field(None, description="resolved: one value per axis")
-    repeats: str | None = Field(
+    same_as: str | None = Field(
         None, description="the set-up whose run this is, equal on every axis that the protocol can exercise"
     )
     checkpoint_digest: str | None = Field(
@@ -155,6 +154,12 @@ class Record(Strict):
     environment: dict[str, str] = Field(default_factory=dict)
     started: datetime
     finished: datetime
+
+    @model_validator(mode="before")
+    @classmethod
+    def of_any_version(cls, values: Any) -> Any:
+        is_former = isinstance(values, dict) and values.get("version") == 1
+        return version_1.upgraded(values) if is_former else values
 
     @property
     def line(self) -> str:
@@ -183,7 +188,10 @@ class Store:
             if predictions is not None:
                 np.save(draft / "predictions.npy", predictions.astype(np.int64), allow_pickle=False)
             (draft / "record.json").write_text(record.model_dump_json(indent=1) + "\n", encoding="utf-8")
+            former = self._place(record.cell)
             self._put(draft, place)
+            if former != place:  # of version 1: the cell would count twice
+                shutil.rmtree(former)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
         return place
@@ -205,13 +213,13 @@ class Store:
                 place.rename(Path(aside) / "record")
 
     def read(self, cell: Cell) -> Record | None:
-        """The cell's record, or None."""
-        path = self.folder / cell.key / "record.json"
+        """The cell's record, or None. One of version 1 is found under the key that the cell had then."""
+        path = self._place(cell) / "record.json"
         return self._parse(path) if path.exists() else None
 
     def predictions(self, cell: Cell) -> np.ndarray:
         """int64 [test images]. UsageError: there are none, or the file is damaged."""
-        path = self.folder / cell.key / "predictions.npy"
+        path = self._place(cell) / "predictions.npy"
         try:
             array: np.ndarray = np.load(path, allow_pickle=False)
         except FileNotFoundError:
@@ -219,6 +227,13 @@ class Store:
         except (OSError, ValueError, EOFError) as error:
             raise UsageError(f"{path}: damaged ({error}); remove {path.parent} and run again") from None
         return array
+
+    def _place(self, cell: Cell) -> Path:
+        """The folder of the cell's record, where it is or would be."""
+        place = self.folder / cell.key
+        if not place.exists() and (former := self.folder / version_1.key(cell.model_dump(mode="json"))).exists():
+            return former
+        return place
 
     def __iter__(self) -> Iterator[Record]:
         for path in sorted(self.folder.glob("*/record.json"), key=str):

@@ -57,7 +57,7 @@ def test_the_suite_gives_json_that_becomes_a_leaderboard_and_can_be_compared(sui
     assert step["extra_info"]["isotune"]["question"] == "training-step"
     steps = {(one["params"]["model"], one["params"]["conventions"]): one for one in found if "training" in one["name"]}
     identical, same, native = (steps["example:random-features", spec] for spec in SPECS)
-    assert [one["extra_info"]["isotune"]["repeats"] for one in (identical, same, native)] == [None, "identical", None]
+    assert [one["extra_info"]["isotune"]["same_as"] for one in (identical, same, native)] == [None, "identical", None]
     assert same["stats"]["data"] == pytest.approx(identical["stats"]["data"], rel=1e-6), "one network, measured once"
     assert native["stats"]["data"] != pytest.approx(identical["stats"]["data"], rel=1e-6)
     board = isotune("report", "a/new/folder/out.json", "--out", "board")

@@ -218,7 +218,7 @@ def test_what_is_compared_is_of_one_architecture_checkpoint_and_set_up() -> None
 
 def test_a_run_that_repeats_another_is_no_comparison() -> None:
     runs = by_seed(*ONE) + by_seed(*ONE, model=TORCHVISION)
-    runs += [each.model_copy(update={"repeats": "identical"})
+    runs += [each.model_copy(update={"same_as": "identical"})
              for model in (TIMM, TORCHVISION) for each in by_seed(*ONE, model=model, conventions="native")]  # fmt: skip
     assert [each.second_setup.name for each in compared(runs)] == ["identical"]
 
@@ -398,7 +398,7 @@ def test_the_json_says_what_the_page_shows_unrounded(tmp_path: Path) -> None:
         [*default_run(), record(TIMM, seed=9, error="lost"), *tutorial(0.92, 0.93, 0.925)], tmp_path, command="make it"
     )
     found = document(tmp_path)
-    assert (found["version"], found["command"], found["cells"], found["failed"]) == (1, "make it", 34, 1)
+    assert (found["version"], found["command"], found["cells"], found["failed"]) == (2, "make it", 34, 1)
     by_title = {section["title"]: section for section in found["sections"]}
     quick = by_title["fashion-mnist, quick"]
     keras = next(row for row in quick["rows"] if row["model"] == KERAS)
@@ -448,7 +448,7 @@ def _checked(value: Any, schema: dict[str, Any], whole: dict[str, Any]) -> None:
 def test_the_json_follows_its_schema(tmp_path: Path) -> None:
     report.write(default_run() + crossed(), tmp_path)
     schema = report.schema()
-    assert schema["properties"]["version"]["const"] == 1
+    assert schema["properties"]["version"]["const"] == 2
     _checked(document(tmp_path), schema, schema)
 
 

@@ -386,10 +386,10 @@ def test_a_strength_at_the_edge_of_the_sweep_is_said(tmp_path: Path) -> None:
 
 def test_runs_that_repeat_another_are_counted_apart(tmp_path: Path) -> None:
     first = record(TORCHVISION)
-    same = record(TORCHVISION, conventions="native").model_copy(update={"repeats": "identical"})
+    same = record(TORCHVISION, conventions="native").model_copy(update={"same_as": "identical"})
     text = leaderboard(tmp_path, [first, same], [speed(TORCHVISION), speed(TORCHVISION, conventions="native")])
     assert "Cells: 2; 1 of them repeat another's run: for `torchvision:mobilenet_v2`" in text
     assert "Duration, all cells added up: 30 s" in text
     assert "## Other speeds" in text
-    repeated = speed(TORCHVISION, conventions="native", repeats="identical")
+    repeated = speed(TORCHVISION, conventions="native", same_as="identical")
     assert "## Other speeds" not in leaderboard(tmp_path, [first, same], [speed(TORCHVISION), repeated])

@@ -207,10 +207,10 @@ def test_a_set_up_that_resolves_to_the_same_conventions_is_not_run_again(cells, 
     native = cell.model_copy(update={"conventions": "native"})
     store = Store(house / "store")
     first, second, third = LocalExecutor(store).run([cell, same, native])
-    assert (first.repeats, second.repeats, third.repeats) == (None, "identical", None)
+    assert (first.same_as, second.same_as, third.same_as) == (None, "identical", None)
     assert second.cell == same
-    assert second.model_dump(exclude={"cell", "repeats"}) == first.model_dump(exclude={"cell", "repeats"})
+    assert second.model_dump(exclude={"cell", "same_as"}) == first.model_dump(exclude={"cell", "same_as"})
     np.testing.assert_array_equal(store.predictions(same), store.predictions(cell))
     (alone,) = LocalExecutor(Store(house / "alone")).run([same])
-    assert alone.repeats is None
+    assert alone.same_as is None
     assert alone.predictions_digest == first.predictions_digest, "running it gives what was taken over"

@@ -240,7 +240,7 @@ def test_seeds_play_no_role_and_every_step_is_a_cell(ran) -> None:
     found, store, said = ran("--seeds", "3-5")
     assert set(found) == {"", "squash", "resize=nearest", "input_scaling=mean-std"}
     assert {record.cell.seeds for record in store} == {Seeds.all(0)}
-    assert found["input_scaling=mean-std"].record.repeats == "identical", "a step that changes nothing is not run"
+    assert found["input_scaling=mean-std"].record.same_as == "identical", "a step that changes nothing is not run"
     assert "4 cells done, 0 failed" in said
     again = ran("--seeds", "2")[1]
     assert len(list(again)) == 4

@@ -202,7 +202,7 @@ def test_many_writers_of_one_cell_leave_one_whole_record(tmp_path) -> None:
         lambda text: text[: len(text) // 2],
         lambda text: "",
         lambda text: "\0" * len(text),
-        lambda text: text.replace('"version": 1', '"version": 2'),
+        lambda text: text.replace('"version": 2', '"version": 3'),
         lambda text: text.replace('"status": "done"', '"status": "dnoe"'),
         lambda text: text.replace('"model"', '"modle"'),
     ],

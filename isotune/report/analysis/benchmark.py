@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from isotune.errors import UsageError, nearest
+from isotune.runs import version_1
 from isotune.runs.records import Record
 
 SpeedQuestion = Literal["inference-latency", "inference-throughput", "training-step"]
@@ -30,7 +31,7 @@ class Speed(_FromOutside):
     model: str = Field(description="adapter:name, canonical spelling")
     architecture: str = ""
     conventions: str = Field("identical", description="as in a cell: identical or native, then overrides")
-    repeats: str | None = Field(None, description="the conventions of the equal network whose rounds these are")
+    same_as: str | None = Field(None, description="the conventions of the equal network whose rounds these are")
     mode: str = Field("float32", description='as `Cell.mode`: "float32", "bfloat16 compiled"')
     image_size: int = Field(gt=0, description="side of the network's input, pixels")
     batch_size: int = Field(gt=0)
@@ -111,7 +112,7 @@ def _parse(benchmark: dict[str, Any], isotune: Any, where: str) -> _FineTuning |
         stats = benchmark.get("stats")
         isotune = {**isotune, "seconds": stats.get("data", ()) if isinstance(stats, dict) else ()}
     try:
-        return _PARSER.validate_python(isotune)
+        return _PARSER.validate_python(version_1.upgraded_speed(isotune))
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"] if part not in _QUESTIONS)

@@ -122,11 +122,11 @@ def _pairs(rows: Sequence[Row]) -> Iterator[tuple[_Side, _Side]]:
              for name in SET_UPS}  # fmt: skip
     for name, each in sides.items():
         for first, second in combinations(each, 2):
-            same = name == "native" and first.setup.repeats and second.setup.repeats  # their identical runs once more
+            same = name == "native" and first.setup.repeated and second.setup.repeated  # their identical runs once more
             if not same and common_seeds(first.setup, second.setup):
                 yield first, second
     for row in rows:
-        if row.identical and row.native and not row.native.repeats and common_seeds(row.identical, row.native):
+        if row.identical and row.native and not row.native.repeated and common_seeds(row.identical, row.native):
             yield _Side(row, row.identical), _Side(row, row.native)
 
 

@@ -49,9 +49,9 @@ class SetUp:
         return estimate(list(self.by_seed.values()))
 
     @property
-    def repeats(self) -> bool:
+    def repeated(self) -> bool:
         """Whether these are the runs of the row's other set-up, to which it is equal in all that matters."""
-        return all(record.repeats for record in self.records.values())
+        return all(record.same_as for record in self.records.values())
 
     @property
     def fixed(self) -> bool:
@@ -95,7 +95,7 @@ class Row:
     @property
     def distinct(self) -> list[SetUp]:
         """Those that ran, without one that only repeats the other's runs."""
-        return [setup for setup in self.setups if setup is self.setups[0] or not setup.repeats]
+        return [setup for setup in self.setups if setup is self.setups[0] or not setup.repeated]
 
     @property
     def plain(self) -> bool:
