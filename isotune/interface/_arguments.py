@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import operator
 import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -192,9 +193,13 @@ def path(value: PathLike, argument: str) -> Path:
 
 
 def whole(value: int, argument: str) -> int:
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise wrong(argument, "a whole number", value) from None
+    if isinstance(value, bool):
         raise wrong(argument, "a whole number", value)
-    return int(value)
+    return number
 
 
 def count(value: int, argument: str, least: int = 1) -> int:

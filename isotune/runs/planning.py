@@ -156,8 +156,12 @@ def _ranges(text: str) -> list[range]:
 
 
 def _whole(value: object) -> bool:
-    """A whole number, NumPy's too, and not a truth."""
-    return hasattr(value, "__index__") and not isinstance(value, bool)
+    """Whether it is a whole number, NumPy's too, and no truth value."""
+    try:
+        operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        return False
+    return not isinstance(value, bool)
 
 
 def _canonical(spec: str) -> str:

@@ -14,9 +14,11 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from isotune.errors import MissingExtra, NotCached, Unavailable, UsageError
+from isotune.errors import MissingExtra, NotCached, Unavailable, UsageError, WorkerFailure
 from isotune.progress import Progress
 from isotune.workers import interpreters
+
+__all__ = ["PROGRAM", "WorkerFailure", "WorkerProcess", "Workers", "ask_once"]
 
 PROGRAM = "isotune.workers.worker"
 T = TypeVar("T")
@@ -25,14 +27,6 @@ _REFUSALS: dict[str, type[UsageError]] = {
     kind.__name__: kind for kind in (UsageError, Unavailable, NotCached, MissingExtra)
 }
 _NO_ACCELERATOR = {"TF_CPP_MIN_LOG_LEVEL": "2", "CUDA_VISIBLE_DEVICES": "", "KERAS_BACKEND": ""}
-
-
-class WorkerFailure(Exception):
-    """A request failed in the worker, or the worker died. `trace` may hold its traceback."""
-
-    def __init__(self, message: str, trace: str = "") -> None:
-        super().__init__(message)
-        self.trace = trace
 
 
 class WorkerProcess:
