@@ -1,8 +1,8 @@
-# make bench     the whole main job: install, measure, write reports/leaderboard.md
-# make test      install, lint, tests: at least one of every behaviour, in about ten minutes on two cores
-# make test-all  install, lint, every test: those marked slow too
-# make lint      ruff and mypy
-# make clean     remove what was built and measured here, the environment included
+# make bench   the whole main job: install, measure, write reports/leaderboard.md
+# make test    install, lint, tests
+# make lint    ruff and mypy
+# make docs    the documentation, in build/docs; opens without a server
+# make clean   remove what was built and measured here, the environment included
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -12,10 +12,9 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 RESULTS := .isotune/benchmark.json
 TYPED := build/typed
-# tests/conftest.py says which tests stay together and which begin
-PYTEST = $(BIN)/python -m pytest -n logical --dist loadgroup --no-loadscope-reorder
+SPHINX := $(VENV)/.installed-docs
 
-.PHONY: bench test test-all lint clean
+.PHONY: bench test lint docs clean
 .DELETE_ON_ERROR:
 
 bench: $(INSTALLED)
@@ -24,10 +23,7 @@ bench: $(INSTALLED)
 	$(BIN)/isotune report $(RESULTS) --out reports
 
 test: lint
-	$(PYTEST) -m "not slow"
-
-test-all: lint
-	$(PYTEST)
+	$(BIN)/python -m pytest -n logical --dist loadfile
 
 # mypy is shown the package as it is installed: adapters/ and the others stand inside isotune/ there.
 lint: $(INSTALLED)
@@ -39,6 +35,17 @@ lint: $(INSTALLED)
 	cp -R benchmarks/protocols $(TYPED)/isotune/protocols/builtin
 	cp -R reference_results $(TYPED)/isotune/reference_results
 	cd $(TYPED) && $(abspath $(BIN))/mypy --config-file $(CURDIR)/pyproject.toml --cache-dir $(CURDIR)/.mypy_cache -p isotune
+
+# A warning is an error: a link that leads nowhere, a name that the reference does not know.
+docs: $(SPHINX)
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet -E --doctree-dir build/doctrees -c docs . build/docs
+	@echo "build/docs/index.html"
+
+# The documentation is made from the code: isotune is installed beside Sphinx, and no framework is needed.
+$(SPHINX): pyproject.toml
+	[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --editable '.[docs]'
+	touch $@
 
 $(INSTALLED): pyproject.toml
 	@command -v $(PYTHON) >/dev/null || { echo "there is no $(PYTHON); name a Python 3.11 or newer: make PYTHON=python3.13" >&2; exit 1; }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -30,16 +29,21 @@ def transfer(
     torch's libraries get a state dict (.safetensors, .pt, .pth), Keras .weights.h5. The conventions that the weights
     were trained with go along in .safetensors and .h5, so that --checkpoint file:FILE knows them.
     """
-    from isotune import interface
+    from isotune.models import transfer as transfers
+    from isotune.parity import parse_size
+    from isotune.workers.process import Workers
 
-    done = interface.transfer(source, target, out, checkpoint=checkpoint, size=size, classifier=classifier)
+    with Workers() as workers:
+        done = transfers.transfer(source, target, checkpoint, out, parse_size(size), workers, head=classifier)
     if as_json:
-        typer.echo(json.dumps(done.as_json(), indent=1))
+        import json
+
+        typer.echo(json.dumps(done, indent=1))
         return
-    typer.echo(f"{out}: {done.architecture}, {done.tensors} tensors of {source} {checkpoint}")
-    for axis, (trained, built) in done.differing.items():
+    typer.echo(f"{out}: {done['architecture']}, {done['tensors']} tensors of {source} {checkpoint}")
+    for axis, (trained, built) in done.get("differing", {}).items():
         typer.echo(f"  trained with {axis} = {trained}; {target} is built with {built}")
-    if done.differing:
+    if done.get("differing"):
         typer.echo(f"  isotune runs it as trained: --models {target} --checkpoint file:{out}")
 
 
@@ -121,6 +125,8 @@ def parity(
         command += f" --conventions {conventions}" if conventions != "identical" else ""
         typer.echo(proofs.write(results, families if everything else [], folder, command), err=as_json)
     if as_json:
+        import json
+
         typer.echo(json.dumps(proofs.as_json(results), indent=1))
     elif models:
         proofs.show(results)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from isotune import defaults
+from isotune.cli._shared import DEFAULT_STORE
 from isotune.errors import UsageError, nearest
 
 _FORMATS = ("markdown", "model-index")
@@ -16,7 +16,7 @@ _FORMATS = ("markdown", "model-index")
 def report(
     source: Annotated[
         Path, typer.Argument(help="A folder of records, or the JSON of 'pytest benchmarks/'.")
-    ] = defaults.STORE,
+    ] = DEFAULT_STORE,
     out: Annotated[
         Path, typer.Option(help="Folder for the leaderboard, as .md, .html and .json, and its figures.")
     ] = Path("reports"),
@@ -43,10 +43,21 @@ def report(
         return
     if form not in _FORMATS:
         raise UsageError(f"format {form!r}: {nearest(form, _FORMATS)}")
-    from isotune import interface
+    from isotune import report as reports
+    from isotune.runs.records import Store
 
-    board = interface.load_runs(source).leaderboard(command=command)
-    if form == "model-index":
-        typer.echo(board.model_index(), nl=False)
+    store = Store(source if source.is_dir() else DEFAULT_STORE)
+    if source.is_dir():
+        records, speeds = store.all(), list[Any]()
+    elif source.is_file():
+        records, speeds = reports.read_benchmark(source)
     else:
-        typer.echo(board.write(out))
+        raise UsageError(
+            f"there is no {source}; give a folder of records ('isotune run' makes {DEFAULT_STORE}) or a JSON"
+        )
+    if not records and not speeds:
+        raise UsageError(f"{source} holds no records; 'isotune run' makes some")
+    if form == "model-index":
+        typer.echo(reports.model_index(records), nl=False)
+        return
+    typer.echo(reports.write(records, out, speeds=speeds, command=command, predictions=store.predictions))

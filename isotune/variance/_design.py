@@ -81,7 +81,7 @@ def plan(
     design: Design,
     models: Sequence[str],
     dataset: str,
-    protocol: str | Protocol,
+    protocol: str,
     spec: str,
     checkpoint: str,
     prepared: dict[str, Dataset],

@@ -1,0 +1,169 @@
+"""What the pages take from the code when they are built: `<!-- generated: NAME -->` in a page stands for it.
+
+Made from the command line's app, the axes' declarations and the protocols' files and models, so that none of it is
+written twice.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin
+
+from pydantic import BaseModel
+from sphinx.application import Sphinx
+
+from isotune import conventions, protocols
+
+_PLACE = re.compile(r"^<!-- generated: (\S+) -->$", re.MULTILINE)
+_LINK = re.compile(r"\[([^\]\n]+)\]\(([^)#\s:]+/?)\)")
+_KINDS = {
+    "input": "Input: what becomes of an image before the network sees it",
+    "network": "Network: what a checkpoint was trained with",
+    "recipe": "Recipe: how it is fine-tuned",
+}
+
+
+def commands() -> str:
+    """Every command with its arguments and options, as Typer writes them down from the app."""
+    made = subprocess.run(
+        [sys.executable, "-m", "typer", "isotune.cli", "utils", "docs", "--name", "isotune"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    _, first, rest = made.partition("\n## ")  # before it: `isotune` alone, with a list of the commands, cut short
+    return first + rest.replace("```console\n", "```text\n")
+
+
+def axes() -> str:
+    """A table of the axes for each kind, as `isotune.conventions` declares them."""
+    return "\n".join(line for kind, title in _KINDS.items() for line in _axes_of(kind, title))
+
+
+def _axes_of(kind: str, title: str) -> Iterator[str]:
+    yield from (f"### {title}", "", "| axis | values | shows at |", "|---|---|---|")
+    for axis in conventions.AXES.values():
+        if axis.kind == kind:
+            values = "<br>".join(f"`{value}`: {meaning}" for value, meaning in axis.values.items())
+            cells = (f"`{axis.name}`<br>{axis.about}", values, ", ".join(axis.rungs))
+            yield "| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |"
+    yield ""
+
+
+def shipped_protocols() -> str:
+    """Name, title and source of each protocol that comes with isotune."""
+    each = map(protocols.load, protocols.names())
+    return "\n".join(f"`{one.name}`\n: {one.title}. Source: {one.source}.\n" for one in each)
+
+
+def protocol_fields() -> str:
+    """The fields of a protocol, table by table of its TOML, from the models that check them."""
+    return "\n".join(_fields("", "### At the top", protocols.Protocol))
+
+
+def _fields(table: str, title: str, model: type[BaseModel]) -> Iterator[str]:
+    """Of `model`, and then of the models that its fields are."""
+    yield from (title, "", "| field | takes | default | |", "|---|---|---|---|")
+    inner: list[tuple[str, str, type[BaseModel]]] = []
+    for name, field in model.model_fields.items():
+        path, models = f"{table}.{name}".lstrip("."), _models(field.annotation)
+        header = f"`[[{path}]]`" if "tuple" in str(field.annotation) else f"`[{path}]`"
+        takes = f"the table {header}" if models else _choices(field.annotation)
+        default = "needed" if field.is_required() else ""
+        if not models and not field.is_required():
+            default = _toml(field.get_default(call_default_factory=True))
+        yield f"| `{name}` | {takes} | {default} | {field.description or ''} |".replace("|W|", r"\|W\|")
+        for each in models:
+            kind = each.model_fields["name"].annotation if len(models) > 1 else None
+            inner.append((path, f"### {header}" + (f", {_choices(kind)}" if kind else ""), each))
+    yield ""
+    for each in inner:
+        yield from _fields(*each)
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    """The models in a field's type: of `tuple[Stage, ...]` that is Stage."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [model for part in get_args(annotation) for model in _models(part)]
+
+
+def _choices(annotation: Any) -> str:
+    """What a field takes, in the words of TOML."""
+    parts = [part for part in get_args(annotation) if part not in (type(None), Ellipsis)]
+    if get_origin(annotation) is Literal:
+        return ", ".join(f'`"{word}"`' for word in parts)
+    if get_origin(annotation) in (tuple, list):
+        return f"list of {_choices(parts[0])}s"
+    if get_origin(annotation) is dict:
+        return "a table"
+    if get_origin(annotation) is Annotated:
+        return _choices(parts[0])
+    if parts:
+        return " or ".join(map(_choices, parts))
+    return {bool: "`true`, `false`", int: "whole number", float: "number", str: "text"}.get(annotation, "anything")
+
+
+def _toml(value: Any) -> str:
+    return f"`{json.dumps(value)}`" if value or isinstance(value, bool | float) else ""
+
+
+GENERATED: dict[str, Callable[[], str]] = {
+    "commands": commands,
+    "axes": axes,
+    "protocols": shipped_protocols,
+    "protocol-fields": protocol_fields,
+}
+
+
+def fill(app: Sphinx, name: str, source: list[str]) -> None:
+    """Sphinx's event source-read: the page's text, before it is parsed.
+
+    A link to a folder stays as words: a site has no listing of it. Reports are reached by links, not from a table of
+    contents.
+    """
+    folder = Path(app.env.doc2path(name)).parent
+
+    def link(written: re.Match[str]) -> str:
+        return written[1] if (folder / written[2]).is_dir() else written[0]
+
+    text = _PLACE.sub(lambda place: GENERATED[place[1]](), source[0])
+    alone = "---\norphan: true\n---\n" if name.startswith("reports/") and name != "reports/README" else ""
+    source[0] = alone + _LINK.sub(link, text)
+
+
+def as_fields(
+    _app: Sphinx, _what: str, _name: str, thing: Any, _options: Any, lines: list[str]
+) -> None:  # autodoc-process-docstring
+    """`argument: what it is` at the start of a docstring's line, and `Errors:`, become fields of the reference."""
+    try:
+        known = {*inspect.signature(thing).parameters, "Errors"}
+    except (TypeError, ValueError):
+        known = {"Errors"}
+    written: list[str] = []
+    inside = False
+    for line in lines:
+        start = re.match(r"(\w+): (.*)", line)
+        if start and start[1] in known:
+            written += [] if inside else [""]
+            written.append(f":{start[1]}: {start[2]}" if start[1] == "Errors" else f":param {start[1]}: {start[2]}")
+            inside = True
+        elif inside and line.strip() and not line.startswith(">>>"):
+            written.append(f"    {line.strip()}")
+        else:
+            written += [""] if inside else []
+            written.append(line)
+            inside = False
+    lines[:] = [*written, ""]
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    app.connect("source-read", fill)
+    app.connect("autodoc-process-docstring", as_fields)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
