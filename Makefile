@@ -1,8 +1,9 @@
-# make bench   the whole main job: install, measure, write reports/leaderboard.md
-# make test    install, lint, tests
-# make lint    ruff and mypy
-# make docs    the documentation, in build/docs; opens without a server
-# make clean   remove what was built and measured here, the environment included
+# make bench     the whole main job: install, measure, write reports/leaderboard.md
+# make test      install, lint, tests: at least one of every behaviour, in about ten minutes on two cores
+# make test-all  install, lint, every test: those marked slow too
+# make lint      ruff and mypy
+# make docs      the documentation, in build/docs; opens without a server
+# make clean     remove what was built and measured here, the environment included
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -13,8 +14,10 @@ INSTALLED := $(VENV)/.installed
 RESULTS := .isotune/benchmark.json
 TYPED := build/typed
 SPHINX := $(VENV)/.installed-docs
+# tests/conftest.py says which tests stay together
+PYTEST = $(BIN)/python -m pytest -n logical --dist loadgroup --no-loadscope-reorder
 
-.PHONY: bench test lint docs clean
+.PHONY: bench test test-all lint docs clean
 .DELETE_ON_ERROR:
 
 bench: $(INSTALLED)
@@ -23,7 +26,10 @@ bench: $(INSTALLED)
 	$(BIN)/isotune report $(RESULTS) --out reports
 
 test: lint
-	$(BIN)/python -m pytest -n logical --dist loadfile
+	$(PYTEST) -m "not slow"
+
+test-all: lint
+	$(PYTEST)
 
 # mypy is shown the package as it is installed: adapters/ and the others stand inside isotune/ there.
 lint: $(INSTALLED)

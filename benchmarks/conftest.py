@@ -11,20 +11,20 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, get_args
 
 import pytest
 
+import isotune
 from isotune import conventions, data, defaults, names, protocols
 from isotune.errors import UsageError
 from isotune.models import checkpoints
 from isotune.progress import Reporter, reporting
 from isotune.runs import requests
-from isotune.runs.executor import LocalExecutor
-from isotune.runs.planning import Matrix, parse_seeds, plan
-from isotune.runs.records import Record, Store
+from isotune.runs.planning import parse_seeds
+from isotune.runs.records import Record
 from isotune.runs.stopwatch import Measurement
 from isotune.workers.process import WorkerFailure, Workers
 
@@ -77,7 +77,7 @@ class Choices:
         self.conventions = option("conventions") or ["identical", "native"]
         self.rounds: int = chosen["rounds"]
         self.modes = [_mode(text) for text in _split(option("modes"))]
-        self.store = Store(Path(option("store")))
+        self.store = Path(option("store"))
         self.fresh: bool = option("fresh")
         for recipe in self.protocols:
             protocols.load(recipe)
@@ -149,7 +149,7 @@ class Suite:
         self.choices = session.config.stash[CHOICES]
         self._items = [item for item in session.items if isinstance(item, pytest.Function)]
         self._workers, self._reporter = workers, reporter
-        self._records: dict[tuple[Any, ...], list[Record]] = {}
+        self._records: dict[tuple[Any, ...], Sequence[Record]] = {}
         self._rounds: dict[str, list[dict[str, Any]] | Exception] = {}
         self._measured_as: dict[str, Measurement] = {}
         self._asked: set[str] = set()
@@ -163,30 +163,24 @@ class Suite:
         """One record a seed; those of the whole group (data set, protocol, mode) are run in turns at the first call."""
         group = (dataset, recipe, mode)
         if group not in self._records:
-            self._records[group] = []
             fixed = {"dataset": dataset, "recipe": recipe, "mode": mode}
             chosen = [
                 (params["model"], params["conventions"]) for params in self._selected("test_fine_tuning", **fixed)
             ]
-            matrix = Matrix(
-                models=list(dict.fromkeys(model for model, _ in chosen)),
-                datasets=[dataset],
-                protocols=[recipe],
-                conventions=list(dict.fromkeys(spec for _, spec in chosen)),
-                seeds=self.choices.seeds,
+            self._records[group] = isotune.run(
+                list(dict.fromkeys(model for model, _ in chosen)),
+                dataset,
+                recipe,
+                self.choices.seeds,
+                list(dict.fromkeys(spec for _, spec in chosen)),
                 checkpoint=self.choices.checkpoint,
-                numeric_mode=mode[0],  # type: ignore[arg-type]
+                numeric_mode=mode[0],
                 compiled=mode[1],
-            )
-            prepared = {dataset: data.prepare(dataset, progress=self._reporter)}
-            cells = plan(matrix, prepared, self._workers)
-            self._reporter.parts("cells", len(cells))
-            executor = LocalExecutor(
-                self.choices.store, fresh=self.choices.fresh, workers=self._workers, progress=self._reporter
-            )
-            for record in executor.run(cells):
-                self._records[group].append(record)
-                self._reporter.ended(record.line)
+                store=self.choices.store,
+                fresh=self.choices.fresh,
+                workers=self._workers,
+                progress=self._reporter,
+            ).records
         wanted = str(names.parse(model))
         mine = [r for r in self._records[group] if (r.cell.model, r.cell.conventions) == (wanted, conventions)]
         return sorted(mine, key=lambda record: self.choices.seeds.index(record.cell.seeds.head))

@@ -9,6 +9,7 @@
 - `run(...)`: a matrix of models, data sets, protocols, set-ups and seeds -> `Runs`
 - `load_runs(...)`: the same from a folder of records, or from the JSON of `pytest benchmarks/`
 - `open_model(...)`: one model in its worker: features, logits, activations, gradients
+- `study_variance(...)`: where the spread of the accuracy comes from
 - `transfer(...)`: a checkpoint of one library as a file of another
 - `Protocol`: a recipe built in Python; its parts are in `isotune.protocols`
 - `errors`: what is raised, in one line: `errors.UsageError`
@@ -25,7 +26,19 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from isotune import errors
-    from isotune.interface import OpenModel, Prepared, Runs, load_runs, open_model, prepare, run
+    from isotune.interface import (
+        OpenModel,
+        Prepared,
+        Runs,
+        Transferred,
+        VarianceStudy,
+        load_runs,
+        open_model,
+        prepare,
+        run,
+        study_variance,
+        transfer,
+    )
     from isotune.models.listing import models
     from isotune.protocols import Protocol
     from isotune.report import Leaderboard
@@ -38,6 +51,8 @@ __all__ = [
     "Prepared",
     "Protocol",
     "Runs",
+    "Transferred",
+    "VarianceStudy",
     "__version__",
     "errors",
     "load_runs",
@@ -45,6 +60,8 @@ __all__ = [
     "open_model",
     "prepare",
     "run",
+    "study_variance",
+    "transfer",
 ]
 
 _PLACES = {  # where each stands; packages and modules of their own are not named
@@ -53,10 +70,14 @@ _PLACES = {  # where each stands; packages and modules of their own are not name
     "Prepared": "isotune.interface",
     "Protocol": "isotune.protocols",
     "Runs": "isotune.interface",
+    "Transferred": "isotune.interface",
+    "VarianceStudy": "isotune.interface",
     "load_runs": "isotune.interface",
     "open_model": "isotune.interface",
     "prepare": "isotune.interface",
     "run": "isotune.interface",
+    "study_variance": "isotune.interface",
+    "transfer": "isotune.interface",
 }
 
 

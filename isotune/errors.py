@@ -49,6 +49,14 @@ class NotCached(Unavailable):
     """Something must be downloaded, and the network cannot be reached."""
 
 
+class WorkerFailure(Exception):
+    """No wrong use: a request failed in a worker process, or the worker died. `trace` may hold its traceback."""
+
+    def __init__(self, message: str, trace: str = "") -> None:
+        super().__init__(message)
+        self.trace = trace
+
+
 def nearest(word: str, valid: Iterable[str], *, noun: str = "one of") -> str:
     """The end of an error line: the nearest valid word, or the list when nothing is near.
 

@@ -1,4 +1,5 @@
-"""What several tests share: a cache of their own, and the small adapters installed as packages."""
+"""What several tests share: a cache of their own, the small adapters installed as packages, warm workers; and how the
+suite runs: which tests stay together, and that none is skipped where ISOTUNE_NO_SKIPS is set."""
 
 from __future__ import annotations
 
@@ -10,7 +11,9 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 from packages import PLANTED, install
+from warm_workers import WarmWorkers
 
+from isotune.workers import process
 from isotune.workers.environment import settle_threads
 
 os.environ.pop("PYTEST_XDIST_WORKER", None)  # a pytest that a test starts is no worker, and may measure
@@ -18,6 +21,32 @@ settle_threads(shared=True)  # before a test imports torch; workers inherit it
 settings.register_profile("isotune", deadline=None)  # a busy machine is no failure
 settings.load_profile("isotune")
 HERE = Path(__file__).parent
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    return _not_skipped((yield))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(collector):
+    return _not_skipped((yield))
+
+
+def _not_skipped(report):
+    """Under ISOTUNE_NO_SKIPS, as in CI, a skipped test is one that fails: there all that tests need is installed."""
+    if report.skipped and not hasattr(report, "wasxfail") and os.environ.get("ISOTUNE_NO_SKIPS"):
+        why = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.outcome = "failed"
+        report.longrepr = f"{report.nodeid}: {why}; no test may be skipped here"
+    return report
+
+
+def pytest_collection_modifyitems(items):
+    """A file's tests share what its fixtures make, so one process has them all, unless they name another group."""
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None:
+            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
 
 
 @pytest.fixture(scope="session")
@@ -42,6 +71,19 @@ def house(packages, shared_cache, monkeypatch, tmp_path) -> Path:
     monkeypatch.syspath_prepend(str(packages))
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture(scope="session")
+def warm_workers():
+    running = WarmWorkers()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def warm(house, warm_workers, monkeypatch):
+    """Workers that are running already, for tests that need no fresh ones."""
+    monkeypatch.setattr(process, "WorkerProcess", warm_workers.start)
 
 
 @pytest.fixture

@@ -16,10 +16,10 @@ def models(
     as_json: Annotated[bool, typer.Option("--json", help="Machine-readable, every checkpoint.")] = False,
 ) -> None:
     """List what can be run: models, architectures, checkpoints and published ImageNet top-1."""
-    from isotune.models.catalogue import catalogue, show
+    from isotune.models.catalogue import show
+    from isotune.models.listing import models as listed
 
-    rows = catalogue(split(adapter), pattern=pattern, architecture=architecture)
-    show(rows, as_json=as_json)
+    show(listed(pattern, adapters=split(adapter), architecture=architecture), as_json=as_json)
 
 
 def doctor(

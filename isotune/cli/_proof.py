@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -29,21 +30,16 @@ def transfer(
     torch's libraries get a state dict (.safetensors, .pt, .pth), Keras .weights.h5. The conventions that the weights
     were trained with go along in .safetensors and .h5, so that --checkpoint file:FILE knows them.
     """
-    from isotune.models import transfer as transfers
-    from isotune.parity import parse_size
-    from isotune.workers.process import Workers
+    from isotune import interface
 
-    with Workers() as workers:
-        done = transfers.transfer(source, target, checkpoint, out, parse_size(size), workers, head=classifier)
+    done = interface.transfer(source, target, out, checkpoint=checkpoint, size=size, classifier=classifier)
     if as_json:
-        import json
-
-        typer.echo(json.dumps(done, indent=1))
+        typer.echo(json.dumps(done.as_json(), indent=1))
         return
-    typer.echo(f"{out}: {done['architecture']}, {done['tensors']} tensors of {source} {checkpoint}")
-    for axis, (trained, built) in done.get("differing", {}).items():
+    typer.echo(f"{out}: {done.architecture}, {done.tensors} tensors of {source} {checkpoint}")
+    for axis, (trained, built) in done.differing.items():
         typer.echo(f"  trained with {axis} = {trained}; {target} is built with {built}")
-    if done.get("differing"):
+    if done.differing:
         typer.echo(f"  isotune runs it as trained: --models {target} --checkpoint file:{out}")
 
 
@@ -125,8 +121,6 @@ def parity(
         command += f" --conventions {conventions}" if conventions != "identical" else ""
         typer.echo(proofs.write(results, families if everything else [], folder, command), err=as_json)
     if as_json:
-        import json
-
         typer.echo(json.dumps(proofs.as_json(results), indent=1))
     elif models:
         proofs.show(results)

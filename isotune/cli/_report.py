@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from isotune.cli._shared import DEFAULT_STORE
+from isotune import defaults
 from isotune.errors import UsageError, nearest
 
 _FORMATS = ("markdown", "model-index")
@@ -16,7 +16,7 @@ _FORMATS = ("markdown", "model-index")
 def report(
     source: Annotated[
         Path, typer.Argument(help="A folder of records, or the JSON of 'pytest benchmarks/'.")
-    ] = DEFAULT_STORE,
+    ] = defaults.STORE,
     out: Annotated[
         Path, typer.Option(help="Folder for the leaderboard, as .md, .html and .json, and its figures.")
     ] = Path("reports"),
@@ -43,21 +43,10 @@ def report(
         return
     if form not in _FORMATS:
         raise UsageError(f"format {form!r}: {nearest(form, _FORMATS)}")
-    from isotune import report as reports
-    from isotune.runs.records import Store
+    from isotune import interface
 
-    store = Store(source if source.is_dir() else DEFAULT_STORE)
-    if source.is_dir():
-        records, speeds = store.all(), list[Any]()
-    elif source.is_file():
-        records, speeds = reports.read_benchmark(source)
-    else:
-        raise UsageError(
-            f"there is no {source}; give a folder of records ('isotune run' makes {DEFAULT_STORE}) or a JSON"
-        )
-    if not records and not speeds:
-        raise UsageError(f"{source} holds no records; 'isotune run' makes some")
+    board = interface.load_runs(source).leaderboard(command=command)
     if form == "model-index":
-        typer.echo(reports.model_index(records), nl=False)
-        return
-    typer.echo(reports.write(records, out, speeds=speeds, command=command, predictions=store.predictions))
+        typer.echo(board.model_index(), nl=False)
+    else:
+        typer.echo(board.write(out))

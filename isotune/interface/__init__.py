@@ -1,6 +1,7 @@
 """The Python interface: what `isotune` gives at its top, and what the commands call.
 
 - `_running`: `run`, `prepare`; `_runs`: `Runs`, `load_runs`;
+- `_transferring`: `transfer`; `_variance`: `study_variance`;
 - `_model`: `open_model`, with `requests` as the worker's part of it;
 - `_arguments`: names, paths, arrays, functions and dictionaries as the core takes them, and the errors for others.
 
@@ -10,5 +11,19 @@ It stands on all other packages, and only `isotune.cli` and the benchmark suite 
 from isotune.interface._model import OpenModel, open_model
 from isotune.interface._running import Prepared, prepare, run
 from isotune.interface._runs import Runs, load_runs
+from isotune.interface._transferring import Transferred, transfer
+from isotune.interface._variance import VarianceStudy, study_variance
 
-__all__ = ["OpenModel", "Prepared", "Runs", "load_runs", "open_model", "prepare", "run"]
+__all__ = [
+    "OpenModel",
+    "Prepared",
+    "Runs",
+    "Transferred",
+    "VarianceStudy",
+    "load_runs",
+    "open_model",
+    "prepare",
+    "run",
+    "study_variance",
+    "transfer",
+]

@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import ast
 import inspect
+import operator
 import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from isotune import conventions, data, names, protocols
+from isotune import conventions, data, names, parity, protocols
 from isotune.data.sources import given
 from isotune.data.sources.source import Source
 from isotune.errors import UsageError
@@ -44,7 +45,7 @@ def several(value: Any, argument: str, takes: str, one: Callable[[Any], bool]) -
     if not isinstance(value, Iterable):
         raise wrong(argument, f"{takes}, or several", value)
     if not (things := list(value)):
-        raise UsageError(f"{argument}: there is none; it takes {takes}, or several")
+        raise UsageError(f"{argument}: there is none; give at least one: {takes}")
     return things
 
 
@@ -191,12 +192,20 @@ def path(value: PathLike, argument: str) -> Path:
     return Path(value)
 
 
+def whole(value: int, argument: str) -> int:
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise wrong(argument, "a whole number", value) from None
+    if isinstance(value, bool):
+        raise wrong(argument, "a whole number", value)
+    return number
+
+
 def count(value: int, argument: str, least: int = 1) -> int:
-    if isinstance(value, bool) or not hasattr(value, "__index__"):
-        raise wrong(argument, f"a whole number from {least} on", value)
-    if value < least:
+    if (number := whole(value, argument)) < least:
         raise UsageError(f"{argument}: takes a whole number from {least} on, not {value}")
-    return int(value)
+    return number
 
 
 def interpreters(value: Mapping[str, PathLike] | None, argument: str = "pythons") -> dict[str, str]:
@@ -207,3 +216,15 @@ def interpreters(value: Mapping[str, PathLike] | None, argument: str = "pythons"
         if not Path(python).is_file():
             raise UsageError(f"{argument}: {adapter}={python}: there is no such interpreter")
     return {adapter: os.fspath(python) for adapter, python in (value or {}).items()}
+
+
+def sides(value: int | str | tuple[int, int], argument: str = "size") -> tuple[int, int]:
+    """(height, width) of images, pixels, from a side, both, or "HEIGHTxWIDTH"."""
+    if isinstance(value, str):
+        return parity.parse_size(value)
+    if isinstance(value, tuple | list):
+        if len(value) != 2:
+            raise wrong(argument, "a side in pixels, (height, width) or 'HEIGHTxWIDTH'", value)
+        return count(value[0], argument), count(value[1], argument)
+    side = count(value, argument)
+    return side, side

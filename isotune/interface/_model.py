@@ -31,7 +31,8 @@ class OpenModel:
 
     name: as given, in its canonical spelling. architecture: what libraries have in common, "mobilenet_v2".
     conventions: one value for each axis. layers: those that own tensors, in the order of execution. environment:
-    versions, device, threads. classifier: "the checkpoint's own", or that it was drawn, for how many classes.
+    versions, device, threads. classifier: "the checkpoint's own", or that it was drawn; classes: of how many (None: it
+    is no layer of its own).
     """
 
     def __init__(self, worker: WorkerProcess, known: Mapping[str, Any], size: int, seed: int, reporter: Any) -> None:
@@ -43,8 +44,9 @@ class OpenModel:
         self.conventions = Conventions.model_validate(known["conventions"])
         self.layers = [Layer(**layer | {"inputs": tuple(layer["inputs"])}) for layer in known["layers"]]
         self.environment: dict[str, str] = known["environment"]
-        drawn = known["classifier"]
-        self.classifier = f"drawn for {drawn} classes from seed {seed}" if drawn else "the checkpoint's own"
+        self.classes: int | None = known["classes"]
+        own = "the checkpoint's own"
+        self.classifier = own if known["own_classifier"] else f"drawn for {self.classes} classes from seed {seed}"
 
     def __repr__(self) -> str:
         state = "" if self._worker.alive else ", closed"
@@ -89,6 +91,9 @@ class OpenModel:
 
         labels: integers [N] from 0 to the number of classes less one.
         """
+        numbers = np.asarray(labels)
+        if self.classes and numbers.dtype.kind in "iu" and not ((numbers >= 0) & (numbers < self.classes)).all():
+            raise UsageError(f"labels: takes integers from 0 to {self.classes - 1}; there is one beyond")
         return self._ask("gradients", images, labels, label_smoothing=float(label_smoothing))
 
     def weights(self) -> Weights:

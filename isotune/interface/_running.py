@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 
 from isotune import data, defaults, names
@@ -32,6 +33,7 @@ def run(
     fresh: bool = False,
     pythons: Mapping[str, PathLike] | None = None,
     skip_unreadable: bool = False,
+    workers: Workers | None = None,
     progress: bool | Progress = True,
 ) -> Runs:
     """Run every model through every data set, protocol, set-up and seed, and keep a record of each run.
@@ -53,7 +55,8 @@ def run(
     numeric_mode: "float32", "bfloat16" or "float64". compiled: torch.compile, or XLA in Keras.
     store: folder of records. jobs: workers at the same time; above 1 timings are marked as shared. fresh: run again
         what is already there. pythons: other environments' interpreters by adapter. skip_unreadable: leave out
-        images that cannot be read. progress: shown, not shown, or a function that is told (what, done, total).
+        images that cannot be read. workers: run in these, which are left running for the next call
+        (`isotune.workers.process.Workers`). progress: shown, not shown, or a function that is told (what, done, total).
     Errors: UsageError, before anything runs: a name is wrong or a combination impossible. NotCached: a checkpoint or
         data set must be downloaded and cannot be.
 
@@ -73,17 +76,18 @@ def run(
     interpreters, jobs = arguments.interpreters(pythons), arguments.count(jobs, "jobs")
     with reporting(progress) as reporter:
         sets = arguments.prepared(wanted, reporter, skip_unreadable=skip_unreadable)
-        with Workers(pythons=interpreters) as workers:
-            cells = plan(matrix.over(list(sets)), sets, workers)
+        with Workers(pythons=interpreters) if workers is None else nullcontext(workers) as running:
+            cells = plan(matrix.over(list(sets)), sets, running)
             reporter.parts("cells", len(cells))
             executor = LocalExecutor(
-                Store(place), jobs=jobs, fresh=fresh, pythons=interpreters, workers=workers if jobs == 1 else None,
+                Store(place), jobs=jobs, fresh=fresh, pythons=interpreters, workers=running if jobs == 1 else None,
                 progress=reporter,
             )  # fmt: skip
             records = []
-            for record in executor.run(cells):
-                records.append(record)
-                reporter.ended(record.line)
+            with closing(executor.run(cells)) as ending:
+                for record in ending:
+                    records.append(record)
+                    reporter.ended(record.line)
     return Runs(records, store=place)
 
 

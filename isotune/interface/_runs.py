@@ -84,6 +84,16 @@ class Runs:
         predictions = Store(self.store).predictions if self.store is not None else None
         return Leaderboard(self.records, self.speeds, command=command, predictions=predictions)
 
+    def preprocessing_lines(self) -> list[str]:
+        """Of evaluations of a checkpoint's own classifier: what each step of preprocessing costs, a line a step,
+        counted image by image (points of accuracy, share of predictions that changed, McNemar's test)."""
+        evaluated = [record for record in self.records if record.cell.protocol.own_classifier]
+        if not evaluated or self.store is None:
+            return []
+        from isotune.runs.preprocessing_costs import costs, lines
+
+        return list(lines(costs(evaluated, Store(self.store))))
+
     def _repr_html_(self) -> str | None:
         return self.leaderboard()._repr_html_() if self.records or self.speeds else None
 

@@ -61,7 +61,8 @@ def open_model(
         "conventions": built.conventions.model_dump(mode="json"),
         "layers": [asdict(layer) for layer in built.model.layers()],
         "environment": opened.runner.environment(),
-        "classifier": None if own else classes or DRAWN_CLASSES,
+        "own_classifier": own,
+        "classes": kernel.shape[-1] if (kernel := built.initial.get(f"{HEAD}.kernel")) is not None else None,
     }
 
 

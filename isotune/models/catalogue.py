@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -132,7 +132,7 @@ def listed(worker: Worker) -> list[dict[str, Any]]:
     return [asdict(info) for info in worker.adapter.models()]
 
 
-def show(entries: list[Entry], *, as_json: bool) -> None:
+def show(entries: Sequence[Entry], *, as_json: bool) -> None:
     """Print entries: JSON, or a table of models with their default checkpoint."""
     if as_json:
         print(json.dumps([asdict(entry) | {"kin": entry.kin} for entry in entries], indent=1))
@@ -164,7 +164,7 @@ def show(entries: list[Entry], *, as_json: bool) -> None:
             console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def _shared(entries: list[Entry]) -> list[str]:
+def _shared(entries: Sequence[Entry]) -> list[str]:
     """Who shares weights with whom, a line a pair."""
     from isotune.reference_results import RELATIONS, kin
 

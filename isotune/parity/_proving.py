@@ -46,11 +46,12 @@ def prove(
     jobs: groups at the same time; a group of large networks (LARGE) waits until it has the machine to itself.
     progress, ended: told of every stage and every result, from any thread.
     """
-    room = _Room()
+    room, running = _Room(), list[Workers]()
 
     def answer(questions: Sequence[Question]) -> list[Result]:
         # workers of its own, so that what a group held in memory is given back
         with Workers(threads=1, shared=True) as workers, room.shared():
+            running.append(workers)
             prover = _Prover(store, workers, room, progress or untold, fresh, until_failure, only)
             found = list(prover.prove(questions))
         for result in found:
@@ -58,7 +59,12 @@ def prove(
         return found
 
     with ThreadPoolExecutor(max(1, jobs)) as pool:
-        return [result for group in pool.map(answer, filter(None, asked)) for result in group]
+        try:
+            return [result for group in pool.map(answer, filter(None, asked)) for result in group]
+        except KeyboardInterrupt:  # workers do not end by themselves, and the pool waits for its threads
+            for workers in running:
+                workers.end()
+            raise
 
 
 class _Room:

@@ -108,6 +108,8 @@ class OwnClassifier(Strict):
 
 
 class Evaluation(Strict):
+    """How the test images are evaluated, and what a verdict against a published number allows."""
+
     batch_size: int = Field(64, gt=0)
     margin: float | None = Field(
         None, gt=0, description="of verdicts against published numbers, percentage points; absent: a point or the"
@@ -116,6 +118,21 @@ class Evaluation(Strict):
 
 
 class Protocol(Strict):
+    """The whole recipe of a run: a probe, stages of training, or the evaluation of a checkpoint's own classifier.
+
+    What is wrong is a UsageError that names the field and what would be valid. Built in Python:
+
+    >>> from isotune import Protocol, protocols
+    >>> stage = protocols.Stage(
+    ...     epochs=1,
+    ...     batch_size=20,
+    ...     optimizer=protocols.SGD(momentum=0.9, nesterov=True),
+    ...     schedule=protocols.Schedule(name="cosine", learning_rate=0.01),
+    ... )
+    >>> recipe = Protocol(name="one-epoch", title="One epoch", source="my own", stage=[stage])
+    >>> isotune.run("timm:mobilenetv2_100", "digits", recipe, seeds=1)
+    """
+
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
     title: str
     source: str = Field(description="where the recipe comes from")

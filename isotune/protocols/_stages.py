@@ -39,6 +39,8 @@ class _Optimizer(Strict):
 
 
 class SGD(_Optimizer):
+    """Stochastic gradient descent; its convention axes say where the learning rate stands and how weights decay."""
+
     name: Literal["sgd"] = "sgd"
     momentum: float = Field(0.0, ge=0, lt=1)
     nesterov: bool = False
@@ -60,6 +62,8 @@ class Adam(_Optimizer):
 
 
 class RMSprop(_Optimizer):
+    """RMSprop (Hinton 2012); a convention axis says where epsilon stands."""
+
     name: Literal["rmsprop"] = "rmsprop"
     rho: float = Field(0.99, ge=0, lt=1, description="smoothing constant (torch calls it alpha)")
     epsilon: float = Field(1e-8, gt=0)

@@ -12,7 +12,7 @@ import os
 import queue
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -62,7 +62,7 @@ class LocalExecutor:
         own = cell.adapter not in self._pythons
         return None if own and outdated(record.environment, cell.adapter) else record
 
-    def run(self, cells: Iterable[Cell]) -> Iterator[Record]:
+    def run(self, cells: Iterable[Cell]) -> Generator[Record, None, None]:
         waiting: deque[Cell] = deque()
         for cell in cells:
             if (record := self.done(cell)) is not None:
@@ -80,6 +80,7 @@ class LocalExecutor:
     def _several(self, waiting: deque[Cell]) -> Iterator[Record]:
         """Threads, each with workers of its own, take cells of an adapter they already have if they can."""
         ended: queue.Queue[Record | BaseException] = queue.Queue()
+        running: list[Workers] = []
         lock, stopping, count = threading.Lock(), threading.Event(), len(waiting)
         threads = max(1, (os.cpu_count() or 1) // self.jobs)
 
@@ -94,8 +95,9 @@ class LocalExecutor:
         def work() -> None:
             try:
                 with Workers(threads=threads, shared=True, pythons=self._pythons) as workers:
+                    running.append(workers)
                     while (cell := take(workers)) is not None:
-                        ended.put(self._one(cell, workers))
+                        ended.put(self._one(cell, workers, stopping))
             except BaseException as error:
                 ended.put(error)
 
@@ -110,9 +112,13 @@ class LocalExecutor:
                 yield record
         finally:
             stopping.set()
+            for workers in running:
+                workers.end()
+            for thread in pool:
+                thread.join(timeout=10)
 
-    def _one(self, cell: Cell, workers: Workers) -> Record:
-        """Run one cell in its worker; a failure becomes a record."""
+    def _one(self, cell: Cell, workers: Workers, stopping: threading.Event | None = None) -> Record:
+        """Run one cell in its worker; a failure becomes a record, unless the workers are being stopped."""
         from isotune.runs import requests
 
         started = datetime.now(UTC)
@@ -129,6 +135,8 @@ class LocalExecutor:
                 raise WorkerFailure(f"the worker of {cell.adapter} left no record in {self.store.folder}")
             return record
         except (UsageError, WorkerFailure) as error:
+            if stopping is not None and stopping.is_set():
+                raise
             record = Record(cell=cell, status="failed", error=str(error), started=started, finished=datetime.now(UTC))
             self.store.write(record)
             return record

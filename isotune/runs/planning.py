@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import operator
 from collections.abc import Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from isotune import conventions, data, defaults, names, protocols
@@ -112,8 +111,8 @@ def check_models(
         return found
 
     adapters = list(dict.fromkeys(str(name).partition(":")[0] for name in parsed))
-    with ThreadPoolExecutor(max(1, len(adapters))) as pool:  # frameworks take seconds to import, each in its worker
-        found = {name: answer for part in pool.map(check, adapters) for name, answer in part.items()}
+    parts = workers.together(check, adapters, len(adapters))  # frameworks take seconds to import, each in its worker
+    found = {name: answer for part in parts for name, answer in part.items()}
     return {str(name): found[str(name)] for name in parsed}
 
 
@@ -157,8 +156,12 @@ def _ranges(text: str) -> list[range]:
 
 
 def _whole(value: object) -> bool:
-    """A whole number, NumPy's too, and not a truth."""
-    return hasattr(value, "__index__") and not isinstance(value, bool)
+    """Whether it is a whole number, NumPy's too, and no truth value."""
+    try:
+        operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        return False
+    return not isinstance(value, bool)
 
 
 def _canonical(spec: str) -> str:

@@ -81,7 +81,7 @@ def plan(
     design: Design,
     models: Sequence[str],
     dataset: str,
-    protocol: str,
+    protocol: str | Protocol,
     spec: str,
     checkpoint: str,
     prepared: dict[str, Dataset],

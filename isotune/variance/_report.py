@@ -89,6 +89,23 @@ def _parts(finding: Finding) -> list[Component]:
     return [*finding.sources.components, *apart]
 
 
+def sentences(findings: Sequence[Finding]) -> list[str]:
+    """What was found, a sentence for each model."""
+    from isotune.variance._sentences import sentence
+
+    return [sentence(finding) for finding in findings]
+
+
+def sources(findings: Sequence[Finding]) -> Iterator[tuple[str, str, float, float, float, float | None]]:
+    """(model, source, sd in points, its 95 % interval, share of the variance) of each source of each model."""
+    from isotune.variance._sentences import source
+
+    for finding in findings:
+        for part in _parts(finding):
+            low, high = sqrt(part.interval.low), sqrt(part.interval.high)
+            yield finding.model, source(part), part.sd, low, high, part.share
+
+
 def show(findings: Sequence[Finding]) -> None:
     """Print the table and a sentence for each model; failed runs are named."""
     from rich.console import Console
@@ -145,12 +162,15 @@ def as_json(study: Study, ahead: Outlook, findings: Sequence[Finding]) -> dict[s
     }
 
 
-def write(study: Study, findings: Sequence[Finding], folder: Path, command: str) -> Path:
+def write(study: Study, findings: Sequence[Finding], folder: Path, command: str | None = None) -> Path:
     """Write `variance.md`, whose path is given back, and its figure in `figures/`; the same records, the same bytes.
 
-    command: what gave the records, for the evidence. UsageError: the folder cannot be written.
+    command: what gave the records, for the evidence. UsageError: there is no finding, or the folder cannot be written.
     """
     from isotune.variance import _figures
+
+    if not findings:
+        raise UsageError("there is nothing to report: the study was planned and not run")
 
     first = study.firsts[0]
     name = re.sub(r"[^a-z0-9]+", "-", f"{first.dataset} {first.protocol.name} {first.conventions}".lower()).strip("-")
@@ -168,7 +188,7 @@ def write(study: Study, findings: Sequence[Finding], folder: Path, command: str)
     return report
 
 
-def _lines(study: Study, findings: Sequence[Finding], figure: str, command: str) -> Iterator[str]:
+def _lines(study: Study, findings: Sequence[Finding], figure: str, command: str | None) -> Iterator[str]:
     from isotune.report import _format as f
     from isotune.variance._sentences import sentence
 
@@ -201,7 +221,7 @@ def _lines(study: Study, findings: Sequence[Finding], figure: str, command: str)
     yield from _EXPLAINED
 
 
-def _evidence(findings: Sequence[Finding], command: str) -> Iterator[str]:
+def _evidence(findings: Sequence[Finding], command: str | None) -> Iterator[str]:
     """Everything that the figures rest on, under one header."""
     from isotune.report import _format as f
     from isotune.report._evidence import evidence
@@ -209,7 +229,8 @@ def _evidence(findings: Sequence[Finding], command: str) -> Iterator[str]:
     found = evidence([record for finding in findings for record in finding.records], [])
     yield "## Evidence"
     yield ""
-    yield f"- Command: {f.code(command)}"
+    if command:
+        yield f"- Command: {f.code(command)}"
     if found.date:
         yield f"- Date: {found.date}"
         yield f"- Runs: {found.cells}"

@@ -10,26 +10,23 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
-from isotune.errors import MissingExtra, NotCached, Unavailable, UsageError
+from isotune.errors import MissingExtra, NotCached, Unavailable, UsageError, WorkerFailure
 from isotune.progress import Progress
 from isotune.workers import interpreters
 
+__all__ = ["PROGRAM", "WorkerFailure", "WorkerProcess", "Workers", "ask_once"]
+
 PROGRAM = "isotune.workers.worker"
+T = TypeVar("T")
+R = TypeVar("R")
 _REFUSALS: dict[str, type[UsageError]] = {
     kind.__name__: kind for kind in (UsageError, Unavailable, NotCached, MissingExtra)
 }
 _NO_ACCELERATOR = {"TF_CPP_MIN_LOG_LEVEL": "2", "CUDA_VISIBLE_DEVICES": "", "KERAS_BACKEND": ""}
-
-
-class WorkerFailure(Exception):
-    """A request failed in the worker, or the worker died. `trace` may hold its traceback."""
-
-    def __init__(self, message: str, trace: str = "") -> None:
-        super().__init__(message)
-        self.trace = trace
 
 
 class WorkerProcess:
@@ -139,10 +136,14 @@ class WorkerProcess:
     def alive(self) -> bool:
         return self._process.poll() is None
 
-    def stop(self) -> None:
-        """End the worker; it finishes nothing."""
+    def kill(self) -> None:
+        """End the worker, from any thread: what another one asks of it fails."""
         if self.alive:
             self._process.kill()
+
+    def stop(self) -> None:
+        """End the worker; it finishes nothing."""
+        self.kill()
         self._process.wait()
         self._reader.join(timeout=5)
         for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
@@ -163,15 +164,21 @@ def ask_once(do: Callable[..., Any] | str, progress: Progress | None = None, **r
 
 
 class Workers:
-    """Workers by adapter, started when first asked for; a context that stops them all."""
+    """Workers by adapter, started when first asked for; a context that stops them all.
+
+    Interrupted (Ctrl-C, a notebook's stop), a worker does not end by itself: whoever has the workers ends them.
+    """
 
     def __init__(
         self, *, threads: int | None = None, shared: bool = False, pythons: Mapping[str, str] | None = None
     ) -> None:
         self._threads, self._shared, self._pythons = threads, shared, dict(pythons or {})
         self._running: dict[str, WorkerProcess] = {}
+        self._ended = False
 
     def __getitem__(self, adapter: str) -> WorkerProcess:
+        if self._ended:
+            raise WorkerFailure(f"the worker of {adapter} was ended")
         worker = self._running.get(adapter)
         if worker is None or not worker.alive:
             if worker is not None:
@@ -192,6 +199,22 @@ class Workers:
 
     def stop(self) -> None:
         """End them all; they finish nothing."""
-        for worker in self._running.values():
+        for worker in list(self._running.values()):
             worker.stop()
         self._running.clear()
+
+    def end(self) -> None:
+        """End them all and start none any more: what threads still ask of them fails at once."""
+        self._ended = True
+        for worker in list(self._running.values()):
+            worker.kill()
+
+    def together(self, do: Callable[[T], R], things: Iterable[T], threads: int) -> list[R]:
+        """What `do`, which asks these workers, gives of each thing, in so many threads. Interrupted, the workers are
+        ended, so that no thread goes on."""
+        with ThreadPoolExecutor(max(1, threads)) as pool:
+            try:
+                return list(pool.map(do, things))
+            except KeyboardInterrupt:
+                self.end()
+                raise

@@ -15,6 +15,7 @@ import argparse
 import importlib
 import json
 import os
+import signal
 import sys
 import time
 import traceback
@@ -102,6 +103,8 @@ def main() -> None:
     parser.add_argument("--threads", type=int, help="threads of the framework; default: all cores")
     parser.add_argument("--shared", action="store_true", help="other workers run at the same time: timings say so")
     options = parser.parse_args()
+    # Ctrl-C goes to every process of a terminal; the caller ends its workers, and knows what it interrupted.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     settle_threads(options.threads, shared=options.shared)
     # Frameworks print to standard output; keep it for answers alone.
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")

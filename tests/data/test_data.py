@@ -230,7 +230,7 @@ def test_grey_archives_and_column_labels_are_understood(tmp_path: Path) -> None:
     assert dataset.train.labels.tolist() == [i % 3 for i in range(12)]
 
 
-@pytest.mark.skipif(not FashionMnist.installed.is_dir(), reason="dataset-fashion-mnist is not installed")
+@pytest.mark.skipif(not FashionMnist.installed.is_dir(), reason="needs: apt-get install dataset-fashion-mnist")
 def test_fashion_mnist_is_read_from_debians_package() -> None:
     dataset = data.prepare("fashion-mnist")
     assert (len(dataset.train), len(dataset.test)) == (60000, 10000)
@@ -239,7 +239,7 @@ def test_fashion_mnist_is_read_from_debians_package() -> None:
     assert dataset.train.image(0).shape == (28, 28, 3)
 
 
-@pytest.mark.skipif(not FashionMnist.installed.is_dir(), reason="dataset-fashion-mnist is not installed")
+@pytest.mark.skipif(not FashionMnist.installed.is_dir(), reason="needs: apt-get install dataset-fashion-mnist")
 def test_damaged_files_of_fashion_mnist_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = (FashionMnist.installed / "train-labels-idx1-ubyte.gz").read_bytes()
     monkeypatch.setattr(FashionMnist, "installed", tmp_path)

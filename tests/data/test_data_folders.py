@@ -225,7 +225,7 @@ def test_imagenet_needs_its_thousand_synsets_and_is_for_evaluation_only(
         data.inputs(dataset, "train", Images(), Input(size=8))
 
 
-@pytest.mark.skipif(not FashionMnist.installed.is_dir(), reason="dataset-fashion-mnist is not installed")
+@pytest.mark.skipif(not FashionMnist.installed.is_dir(), reason="needs: apt-get install dataset-fashion-mnist")
 def test_a_folder_of_real_images_gives_what_the_arrays_give(tmp_path: Path) -> None:
     real = data.prepare("fashion-mnist")
     for part, split in (("train", real.train), ("test", real.test)):

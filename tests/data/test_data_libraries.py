@@ -266,19 +266,22 @@ def test_what_is_not_for_classification_is_refused(monkeypatch: pytest.MonkeyPat
         data.prepare("torchvision:FakeData")
 
 
-def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A torchvision that cannot be imported, as where the extra is not installed."""
-    (tmp_path / "shadow" / "torchvision").mkdir(parents=True)
-    (tmp_path / "shadow" / "torchvision" / "__init__.py").write_text("raise ModuleNotFoundError(name='torchvision')")
+@pytest.mark.parametrize(
+    ("package", "dataset", "error", "said"),
+    [
+        ("torchvision", "cifar10", MissingExtra, r"pip install 'isotune\[torch\]'"),
+        ("tensorflow_datasets", "tfds:mnist", UsageError, "pip install tensorflow-datasets"),
+    ],
+)
+def test_a_missing_library_is_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, package, dataset, error, said
+) -> None:
+    """One that cannot be imported, as where it is not installed."""
+    (tmp_path / "shadow" / package).mkdir(parents=True)
+    (tmp_path / "shadow" / package / "__init__.py").write_text(f"raise ModuleNotFoundError(name={package!r})")
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "shadow"))
-    with pytest.raises(MissingExtra, match=r"pip install 'isotune\[torch\]'"):
-        data.prepare("cifar10")
-
-
-@pytest.mark.skipif(find_spec("tensorflow_datasets") is not None, reason="tensorflow-datasets is installed")
-def test_tensorflow_datasets_that_are_not_installed_are_named() -> None:
-    with pytest.raises(UsageError, match="pip install tensorflow-datasets"):
-        data.prepare("tfds:mnist")
+    with pytest.raises(error, match=said):
+        data.prepare(dataset)
 
 
 TFDS = """
@@ -298,7 +301,7 @@ tfds.dataset_builders.store_as_tfds_dataset(
 """
 
 
-@pytest.mark.skipif(find_spec("tensorflow_datasets") is None, reason="tensorflow-datasets is not installed")
+@pytest.mark.skipif(find_spec("tensorflow_datasets") is None, reason="needs: pip install tensorflow-datasets")
 def test_a_tensorflow_data_set_is_read_from_its_own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     subprocess.run([sys.executable, "-c", TFDS, str(tmp_path / "tfds")], check=True, capture_output=True)
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path / "tfds"))

@@ -20,31 +20,47 @@ from isotune.parity._results import Rung
 pytest.importorskip("keras", reason="needs the extra keras")
 pytest.importorskip("timm", reason="needs the extra torch")
 
+pytestmark = pytest.mark.usefixtures("warm")
+SMALLEST = ("keras:MobileNet:alpha=0.25", "timm:mobilenetv1_100:channel_multiplier=0.25")
 WHOLE = (  # every rung; the others of test_every_architecture have one
+    SMALLEST,
     ("keras:MobileNetV2:alpha=0.35", "torchvision:mobilenet_v2:width_mult=0.35"),
-    ("keras:MobileNet:alpha=0.25", "timm:mobilenetv1_100:channel_multiplier=0.25"),
-    ("keras:MobileNetV3Small", "timm:tf_mobilenetv3_small_100"),
-    ("keras:EfficientNetB0", "timm:tf_efficientnet_b0"),
+    pytest.param("keras:MobileNetV3Small", "timm:tf_mobilenetv3_small_100", marks=pytest.mark.slow),
+    pytest.param("keras:EfficientNetB0", "timm:tf_efficientnet_b0", marks=pytest.mark.slow),
 )
 
 
 def proved(house, *pairs: tuple[str, str], only=(), **asked) -> list[parity.Result]:
     families = [parity.Family(left, left, (right,)) for left, right in pairs]
     questions = [parity.questions(family, size=asked.get("size", (33, 45)), **asked) for family in families]
-    return parity.prove(questions, parity.ResultStore(house / "store"), jobs=2, only=only)
+    return parity.prove(questions, parity.ResultStore(house / "store"), only=only)
 
 
-def test_small_architectures_hold_on_every_rung(house):
-    for result in proved(house, *WHOLE):
-        assert result.error is None, result.error
-        assert result.first_failure is None, (result.question, result.first_failure)
-        assert len(result.rungs) == sum(map(len, _trial.STAGES.values()))
-        assert min(rung.tensors for rung in result.rungs) >= 1
-        first = [rung for rung in result.rungs if rung.name.endswith(("features", "loss", "gradients", "1 step"))]
-        assert all(rung.error < 1e-9 for rung in first), "noise is no excuse before there is any"
+@pytest.mark.parametrize(("left", "right"), WHOLE)
+def test_small_architectures_hold_on_every_rung(house, left, right):
+    (result,) = proved(house, (left, right))
+    assert result.error is None, result.error
+    assert result.first_failure is None, (result.question, result.first_failure)
+    assert len(result.rungs) == sum(map(len, _trial.STAGES.values()))
+    assert min(rung.tensors for rung in result.rungs) >= 1
+    first = [rung for rung in result.rungs if rung.name.endswith(("features", "loss", "gradients", "1 step"))]
+    assert all(rung.error < 1e-9 for rung in first), "noise is no excuse before there is any"
 
 
 FAMILIES = [family for family in parity.families() if family.others]
+FAST = {  # of every kind of layer and connection the smallest network that has it; the MobileNets are in WHOLE
+    "convnext_tiny": "LayerNorm, GELU",
+    "densenet121": "concatenation",
+    "tf_efficientnetv2_b0": "squeeze and excitation, blocks without a depthwise convolution",
+    "mobilenet_v3_small": "hard swish",
+    "resnet50": "bottlenecks whose convolutions have biases",
+    "vgg16": "convolutions without a norm, hidden layers of the classifier",
+    "xception": "separable convolutions, norms before additions",
+}
+
+
+def test_what_is_tested_each_time_is_there():
+    assert set(FAST) <= {family.architecture for family in FAMILIES}
 
 
 def test_every_architecture_of_keras_but_one_has_a_counterpart():
@@ -52,15 +68,22 @@ def test_every_architecture_of_keras_but_one_has_a_counterpart():
     assert len(FAMILIES) == 39
 
 
-def test_every_architecture_is_one_function(house):
+@pytest.mark.xdist_group("architectures")  # one at a time: two of the largest would not fit into memory
+@pytest.mark.parametrize(
+    "family",
+    [
+        pytest.param(family, id=family.architecture, marks=[] if family.architecture in FAST else pytest.mark.slow)
+        for family in FAMILIES
+    ],
+)
+def test_every_architecture_is_one_function(house, family):
     """Features and layers of each, the first counterpart; in float64, odd and oblong images."""
-    asked = [parity.questions(family)[:1] for family in FAMILIES]
-    results = parity.prove(asked, parity.ResultStore(house / "store"), jobs=2, only=["inference"])
-    for result in results:
-        assert result.error is None, (result.question, result.error)
-        assert result.first_failure is None, (result.question, result.first_failure)
-        assert [rung.name for rung in result.rungs] == ["features", "layers"]
-        assert result.rungs[1].tensors > 10, "hardly any layer was compared"
+    asked = [parity.questions(family)[:1]]
+    (result,) = parity.prove(asked, parity.ResultStore(house / "store"), only=["inference"])
+    assert result.error is None, (result.question, result.error)
+    assert result.first_failure is None, (result.question, result.first_failure)
+    assert [rung.name for rung in result.rungs] == ["features", "layers"]
+    assert result.rungs[1].tensors > 10, "hardly any layer was compared"
 
 
 KERAS_LIKE = (
@@ -91,7 +114,7 @@ def test_each_library_strides_where_keras_does(house, left, right, location):
 
 
 def test_in_float32_a_float64_run_is_the_referee(house):
-    (result,) = proved(house, WHOLE[1], numeric_mode="float32")
+    (result,) = proved(house, SMALLEST, numeric_mode="float32")
     assert result.holds, result
     assert {rung.name for rung in result.rungs} == {"features", "layers", "loss", "smoothed loss"}
     features = result.rungs[0]
@@ -136,18 +159,18 @@ def test_a_side_that_cannot_run_leaves_the_others(house):
         (("keras:MobileNetV2", "timm:mobilenetv2_100", "--conventions", "natve"), "did you mean 'native'"),
     ],
 )
-def test_wrong_use_is_one_line_and_status_2(isotune, arguments, said):
-    done = isotune("parity", *arguments)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert said in done.stderr
-    assert len(done.stderr.strip().splitlines()) == 1
+def test_wrong_use_is_one_line_and_status_2(here, arguments, said):
+    status, out, err = here("parity", *arguments)
+    assert (status, out) == (2, "")
+    assert said in err
+    assert len(err.strip().splitlines()) == 1
 
 
-def test_json_and_the_report_say_what_was_found(isotune, house):
+def test_json_and_the_report_say_what_was_found(here, house):
     given = ["torchvision:mobilenet_v2:width_mult=0.25", "timm:mobilenetv2_100:channel_multiplier=0.25"]
-    done = isotune("parity", *given, "--size", "33x45", "--only", "inference", "--json", "--out", "here")
-    assert done.returncode == 0, done.stderr
-    (result,) = json.loads(done.stdout)["results"]
+    status, out, err = here("parity", *given, "--size", "33x45", "--only", "inference", "--json", "--out", "here")
+    assert status == 0, err
+    (result,) = json.loads(out)["results"]
     assert result["holds"] is True
     text = (house / "here/parity.md").read_text()
     assert "torch's" in text

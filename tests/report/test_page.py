@@ -288,7 +288,7 @@ def told(page: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What a visit of a screen 360 pixels wide finds. The visitor's script is added to what the policy allows."""
     chromium = shutil.which("chromium")
     if chromium is None:
-        pytest.skip("needs chromium on PATH")
+        pytest.skip("needs: apt-get install chromium")
     folder = tmp_path_factory.mktemp("visit")
     visited = page.replace("script-src ", f"script-src {source(VISIT)} ").replace(
         "</head>", f"<script>{VISIT}</script></head>"

@@ -1,0 +1,85 @@
+"""Worker processes that outlive the test that started them: importing TensorFlow or torch takes seconds.
+
+The fixture `warm` puts them in the place of those that isotune would start. What they answer is what fresh ones would
+(tests/runs/test_execution.py holds a kept worker against a fresh one, bit by bit), but they stand in another test's
+folder: a test that hands relative paths to a worker takes none of them.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import Any
+
+import psutil
+
+from isotune.errors import UsageError
+from isotune.runs import requests
+from isotune.workers.process import WorkerFailure, WorkerProcess
+
+LIBRARIES = ("torchvision", "timm", "keras", "planted")  # and their engines; others start fast, or fail on purpose
+LARGEST = 2 * 2**30  # bytes: a process that has grown beyond is ended, so that its memory is given back
+
+
+class WarmWorkers:
+    """Processes by what they were started with, each with one user at a time."""
+
+    def __init__(self) -> None:
+        self._idle: dict[object, list[_Warm]] = {}
+        self._lock = threading.Lock()
+
+    def start(self, adapter: str | None, **how: Any) -> WorkerProcess:
+        """In the place of `WorkerProcess`: one that is idle, or a new one."""
+        if adapter is None or not adapter.startswith(LIBRARIES):
+            return WorkerProcess(adapter, **how)
+        inherited = [(name, value) for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"]
+        key = repr((adapter, sorted(how.items()), sorted(inherited)))
+        with self._lock:
+            while self._idle.get(key):
+                worker = self._idle[key].pop()
+                if worker.alive:
+                    return worker
+        worker = _Warm(adapter, **how)
+        worker.pool, worker.key = self, key
+        return worker
+
+    def take_back(self, worker: _Warm) -> None:
+        with self._lock:
+            self._idle.setdefault(worker.key, []).append(worker)
+
+    def stop(self) -> None:
+        for workers in self._idle.values():
+            for worker in workers:
+                worker.end()
+        self._idle.clear()
+
+
+class _Warm(WorkerProcess):
+    """A worker that is idle after `stop`, where it can still answer."""
+
+    pool: WarmWorkers | None = None
+    key: str = ""
+    _asked = False
+
+    def ask(self, do: Any, progress: Any = None, **request: Any) -> Any:
+        self._asked = True  # and stays so where the answer was not waited for
+        try:
+            answer = super().ask(do, progress, **request)
+        except (UsageError, WorkerFailure):
+            self._asked = False
+            raise
+        self._asked = False
+        return answer
+
+    def stop(self) -> None:
+        if self.pool is None or self._asked or not self.alive or self._resident() > LARGEST:
+            self.end()
+            return
+        self.ask(requests.close)
+        self.pool.take_back(self)
+
+    def _resident(self) -> int:
+        return int(psutil.Process(self._process.pid).memory_info().rss)
+
+    def end(self) -> None:
+        super().stop()
