@@ -6,12 +6,8 @@ refuses when Keras is already there with another. Nothing of Keras is imported b
 environment asked for.
 
 The network is an application (or what a function in a file returns) without its classifier, average-pooled, and a
-dense head of our own; with `classes=None` its own classifier becomes the head. Modules: `_keras_sources` (where a
-network comes from), `_keras_applications` (what there is, and how it is built), `_keras_opening` (a user's network as
-one graph), `_keras_layers` (canonical names), `_keras_conventions` (network axes), `_keras_network`
-(scaling, head, loss), `_keras_numeric` (float64, bfloat16),
-`_keras_optimizers` (recipe axes), `_keras_model` (the interface), `_keras_files`
-(checkpoint files) and one module per engine.
+dense head of our own; with `classes=None` its own classifier becomes the head. What it is made of:
+`_keras`.
 """
 
 from __future__ import annotations
@@ -26,6 +22,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from isotune.adapters._keras import applications
+from isotune.adapters._keras.native import NATIVE
 from isotune.adapters._keras.sources import ApplicationSource, FileSource, Source
 from isotune.adapters.base import Adapter, Engine, Model, ModelInfo, NumericMode, Remedy
 from isotune.conventions import Conventions
@@ -73,9 +70,10 @@ class KerasAdapter(Adapter):
 
     @classmethod
     def remedy(cls, axis: str, value: object) -> Remedy:
-        from isotune.adapters.remedies import remedy
+        from isotune.adapters._keras.remedies import REMEDIES
+        from isotune.adapters.remedies import look_up
 
-        return remedy(cls.name, axis, value)
+        return look_up(REMEDIES, axis, value)
 
     def __init__(self, engine: str | None = None) -> None:
         super().__init__(engine)
@@ -100,28 +98,8 @@ class KerasAdapter(Adapter):
         ]
 
     def native_conventions(self, name: str) -> Conventions:
-        """What Keras's own classes and guides give.
-
-        The loss is from logits: Keras's guides use `from_logits=True` on a head without activation, and even
-        with a softmax head Keras on TensorFlow computes from the logits that it finds in the graph.
-        """
-        return Conventions(
-            decode="tensorflow",
-            resize="plain",
-            input_scaling=self._source(name).scaling,
-            optional_tensors="own",
-            batchnorm_running_variance="biased",
-            frozen_batchnorm="inference",
-            head_initialisation="glorot-uniform",
-            momentum_form="rate-inside",
-            weight_decay_form="decoupled",
-            weight_decay_on="all",
-            adam_epsilon="before-correction",
-            rmsprop_epsilon="inside-root",
-            clipping="per-variable",
-            loss="logits",
-            hyperparameters="float32",
-        )
+        """What Keras's own classes and guides give."""
+        return NATIVE.model_copy(update={"input_scaling": self._source(name).scaling})
 
     def build(
         self,
@@ -145,8 +123,9 @@ class KerasAdapter(Adapter):
         engine = self._start()
         import keras
 
+        from isotune.adapters._keras.axes.optional_tensors import tensor_changes
         from isotune.adapters._keras.conventions import describe, realise
-        from isotune.adapters._keras.layers import head_part, parts, tensor_changes
+        from isotune.adapters._keras.layers import head_part, parts
         from isotune.adapters._keras.model import KerasModel, bind
         from isotune.adapters._keras.network import Network
         from isotune.adapters._keras.numeric import numeric
@@ -206,7 +185,8 @@ class KerasAdapter(Adapter):
         if path.suffix not in (".h5", ".keras"):
             raise UsageError(f"{path}: Keras's files end in .weights.h5, .h5 or .keras")
         self._start()
-        from isotune.adapters._keras.conventions import describe, own_scaling
+        from isotune.adapters._keras.axes.input import own_scaling
+        from isotune.adapters._keras.conventions import describe
         from isotune.adapters._keras.files import fit_layers, read_conventions, read_layers
         from isotune.adapters._keras.layers import flatten, parts, tensors
         from isotune.adapters._keras.numeric import numeric
@@ -241,7 +221,7 @@ class KerasAdapter(Adapter):
         self._start()
         import keras
 
-        from isotune.adapters._keras.conventions import set_normalization
+        from isotune.adapters._keras.axes.input import set_normalization
         from isotune.adapters._keras.files import write_weights
         from isotune.adapters._keras.layers import parts, tensors
         from isotune.adapters._keras.numeric import numeric

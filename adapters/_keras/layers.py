@@ -14,7 +14,7 @@ merge (Add, Concatenate).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +23,6 @@ import numpy as np
 
 from isotune.adapters._keras.dataflow import trace
 from isotune.weights import HEAD, Layer
-from isotune.weights.folding import differences
 
 Array = np.ndarray
 SCALING = "scaling"
@@ -105,6 +104,11 @@ def parts(model: Any, block_pattern: str, *, scales_itself: bool) -> list[Part]:
     return found
 
 
+def is_buffer(name: str) -> bool:
+    """Whether a tensor is a BatchNorm's running mean or variance."""
+    return ".norm." in name and name.endswith((".mean", ".variance"))
+
+
 def head_part(library_name: str) -> Part:
     return Part(Layer(HEAD, "dense", -1, library_name), HEAD, "dense")
 
@@ -118,16 +122,6 @@ def tensors(found: list[Part], model: Any) -> dict[str, Tensor]:
         for slot, variable in _variables(owner, part.form):
             named[f"{part.layer.name}.{slot}"] = Tensor(variable, _canonical_shape(part, owner, slot, variable))
     return named
-
-
-def tensor_changes(found: list[Part], model: Any, weights: Mapping[str, Array]) -> dict[str, dict[str, bool]]:
-    """Name of a Keras layer -> what of its configuration must change so that it has the tensors that `weights` have."""
-    layout = {name: tensor.shape for name, tensor in tensors(found, model).items()}
-    owners = {part.layer.name: part.owner for part in found}
-    changes: dict[str, dict[str, bool]] = {}
-    for (layer, slot), wanted in differences(weights, [part.layer for part in found], layout).items():
-        changes.setdefault(owners[layer], {})["use_bias" if slot == "bias" else "scale"] = wanted
-    return changes
 
 
 def _variables(owner: Any, form: str) -> Iterator[tuple[str, Any]]:

@@ -1,4 +1,4 @@
-"""`KerasModel` and `KerasTrainer`: the adapter's interface over a `Network` and an engine."""
+"""`KerasModel`: the adapter's interface over a `Network` and an engine."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ from typing import Any, Protocol, SupportsFloat
 import keras
 import numpy as np
 
-from isotune.adapters._keras.conventions import own_scaling, scaling_layers, settle_scaling
-from isotune.adapters._keras.layers import SCALING, Part, Tensor, flatten, tensors
-from isotune.adapters._keras.network import Loss, Network
+from isotune.adapters._keras.axes import norms
+from isotune.adapters._keras.axes.input import own_scaling, scaling_layers, settle_scaling
+from isotune.adapters._keras.axes.loss import Loss
+from isotune.adapters._keras.axes.optimizers import make_optimizer, reset
+from isotune.adapters._keras.layers import SCALING, Part, Tensor, flatten, is_buffer, tensors
+from isotune.adapters._keras.network import Network
 from isotune.adapters._keras.numeric import numeric
-from isotune.adapters._keras.optimizers import make_optimizer, reset, slots
+from isotune.adapters._keras.trainer import KerasTrainer
 from isotune.adapters.base import INPUT, Array, Model, NumericMode, Recipe, Trainer
 from isotune.conventions import Conventions
 from isotune.errors import UsageError, nearest
@@ -142,7 +145,7 @@ class KerasModel(Model):
     @contextmanager
     def _trained_and_put_back(self) -> Iterator[None]:
         """Every layer is trainable while inside; then frozen layers and the buffers are as they were."""
-        trained, buffers = self._trained, {n: t.read().copy() for n, t in self._tensors.items() if _is_buffer(n)}
+        trained, buffers = self._trained, {n: t.read().copy() for n, t in self._tensors.items() if is_buffer(n)}
         self.freeze(frozenset(part.layer.name for part in self._parts))
         try:
             yield
@@ -193,28 +196,18 @@ class KerasModel(Model):
         return KerasTrainer(self, recipe, optimizer, step)
 
     def freeze(self, trained: frozenset[str]) -> None:
-        """Make exactly the layers named trainable.
-
-        A frozen BatchNorm is in inference mode in Keras (`trainable=False`). Under frozen_batchnorm =
-        "updates" the layer stays trainable, so that it uses and tracks batch statistics, and its scale and
-        shift are not.
-        """
+        """Make exactly the layers named trainable; a frozen BatchNorm has a convention of its own (`norms.freeze`)."""
         if trained == self._trained:
             return
         if unknown := trained - {part.layer.name for part in self._parts}:
             name = min(unknown)
             raise UsageError(f"the model has no layer {name!r}; {nearest(name, [p.layer.name for p in self._parts])}")
-        names = {part.owner for part in self._parts if part.layer.name in trained}
-        updates = self.conventions.frozen_batchnorm == "updates"
+        owners = {part.owner for part in self._parts if part.layer.name in trained}
         for layer in [*flatten(self.network.base), self.network.head]:
-            is_trained = layer.name in names
             if isinstance(layer, keras.layers.BatchNormalization):
-                layer.trainable = is_trained or updates
-                for variable in (layer.gamma, layer.beta):
-                    if variable is not None:
-                        variable.trainable = is_trained
+                norms.freeze(layer, layer.name in owners, self.conventions)
             else:
-                layer.trainable = is_trained
+                layer.trainable = layer.name in owners
         self._trained = trained
 
     # -- device
@@ -248,45 +241,12 @@ class KerasModel(Model):
         return images
 
 
-class KerasTrainer(Trainer):
-    """An optimizer on a model, and the step that the engine made of them."""
-
-    def __init__(self, model: KerasModel, recipe: Recipe, optimizer: Any, step: Callable[..., SupportsFloat]) -> None:
-        self.model, self.recipe, self.optimizer, self._step = model, recipe, optimizer, step
-        self._variables = model.network.trainable_variables
-
-    def step(
-        self, images: Array, labels: Array, learning_rate: float, feature_mask: Array | None = None
-    ) -> SupportsFloat:
-        with self.model.numeric():
-            self.model.freeze(self.recipe.trained)  # another trainer may have been at work on the model
-            return self._step(self.model.checked(images), np.asarray(labels, np.int64), learning_rate, feature_mask)
-
-    def state(self) -> dict[str, Array]:
-        named = self.model.named_tensors()
-        names = {id(tensor.variable): name for name, tensor in named.items()}
-        found: dict[str, Array] = {}
-        with self.model.numeric():
-            for slot, arrays in slots(self.recipe.optimizer, self.optimizer).items():
-                for variable, array in zip(self._variables, arrays, strict=True):
-                    name = names[id(variable)]
-                    found[f"{name}/{slot}"] = named[name].canonical(array).copy()
-            for name, tensor in named.items():
-                if _is_buffer(name):
-                    found[name] = tensor.read().copy()
-        return found
-
-
 def bind(parts: list[Part], network: Network) -> dict[str, Tensor]:
     """Canonical tensors of a network, the head last."""
     found = tensors([part for part in parts if part.layer.name != HEAD], network.base)
     for slot, variable in (("kernel", network.head.kernel), ("bias", network.head.bias)):
         found[f"{HEAD}.{slot}"] = Tensor(variable, tuple(variable.shape))
     return found
-
-
-def _is_buffer(name: str) -> bool:
-    return ".norm." in name and name.endswith((".mean", ".variance"))
 
 
 @contextmanager

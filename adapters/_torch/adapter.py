@@ -78,10 +78,11 @@ class TorchAdapter(Adapter):
         asks for another. Dropout and stochastic depth inside the network are off, unless an option sets them."""
         import torch
 
+        from isotune.adapters._torch.axes.optional_tensors import take_tensors
         from isotune.adapters._torch.conventions import realise, remove_randomness
         from isotune.adapters._torch.dataflow import trace
         from isotune.adapters._torch.device import device
-        from isotune.adapters._torch.layers import canonical_layers, take_tensors
+        from isotune.adapters._torch.layers import canonical_layers
         from isotune.adapters._torch.model import TorchModel
 
         library_checkpoint = checkpoint if isinstance(checkpoint, str) else None
@@ -169,9 +170,10 @@ class TorchAdapter(Adapter):
 
     @classmethod
     def remedy(cls, axis: str, value: object) -> Remedy:
-        from isotune.adapters.remedies import remedy
+        from isotune.adapters._torch.remedies import REMEDIES
+        from isotune.adapters.remedies import look_up
 
-        return remedy(cls.name, axis, value)
+        return look_up(REMEDIES, axis, value)
 
     # -- steps of these
 

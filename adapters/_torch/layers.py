@@ -9,7 +9,7 @@ dense matrix as [out, in]; a `Slot` holds the way to the canonical layout (`isot
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +19,6 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from isotune.adapters._torch.dataflow import Dataflow
 from isotune.weights import HEAD, Layer
-from isotune.weights.folding import differences
 
 Array = np.ndarray
 _UNKNOWN = Dataflow()
@@ -91,16 +90,6 @@ def canonical_layers(net: nn.Module, head: str | None, dataflow: Dataflow = _UNK
         window = dataflow.maps.get(name) if name != head else None
         found.append(ModuleLayer(layer, module, tuple(_slots(layer.name, layer.kind, module, window))))
     return found
-
-
-def take_tensors(found: list[ModuleLayer], weights: Mapping[str, Array]) -> None:
-    """Give convolutions a bias and BatchNorms a scale where the weights have one, and take it away where not."""
-    layout = {slot.name: slot.shape for each in found for slot in each.slots}
-    modules = {each.layer.name: each.module for each in found}
-    for (layer, slot), wanted in differences(weights, [each.layer for each in found], layout).items():
-        values = torch.from_numpy(np.array(weights[f"{layer}.{slot}"], np.float32)) if wanted else None
-        name = "bias" if slot == "bias" else "weight"
-        modules[layer].register_parameter(name, None if values is None else nn.Parameter(values))
 
 
 def _in_order(registered: list[str], executed: list[str]) -> list[str]:

@@ -17,11 +17,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from isotune.adapters._torch.axes.loss import cross_entropy
 from isotune.adapters._torch.conventions import describe
 from isotune.adapters._torch.dataflow import Dataflow
 from isotune.adapters._torch.device import loud, synchronize
 from isotune.adapters._torch.layers import ModuleLayer, Slot, canonical, canonical_layers, to_array
-from isotune.adapters._torch.loss import cross_entropy
 from isotune.adapters._torch.numeric import widen
 from isotune.adapters._torch.onednn import avoid_narrow_strided_pointwise
 from isotune.adapters._torch.trainer import TorchTrainer
@@ -70,6 +70,7 @@ class TorchModel(Model):
         self._scale, self._offset = (
             torch.tensor(values, dtype=self.dtype, device=device).view(1, 3, 1, 1) for values in constants
         )
+        self._cross_entropy = cross_entropy(conventions.loss)
         self._infer = self.compile(self._inference)
         self._mode: object = None
 
@@ -212,7 +213,7 @@ class TorchModel(Model):
         self._tap.mask = mask
         logits = self.forward(images)
         self._tap.mask = self._tap.seen = None
-        return cross_entropy(logits, labels, label_smoothing, self.conventions.loss)
+        return self._cross_entropy(logits, labels, label_smoothing)
 
     # -- device
 

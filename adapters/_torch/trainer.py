@@ -2,19 +2,38 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
 
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from isotune.adapters._torch.axes import decay, norms
 from isotune.adapters._torch.device import loud
-from isotune.adapters._torch.layers import canonical, to_array
-from isotune.adapters._torch.optimizers import Updater
+from isotune.adapters._torch.layers import ModuleLayer, Slot, canonical, to_array
+from isotune.adapters._torch.updater import Updater
 from isotune.adapters.base import Array, Recipe, Trainer
+from isotune.conventions import Conventions
 from isotune.errors import UsageError, nearest
+from isotune.weights import Layer
 
-if TYPE_CHECKING:
-    from isotune.adapters._torch.model import TorchModel
+
+class Trainable(Protocol):
+    """What a trainer uses of a model; `TorchModel` is one."""
+
+    net: nn.Module
+    conventions: Conventions
+    compiled: bool
+    module_layers: list[ModuleLayer]
+
+    def layers(self) -> list[Layer]: ...
+    def slots(self) -> Iterator[tuple[ModuleLayer, Slot]]: ...
+    def loss(self, images: Tensor, labels: Tensor, mask: Tensor | None, label_smoothing: float) -> Tensor: ...
+    def compile(self, function: Callable[..., Any]) -> Callable[..., Any]: ...
+    def set_mode(self, mode: object, switch: Callable[[], object]) -> None: ...
+    def to_device(self, images: Array) -> Tensor: ...
+    def to_labels(self, labels: Array) -> Tensor: ...
+    def to_mask(self, mask: Array) -> Tensor: ...
 
 
 class TorchTrainer(Trainer):
@@ -24,33 +43,25 @@ class TorchTrainer(Trainer):
     trained one. A step waits for nothing: the loss that it returns is still on the device.
     """
 
-    def __init__(self, model: TorchModel, recipe: Recipe) -> None:
+    def __init__(self, model: Trainable, recipe: Recipe) -> None:
         names = {layer.name for layer in model.layers()}
         if unknown := sorted(recipe.trained - names):
             raise UsageError(f"cannot train {unknown[0]!r}, no such layer; {nearest(unknown[0], names)}")
         self._model = model
         self._trained = []
-        for found, slot in model.slots():
+        for owner, slot in model.slots():
             if slot.trainable:
                 slot.tensor.grad = None
-                slot.tensor.requires_grad_(found.layer.name in recipe.trained)
-                if found.layer.name in recipe.trained:
+                slot.tensor.requires_grad_(owner.layer.name in recipe.trained)
+                if owner.layer.name in recipe.trained:
                     self._trained.append(slot)
         if not self._trained:
             raise UsageError("nothing is left to train: no trained layer has tensors")
         conventions = recipe.conventions or model.conventions
-        only_kernels = conventions.weight_decay_on == "kernels"
-        decayed = [slot.tensor for slot in self._trained if slot.kind == "kernel" or not only_kernels]
-        other = [slot.tensor for slot in self._trained if slot.kind != "kernel" and only_kernels]
-        self._updater = Updater(recipe.optimizer, conventions, decayed, other)
-        tracking = frozenset(names) if model.conventions.frozen_batchnorm == "updates" else recipe.trained
-        if recipe.batchnorm == "inference":
-            tracking = frozenset()
-        self._still_norms = [
-            found.module
-            for found in model.module_layers
-            if isinstance(found.module, _BatchNorm) and found.layer.name not in tracking
-        ]
+        self._updater = Updater(recipe.optimizer, conventions, *decay.parted(self._trained, conventions))
+        self._still_norms = norms.still(
+            model.module_layers, recipe.trained, model.conventions, statistics=recipe.batchnorm == "training"
+        )
         self._smoothing = recipe.label_smoothing
         self._loss = model.compile(model.loss)
 
@@ -73,12 +84,12 @@ class TorchTrainer(Trainer):
 
     def state(self) -> dict[str, Array]:
         """Slots as in `base`, in canonical layout; an optimizer's slots are there from its first step on."""
-        found = {
+        state = {
             f"{slot.name}/{name}": canonical(slot, tensor)
             for slot in self._trained
             for name, tensor in self._updater.slots(slot.tensor).items()
         }
         for layer, slot in self._model.slots():
             if isinstance(layer.module, _BatchNorm) and slot.kind in ("mean", "variance"):
-                found[slot.name] = to_array(slot.tensor)
-        return found
+                state[slot.name] = to_array(slot.tensor)
+        return state

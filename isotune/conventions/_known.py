@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from isotune.conventions._axes import Conventions
@@ -63,6 +63,13 @@ def completed(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _value_today(name: str, value: Any) -> Any:
     return AXES[name].former_values.get(value, value) if name in AXES and isinstance(value, str) else value
+
+
+def agreed(name: str, values: Sequence[Any]) -> Any:
+    """The one value of an axis that was read off a network's layers; own where there is none, or not all are alike.
+    None among the values is a layer to which the axis is nothing."""
+    distinct = {value for value in values if value is not None}
+    return distinct.pop() if len(distinct) == 1 else AXES[name].default
 
 
 def counting_values(averages: set[tuple[bool, bool]]) -> list[str]:

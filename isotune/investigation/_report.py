@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from isotune import attribution, cache
+from isotune import attribution, cache, names
 from isotune.attribution import Price
 from isotune.comparison.agreement import BOUND
 from isotune.comparison.sides import Side
@@ -185,8 +185,6 @@ def _lines(found: Investigation, price: Price | None, figures: dict[str, str], c
 
 def _remedies(found: Investigation) -> Iterator[str]:
     """The lines that make either side behave like the other, for every axis that was found to be a cause."""
-    from isotune.adapters.remedies import remedy
-
     axes = dict.fromkeys(flip.axis for rung in found.rungs if rung.cause for flip in rung.cause.flips)
     differing = [axis for axis in axes if axis in found.axes and axis not in _TYPED]
     if not differing:
@@ -202,10 +200,12 @@ def _remedies(found: Investigation) -> Iterator[str]:
                 yield f"{axis}: the other has no one value; the layers that fail are named above."
                 yield ""
                 continue
-            lines = remedy(side.adapter, axis, wanted)
-            yield f"{axis} = {wanted}: {lines.note}".rstrip(": ")
+            library = names.facts(side.adapter)
+            lines = library.remedy(axis, wanted) if library else None
+            note = lines.note if lines else f"{side.adapter} is not installed here, so its lines are not known."
+            yield f"{axis} = {wanted}: {note}".rstrip(": ")
             yield ""
-            if lines.code:
+            if lines and lines.code:
                 yield "```python"
                 yield from lines.code.strip().splitlines()
                 yield "```"

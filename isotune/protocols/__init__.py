@@ -23,7 +23,7 @@ from isotune.protocols._protocol import (
     Step,
 )
 from isotune.protocols._reading import load, names, parse
-from isotune.protocols._stages import SGD, Adam, Optimizer, RMSprop, Schedule, Stage, relevant_axes
+from isotune.protocols._stages import SGD, Adam, Optimizer, RMSprop, Schedule, Stage, optimizer_features, relevant_axes
 
 __all__ = [
     "SGD",
@@ -45,6 +45,7 @@ __all__ = [
     "load",
     "names",
     "numeric_mode",
+    "optimizer_features",
     "parse",
     "relevant_axes",
 ]

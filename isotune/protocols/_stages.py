@@ -134,11 +134,16 @@ def relevant_axes(stages: Sequence[Stage]) -> frozenset[str]:
 
 
 def _features(stage: Stage) -> frozenset[Feature]:
-    optimizer = stage.optimizer
+    features: dict[Feature, bool] = {
+        "batch statistics": stage.batchnorm == "training", "frozen layers": stage.trained != "all"
+    }  # fmt: skip
+    return optimizer_features(stage.optimizer).union(feature for feature, has in features.items() if has)
+
+
+def optimizer_features(optimizer: Optimizer) -> frozenset[Feature]:
+    """The features of training that an optimizer brings, to which axes can matter (isotune.conventions.relevant)."""
     features: dict[Feature, object] = {
         "training": True,
-        "batch statistics": stage.batchnorm == "training",
-        "frozen layers": stage.trained != "all",
         "momentum": getattr(optimizer, "momentum", 0),
         "weight decay": optimizer.weight_decay,
         "adam": isinstance(optimizer, Adam),

@@ -17,14 +17,15 @@ from PIL import Image
 from timm.layers import Conv2dSame
 from torch import nn
 
+from isotune.adapters._torch.axes.loss import cross_entropy
 from isotune.adapters._torch.conventions import realise
-from isotune.adapters._torch.loss import cross_entropy
-from isotune.adapters._torch.optimizers import Updater
-from isotune.adapters.remedies import remedy
+from isotune.adapters._torch.updater import Updater
+from isotune.adapters.base import Adapter, Remedy
 from isotune.conventions import Conventions, affine
 from isotune.data._decoding import decode
 from isotune.data._resizing import resized
 from isotune.errors import UsageError
+from isotune.names import adapter_class
 from isotune.protocols import SGD, Adam, RMSprop
 
 SCRIPTS = Path(__file__).parent / "keras_scripts"
@@ -36,6 +37,10 @@ EXAMPLES = {  # of axes whose values are numbers
     "batchnorm_epsilon": (1e-3, None),
     "batchnorm_momentum": (0.25, None),
 }
+
+
+def remedy(library: str, axis: str, value: object) -> Remedy:
+    return adapter_class(library).remedy(axis, value)
 
 
 def values(axis):
@@ -70,7 +75,8 @@ def test_every_value_of_every_axis_has_lines_or_a_note(library):
 
 def test_what_is_unknown_is_said():
     assert remedy("keras", "batchnorm_epsilon", None).note == remedy("timm", "gelu", "own").note
-    assert "--conventions native,gelu=tanh" in remedy("a-third-library", "gelu", "tanh").note
+    third = type("Third", (Adapter,), {"name": "a-third-library"})
+    assert "--conventions native,gelu=tanh" in third.remedy("gelu", "tanh").note
     for axis, value in (("gleu", "tanh"), ("gelu", "sigmoid"), ("input_scaling", "half")):
         with pytest.raises(UsageError):
             remedy("timm", axis, value)
@@ -224,7 +230,7 @@ def test_a_head_is_drawn_from_its_law(value):
 def test_losses_are_isotunes(value, spread):
     logits, labels = torch.randn(6, 5, dtype=torch.float64) * spread, torch.tensor([0, 1, 2, 3, 4, 0])
     found = run("loss", value)["loss"](logits, labels)
-    torch.testing.assert_close(found, cross_entropy(logits, labels, 0.0, value), rtol=1e-9, atol=1e-12)
+    torch.testing.assert_close(found, cross_entropy(value)(logits, labels, 0.0), rtol=1e-9, atol=1e-12)
 
 
 PLAIN = {"weight_decay": 0.125, "lr": 0.25}

@@ -12,8 +12,8 @@ from timm.layers import Conv2dSame
 from torch import nn
 from torch.nn import functional
 
+from isotune.adapters._torch.axes.loss import cross_entropy
 from isotune.adapters._torch.conventions import describe, realise, remove_randomness
-from isotune.adapters._torch.loss import cross_entropy
 from isotune.conventions import Conventions
 
 
@@ -172,11 +172,11 @@ def test_cross_entropy_in_either_form_follows_its_formula(classes, smoothing, sp
         "clipped-probabilities": -(target * np.log(np.clip(np.exp(log_p), 1e-7, 1 - 1e-7))).sum(1).mean(),
     }
     for form, value in wanted.items():
-        found = cross_entropy(torch.tensor(logits), torch.tensor(labels), smoothing, form)
+        found = cross_entropy(form)(torch.tensor(logits), torch.tensor(labels), smoothing)
         np.testing.assert_allclose(found.item(), value, rtol=1e-8, atol=1e-12)
 
 
 def test_the_gradient_vanishes_where_probabilities_are_clipped():
     logits = torch.tensor([[50.0, 0.0]], dtype=torch.float64, requires_grad=True)
-    cross_entropy(logits, torch.tensor([1]), 0.0, "clipped-probabilities").backward()
+    cross_entropy("clipped-probabilities")(logits, torch.tensor([1]), 0.0).backward()
     assert torch.equal(logits.grad, torch.zeros_like(logits))

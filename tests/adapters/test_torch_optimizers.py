@@ -11,7 +11,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from isotune.adapters._torch.optimizers import Updater, clip_each, clip_global
+from isotune.adapters._torch.axes.clipping import clipper
+from isotune.adapters._torch.updater import Updater
 from isotune.conventions import Conventions
 from isotune.protocols import SGD, Adam, RMSprop
 
@@ -163,12 +164,12 @@ def test_a_rate_inside_the_velocity_outlives_a_fall_of_the_rate():
 )
 def test_clipping_bounds_the_norm_exactly_and_keeps_the_direction(values, limit):
     before = [np.array(v) for v in values]
-    for clip, norm_of in (
-        (clip_global, lambda arrays: [np.linalg.norm(np.concatenate(arrays))] * len(arrays)),
-        (clip_each, lambda arrays: [np.linalg.norm(array) for array in arrays]),
+    for value, norm_of in (
+        ("global-norm", lambda arrays: [np.linalg.norm(np.concatenate(arrays))] * len(arrays)),
+        ("per-variable", lambda arrays: [np.linalg.norm(array) for array in arrays]),
     ):
         tensors = [torch.tensor(v, dtype=torch.float64) for v in values]
-        clip(tensors, limit)
+        clipper(value)(tensors, limit)
         for tensor, array, norm in zip(tensors, before, norm_of(before), strict=True):
             wanted = array if norm <= limit else array * (limit / norm)
             np.testing.assert_allclose(tensor.numpy(), wanted, rtol=1e-12, atol=1e-300)

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
-from isotune.adapters._torch.strides import set_stride_location, stride_location
+from isotune.adapters._torch.axes.strides import set_stride_location, stride_location
 from isotune.errors import UsageError
 
 SIZES = [(64, 64), (65, 47)]

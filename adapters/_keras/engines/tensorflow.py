@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from isotune.adapters._keras.network import Loss
+from isotune.adapters._keras.axes.loss import Loss
 
 Array = np.ndarray
 

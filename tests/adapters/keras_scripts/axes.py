@@ -39,8 +39,8 @@ class Keras(Lab):
         """[steps, values]: the kernel and the bias side by side after each step."""
         import keras
 
+        from isotune.adapters._keras.axes.optimizers import make_optimizer
         from isotune.adapters._keras.numeric import numeric
-        from isotune.adapters._keras.optimizers import make_optimizer
 
         found = []
         with numeric("float64"), self._no_autograd():
@@ -75,7 +75,7 @@ class Torch(Lab):
         """As `Keras.trajectory`."""
         import torch
 
-        from isotune.adapters._torch.optimizers import Updater
+        from isotune.adapters._torch.updater import Updater
 
         kernel, bias = tensors = [torch.tensor(array, dtype=torch.float64, requires_grad=True) for array in start]
         all_decay = conventions.weight_decay_on == "all"

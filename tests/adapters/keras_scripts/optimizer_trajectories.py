@@ -17,8 +17,8 @@ KerasAdapter(engine).environment()
 import keras  # noqa: E402
 from pydantic import TypeAdapter  # noqa: E402
 
+from isotune.adapters._keras.axes.optimizers import is_native, make_optimizer, slots  # noqa: E402
 from isotune.adapters._keras.numeric import numeric  # noqa: E402
-from isotune.adapters._keras.optimizers import is_native, make_optimizer, slots  # noqa: E402
 from isotune.conventions import Conventions  # noqa: E402
 from isotune.protocols import Optimizer  # noqa: E402
 

@@ -18,11 +18,10 @@ from keras import layers  # noqa: E402
 from residual import residual  # noqa: E402
 from tiny import tiny  # noqa: E402
 
+from isotune.adapters._keras.axes.loss import cross_entropy  # noqa: E402
+from isotune.adapters._keras.axes.optimizers import make_optimizer  # noqa: E402
 from isotune.adapters._keras.conventions import realise  # noqa: E402
-from isotune.adapters._keras.network import cross_entropy  # noqa: E402
 from isotune.adapters._keras.numeric import numeric  # noqa: E402
-from isotune.adapters._keras.optimizers import make_optimizer  # noqa: E402
-from isotune.adapters.remedies import remedy  # noqa: E402
 from isotune.conventions import Conventions, affine  # noqa: E402
 from isotune.data._decoding import decode  # noqa: E402
 from isotune.data._resizing import resized  # noqa: E402
@@ -42,7 +41,7 @@ def values(axis):
 
 def run(axis, value, **given):
     names = dict(given)
-    exec(compile(remedy("keras", axis, value).code, f"{axis}={value}", "exec"), names)
+    exec(compile(KerasAdapter.remedy(axis, value).code, f"{axis}={value}", "exec"), names)
     CHECKED.append(f"{axis}={value}")
     return names
 
@@ -225,7 +224,7 @@ def check_losses():
             names = run("loss", value, model=model)
             logits = model(inputs) if value == "logits" else inputs
             found = names["loss"](np.eye(5)[labels], keras.ops.convert_to_tensor(logits))
-            close(found, cross_entropy(keras.ops.convert_to_tensor(inputs), labels, 0.0, value), value)
+            close(found, cross_entropy(value)(keras.ops.convert_to_tensor(inputs), labels, 0.0), value)
 
 
 KERAS = {

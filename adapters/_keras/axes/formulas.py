@@ -1,9 +1,4 @@
-"""Optimizers whose forms are conventions.
-
-`make_optimizer` gives Keras's own class when every recipe axis that matters has Keras's value, so that native
-is truly native; otherwise one of the classes below. In both, a step is: clip, decay, step. In float64 Keras's own
-classes round hyper-parameters on TensorFlow alone, and not all of them; there they are taken only for numbers that
-float32 holds exactly, so that `hyperparameters = float32` is one function on every engine.
+"""The optimizers' formulas under every convention, written for any engine of Keras.
 
 g gradient, w variable, r learning rate, m momentum, t step from 1, c weight decay:
 
@@ -28,114 +23,29 @@ keras/src/optimizers/{sgd,adam,rmsprop}.py.
 round what goes through `ops.cast(float)` (momentum, the betas of the bias corrections, weight decay) but not
 1 - b: a difference below 1e-7 that only float64 shows. 1 - b^t is computed as -expm1(t * log(b)), which keeps it
 exact to the variable's precision, where 1 - power(b, t) in float32 loses up to four digits.
-
-In `slots` a velocity is what is subtracted from the variable, in every form; Keras's SGD keeps its negative.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
+from isotune.adapters._keras.axes import clipping, decay
 from isotune.conventions import Conventions
-from isotune.protocols import SGD, Adam, Optimizer, RMSprop
-
-Array = np.ndarray
-
-# slots by the names of the literature -> the attribute of Keras's own class that lists them
-_KERAS_SLOTS = {
-    "sgd": {"velocity": "momentums"},
-    "adam": {"first_moment": "_momentums", "second_moment": "_velocities"},
-    "rmsprop": {"second_moment": "_velocities", "velocity": "_momentums"},
-}
 
 
-def make_optimizer(recipe: Optimizer, conventions: Conventions, kernels: list[Any], variables: list[Any]) -> Any:
-    """A built `keras.optimizers.Optimizer` for `variables`, learning rate 0.
-
-    kernels: those of the variables that decay when `weight_decay_on` is "kernels".
-    """
-    optimizer = (
-        _keras_own(recipe, conventions)
-        if is_native(recipe, conventions) and (keras.config.floatx() != "float64" or _is_exact(recipe))
-        else _CLASSES[_family(recipe)](recipe, conventions)
-    )
-    if recipe.weight_decay and conventions.weight_decay_on == "kernels":
-        decaying = {id(variable) for variable in kernels}
-        optimizer.exclude_from_weight_decay(var_list=[v for v in variables if id(v) not in decaying])
-    optimizer.build(variables)
-    return optimizer
-
-
-def is_native(recipe: Optimizer, conventions: Conventions) -> bool:
-    """Whether every recipe axis that matters to this optimizer has Keras's own value."""
-    is_adam = isinstance(recipe, Adam)
-    matters = {
-        "hyperparameters": ("float32", True),
-        "momentum_form": ("rate-inside", not isinstance(recipe, Adam) and recipe.momentum > 0),
-        "weight_decay_form": ("decoupled", recipe.weight_decay > 0 and recipe.name != "adamw"),
-        "adam_epsilon": ("before-correction", is_adam),
-        "rmsprop_epsilon": ("inside-root", isinstance(recipe, RMSprop)),
-        "clipping": ("per-variable", recipe.clip_norm is not None),
-    }
-    return all(getattr(conventions, axis) == value for axis, (value, does) in matters.items() if does)
-
-
-def _is_exact(recipe: Optimizer) -> bool:
-    """Whether float32 holds every hyper-parameter that is rounded."""
-    names = ("momentum", "beta1", "beta2", "rho", "weight_decay")
-    return all(float(np.float32(value)) == value for name in names if (value := getattr(recipe, name, 0.0)))
-
-
-def slots(recipe: Optimizer, optimizer: Any) -> dict[str, Iterator[Array]]:
-    """Slot name -> its arrays, in the order of the variables that the optimizer was built for; copies, made one at a
-    time."""
-    if isinstance(optimizer, _Conventional):
-        found = optimizer.slots
-    else:
-        names = _KERAS_SLOTS[_family(recipe)]
-        found = {name: getattr(optimizer, attribute) for name, attribute in names.items()}
-    sign = -1 if isinstance(optimizer, keras.optimizers.SGD) else 1
-    return {
-        name: (sign * keras.ops.convert_to_numpy(variable) for variable in variables)
-        for name, variables in found.items()
-        if variables
-    }
-
-
-def reset(optimizer: Any) -> None:
-    """Back to before the first step: every slot of these optimizers, and the count of steps, begins at zero."""
-    for variable in optimizer.variables:
-        variable.assign(np.zeros(tuple(variable.shape), variable.dtype))
-
-
-def _family(recipe: Optimizer) -> str:
-    return "adam" if isinstance(recipe, Adam) else recipe.name
-
-
-def _keras_own(recipe: Optimizer, conventions: Conventions) -> Any:
-    shared = {"learning_rate": 0.0, "weight_decay": recipe.weight_decay or None, "clipnorm": recipe.clip_norm}
-    match recipe:
-        case SGD():
-            return keras.optimizers.SGD(momentum=recipe.momentum, nesterov=recipe.nesterov, **shared)
-        case Adam():  # Keras's AdamW is its Adam with weight decay
-            return keras.optimizers.Adam(beta_1=recipe.beta1, beta_2=recipe.beta2, epsilon=recipe.epsilon, **shared)
-        case RMSprop():
-            return keras.optimizers.RMSprop(rho=recipe.rho, epsilon=recipe.epsilon, momentum=recipe.momentum, **shared)
-
-
-class _Conventional(keras.optimizers.Optimizer):  # type: ignore[misc]  # Keras has no types
+class Conventional(keras.optimizers.Optimizer):  # type: ignore[misc]  # Keras has no types
     """What the three share: clipping, decay, precision, slots."""
 
     def __init__(self, recipe: Any, conventions: Conventions) -> None:
         super().__init__(learning_rate=0.0, name=type(self).__name__.lower())
         self.recipe, self.conventions = recipe, conventions
-        decoupled = conventions.weight_decay_form == "decoupled" or recipe.name == "adamw"
+        self._factors = clipping.factors(conventions.clipping)
+        decoupled = decay.is_decoupled(recipe, conventions)
         self.coupled_decay = 0.0 if decoupled else self.held(recipe.weight_decay)
         self.decoupled_decay = self.held(recipe.weight_decay) if decoupled else 0.0
         self.slots: dict[str, list[Any]] = {}
@@ -161,12 +71,7 @@ class _Conventional(keras.optimizers.Optimizer):  # type: ignore[misc]  # Keras 
     def factors(self, grads: list[Any]) -> list[Any]:
         """What each gradient is multiplied by; None: nothing."""
         limit = self.recipe.clip_norm
-        if limit is None:
-            return [None] * len(grads)
-        squares = [_squares(gradient) for gradient in grads]
-        if self.conventions.clipping == "per-variable":
-            return [_factor(each, limit) for each in squares]
-        return [_factor(ops.sum(ops.stack(squares)), limit)] * len(grads)
+        return [None] * len(grads) if limit is None else self._factors(grads, limit)
 
     def _apply_weight_decay(self, variables: list[Any]) -> None:
         """Keras's hook before the step; here decay is part of the step."""
@@ -184,7 +89,7 @@ class _Conventional(keras.optimizers.Optimizer):  # type: ignore[misc]  # Keras 
             if self.decoupled_decay and decays:
                 variable.assign_sub(variable * (rate * self.decoupled_decay))
             index = self._get_variable_index(variable)
-            slot = {name: found[index] for name, found in self.slots.items()}
+            slot = {name: variables[index] for name, variables in self.slots.items()}
             variable.assign_sub(self.step_of(gradient, rate, shared, slot))
 
     def shared(self, rate: Any) -> Any:
@@ -205,7 +110,7 @@ class _Conventional(keras.optimizers.Optimizer):  # type: ignore[misc]  # Keras 
         return -ops.expm1(ops.cast(self.iterations + 1, rate.dtype) * (math.log(beta) if beta else -math.inf))
 
 
-class ConventionalSGD(_Conventional):
+class ConventionalSGD(Conventional):
     def slot_names(self) -> tuple[str, ...]:
         return ("velocity",) if self.recipe.momentum else ()
 
@@ -221,7 +126,7 @@ class ConventionalSGD(_Conventional):
         return step if inside else rate * step
 
 
-class ConventionalAdam(_Conventional):
+class ConventionalAdam(Conventional):
     def slot_names(self) -> tuple[str, ...]:
         return "first_moment", "second_moment"
 
@@ -240,7 +145,7 @@ class ConventionalAdam(_Conventional):
         return corrected_rate * first / (scale + self.recipe.epsilon)
 
 
-class ConventionalRMSprop(_Conventional):
+class ConventionalRMSprop(Conventional):
     def slot_names(self) -> tuple[str, ...]:
         return ("second_moment", "velocity") if self.recipe.momentum else ("second_moment",)
 
@@ -258,13 +163,4 @@ class ConventionalRMSprop(_Conventional):
         return velocity if inside else rate * velocity
 
 
-def _squares(gradient: Any) -> Any:
-    return ops.sum(ops.square(gradient))
-
-
-def _factor(squares: Any, limit: float) -> Any:
-    """min(1, limit / norm); a norm of zero gives 1. (`ops.minimum` with a number narrows to float32 on torch.)"""
-    return ops.clip(limit / ops.sqrt(squares), 0.0, 1.0)
-
-
-_CLASSES: dict[str, Any] = {"sgd": ConventionalSGD, "adam": ConventionalAdam, "rmsprop": ConventionalRMSprop}
+CLASSES: dict[str, Any] = {"sgd": ConventionalSGD, "adam": ConventionalAdam, "rmsprop": ConventionalRMSprop}

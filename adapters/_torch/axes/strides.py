@@ -1,4 +1,4 @@
-"""Where a ResNet of bottlenecks strides, realised on torchvision's and timm's modules, and read off.
+"""Where a ResNet of bottlenecks strides, on torchvision's and timm's modules: realised, read off, how to write it.
 
 | value | who | where |
 |---|---|---|
@@ -12,13 +12,21 @@ The tensors are the same in all.
 from __future__ import annotations
 
 import itertools
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from torch import Tensor, nn
-
+from isotune.adapters.remedies import Table
+from isotune.conventions import Conventions
 from isotune.errors import UsageError
 
+if TYPE_CHECKING:
+    from torch import nn
+
 _BOTTLENECKS = ("Bottleneck", "PreActBottleneck")
+
+
+def realise(net: nn.Module, conventions: Conventions) -> None:
+    """Have `net` stride where `conventions` say, in place. UsageError: this kind of ResNet cannot."""
+    set_stride_location(net, conventions.stride_location)
 
 
 def set_stride_location(net: nn.Module, value: str) -> None:
@@ -43,10 +51,17 @@ def set_stride_location(net: nn.Module, value: str) -> None:
         raise UsageError(f"stride_location={value}: a {kind} ResNet has {allowed}")
 
 
+def describe(net: nn.Module) -> dict[str, Any]:
+    """Where `net` strides."""
+    return {"stride_location": stride_location(net) or "own"}
+
+
 def stride_location(net: nn.Module) -> Literal["3x3", "first-1x1", "last-block"] | None:
     """Where the bottlenecks of `net` stride; None: there are none, or none strides."""
+    from isotune.adapters._torch.axes.substitutes import EveryOtherPixel
+
     for block in _blocks(net):
-        if isinstance(getattr(block, "downsample", None), _EveryOtherPixel):
+        if isinstance(getattr(block, "downsample", None), EveryOtherPixel):
             return "last-block"
         if max(block.conv1.stride) > 1:
             return "first-1x1"
@@ -57,6 +72,8 @@ def stride_location(net: nn.Module) -> Literal["3x3", "first-1x1", "last-block"]
 
 def _blocks(net: nn.Module) -> list[Any]:
     """Bottlenecks whose second convolution is the 3x3 one."""
+    from torch import nn
+
     return [
         module
         for module in net.modules()
@@ -66,25 +83,30 @@ def _blocks(net: nn.Module) -> list[Any]:
     ]
 
 
-class _EveryOtherPixel(nn.Module):
-    """In the place of a block's `downsample`: the block's own input, which a hook on the block keeps, subsampled."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.kept: Tensor | None = None
-
-    def keep(self, _block: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        self.kept = inputs[0]
-
-    def forward(self, _preactivated: Tensor) -> Tensor:
-        assert self.kept is not None
-        shortcut, self.kept = self.kept[:, :, ::2, ::2], None
-        return shortcut
-
-
 def _move_to_end(last: Any, first: Any) -> None:
     """Move the stride of `first`, the first block of a stage, to `last`, the block before it."""
+    from isotune.adapters._torch.axes.substitutes import EveryOtherPixel
+
     last.conv2.stride, first.conv2.stride = first.conv2.stride, (1, 1)
     first.downsample.conv.stride = (1, 1)
-    last.downsample = _EveryOtherPixel()
+    last.downsample = EveryOtherPixel()
     last.register_forward_pre_hook(last.downsample.keep)
+
+
+# -- the lines to write
+
+
+_FIRST_1X1 = """
+for block in model.modules():
+    if type(block).__name__ == "Bottleneck":
+        block.conv1.stride, block.conv2.stride = block.conv2.stride, block.conv1.stride
+"""
+
+
+REMEDIES: Table = {
+    "stride_location": {
+        "3x3": ("", "torchvision and timm do so by themselves: nothing is to be written."),
+        "first-1x1": (_FIRST_1X1, "For a ResNet v1 of bottlenecks; no other has such a stride."),
+        "last-block": ("", "For timm's ResNets v2 isotune does it with OVERRIDE; no other network has such a stride."),
+    },
+}

@@ -1,7 +1,6 @@
-"""The optimizers of a protocol under every convention, for torch.
+"""The optimizers' formulas that torch has not, and the step that clips, decays and updates.
 
-Where a convention's value is torch's own, `torch.optim` computes. The rest is here, in the notation of the
-protocol (g gradient, w tensor, r learning rate, wd weight decay, t steps from 1):
+In the notation of the protocol (g gradient, w tensor, r learning rate, wd weight decay, t steps from 1):
 
 | name | convention | formula | who |
 |---|---|---|---|
@@ -15,9 +14,7 @@ protocol (g gradient, w tensor, r learning rate, wd weight decay, t steps from 1
 | all | weight_decay_form coupled | g += wd*w, after clipping | torch/optim/sgd.py |
 | all | decoupled (adamw always) | w *= 1 - r*wd, before the step | torch/optim/adamw.py, keras base_optimizer.py |
 
-Keras writes the velocity with the opposite sign; here it is what is subtracted. Clipping comes first, and by
-`max/norm` exactly: `torch.nn.utils.clip_grad_norm_` adds 1e-6 to the norm, which Keras does not, so that the
-engines would part at 1e-6.
+Keras writes the velocity with the opposite sign; here it is what is subtracted. Clipping comes first.
 """
 
 from __future__ import annotations
@@ -25,103 +22,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
-
-from isotune.conventions import Conventions
-from isotune.protocols import SGD, Adam, Optimizer, RMSprop
-
-# torch's names of the slots, and the literature's
-SLOTS = {
-    "momentum_buffer": "velocity",
-    "exp_avg": "first_moment",
-    "exp_avg_sq": "second_moment",
-    "square_avg": "second_moment",
-}
-
-
-class Updater:
-    """Clips, decays and steps: one optimizer on the tensors it is given.
-
-    decayed, other: tensors that weight decay acts on, and those that it leaves alone.
-    """
-
-    def __init__(self, spec: Optimizer, conventions: Conventions, decayed: list[Tensor], other: list[Tensor]) -> None:
-        self._clip_norm = spec.clip_norm
-        self._clip = clip_global if conventions.clipping == "global-norm" else clip_each
-        self._decayed, self._tensors = decayed, [*decayed, *other]
-        as_held = np.float32 if conventions.hyperparameters == "float32" else np.float64
-        decay = float(as_held(spec.weight_decay))
-        decoupled = conventions.weight_decay_form == "decoupled" or spec.name == "adamw"
-        self._decoupled_decay = decay if decoupled else 0.0
-        groups = [
-            {"params": tensors, "weight_decay": 0.0 if decoupled or not decays else decay}
-            for tensors, decays in ((decayed, True), (other, False))
-            if tensors
-        ]
-        self.optimizer = _optimizer(spec, conventions, groups, as_held)
-
-    def step(self, learning_rate: float) -> None:
-        """One step from the gradients in `.grad`, which clipping changes."""
-        if self._clip_norm is not None:
-            self._clip([tensor.grad for tensor in self._tensors if tensor.grad is not None], self._clip_norm)
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate
-        if self._decoupled_decay:
-            with torch.no_grad():
-                torch._foreach_mul_(
-                    [tensor for tensor in self._decayed if tensor.grad is not None],
-                    1 - learning_rate * self._decoupled_decay,
-                )
-        self.optimizer.step()
-
-    def slots(self, tensor: Tensor) -> dict[str, Tensor]:
-        """The optimizer's state of one tensor under the literature's names; empty before the first step."""
-        state = self.optimizer.state.get(tensor, {})
-        return {SLOTS[name]: value for name, value in state.items() if name in SLOTS and value is not None}
-
-
-def _optimizer(
-    spec: Optimizer, conventions: Conventions, groups: list[dict[str, Any]], as_held: type[np.floating]
-) -> torch.optim.Optimizer:
-    """An optimizer whose groups carry the coupled decay; the learning rate is set at every step."""
-    inside = conventions.momentum_form == "rate-inside"
-    match spec:
-        case SGD():
-            momentum = float(as_held(spec.momentum))
-            if inside and momentum:
-                return RateInsideSGD(groups, momentum=momentum, nesterov=spec.nesterov)
-            return torch.optim.SGD(groups, lr=0.0, momentum=momentum, nesterov=spec.nesterov)
-        case Adam():
-            betas = (float(as_held(spec.beta1)), float(as_held(spec.beta2)))
-            if conventions.adam_epsilon == "before-correction":
-                return EpsilonBeforeCorrectionAdam(groups, betas=betas, eps=spec.epsilon)
-            return torch.optim.Adam(groups, lr=0.0, betas=betas, eps=spec.epsilon)
-        case RMSprop():
-            rho, momentum = float(as_held(spec.rho)), float(as_held(spec.momentum))
-            if conventions.rmsprop_epsilon == "inside-root" or (inside and momentum):
-                inside_root = conventions.rmsprop_epsilon == "inside-root"
-                return VariantRMSprop(
-                    groups, alpha=rho, eps=spec.epsilon, momentum=momentum, inside_root=inside_root, rate_inside=inside
-                )
-            return torch.optim.RMSprop(groups, lr=0.0, alpha=rho, eps=spec.epsilon, momentum=momentum)
-
-
-def clip_global(gradients: list[Tensor], limit: float) -> None:
-    """Scale all gradients, in place, so that the norm of all of them together is at most `limit`."""
-    if gradients:
-        torch._foreach_mul_(gradients, _factor(torch.nn.utils.get_total_norm(gradients), limit))
-
-
-def clip_each(gradients: list[Tensor], limit: float) -> None:
-    """Scale each gradient, in place, so that its own norm is at most `limit`."""
-    if gradients:
-        torch._foreach_mul_(gradients, [_factor(norm, limit) for norm in torch._foreach_norm(gradients)])
-
-
-def _factor(norm: Tensor, limit: float) -> Tensor:
-    return torch.clamp(limit / norm, max=1.0)
 
 
 class _Formula(torch.optim.Optimizer):
