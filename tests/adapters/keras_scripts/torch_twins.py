@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from isotune.adapters._torch.adapter import TorchAdapter
+from isotune.adapters._torch.adapter import TorchAdapter, engines
 
 
 class LayerNorm2d(nn.LayerNorm):
@@ -68,7 +68,7 @@ class Residual(nn.Module):
 
 class TwinAdapter(TorchAdapter):
     name = "twins"
-    libraries = ()
+    engines = engines("torchvision")
 
     def models(self):
         return ()
