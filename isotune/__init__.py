@@ -11,7 +11,7 @@
 - `open_model(...)`: one model in its worker: features, logits, activations, gradients
 - `study_variance(...)`: where the spread of the accuracy comes from
 - `transfer(...)`: a checkpoint of one library as a file of another
-- `Protocol`: a recipe built in Python; its parts are in `isotune.protocols`
+- `Protocol`: a recipe built in Python; its parts are in `protocols`; `data`: prepared data sets
 - `errors`: what is raised, in one line: `errors.UsageError`
 
 The core imports no framework, so it starts at once; frameworks are imported by `isotune.adapters` alone, in worker
@@ -25,7 +25,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from isotune import errors
+    from isotune import data, errors, protocols
     from isotune.interface import (
         OpenModel,
         Prepared,
@@ -54,11 +54,13 @@ __all__ = [
     "Transferred",
     "VarianceStudy",
     "__version__",
+    "data",
     "errors",
     "load_runs",
     "models",
     "open_model",
     "prepare",
+    "protocols",
     "run",
     "study_variance",
     "transfer",
@@ -81,12 +83,15 @@ _PLACES = {  # where each stands; packages and modules of their own are not name
 }
 
 
+_WHOLE = ("data", "errors", "models", "protocols")  # packages and modules; `models` can be called
+
+
 def __getattr__(name: str) -> object:
     from importlib import import_module
 
     if name in _PLACES:
         value: object = getattr(import_module(_PLACES[name]), name)
-    elif name in ("errors", "models"):  # `models` is a package that can be called
+    elif name in _WHOLE:
         value = import_module(f"isotune.{name}")
     elif name == "__version__":
         from isotune._version import version

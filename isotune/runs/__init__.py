@@ -1,1 +1,20 @@
-"""TODO"""
+"""Runs: from a matrix of names to a record on disk for every cell.
+
+    matrix -> cells (`planning`) -> executor -> worker process -> cell runner -> record (`records`)
+
+In the calling process, which imports no framework:
+
+- `planning`: `Matrix`, `plan`: every name checked, every cell known before anything runs; `parse_seeds`;
+- `executor`: `LocalExecutor`: cells in worker processes on this machine, records as they end;
+- `records`: `Cell`, `Record` and the `Store` that keeps them, a folder a cell; `version_1`: how they were before;
+- `preprocessing_costs`: what each step of preprocessing costs, from the records of evaluations.
+
+In the worker (`isotune.workers`):
+
+- `requests`: what it is asked: run a cell, measure a speed, build a model once;
+- `cell_runner`: one cell: model, data, protocol -> record and predictions; it keeps what it built;
+- `training` (stages), `probe` (logistic regression on frozen features), `own_classifier` (nothing is trained);
+- `stopwatch`: speed, round by round; `memory`: peaks.
+
+Nothing here knows of reports.
+"""

@@ -1,0 +1,116 @@
+"""Progress of a long call: shown, silent, or told to a function; and what an interruption leaves."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import isotune
+from isotune.errors import UsageError
+from isotune.progress import Reporter, Shown, Told, reporting
+
+MODEL = "example:random-features"
+IMAGES, LABELS = np.zeros((40, 8, 8, 3), np.uint8), np.arange(40) % 4
+STAGE = {"epochs": 2, "batch_size": 8, "optimizer": {"name": "sgd"}, "schedule": {"learning_rate": 0.01}}
+RECIPE = {"name": "small", "title": "Small", "source": "a test", "input": {"size": 16}, "stage": [STAGE]}
+CALL = {"seeds": 1, "conventions": "identical", "checkpoint": "random:0", "store": "records", "fresh": True}
+
+
+@pytest.mark.usefixtures("house")
+def test_without_a_terminal_each_run_gives_a_line_and_false_is_silent(capsys):
+    isotune.run(MODEL, (IMAGES, LABELS), RECIPE, **CALL)
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.count("\n") == 1
+    assert "of 8" in said.err
+    isotune.run(MODEL, (IMAGES, LABELS), RECIPE, **CALL, progress=False)
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.usefixtures("house")
+def test_a_function_is_told_of_the_steps_and_of_each_run_that_ends():
+    told = []
+    isotune.run(MODEL, (IMAGES, LABELS), RECIPE, **CALL | {"seeds": 2}, progress=lambda *what: told.append(what))
+    assert told[0] == ("cells", 0, 2)
+    assert [(done, total) for what, done, total in told if "of 8" in what] == [(1, 2), (2, 2)]
+    assert any("training" in what and (done, total) == (8, 8) for what, done, total in told)
+
+
+@pytest.mark.usefixtures("house")
+def test_what_the_function_raises_ends_the_call():
+    def enough(what, done, total):
+        raise RuntimeError("enough")
+
+    with pytest.raises(RuntimeError, match="enough"):
+        isotune.run(MODEL, (IMAGES, LABELS), RECIPE, **CALL, progress=enough)
+
+
+def test_a_reporter_serves_several_calls_and_other_things_are_refused():
+    reporter = Reporter()
+    with reporting(reporter) as same:
+        assert same is reporter
+    with reporting(print) as told:
+        assert isinstance(told, Told)
+    with reporting(True) as shown:
+        assert isinstance(shown, Shown)
+    with pytest.raises(UsageError, match="progress: takes True, False or a function"), reporting(3):
+        pass
+
+
+@pytest.mark.parametrize("widgets", [True, False])
+def test_a_notebook_shows_bars_where_it_can_draw_them(monkeypatch, widgets):
+    from importlib import util
+
+    from rich import console
+
+    monkeypatch.setattr(console, "_is_jupyter", lambda: True)
+    real = util.find_spec
+    monkeypatch.setattr(
+        "isotune.progress.find_spec", lambda name: object() if widgets and name == "ipywidgets" else real(name)
+    )
+    assert Shown()._progress.disable is not widgets
+
+
+INTERRUPTED = """
+import os, signal, subprocess, sys, time
+import isotune
+
+def tell(what, done, total):
+    if "training" in what:
+        os.killpg(os.getpgid(0), signal.SIGINT)  # what a terminal's Ctrl-C and a notebook's stop do
+
+try:
+    models = ["example:random-features", "example:random-features:width=32"]
+    call = {"checkpoint": "random:0", "store": "records", "conventions": "identical"}
+    isotune.run(models[0], "digits", "quick-fine-tune", 1, progress=False, **call)
+    isotune.run(models, "digits", "quick-fine-tune", 3, jobs=int(sys.argv[1]), progress=tell, **call)
+except KeyboardInterrupt:
+    print("interrupted")
+children = f"/proc/{os.getpid()}/task/{os.getpid()}/children"
+for _ in range(100):
+    if not (left := open(children).read().split()):
+        break
+    time.sleep(0.1)
+print(len(left), len(isotune.load_runs("records").done), len(isotune.load_runs("records").failed))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="children are counted in /proc")
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_interrupted_the_workers_are_ended_and_what_was_done_is_kept(house, jobs):
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job would ignore it
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED, str(jobs)], capture_output=True, text=True, check=False, cwd=house,
+        start_new_session=True, env=os.environ,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    said, counts = done.stdout.splitlines()
+    assert said == "interrupted"
+    left, finished, failed = map(int, counts.split())
+    assert (left, failed) == (0, 0)
+    assert finished >= 1
