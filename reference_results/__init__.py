@@ -62,7 +62,7 @@ from isotune.reference_results._checking import Checked, check
 from isotune.reference_results._citations import Citation, citations, cite
 from isotune.reference_results._conditions import Conditions, conditions
 from isotune.reference_results._contradictions import Contradiction, contradictions
-from isotune.reference_results._installed import against_torchvision, installed_torchvision
+from isotune.reference_results._installed import against_torchvision, compared_with_installed, installed_torchvision
 from isotune.reference_results._lineage import RELATIONS, Kinship, kin, kinships
 from isotune.reference_results._matching import Deviation, Matches, Near, deviations, matching
 from isotune.reference_results._schema import COLUMNS, METRICS, SETTINGS, Reference
@@ -90,6 +90,7 @@ __all__ = [
     "check",
     "citations",
     "cite",
+    "compared_with_installed",
     "conditions",
     "contradictions",
     "deviations",

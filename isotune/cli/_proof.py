@@ -48,7 +48,7 @@ def parity(
         list[str] | None, typer.Argument(help="Two models of one architecture: keras:MobileNetV2 timm:mobilenetv2_100.")
     ] = None,
     everything: Annotated[
-        bool, typer.Option("--all", help="Every architecture of keras.applications with its counterparts; resumable.")
+        bool, typer.Option("--all", help="Every model of a library that names where its counterparts are; resumable.")
     ] = False,
     architecture: Annotated[str, typer.Option(help="With --all: only these, comma-separated.")] = "",
     listing: Annotated[bool, typer.Option("--list", help="Name the pairs that exist, and end.")] = False,

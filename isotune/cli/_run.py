@@ -25,9 +25,7 @@ def run(
     ] = None,
     checkpoint: CheckpointOption = defaults.CHECKPOINT,
     numeric_mode: Annotated[str, typer.Option(help="float32, bfloat16 or float64.")] = "float32",
-    compiled: Annotated[
-        bool, typer.Option("--compiled", help="torch.compile, or XLA in Keras: rows of their own.")
-    ] = False,
+    compiled: Annotated[bool, typer.Option("--compiled", help="By the library's compiler: rows of their own.")] = False,
     store: StoreOption = defaults.STORE,
     jobs: Annotated[
         int, typer.Option(min=1, help="Workers at the same time; above 1 timings are marked as shared.")

@@ -25,7 +25,7 @@ INPUT_AXES = tuple(axis.name for axis in AXES.values() if axis.kind == "input") 
 PIXEL_AXES = tuple(axis for axis in INPUT_AXES if not AXES[axis].carried)  # that make the bytes that are scaled
 NETWORK_AXES = tuple(axis.name for axis in AXES.values() if axis.carried)  # that a checkpoint carries
 
-TORCH_CONVENTIONS = {axis.name: axis.reference for axis in AXES.values() if axis.reference is not None}
+REFERENCE_CONVENTIONS = {axis.name: axis.reference for axis in AXES.values() if axis.reference is not None}
 
 
 def relevant(features: frozenset[Feature]) -> frozenset[str]:

@@ -13,9 +13,10 @@ import os
 import shutil
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from importlib.metadata import entry_points
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
@@ -23,12 +24,11 @@ from isotune import cache
 from isotune.data._dataset import Dataset, FileSplit, Split, SplitName
 from isotune.data._resizing import Resize, fixed_view
 from isotune.data._sealing import Damaged, check, seal
-from isotune.errors import UsageError
+from isotune.errors import UsageError, nearest
 from isotune.protocols import Images, Input
 from isotune.workers.process import ask_once
 
-Decode = Literal["pillow", "tensorflow"]
-DECODER = "isotune.adapters._keras.decoding:decode"
+DECODERS = "isotune.decoders"  # entry-point group: a value of the axis `decode` -> a function called in a worker
 
 _FORMAT = 1  # raised when a change here alters the views' bytes
 _log = logging.getLogger("isotune")
@@ -72,12 +72,12 @@ def inputs(
     input: Input,
     *,
     resize: Resize = "antialias",
-    decode: Decode = "pillow",
+    decode: str = "pillow",
 ) -> tuple[np.ndarray, np.ndarray]:
     """The protocol's fixed view: uint8 [n, size, size, 3], memory-mapped and read-only, and labels int64 [n].
 
     UsageError: the split is empty, too small for its classes, or there is no room on the disk.
-    MissingExtra: decode is `tensorflow` and it is not installed.
+    MissingExtra: the library that decodes is not installed.
     """
     part, indices, key = chosen(dataset, split, images, decode)
     key |= {"input": input.model_dump(mode="json"), "resize": resize}
@@ -108,13 +108,11 @@ def subset_of(dataset: Dataset, split: SplitName, images: Images) -> np.ndarray:
     return subset(labels, getattr(images, split), field=f"images.{split}")
 
 
-def chosen(
-    dataset: Dataset, split: SplitName, images: Images, decode: Decode
-) -> tuple[Split, np.ndarray, dict[str, Any]]:
+def chosen(dataset: Dataset, split: SplitName, images: Images, decode: str) -> tuple[Split, np.ndarray, dict[str, Any]]:
     """A split, the indices in it of the images that a protocol uses, and what they depend on.
 
-    Files that TensorFlow decodes are decoded once, in a process of its own, and kept without loss: so the
-    calling process need not import it, and may hold another framework.
+    Files that a library decodes are decoded once, in a process of its own, and kept without loss: so the calling
+    process need not import it, and may hold another framework.
     """
     part: Split = getattr(dataset, split)
     indices = subset_of(dataset, split, images)
@@ -125,12 +123,20 @@ def chosen(
 
     def build(folder: Path) -> None:
         np.save(folder / "indices.npy", indices, allow_pickle=False)
-        ask_once(DECODER, dataset=str(dataset.folder), split=split, folder=str(folder))
+        ask_once(_decoder(decode), dataset=str(dataset.folder), split=split, folder=str(folder))
 
     folder = _made("decoded", key, build)
     offsets = np.load(folder / "offsets.npy", allow_pickle=False)
     decoded = FileSplit(np.memmap(folder / "images.blob", np.uint8, "r"), offsets, part.labels[indices])
     return decoded, np.arange(len(indices)), key
+
+
+def _decoder(decode: str) -> str:
+    """MODULE:FUNCTION of who decodes; not imported here. UsageError: no package that is installed does."""
+    there = {entry.name: entry.value for entry in entry_points(group=DECODERS)}
+    if decode not in there:
+        raise UsageError(f"decode = {decode!r}: no package that is installed decodes so; {nearest(decode, there)}")
+    return there[decode]
 
 
 def _made(kind: str, key: dict[str, Any], build: Callable[[Path], None]) -> Path:

@@ -16,7 +16,7 @@ import numpy as np
 
 from isotune.data._dataset import Dataset
 from isotune.data._resizing import Resize, resized
-from isotune.data._views import Decode, chosen, inputs
+from isotune.data._views import chosen, inputs
 from isotune.protocols import Augmentation, Images, Input
 
 _RATIO = (3 / 4, 4 / 3)  # torchvision.transforms.RandomResizedCrop's default
@@ -38,7 +38,7 @@ class Augmenter:
         augmentation: Augmentation,
         *,
         resize: Resize = "antialias",
-        decode: Decode = "pillow",
+        decode: str = "pillow",
     ) -> None:
         self._input, self._augmentation, self._resize = input, augmentation, resize
         if augmentation.random_resized_crop:

@@ -17,7 +17,7 @@ from isotune.data.sources.source import Source
 from isotune.errors import UsageError
 from isotune.models import checkpoints
 from isotune.models.catalogue import Entry
-from isotune.names import ModelName
+from isotune.names import DEFAULT_MODELS, ModelName
 from isotune.progress import Reporter
 
 PathLike = str | os.PathLike[str]
@@ -27,7 +27,8 @@ Protocol = str | os.PathLike[str] | Mapping[str, Any] | protocols.Protocol
 Conventions = str | Mapping[str, Mapping[str, Any]]
 
 _MODEL = (
-    "a name such as 'timm:resnet50', an entry of isotune.models(...), or a function that makes a network, or its file"
+    f"a name such as {DEFAULT_MODELS[0]!r}, an entry of isotune.models(...), or a function that makes a network, or its"
+    " file"
 )
 _PROTOCOL = "a name such as 'quick', a TOML file, a dictionary or an isotune.Protocol"
 _CONVENTIONS = "'identical', 'native', each also with overrides: 'native,resize=plain', {'native': {'resize': 'plain'}}"
@@ -211,7 +212,7 @@ def count(value: int, argument: str, least: int = 1) -> int:
 def interpreters(value: Mapping[str, PathLike] | None, argument: str = "pythons") -> dict[str, str]:
     """Interpreters by adapter. UsageError: there is no such file."""
     if value is not None and not isinstance(value, Mapping):
-        raise wrong(argument, "interpreters by adapter, {'keras': 'other/bin/python'}", value)
+        raise wrong(argument, "interpreters by adapter, {ADAPTER: 'other/bin/python'}", value)
     for adapter, python in (value or {}).items():
         if not Path(python).is_file():
             raise UsageError(f"{argument}: {adapter}={python}: there is no such interpreter")

@@ -20,7 +20,7 @@ from isotune.investigation._images import Batch
 from isotune.investigation._ladder import Ladder
 from isotune.investigation._showing import Showing
 from isotune.investigation._surviving import Answerer, failing, survivor
-from isotune.models import checkpoints
+from isotune.models import embedded
 from isotune.progress import Progress
 from isotune.protocols import NumericMode, Protocol, Stage
 from isotune.protocols.schedules import learning_rates
@@ -141,9 +141,9 @@ def side(
         model=str(names.parse(model)), checkpoint=checkpoint, conventions=conventions, numeric_mode=numeric_mode,
         compiled=compiled, python=python or None,
     )  # fmt: skip
-    if python and checkpoint == "offline":
-        with suppress(UsageError):  # where it cannot be had here either, the side's own worker says so
-            checkpoints.offline()
+    if python and (held := embedded.find(checkpoint)):
+        with suppress(UsageError):  # where it is not installed here either, the side's own worker says so
+            held.weights()
     return made.under({})  # parsed once
 
 

@@ -8,8 +8,7 @@ from typing import Any
 from isotune.comparison.sides import Side
 from isotune.conventions import written_value as value
 from isotune.investigation._findings import Cause, Flip, Investigation, Rung, Smallest, Survivor
-
-VERSIONED = ("torchvision", "timm", "keras", "torch", "tensorflow", "jax", "jaxlib", "numpy", "python")
+from isotune.workers.environment import all_packages
 
 
 def verdict(found: Investigation) -> str:
@@ -61,7 +60,9 @@ def both(found: Investigation) -> str:
 def versions(found: Investigation) -> list[tuple[str, str, str]]:
     """(package, left's version, right's), Python itself among them; empty where a side has it not."""
     ours, theirs = (found.environment.get(which, {}) for which in ("left", "right"))
-    return [(name, ours.get(name, ""), theirs.get(name, "")) for name in VERSIONED if name in ours or name in theirs]
+    return [
+        (name, ours.get(name, ""), theirs.get(name, "")) for name in all_packages() if name in ours or name in theirs
+    ]
 
 
 def _how(side: Side) -> list[str]:

@@ -60,7 +60,7 @@ def catalogue(adapters: Iterable[str] = (), *, pattern: str = "", architecture: 
             if wanted:
                 raise
     if not entries:
-        raise UsageError("no adapter's library is installed; run: pip install 'isotune[torch,keras]'")
+        raise UsageError("no adapter's library is installed; run: pip install 'isotune[all]'")
     known = {entry.architecture for entry in entries}
     if architecture and architecture not in known:
         raise UsageError(f"architecture {architecture!r} is unknown; {nearest(architecture, known)}")

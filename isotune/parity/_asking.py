@@ -45,9 +45,7 @@ def chosen(known: list[Family], architectures: list[str]) -> list[Family]:
     """The families named, all of them when none is. UsageError: no such architecture."""
     for architecture in architectures:
         if architecture not in (valid := {family.architecture for family in known}):
-            raise UsageError(
-                f"architecture {architecture!r} has no model in keras.applications; {nearest(architecture, valid)}"
-            )
+            raise UsageError(f"architecture {architecture!r} is none to be proved; {nearest(architecture, valid)}")
     return [family for family in known if not architectures or family.architecture in architectures]
 
 

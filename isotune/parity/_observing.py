@@ -14,7 +14,7 @@ import numpy as np
 
 from isotune import names
 from isotune.comparison import observations
-from isotune.conventions import NETWORK_AXES, TORCH_CONVENTIONS, Conventions
+from isotune.conventions import NETWORK_AXES, REFERENCE_CONVENTIONS, Conventions
 from isotune.conventions import resolve as resolve_axes
 from isotune.models.checkpoints import architecture_of, resolve
 from isotune.parity._trial import CLASSES, MOTIONS, SMOOTHING, STEPS, Motion, Trial
@@ -47,7 +47,7 @@ class Observer:
         name = names.parse(model)
         self._kept = None
         if checkpoint.startswith("random:"):
-            axes, recipe = self._axes(name, spec, TORCH_CONVENTIONS)
+            axes, recipe = self._axes(name, spec, REFERENCE_CONVENTIONS)
             trial = trial.model_copy(update={"recipe": recipe})
             weights = self._drawn(model, int(checkpoint.partition(":")[2]), axes, trial)
         else:

@@ -7,19 +7,12 @@ import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from isotune import cache
+from isotune import cache, names
 from isotune.comparison.agreement import BOUND, NOISE_FACTOR
-from isotune.models.counterparts import Family
+from isotune.models.counterparts import Family, searching
 from isotune.parity._results import Result, Rung, as_json
 from isotune.parity._trial import MOTIONS
 
-# What a library rounds by itself in float64, so that its adapter computes it in another way in that mode.
-ROUNDED = (
-    ("Keras on TensorFlow", "momentum, betas and weight decay held in float32", "the optimizers, written out"),
-    ("Keras on TensorFlow", "exact GELU with the root of 2 in float32", "written out by erf"),
-    ("Keras on JAX and PyTorch", "what two operands give, narrowed to float32 under floatx float64", "not narrowed"),
-    ("torch", "the gradient of hard sigmoid with 1/6 in float32", "written out as relu6(x + 3)/6"),
-)
 COLUMNS = ("features", "layers", "loss", "gradients", "1 step", "10 steps", "buffers", "slots", "logits")
 
 
@@ -94,8 +87,7 @@ def show(results: Sequence[Result]) -> None:
 
 
 def write(results: Sequence[Result], families: Sequence[Family], folder: Path, command: str) -> Path:
-    """Write `parity.md`, whose path is given back, and `parity.json`; `families` says which architectures of Keras have
-    no counterpart."""
+    """Write `parity.md`, whose path is given back, and `parity.json`; `families` says what has no counterpart."""
     folder.mkdir(parents=True, exist_ok=True)
     texts = {
         "parity.json": json.dumps(as_json(list(results)), indent=1),
@@ -113,13 +105,13 @@ def _lines(results: Sequence[Result], families: Sequence[Family], command: str) 
     shared = {family.architecture for family in families if family.others}
     proved = {result.architecture for result in done if result.holds}
     sizes = sorted({result.question.size for result in results})
-    whose = {"identical": "torch's", "native": "the first model's own"}
+    whose = {"identical": "the checkpoint's", "native": "the first model's own"}
     specs = ", ".join(sorted({whose.get(spec, spec) for spec in {result.question.conventions for result in results}}))
     yield "# Parity: the same weights, the same function"
     yield ""
     yield (
         f"{held} of {len(done)} pairs are identical in float64; they cover {len(proved & shared)} of the"
-        f" {len(families)} architectures of keras.applications."
+        f" {len(families)} architectures of {' and '.join(map(names.title, searching()))}."
         if families
         else f"{held} of {len(done)} pairs are identical in float64."
     )
@@ -155,7 +147,8 @@ def _lines(results: Sequence[Result], families: Sequence[Family], command: str) 
     yield ""
     yield "| library | rounds | instead |"
     yield "|---|---|---|"
-    for rounded in ROUNDED:
+    libraries = [known for adapter in sorted(names.adapters()) if (known := names.facts(adapter))]
+    for rounded in dict.fromkeys(row for library in libraries for row in library.rounds):
         yield "| " + " | ".join(rounded) + " |"
     yield ""
     yield "## Evidence"
@@ -199,5 +192,6 @@ def _exceptions(results: Sequence[Result], families: Sequence[Family]) -> Iterab
         yield "## Without a counterpart"
         yield ""
         for family in alone:
-            yield f"- {family.first}: neither timm nor torchvision has the architecture {family.architecture}."
+            others = searching().get(names.parse(family.first).adapter, ())
+            yield f"- {family.first}: the architecture {family.architecture} is in none of: {', '.join(others)}."
         yield ""

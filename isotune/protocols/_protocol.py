@@ -39,7 +39,7 @@ class Augmentation(Strict):
     """Random changes of the training images, drawn in NumPy from the augmentation seed."""
 
     random_resized_crop: tuple[float, float] | None = Field(
-        None, description="least and greatest share of the area; aspect ratio 3/4 to 4/3 (torchvision's)"
+        None, description="least and greatest share of the area; aspect ratio 3/4 to 4/3"
     )
     horizontal_flip: float = Field(0.0, ge=0, le=1, description="probability")
 
@@ -144,7 +144,7 @@ class Protocol(Strict):
     stage: tuple[Stage, ...] = ()
     own_classifier: OwnClassifier | None = None
     evaluation: Evaluation = Evaluation()
-    conventions: dict[str, Any] = Field(default_factory=dict, description="recipe axes; the rest are torch's")
+    conventions: dict[str, Any] = Field(default_factory=dict, description="recipe axes; the rest have their defaults")
 
     @model_validator(mode="after")
     def one_kind(self) -> Protocol:

@@ -65,7 +65,7 @@ class RMSprop(_Optimizer):
     """RMSprop (Hinton 2012); a convention axis says where epsilon stands."""
 
     name: Literal["rmsprop"] = "rmsprop"
-    rho: float = Field(0.99, ge=0, lt=1, description="smoothing constant (torch calls it alpha)")
+    rho: float = Field(0.99, ge=0, lt=1, description="smoothing constant, which some call alpha")
     epsilon: float = Field(1e-8, gt=0)
     momentum: float = Field(0.0, ge=0, lt=1)
 
@@ -106,7 +106,7 @@ class Stage(Strict):
     drop_last: bool = Field(False, description="leave out an epoch's last batch when it is short")
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     batchnorm: Literal["training", "inference"] = Field(
-        "training", description="of trained layers: batch statistics, or the running ones (Keras: training=False)"
+        "training", description="of trained layers: batch statistics, or the running ones"
     )
     head_dropout: float = Field(0.0, ge=0, lt=1, description="on the features; masks are drawn outside, in NumPy")
     optimizer: Optimizer

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from math import floor, isnan, log10
 
+from isotune.names import title
 from isotune.report.analysis.answers import Changed
 from isotune.report.analysis.sections import Row
 from isotune.statistics import Estimate, Interval, Quartiles
@@ -14,7 +15,6 @@ from isotune.statistics import Estimate, Interval, Quartiles
 NOTHING = "-"
 _MARKUP = re.compile(r"([\\`*_{}\[\]<>#|~$&!])")
 _ADDRESS = re.compile(r"(https?://[\w.~:/?#@%&=+,;-]*[\w/])", re.ASCII)
-_LIBRARIES = {"keras": "Keras"}  # names that are not written as their package is
 
 
 @dataclass(frozen=True)
@@ -137,9 +137,7 @@ def decimals(test_images: int) -> int:
 
 def library(name: str) -> str:
     """ "keras@jax" -> "Keras on jax"."""
-    adapter, _, engine = name.partition("@")
-    shown = _LIBRARIES.get(adapter, adapter)
-    return f"{shown} on {engine}" if engine else shown
+    return title(name)
 
 
 def row_name(row: Row, *, with_checkpoint: bool) -> str:

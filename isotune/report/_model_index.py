@@ -12,6 +12,7 @@ from math import isnan
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
+from isotune.data.sources.naming import is_of_path
 from isotune.errors import MissingExtra, UsageError
 from isotune.runs.records import Record
 
@@ -70,7 +71,7 @@ def _result(section: Section, row: Row, setup: SetUp) -> EvalResult:
 def _dataset(written: str) -> tuple[str, str]:
     """Type and name; "imagefolder:/home/me/photos" -> "imagefolder", "imagefolder:photos"."""
     kind, _, place = written.partition(":")
-    if not place or kind in ("torchvision", "tfds"):
+    if not place or not is_of_path(written):
         return _HUB.get(written, written), written
     return _HUB.get(kind, kind), f"{kind}:{PurePath(place).name}"
 

@@ -12,21 +12,21 @@ best of the data set's classes, as the authors of ImageNet-A and -R evaluate (He
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 from pydantic import ValidationError
 
-from isotune import data
+from isotune import data, names
 from isotune.errors import UsageError, nearest
+from isotune.models import embedded
 from isotune.protocols import Input, OwnClassifier, Protocol
 from isotune.reference_results import Reference, conditions, references
 from isotune.weights import HEAD, random_weights
 
 if TYPE_CHECKING:
-    from isotune.adapters.base import Model
+    from isotune.adapters.base import Adapter, Model
     from isotune.runs.records import Cell
 
 OUTPUTS = 1000  # of an ImageNet-1k classifier
@@ -81,8 +81,9 @@ def published_input(cell: Cell) -> tuple[Input, Reference]:
     """
     here = conditions(cell)
     model, tag = here.model, here.checkpoint
-    if here.adapter == "timm" and tag == "pretrained" and "." in model:  # timm:resnet50.a1_in1k
-        model, _, tag = model.partition(".")
+    if tag == "pretrained":
+        model, picked = _facts(here.adapter).split_name(model)
+        tag = picked or tag
     who = f"own-classifier: {cell.model} with checkpoint {cell.checkpoint!r}"
     rows = [
         row
@@ -98,10 +99,10 @@ def published_input(cell: Cell) -> tuple[Input, Reference]:
     stated = [row for row in rows if row.size_px and row.crop and row.resize and row.interpolation]
     if not stated:
         raise UsageError(f"{who}: no published number says size, crop, resize and interpolation; {_OWN}")
-    found = sorted(stated, key=lambda row: (row.dataset != here.dataset, *_preference(row)))
-    row = next((row for row in found if as_input(row) is not None), None)
+    ranked = sorted(stated, key=lambda row: (row.dataset != here.dataset, *_preference(row)))
+    row = next((row for row in ranked if as_input(row) is not None), None)
     if row is None:
-        first = found[0]
+        first = ranked[0]
         raise UsageError(f"{who}: published with {first.resize} and crop {first.crop:g}, which [input] lacks; {_OWN}")
     input = as_input(row)
     assert input is not None
@@ -114,10 +115,10 @@ def _preference(row: Reference) -> tuple[bool, int, int, str]:
 
 def as_input(row: Reference) -> Input | None:
     """The input of a published evaluation; None where `Input` cannot express it (a squash that is then cropped, a crop
-    that is padded). timm cuts the fraction of the resized side off, others round (as `reference_results` compares)."""
+    that is padded)."""
     if not (row.size_px and row.crop):
         return None
-    side = math.floor(row.size_px / row.crop + 0.01) if row.adapter == "timm" else round(row.size_px / row.crop)
+    side = _facts(row.adapter).resized_side(row.size_px, row.crop)
     values: Mapping[str, object] = {
         "size": row.size_px, "resize": "squash" if row.resize == "squash" else side, "interpolation": row.interpolation
     }  # fmt: skip
@@ -129,10 +130,17 @@ def as_input(row: Reference) -> Input | None:
         return None
 
 
+def _facts(adapter: str) -> type[Adapter]:
+    """What is known of a library; of one whose adapter is not installed, what holds for most."""
+    from isotune.adapters.base import Adapter
+
+    return names.facts(adapter) or Adapter
+
+
 def classes_to_build(checkpoint: str) -> int | None:
     """`classes` for `Adapter.build`: None keeps the checkpoint's classifier; random weights are drawn without one."""
-    if checkpoint == "offline":
-        raise UsageError("checkpoint 'offline' has no classifier of its own; use --checkpoint pretrained")
+    if embedded.find(checkpoint):
+        raise UsageError(f"checkpoint {checkpoint!r} has no classifier of its own; use --checkpoint pretrained")
     return OUTPUTS if checkpoint.startswith("random:") else None
 
 
@@ -144,11 +152,11 @@ def drawn_head(checkpoint: str, initial: Mapping[str, np.ndarray]) -> dict[str, 
     return dict(random_weights(layout, int(checkpoint.partition(":")[2])))
 
 
-def check_outputs(found: int, model: str, checkpoint: str) -> None:
+def check_outputs(outputs: int, model: str, checkpoint: str) -> None:
     """UsageError: a classifier that is not ImageNet-1k's: 21,841 classes, or 1,001 with a background class."""
-    if found != OUTPUTS:
+    if outputs != OUTPUTS:
         raise UsageError(
-            f"own-classifier: the classifier of {model} with checkpoint {checkpoint!r} has {found} outputs, and"
+            f"own-classifier: the classifier of {model} with checkpoint {checkpoint!r} has {outputs} outputs, and"
             f" ImageNet-1k's has {OUTPUTS}; take a checkpoint for it"
         )
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from isotune import conventions
 from isotune.errors import UsageError
+from isotune.names import DEFAULT_MODELS
 from isotune.protocols import Protocol
 from isotune.runs import planning
 from isotune.runs.records import Cell, Seeds
@@ -89,7 +90,7 @@ def plan(
 ) -> Study:
     """The study of these models, each checked as `isotune run` does it. UsageError: a name or combination is wrong."""
     if not models:
-        raise UsageError("no model: give at least one, such as torchvision:mobilenet_v2")
+        raise UsageError(f"no model: give at least one, such as {DEFAULT_MODELS[0]}")
     matrix = planning.Matrix(models, [dataset], [protocol], [spec], seeds=(0,), checkpoint=checkpoint)
     return Study(design, tuple(planning.plan(matrix, prepared, workers)))
 

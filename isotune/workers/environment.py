@@ -70,6 +70,17 @@ def packages(*adapters: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*named, *bring, *_EVERYWHERE]))
 
 
+def all_packages() -> tuple[str, ...]:
+    """Every name that is a version's in an environment, whatever adapter it is of; Python's last."""
+    engines = [
+        f"{adapter}@{engine}"
+        for adapter in sorted(names.adapters())
+        if (known := names.facts(adapter))
+        for engine in known.engines
+    ]
+    return (*packages(*engines), "python")
+
+
 def versions(*adapters: str) -> dict[str, str]:
     """What is installed of `packages`. What matters only beside an adapter is left to its `environment`."""
     beside = {package for adapter in adapters if (engine := _engine(adapter)) for package in engine.beside}

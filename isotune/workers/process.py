@@ -26,7 +26,7 @@ R = TypeVar("R")
 _REFUSALS: dict[str, type[UsageError]] = {
     kind.__name__: kind for kind in (UsageError, Unavailable, NotCached, MissingExtra)
 }
-_NO_ACCELERATOR = {"TF_CPP_MIN_LOG_LEVEL": "2", "CUDA_VISIBLE_DEVICES": "", "KERAS_BACKEND": ""}
+_NO_ACCELERATOR = {"CUDA_VISIBLE_DEVICES": ""}
 
 
 class WorkerProcess:

@@ -10,9 +10,9 @@ import torch
 from test_keras_conventions import features
 from torchvision.models import mobilenet_v2
 
-from isotune.conventions import TORCH_CONVENTIONS, affine
+from isotune.adapters._torch.embedded import OFFLINE
+from isotune.conventions import REFERENCE_CONVENTIONS, affine
 from isotune.errors import UsageError
-from isotune.models import checkpoints
 from isotune.weights import Weights, random_weights
 
 # width, (height, width) of the input, numeric mode, engine
@@ -101,7 +101,7 @@ def compare(cases, weights_of, folder: Path) -> None:
                     "options": {"alpha": str(width)},
                     "size": size,
                     "mode": mode,
-                    "conventions": TORCH_CONVENTIONS,
+                    "conventions": REFERENCE_CONVENTIONS,
                     "weights": f"{folder}/{width}.safetensors",
                     "images": f"{folder}/{size}.npy",
                 }
@@ -123,7 +123,7 @@ def test_random_weights_give_torchvisions_features_at_every_width(tmp_path):
 
 def test_real_weights_give_torchvisions_features_at_every_size(tmp_path):
     try:
-        weights = checkpoints.offline()
+        weights = OFFLINE.weights()
     except UsageError as missing:
         pytest.skip(str(missing))
     compare(REAL, lambda width: weights, tmp_path)

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 
 from isotune import reference_results as results
 from isotune.cli import app
+from isotune.reference_results import _installed as installed
 from isotune.reference_results import _tables as tables
 
 FACTS = {"version": "9.9", "checkpoints": {}}
@@ -23,7 +24,7 @@ def doctor(monkeypatch, tmp_path):
         if file.suffix in (".csv", ".bib"):
             shutil.copy(file, tmp_path)
     monkeypatch.setattr(tables, "folder", lambda: tmp_path)
-    monkeypatch.setattr(results, "installed_torchvision", lambda: None)
+    monkeypatch.setattr(installed, "installed_torchvision", lambda: None)
 
     def run(*options: str):
         return CliRunner().invoke(app, ["doctor", "--references", *options])
@@ -69,7 +70,7 @@ def test_json_says_the_same(doctor, sound: bool) -> None:
 
 
 def test_torchvision_that_disagrees_or_cannot_be_asked_is_a_problem(doctor, monkeypatch) -> None:
-    monkeypatch.setattr(results, "installed_torchvision", lambda: FACTS)
+    monkeypatch.setattr(installed, "installed_torchvision", lambda: FACTS)
     done = doctor()
     assert done.exit_code == 1
     assert "imagenet.csv: torchvision 9.9 has no alexnet IMAGENET1K_V1" in done.output
@@ -77,7 +78,7 @@ def test_torchvision_that_disagrees_or_cannot_be_asked_is_a_problem(doctor, monk
     def broken() -> None:
         raise OSError("libtorch is gone")
 
-    monkeypatch.setattr(results, "installed_torchvision", broken)
+    monkeypatch.setattr(installed, "installed_torchvision", broken)
     assert "the installed torchvision cannot be asked: libtorch is gone" in doctor().output
 
 

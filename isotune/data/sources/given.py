@@ -31,7 +31,7 @@ ACCEPTED = (
     " ((images, labels), (images, labels)) for training and testing, a dictionary of these, or a table with a column of"
     " image files and one of labels"
 )
-_KERAS_KEYS = {"train": ("x_train", "y_train"), "test": ("x_test", "y_test")}  # as in an .npz
+_ARCHIVE_KEYS = {"train": ("x_train", "y_train"), "test": ("x_test", "y_test")}  # as in an .npz
 _FILES = ("image", "path", "file", "filename", "filepath")
 _LABELS = ("label", "class", "category", "target")
 _SPLITS = ("split", "subset", "part")
@@ -105,14 +105,14 @@ def _at(path: Path) -> Source:
 def _parts(parts: Mapping[str, Any], where: str, label: str) -> Source:
     """From a dictionary of the parts."""
     by_split = {}
-    for split, (images, labels) in _KERAS_KEYS.items():
+    for split, (images, labels) in _ARCHIVE_KEYS.items():
         if images in parts or labels in parts:
             if missing := [key for key in (images, labels) if key not in parts]:
                 raise UsageError(f"{where}: {missing[0]} is missing; it holds {', '.join(map(str, parts))}")
             by_split[split] = (parts[images], parts[labels])
         elif split in parts:
             by_split[split] = parts[split]
-    known = {*_KERAS_KEYS, *(key for pair in _KERAS_KEYS.values() for key in pair), "classes"}
+    known = {*_ARCHIVE_KEYS, *(key for pair in _ARCHIVE_KEYS.values() for key in pair), "classes"}
     if stray := next((key for key in parts if key not in known), None):
         raise UsageError(f"{where}: {stray!r} is no part of a data set; {nearest(str(stray), known)}")
     if "train" not in by_split:

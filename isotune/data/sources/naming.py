@@ -1,65 +1,112 @@
-"""Names of data sets, and the sources that they stand for."""
+"""Names of data sets, and the sources that they stand for.
+
+isotune's own are below; others come from the entry-point group `isotune.datasets`, a name each, which leads to a
+`Kind`: so a third party's are a package like any other.
+"""
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Callable
 from functools import partial
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 from isotune.data.sources.arrays import Digits, FashionMnist, Npz
 from isotune.data.sources.folders import ImageFolder
 from isotune.data.sources.imagenet import VARIANTS, ImageNet
-from isotune.data.sources.libraries import TORCHVISION, TensorFlowDatasets, Torchvision, torchvision_by_name
 from isotune.data.sources.memory import Remembered
-from isotune.data.sources.source import Source
+from isotune.data.sources.source import Kind, Source
 from isotune.errors import UsageError, nearest
+
+GROUP = "isotune.datasets"
+_GIVEN = ("array", "table")  # by a program, earlier: its name and digest follow
+_log = logging.getLogger(__name__)
 
 
 def _imagenet(variant: str, name: str, rest: str) -> Source:
-    return ImageNet(name, Path(rest).expanduser(), variant)
+    place = rest or (os.environ.get("ISOTUNE_IMAGENET") if variant == "imagenet" else None)
+    return ImageNet(name, Path(place).expanduser() if place else None, variant)
 
 
-_NAMED: dict[str, Callable[[], Source]] = {
-    "digits": Digits,
-    "fashion-mnist": FashionMnist,
-    **{name: partial(Torchvision, name, named) for name, named in TORCHVISION.items()},
-    "imagenet": lambda: ImageNet("imagenet", _path(os.environ.get("ISOTUNE_IMAGENET"))),
-}
-_GIVEN: dict[str, Callable[[str, str], Source]] = {"array": Remembered, "table": Remembered}  # by a program, earlier
-_COMPLETED: dict[str, tuple[str, Callable[[str, str], Source]]] = {  # kind: what completes it, and the source
-    "imagefolder": ("PATH", lambda name, rest: ImageFolder(name, Path(rest).expanduser())),
-    **{kind: ("PATH", partial(_imagenet, kind)) for kind in VARIANTS},
-    "npz": ("PATH", lambda name, rest: Npz(name, Path(rest).expanduser())),
-    "tfds": ("NAME", TensorFlowDatasets),
-    "torchvision": ("NAME", torchvision_by_name),
+_OWN = {
+    "digits": Kind(lambda name, rest: Digits()),
+    "fashion-mnist": Kind(lambda name, rest: FashionMnist()),
+    **{
+        variant: Kind(partial(_imagenet, variant), completion="PATH", is_whole=variant == "imagenet")
+        for variant in VARIANTS
+    },
+    "imagefolder": Kind(lambda name, rest: ImageFolder(name, Path(rest).expanduser()), completion="PATH"),
+    "npz": Kind(lambda name, rest: Npz(name, Path(rest).expanduser()), completion="PATH"),
 }
 
 
 def listed() -> list[str]:
     """Names that are complete."""
-    return list(_NAMED)
+    return [name for name, kind in kinds().items() if kind.is_whole or not kind.completion]
 
 
 def names() -> list[str]:
     """Every name; PATH and NAME are to be filled in."""
-    return [*_NAMED, *(f"{kind}:{rest}" for kind, (rest, _) in _COMPLETED.items() if kind not in _NAMED)]
+    return [*listed(), *(f"{name}:{kind.completion}" for name, kind in kinds().items() if name not in listed())]
 
 
 def find(name: str) -> Source:
     """The source that a name stands for. UsageError: there is none."""
-    if name in _NAMED:
-        return _NAMED[name]()
-    kind, _, rest = name.partition(":")
-    if kind in _GIVEN and rest:
-        return _GIVEN[kind](name, rest)
-    if kind not in _COMPLETED:
-        raise UsageError(f"data set {name!r} is unknown; {nearest(name, [*_NAMED, *_COMPLETED])}")
-    completion, source = _COMPLETED[kind]
-    if not rest:
-        raise UsageError(f"data set {name!r}: write {kind}:{completion}")
-    return source(name, rest)
+    key, colon, rest = name.partition(":")
+    if key in _GIVEN and rest:
+        return Remembered(name, rest)
+    kind = _kind(key)
+    if kind is None or (colon and not kind.completion):
+        raise UsageError(f"data set {name!r} is unknown; {nearest(name, [*_OWN, *_others()])}")
+    if not rest and (colon or not kind.is_whole) and kind.completion:
+        raise UsageError(f"data set {name!r}: write {key}:{kind.completion}")
+    return kind.make(name, rest)
 
 
-def _path(chosen: str | None) -> Path | None:
-    return Path(chosen).expanduser() if chosen else None
+def is_of_path(name: str) -> bool:
+    """Whether what follows the colon of a data set's name is a path of this machine; of an unknown name it may be."""
+    key, colon, _ = name.partition(":")
+    if key in _GIVEN:
+        return False
+    try:
+        kind = _kind(key)
+    except UsageError:
+        kind = None
+    return bool(colon) and (kind is None or kind.completion == "PATH")
+
+
+def kinds() -> dict[str, Kind]:
+    """Every kind of data set by its name: isotune's own, then the packages'; one that cannot be loaded is left out,
+    and named in a warning."""
+    known = dict(_OWN)
+    for name in _others():
+        try:
+            kind = _kind(name)
+        except UsageError as error:
+            _log.warning("%s", error)
+            continue
+        if kind is not None:
+            known[name] = kind
+    return known
+
+
+def _kind(name: str) -> Kind | None:
+    """None: there is none of that name. UsageError: its package is broken."""
+    if name in _OWN:
+        return _OWN[name]
+    entry = _others().get(name)
+    if entry is None:
+        return None
+    try:
+        kind = entry.load()
+    except Exception as error:  # a third party's module may fail in any way, at import
+        reason = f"{type(error).__name__}: {error}".partition("\n")[0]
+        raise UsageError(f"data set {name!r}: {entry.value} cannot be loaded ({reason})") from error
+    if not isinstance(kind, Kind):
+        raise UsageError(f"data set {name!r}: {entry.value} is no isotune.data.sources.source.Kind")
+    return kind
+
+
+def _others() -> dict[str, EntryPoint]:
+    return {entry.name: entry for entry in sorted(entry_points(group=GROUP), key=lambda entry: entry.name)}

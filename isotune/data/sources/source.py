@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from isotune.data._writing import Writer
 from isotune.progress import Progress
+
+__all__ = ["Described", "Kind", "Source", "Writer"]
 
 
 @dataclass(frozen=True)
@@ -32,3 +35,14 @@ class Source(ABC):
     @abstractmethod
     def write(self, writer: Writer, *, skip_unreadable: bool, progress: Progress) -> Described:
         """Write both parts. UsageError: what is there cannot be used; NotCached: it cannot be had."""
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What a data set's name stands for, up to its colon: an entry point of the group `isotune.datasets` leads to one.
+    Importing the module that has it imports no framework; `ask_once` calls a function where one is needed."""
+
+    make: Callable[[str, str], Source]  # of the name as written, and what follows its colon
+    completion: str = ""  # what follows the colon: "PATH" of this machine or a "NAME"; empty: nothing does
+    is_whole: bool = False  # the name may also stand without what completes it
+    packages: Mapping[str, str] = field(default_factory=dict)  # needed to write it -> what pip installs to have them

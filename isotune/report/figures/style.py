@@ -20,11 +20,11 @@ from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
 
+from isotune.names import facts
 from isotune.report import _format as f
 from isotune.report.analysis.sections import Row
 
 INK, QUIET, GRID = "#24292f", "#6e7781", "#e4e7eb"
-_LIBRARIES = {"torchvision": "#D55E00", "timm": "#0072B2", "keras": "#009E73"}
 _OTHERS = ("#CC79A7", "#E69F00", "#56B4E9", "#7F5AA8")
 _MARKERS = {"identical": "o", "native": "D"}
 
@@ -77,9 +77,10 @@ def save(made: Figure, path: Path) -> None:
 
 
 def colour(library: str) -> str:
-    """Of an adapter, whatever its engine; a third party's is picked by its name."""
+    """Of an adapter, whatever its engine: the one that it names, else one that is picked by its name."""
     adapter = library.partition("@")[0]
-    return _LIBRARIES.get(adapter) or _OTHERS[zlib.crc32(adapter.encode()) % len(_OTHERS)]
+    known = facts(adapter)
+    return (known and known.colour) or _OTHERS[zlib.crc32(adapter.encode()) % len(_OTHERS)]
 
 
 def marker(setup: str, library: str, size: float) -> dict[str, Any]:

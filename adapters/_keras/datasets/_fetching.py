@@ -6,6 +6,7 @@ what it downloads in its own folder, and finds there what was prepared by other 
 
 from __future__ import annotations
 
+import os
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -28,6 +29,8 @@ _REACHED = "https://storage.googleapis.com"  # where the package keeps its descr
 def fetch(worker: Worker, **request: Any) -> dict[str, Any]:
     """Write both parts into the request's folder; gives the names of the classes and the note."""
     name, kind = request["name"], request["kind"]
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's greetings are no part of the work
+    os.environ.pop("KERAS_BACKEND", None)  # of the process that asks; this one computes nothing
     try:
         import tensorflow_datasets as tfds
     except ImportError:

@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 
 from isotune import data
-from isotune.data.sources import libraries as _libraries
+from isotune.adapters._torch import datasets as _libraries
 from isotune.errors import MissingExtra, NotCached, UsageError
 
 datasets = pytest.importorskip("torchvision.datasets")
@@ -35,7 +35,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def here(monkeypatch: pytest.MonkeyPatch) -> None:
     """Run the program in this process, which may hold torch: quick, and its torchvision can be changed."""
-    from isotune.data.sources import fetch_torchvision as _fetch_torchvision
+    from isotune.adapters._torch.datasets import _fetching as _fetch_torchvision
 
     def run(do: str, progress: Callable[[str, int, int], None], **request: Any) -> dict[str, Any]:
         assert do == f"{_fetch_torchvision.__name__}:fetch"

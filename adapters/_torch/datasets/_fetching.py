@@ -20,6 +20,7 @@ import numpy as np
 from PIL import Image
 
 from isotune import cache
+from isotune.adapters._torch.datasets import PACKAGES
 from isotune.data._decoding import to_rgb
 from isotune.data._files import Item, Reader, write_both
 from isotune.data._writing import Writer
@@ -73,7 +74,7 @@ def _kind(name: str) -> Any:
     try:
         from torchvision import datasets
     except ImportError:
-        raise MissingExtra("torchvision", "isotune[torch]") from None
+        raise MissingExtra("torchvision", PACKAGES["torchvision"]) from None
     names = [found for found in datasets.__all__ if inspect.isclass(getattr(datasets, found, None))]
     if name not in names:
         raise UsageError(f"data set torchvision:{name} is unknown; {nearest(name, names)}")
