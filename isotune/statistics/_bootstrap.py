@@ -47,7 +47,7 @@ def summarise(
         return Summary(told, None, reason)
     if told.sd == 0:
         return Summary(told, Interval(told.low, told.high), "")
-    found = stats.bootstrap(
+    bca = stats.bootstrap(
         (sample,),
         np.mean,
         method="BCa",
@@ -56,7 +56,7 @@ def summarise(
         vectorized=True,
         random_state=np.random.default_rng(seed),
     ).confidence_interval
-    return Summary(told, Interval(float(found.low), float(found.high)), "")
+    return Summary(told, Interval(float(bca.low), float(bca.high)), "")
 
 
 def _expanded(confidence: float, n: int) -> float:

@@ -41,12 +41,12 @@ def deviations(table: np.ndarray, chosen: Factors) -> np.ndarray:
 
 def mean_squares(table: np.ndarray) -> dict[Factors, tuple[float, int]]:
     """Mean square and degrees of freedom of each effect, from one value a cell, [levels, levels, ...]."""
-    found = {}
+    squares = {}
     for chosen in effects(table.ndim):
         part = deviations(table, chosen)
         df = prod(table.shape[axis] - 1 for axis in chosen)
-        found[chosen] = (float(np.sum(part**2)) * table.size / part.size / df, df)
-    return found
+        squares[chosen] = (float(np.sum(part**2)) * table.size / part.size / df, df)
+    return squares
 
 
 def terms(chosen: Factors, squares: dict[Factors, tuple[float, int]], shape: Sequence[int]) -> list[Term]:

@@ -64,7 +64,7 @@ def outperformance(
     if gaps.size < PAIRS_FROM or np.ptp(wins) == 0:
         interval = _exact(float(wins.sum()), gaps.size, confidence)
     else:
-        found = stats.bootstrap(
+        bootstrapped = stats.bootstrap(
             (wins,),
             np.mean,
             method="percentile",
@@ -73,7 +73,7 @@ def outperformance(
             vectorized=True,
             random_state=np.random.default_rng(seed),
         ).confidence_interval
-        interval = Interval(float(found.low), float(found.high))
+        interval = Interval(float(bootstrapped.low), float(bootstrapped.high))
     if interval.low <= 0.5:
         return Outperformance(gaps.size, share, interval, "not significant", "the interval includes 0.5 or less")
     if interval.high <= gamma:

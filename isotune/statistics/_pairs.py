@@ -61,14 +61,14 @@ def compare_all(
     pairs: which two to compare, chosen before their differences were seen; None: every two.
     resamples, seed: of the permutation test and the bootstrap; the same give the same.
     """
-    found = [
+    uncorrected = [
         _compare(first, accuracies[first], second, accuracies[second], resamples, seed)
         for first, second in (combinations(accuracies, 2) if pairs is None else pairs)
     ]
-    by_t, by_permutation = holm([pair.p_t for pair in found]), holm([pair.p_permutation for pair in found])
+    by_t, by_permutation = holm([pair.p_t for pair in uncorrected]), holm([pair.p_permutation for pair in uncorrected])
     return tuple(
         replace(pair, p_t_holm=t, p_permutation_holm=permutation)
-        for pair, t, permutation in zip(found, by_t, by_permutation, strict=True)
+        for pair, t, permutation in zip(uncorrected, by_t, by_permutation, strict=True)
     )
 
 

@@ -106,12 +106,12 @@ def variance_by_source(runs: Iterable[Run], confidence: float = 0.95) -> Varianc
 
 def _cells(runs: Iterable[Run]) -> tuple[dict[Key, np.ndarray], int, int]:
     """Accuracies by seeds, lowest repeat first; how many failed; how many there are."""
-    found: dict[Key, dict[int, float]] = defaultdict(dict)
+    by_seeds: dict[Key, dict[int, float]] = defaultdict(dict)
     for run in runs:
-        if run.repeat in found[run[:3]]:
+        if run.repeat in by_seeds[run[:3]]:
             raise ValueError(f"repeat {run.repeat} of the seeds {run[:3]} is there twice")
-        found[run[:3]][run.repeat] = run.accuracy
-    cells = {key: np.array([values[repeat] for repeat in sorted(values)]) for key, values in found.items()}
+        by_seeds[run[:3]][run.repeat] = run.accuracy
+    cells = {key: np.array([values[repeat] for repeat in sorted(values)]) for key, values in by_seeds.items()}
     everything = np.concatenate([*cells.values(), np.empty(0)])
     return cells, int(np.sum(~np.isfinite(everything))), everything.size
 
@@ -139,18 +139,18 @@ def _crossed(
     keys = product(*levels)
     table = np.array([cells[key][:throughout].mean() for key in keys]).reshape(shape)
     squares = mean_squares(table)
-    found = []
+    components = []
     for chosen in effects(len(varied)):
         parts = terms(chosen, squares, shape)
         if throughout > 1 and len(chosen) == len(varied) and noise:  # a mean of r runs holds 1/r of the noise
             parts.append(Term(-1 / throughout, noise.variance, prod(shape) * (throughout - 1)))
         with_noise = throughout == 1 and len(chosen) == len(varied)
         names = tuple(STREAMS[varied[axis]] for axis in chosen)
-        found.append(_component(names, parts, deviations(table, chosen), confidence, with_noise=with_noise))
+        components.append(_component(names, parts, deviations(table, chosen), confidence, with_noise=with_noise))
     if throughout > 1 and noise:
-        found.append(noise)
-    whole = sum(max(part.variance, 0.0) for part in found)
-    return tuple(replace(part, share=max(part.variance, 0.0) / whole if whole else None) for part in found)
+        components.append(noise)
+    whole = sum(max(part.variance, 0.0) for part in components)
+    return tuple(replace(part, share=max(part.variance, 0.0) / whole if whole else None) for part in components)
 
 
 def _one_at_a_time(cells: Mapping[Key, np.ndarray], base: Key, stream: int, confidence: float) -> Component:

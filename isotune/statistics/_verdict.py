@@ -152,8 +152,8 @@ def verdict(
     outcome, reason = _conclude(interval90, interval95, margin)
     if ours.sd == 0:
         reason += f"; all {ours.n} runs gave the same value"
-    found = (interval90, interval95, p_lower, p_upper, ours.sd)
-    return Verdict(outcome, reason, ours.n, margin, effect, *found, published, images)
+    evidence = (interval90, interval95, p_lower, p_upper, ours.sd)
+    return Verdict(outcome, reason, ours.n, margin, effect, *evidence, published, images)
 
 
 def _conclude(interval90: Interval, interval95: Interval, margin: float) -> tuple[Outcome, str]:

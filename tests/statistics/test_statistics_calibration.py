@@ -80,15 +80,15 @@ def test_a_power_that_forgets_a_side_is_noticed(simulations, monkeypatch) -> Non
 
 
 def test_the_report_is_the_same_each_time_and_shows_what_fails(calibration, simulations, few, tmp_path) -> None:
-    found = {name: make(simulations, few) for name, make in CLAIMS.items() if name in ("wilson", "wins")}
-    text = calibration.report(found)
-    assert text == calibration.report(found)
+    tables = {name: make(simulations, few) for name, make in CLAIMS.items() if name in ("wilson", "wins")}
+    text = calibration.report(tables)
+    assert text == calibration.report(tables)
     assert "figures for which something is claimed hold." in text
     assert "| 99.5 % | 94.2 | 95.3 |" in text
-    table = found["wilson"]
+    table = tables["wilson"]
     place = ("99.5 %", "100 images")
     table.cells[place] = type(table.cells[place])(0.9, 0, (0.93, 0.97))
-    text = calibration.report(found)
+    text = calibration.report(tables)
     assert "1 do not hold: Wilson's interval over test images: 99.5 %, 100 images: **90.0**" in text
     assert "| 99.5 % | **90.0** |" in text
 

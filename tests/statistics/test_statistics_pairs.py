@@ -26,17 +26,17 @@ def by_seed(*values: float) -> dict[int, float]:
 
 
 def only(first: dict[int, float], second: dict[int, float]) -> Pair:
-    (found,) = compare_all({"a": first, "b": second})
-    return found
+    (pair,) = compare_all({"a": first, "b": second})
+    return pair
 
 
 def test_the_paired_t_test_is_scipys() -> None:
     first, second = by_seed(0.81, 0.84, 0.80, 0.83), by_seed(0.84, 0.85, 0.81, 0.86)
-    found = only(first, second)
-    assert found.p_t == pytest.approx(stats.ttest_rel(list(second.values()), list(first.values())).pvalue)
-    assert found.difference == paired_difference(first, second)
-    assert (found.first, found.second, found.n, found.unpaired, found.reason) == ("a", "b", 4, 0, "")
-    assert found.outperformance.probability == 1  # of the second
+    pair = only(first, second)
+    assert pair.p_t == pytest.approx(stats.ttest_rel(list(second.values()), list(first.values())).pvalue)
+    assert pair.difference == paired_difference(first, second)
+    assert (pair.first, pair.second, pair.n, pair.unpaired, pair.reason) == ("a", "b", 4, 0, "")
+    assert pair.outperformance.probability == 1  # of the second
 
 
 @settings(max_examples=30)
@@ -47,16 +47,16 @@ def test_the_permutation_test_counts_all_signs(pairs: list[tuple[float, float]])
         sum(gap * sign for gap, sign in zip(gaps, signs, strict=True)) for signs in product((-1, 1), repeat=len(gaps))
     ]
     extreme = np.mean([abs(total) >= abs(gaps.sum()) for total in sums])
-    found = only(by_seed(*(a for a, _ in pairs)), by_seed(*(b for _, b in pairs)))
-    assert found.p_permutation == pytest.approx(extreme)
+    pair = only(by_seed(*(a for a, _ in pairs)), by_seed(*(b for _, b in pairs)))
+    assert pair.p_permutation == pytest.approx(extreme)
 
 
 def test_many_seeds_are_permuted_at_random_and_reproducibly() -> None:
     random = np.random.default_rng(0)
     first, second = (by_seed(*random.normal(size=20)) for _ in range(2))
-    found = [only(first, second).p_permutation for _ in range(2)]
-    assert found[0] == found[1]
-    assert found[0] == pytest.approx(only(first, second).p_t, abs=0.03)
+    p = [only(first, second).p_permutation for _ in range(2)]
+    assert p[0] == p[1]
+    assert p[0] == pytest.approx(only(first, second).p_t, abs=0.03)
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=12))
@@ -94,12 +94,12 @@ def test_what_holds_alone_need_not_hold_among_many() -> None:
 @settings(max_examples=50)
 @given(tables)
 def test_every_pair_has_an_answer_and_none_is_nan(table: dict[str, dict[int, float]]) -> None:
-    found = compare_all(table, resamples=99)
+    compared = compare_all(table, resamples=99)
     names = list(table)
-    assert [(pair.first, pair.second) for pair in found] == [
+    assert [(pair.first, pair.second) for pair in compared] == [
         (a, b) for i, a in enumerate(names) for b in names[i + 1 :]
     ]
-    for pair in found:
+    for pair in compared:
         a, b = table[pair.first], table[pair.second]
         assert pair.n == len(a.keys() & b.keys())
         assert pair.unpaired == len(a.keys() ^ b.keys())
@@ -111,9 +111,9 @@ def test_every_pair_has_an_answer_and_none_is_nan(table: dict[str, dict[int, flo
 
 
 def test_models_that_agree_are_not_told_apart() -> None:
-    found = only(by_seed(0.94, 0.94, 0.93), by_seed(0.94, 0.94, 0.93))
-    assert (found.p_t, found.p_permutation, found.distinguishable) == (1, 1, False)
-    assert found.outperformance.probability == 0.5
+    pair = only(by_seed(0.94, 0.94, 0.93), by_seed(0.94, 0.94, 0.93))
+    assert (pair.p_t, pair.p_permutation, pair.distinguishable) == (1, 1, False)
+    assert pair.outperformance.probability == 0.5
 
 
 def test_equal_differences_are_left_to_the_permutation_test() -> None:
@@ -121,20 +121,20 @@ def test_equal_differences_are_left_to_the_permutation_test() -> None:
     first = by_seed(*((1 + seed) / 10 for seed in range(8)))
     second = {seed: (2 + seed) / 10 for seed in first}
     assert len({second[seed] - first[seed] for seed in first}) > 1
-    found = only(first, second)
-    assert found.p_t is None
-    assert found.reason == "all 8 differences are equal: t has no scale"
-    assert found.p_permutation == pytest.approx(2 / 2**8)
-    assert found.distinguishable
+    pair = only(first, second)
+    assert pair.p_t is None
+    assert pair.reason == "all 8 differences are equal: t has no scale"
+    assert pair.p_permutation == pytest.approx(2 / 2**8)
+    assert pair.distinguishable
     few = only({seed: first[seed] for seed in range(3)}, second)
     assert few.p_permutation == pytest.approx(0.25)
     assert not few.distinguishable
 
 
 def test_unequal_seeds_pair_where_they_can() -> None:
-    found = only({1: 0.8, 2: 0.81, 3: 0.82, 9: 0.1}, {1: 0.82, 2: 0.82, 3: 0.85, 7: 0.1, 8: 0.2})
-    assert (found.n, found.unpaired) == (3, 3)
-    assert found.difference.mean == pytest.approx(0.02)
+    pair = only({1: 0.8, 2: 0.81, 3: 0.82, 9: 0.1}, {1: 0.82, 2: 0.82, 3: 0.85, 7: 0.1, 8: 0.2})
+    assert (pair.n, pair.unpaired) == (3, 3)
+    assert pair.difference.mean == pytest.approx(0.02)
 
 
 @pytest.mark.parametrize(
@@ -148,21 +148,21 @@ def test_unequal_seeds_pair_where_they_can() -> None:
     ],
 )
 def test_pairs_that_cannot_be_tested_say_why(first: dict[int, float], second: dict[int, float], reason: str) -> None:
-    found = only(first, second)
-    assert found.reason == reason
-    assert (found.p_t, found.p_permutation, found.p_t_holm, found.p_permutation_holm) == (None,) * 4
-    assert not found.distinguishable
-    assert isnan(found.difference.low)
-    told = found.outperformance
+    pair = only(first, second)
+    assert pair.reason == reason
+    assert (pair.p_t, pair.p_permutation, pair.p_t_holm, pair.p_permutation_holm) == (None,) * 4
+    assert not pair.distinguishable
+    assert isnan(pair.difference.low)
+    told = pair.outperformance
     assert (told.probability, told.interval, told.conclusion, told.reason) == (None, None, "cannot say", reason)
 
 
 def test_a_failed_run_spoils_its_own_pairs_only() -> None:
     table = {"a": by_seed(0.8, 0.81, 0.82), "b": by_seed(0.8, 0.83, 0.81), "c": by_seed(0.8, nan, 0.81)}
-    found = {(pair.first, pair.second): pair for pair in compare_all(table)}
-    assert found["a", "b"].p_t is not None
-    assert found["a", "b"].p_t_holm == pytest.approx(min(1, 3 * found["a", "b"].p_t))
-    assert found["a", "c"].reason == found["b", "c"].reason == "1 of 3 common seeds failed"
+    by_models = {(pair.first, pair.second): pair for pair in compare_all(table)}
+    assert by_models["a", "b"].p_t is not None
+    assert by_models["a", "b"].p_t_holm == pytest.approx(min(1, 3 * by_models["a", "b"].p_t))
+    assert by_models["a", "c"].reason == by_models["b", "c"].reason == "1 of 3 common seeds failed"
 
 
 def test_only_the_pairs_asked_for_are_compared_and_corrected() -> None:
@@ -184,17 +184,17 @@ def test_only_the_pairs_asked_for_are_compared_and_corrected() -> None:
 )
 def test_conclusions_of_bouthillier(wins: int, n: int, conclusion: str) -> None:
     first = {seed: 1.0 if seed < wins else -1.0 for seed in range(n)}
-    found = outperformance(first, dict.fromkeys(range(n), 0.0))
-    assert (found.n, found.probability, found.conclusion) == (n, wins / n, conclusion)
+    better = outperformance(first, dict.fromkeys(range(n), 0.0))
+    assert (better.n, better.probability, better.conclusion) == (n, wins / n, conclusion)
 
 
 def test_better_but_not_often_enough_to_matter() -> None:
     n = 1000
-    found = outperformance({seed: float(seed < 600) for seed in range(n)}, dict.fromkeys(range(n), 0.5))
-    assert found.conclusion == "significant"
-    assert found.interval is not None
-    assert 0.5 < found.interval.low < 0.6 < found.interval.high < 0.75
-    assert found.reason == "better, but in no more than 75%"
+    better = outperformance({seed: float(seed < 600) for seed in range(n)}, dict.fromkeys(range(n), 0.5))
+    assert better.conclusion == "significant"
+    assert better.interval is not None
+    assert 0.5 < better.interval.low < 0.6 < better.interval.high < 0.75
+    assert better.reason == "better, but in no more than 75%"
     assert (
         outperformance(
             {seed: float(seed < 600) for seed in range(n)}, dict.fromkeys(range(n), 0.5), gamma=0.55
@@ -206,12 +206,12 @@ def test_better_but_not_often_enough_to_matter() -> None:
 def test_from_29_pairs_the_interval_is_the_percentile_bootstrap() -> None:
     for n in (29, 40):
         wins = np.arange(n) < 0.7 * n
-        found = outperformance(by_seed(*wins.astype(float)), dict.fromkeys(range(n), 0.5)).interval
-        assert found is not None
+        interval = outperformance(by_seed(*wins.astype(float)), dict.fromkeys(range(n), 0.5)).interval
+        assert interval is not None
         expected = stats.binom.ppf((0.025, 0.975), n, wins.mean()) / n
-        assert (found.low, found.high) == pytest.approx(tuple(expected), abs=1.01 / n)
+        assert (interval.low, interval.high) == pytest.approx(tuple(expected), abs=1.01 / n)
         exact = stats.binomtest(int(wins.sum()), n).proportion_ci(method="exact")
-        assert found.low > exact.low + 0.005
+        assert interval.low > exact.low + 0.005
 
 
 def test_below_29_pairs_or_without_exceptions_the_interval_is_exact() -> None:
@@ -224,9 +224,9 @@ def test_below_29_pairs_or_without_exceptions_the_interval_is_exact() -> None:
     assert every is not None
     assert (every.low, every.high) == pytest.approx((0.025 ** (1 / 40), 1))
     exact = stats.binomtest(15, 28).proportion_ci(method="exact")
-    found = outperformance({seed: float(seed < 15) for seed in range(28)}, dict.fromkeys(range(28), 0.5)).interval
-    assert found is not None
-    assert (found.low, found.high) == pytest.approx((exact.low, exact.high))
+    interval = outperformance({seed: float(seed < 15) for seed in range(28)}, dict.fromkeys(range(28), 0.5)).interval
+    assert interval is not None
+    assert (interval.low, interval.high) == pytest.approx((exact.low, exact.high))
 
 
 @settings(max_examples=60)

@@ -29,8 +29,8 @@ def table(*shape: int, seed: int = 0) -> np.ndarray:
     return 90 + head[:, None, None, None] + order[None, :, None, None] + random.normal(0, 0.2, size=shape)
 
 
-def by_streams(found: VarianceBySource) -> dict[tuple[str, ...], Component]:
-    return {part.streams: part for part in found.components}
+def by_streams(sources: VarianceBySource) -> dict[tuple[str, ...], Component]:
+    return {part.streams: part for part in sources.components}
 
 
 def test_two_factors_by_the_textbook() -> None:
@@ -41,19 +41,19 @@ def test_two_factors_by_the_textbook() -> None:
     ms_columns = 8 * np.sum((columns - grand) ** 2) / 2
     ms_both = 2 * np.sum((cells - rows[:, None] - columns + grand) ** 2) / 6
     ms_within = np.sum((values - cells[:, :, None]) ** 2) / 12
-    found = variance_by_source(crossed(values[:, :, None]))
-    parts = by_streams(found)
-    assert (found.design, found.runs, found.reason) == ("crossed", 24, "")
+    sources = variance_by_source(crossed(values[:, :, None]))
+    parts = by_streams(sources)
+    assert (sources.design, sources.runs, sources.reason) == ("crossed", 24, "")
     assert parts["head",].variance == pytest.approx((ms_rows - ms_both) / 6)
     assert parts["order",].variance == pytest.approx((ms_columns - ms_both) / 8)
     assert parts["head", "order"].variance == pytest.approx((ms_both - ms_within) / 2)
     assert parts[()].variance == pytest.approx(ms_within)
-    assert [part.with_noise for part in found.components] == [False, False, False, True]
-    assert found.total == pytest.approx(sum(part.variance for part in found.components))
+    assert [part.with_noise for part in sources.components] == [False, False, False, True]
+    assert sources.total == pytest.approx(sum(part.variance for part in sources.components))
     low, high = ms_within * 12 / stats.chi2.isf((0.025, 0.975), 12)
     assert (parts[()].interval.low, parts[()].interval.high) == pytest.approx((low, high))
-    assert found.noise is not None
-    assert found.noise.variance == pytest.approx(ms_within)
+    assert sources.noise is not None
+    assert sources.noise.variance == pytest.approx(ms_within)
 
 
 def test_mean_squares_are_statsmodels_anova() -> None:
@@ -68,7 +68,7 @@ def test_mean_squares_are_statsmodels_anova() -> None:
 
 def test_components_are_unbiased_for_their_sources() -> None:
     random = np.random.default_rng(1)
-    found: dict[tuple[str, ...], list[float]] = {}
+    variances: dict[tuple[str, ...], list[float]] = {}
     for _ in range(400):
         values = (
             random.normal(0, 2, size=(4, 1, 1, 1))
@@ -77,10 +77,10 @@ def test_components_are_unbiased_for_their_sources() -> None:
             + random.normal(0, 1, size=(4, 3, 3, 1))
         )
         for part in variance_by_source(crossed(values)).components:
-            found.setdefault(part.streams, []).append(part.variance)
+            variances.setdefault(part.streams, []).append(part.variance)
     true = {("head",): 4, ("order",): 1, ("head", "augmentation"): 2.25, ("head", "order", "augmentation"): 1}
-    assert len(found) == 7
-    for streams, values_found in found.items():
+    assert len(variances) == 7
+    for streams, values_found in variances.items():
         error = np.std(values_found) / 20
         assert np.mean(values_found) == pytest.approx(true.get(streams, 0), abs=4 * error)
 
@@ -102,9 +102,9 @@ def test_shares_add_up_and_leave_out_what_was_not_found() -> None:
 
 
 def test_a_stream_that_keeps_one_seed_is_no_factor() -> None:
-    found = variance_by_source(crossed(table(4, 1, 3, 1)))
-    assert found.design == "crossed"
-    assert [part.streams for part in found.components] == [("head",), ("augmentation",), ("head", "augmentation")]
+    sources = variance_by_source(crossed(table(4, 1, 3, 1)))
+    assert sources.design == "crossed"
+    assert [part.streams for part in sources.components] == [("head",), ("augmentation",), ("head", "augmentation")]
 
 
 def test_without_repeats_the_widest_interaction_holds_the_noise() -> None:
@@ -119,27 +119,29 @@ def test_repeats_of_some_cells_give_the_noise_floor_and_leave_the_components() -
     runs = crossed(table(3, 3, 1, 1))
     plain = variance_by_source(runs)
     first = next(run for run in runs if run[:3] == (0, 0, 0)).accuracy
-    found = variance_by_source([*runs, Run(0, 0, 0, 1, first + 0.2), Run(0, 0, 0, 2, first + 0.1)])
-    assert found.components == plain.components
-    assert found.noise is not None
-    assert found.noise.variance == pytest.approx(0.01)
-    assert found.noise.streams == ()
+    sources = variance_by_source([*runs, Run(0, 0, 0, 1, first + 0.2), Run(0, 0, 0, 2, first + 0.1)])
+    assert sources.components == plain.components
+    assert sources.noise is not None
+    assert sources.noise.variance == pytest.approx(0.01)
+    assert sources.noise.streams == ()
 
 
 def test_the_lowest_repeat_of_a_cell_enters_the_components() -> None:
     runs = crossed(table(3, 3, 1, 1))
     again = [run._replace(repeat=-1, accuracy=run.accuracy + 1) for run in runs[:4]]
-    found = variance_by_source([*runs, *again])
-    assert found.components == variance_by_source([*again, *runs[4:]]).components != variance_by_source(runs).components
+    sources = variance_by_source([*runs, *again])
+    assert (
+        sources.components == variance_by_source([*again, *runs[4:]]).components != variance_by_source(runs).components
+    )
 
 
 def test_reruns_that_repeat_exactly_have_no_noise() -> None:
     values = np.repeat(table(3, 3, 1, 1), 2, axis=3)
-    found = variance_by_source(crossed(values))
-    assert found.noise is not None
-    assert (found.noise.variance, found.noise.interval) == (0, Interval(0, 0))
+    sources = variance_by_source(crossed(values))
+    assert sources.noise is not None
+    assert (sources.noise.variance, sources.noise.interval) == (0, Interval(0, 0))
     once = variance_by_source(crossed(values[..., :1]))
-    for one, other in zip(once.components, found.components[:-1], strict=True):
+    for one, other in zip(once.components, sources.components[:-1], strict=True):
         assert other.variance == pytest.approx(one.variance)
         assert (other.interval.low, other.interval.high) == pytest.approx((one.interval.low, one.interval.high))
 
@@ -148,32 +150,32 @@ def test_one_stream_at_a_time() -> None:
     head, order = [90.1, 90.6, 89.8, 90.4], [90.1, 90.2, 90.0]
     runs = [Run(seed, 0, 0, 0, value) for seed, value in enumerate(head)]
     runs += [Run(0, seed, 0, 0, value) for seed, value in enumerate(order) if seed]
-    found = variance_by_source(runs)
-    parts = by_streams(found)
-    assert (found.design, found.total, set(parts)) == ("one at a time", None, {("head",), ("order",)})
+    sources = variance_by_source(runs)
+    parts = by_streams(sources)
+    assert (sources.design, sources.total, set(parts)) == ("one at a time", None, {("head",), ("order",)})
     assert parts["head",].variance == pytest.approx(np.var(head, ddof=1))
     assert parts["order",].variance == pytest.approx(np.var(order, ddof=1))
     low, high = 3 * np.var(head, ddof=1) / stats.chi2.isf((0.025, 0.975), 3)
     assert (parts["head",].interval.low, parts["head",].interval.high) == pytest.approx((low, high))
-    assert all(part.with_noise and part.share is None for part in found.components)
+    assert all(part.with_noise and part.share is None for part in sources.components)
     alone = variance_by_source(runs[:4])
     assert (alone.design, alone.components) == ("one at a time", (parts["head",],))
 
 
 def test_only_repeats_give_only_the_noise() -> None:
-    found = variance_by_source([Run(1, 1, 1, repeat, value) for repeat, value in enumerate([90.0, 90.2, 90.4])])
-    assert (found.design, found.components, found.reason) == ("same seeds", (), "")
-    assert found.noise is not None
-    assert found.noise.variance == pytest.approx(0.04)
+    sources = variance_by_source([Run(1, 1, 1, repeat, value) for repeat, value in enumerate([90.0, 90.2, 90.4])])
+    assert (sources.design, sources.components, sources.reason) == ("same seeds", (), "")
+    assert sources.noise is not None
+    assert sources.noise.variance == pytest.approx(0.04)
 
 
 @settings(max_examples=20)
 @given(st.floats(0, 100))
 def test_equal_accuracies_have_no_variance_anywhere(accuracy: float) -> None:
-    found = variance_by_source(crossed(np.full((7, 6, 3, 3), accuracy)))
-    assert len(found.components) == 8
-    assert all((part.variance, part.interval, part.share) == (0, Interval(0, 0), None) for part in found.components)
-    assert found.total == 0
+    sources = variance_by_source(crossed(np.full((7, 6, 3, 3), accuracy)))
+    assert len(sources.components) == 8
+    assert all((part.variance, part.interval, part.share) == (0, Interval(0, 0), None) for part in sources.components)
+    assert sources.total == 0
 
 
 @pytest.mark.parametrize(
@@ -188,9 +190,9 @@ def test_equal_accuracies_have_no_variance_anywhere(accuracy: float) -> None:
     ],
 )
 def test_runs_that_are_no_design_say_why(runs: list[Run], reason: str) -> None:
-    found = variance_by_source(runs)
-    assert (found.design, found.components, found.reason, found.runs) == ("none", (), reason, len(runs))
-    assert found.total is None
+    sources = variance_by_source(runs)
+    assert (sources.design, sources.components, sources.reason, sources.runs) == ("none", (), reason, len(runs))
+    assert sources.total is None
 
 
 def test_the_same_run_twice_is_refused() -> None:
@@ -204,9 +206,9 @@ def test_the_same_run_twice_is_refused() -> None:
     st.lists(st.integers(0, 5), min_size=20, max_size=20),
 )
 def test_every_set_of_runs_has_an_answer(places: set[tuple[int, int, int, int]], right: list[int]) -> None:
-    found = variance_by_source(Run(*place, float(count)) for place, count in zip(sorted(places), right, strict=False))
-    assert (found.reason == "") == (found.design != "none")
-    for part in (*found.components, *([found.noise] if found.noise else [])):
+    sources = variance_by_source(Run(*place, float(count)) for place, count in zip(sorted(places), right, strict=False))
+    assert (sources.reason == "") == (sources.design != "none")
+    for part in (*sources.components, *([sources.noise] if sources.noise else [])):
         assert np.isfinite(part.variance)
         assert 0 <= part.interval.low <= part.interval.high < np.inf
         assert part.interval.low <= max(part.variance, 0) <= part.interval.high
@@ -215,17 +217,17 @@ def test_every_set_of_runs_has_an_answer(places: set[tuple[int, int, int, int]],
 @given(st.floats(0.01, 10), st.integers(1, 50), st.floats(0.5, 0.99))
 def test_the_interval_of_one_mean_square_is_chi_squared(square: float, df: int, confidence: float) -> None:
     tail = (1 - confidence) / 2
-    found = interval([Term(1.0, square, df)], confidence)
+    bounds = interval([Term(1.0, square, df)], confidence)
     low, high = square * df / stats.chi2.isf((tail, 1 - tail), df)
-    assert (found.low, found.high) == pytest.approx((low, high))
+    assert (bounds.low, bounds.high) == pytest.approx((low, high))
 
 
 @given(st.integers(1, 30), st.integers(1, 30))
 def test_the_lower_bound_leaves_zero_where_the_f_test_does(df: int, other: int) -> None:
     f = stats.f.isf(0.025, df, other)
-    for factor, found in ((0.999, False), (1.001, True)):
+    for factor, above_zero in ((0.999, False), (1.001, True)):
         parts = [Term(0.5, 2 * f * factor, df), Term(-0.5, 2.0, other)]
-        assert (interval(parts, 0.95).low > 0) == found
+        assert (interval(parts, 0.95).low > 0) == above_zero
 
 
 def test_designs_of_two_levels_are_designs() -> None:

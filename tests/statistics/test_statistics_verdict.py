@@ -19,19 +19,19 @@ VALUES = [75.31, 74.92, 75.10, 75.55, 74.87]
 runs = st.lists(st.floats(60, 90), min_size=2, max_size=12)
 
 
-def pair(found: Interval | None) -> tuple[float, float]:
-    assert found is not None
-    return found.low, found.high
+def pair(interval: Interval | None) -> tuple[float, float]:
+    assert interval is not None
+    return interval.low, interval.high
 
 
 @given(runs, st.floats(60, 90), st.floats(0.1, 5))
 def test_tost_is_statsmodels(values: list[float], published: float, margin: float) -> None:
     assume(np.ptp(values) > 1e-3)
-    found = verdict(values, Published(published), margin)
+    judged = verdict(values, Published(published), margin)
     _, lower, upper = DescrStatsW(values).ttost_mean(published - margin, published + margin)
-    assert (found.p_lower, found.p_upper) == pytest.approx((lower[1], upper[1]), abs=1e-9)
+    assert (judged.p_lower, judged.p_upper) == pytest.approx((lower[1], upper[1]), abs=1e-9)
     told = stats.ttest_1samp(values, published)
-    for interval, confidence in ((found.interval90, 0.9), (found.interval95, 0.95)):
+    for interval, confidence in ((judged.interval90, 0.9), (judged.interval95, 0.95)):
         low, high = told.confidence_interval(confidence)
         assert pair(interval) == pytest.approx((low - published, high - published), abs=1e-9)
 
@@ -46,16 +46,16 @@ def test_tost_is_statsmodels(values: list[float], published: float, margin: floa
 def test_outcome_intervals_and_p_values_say_one_thing(
     values: list[float], mean: float, margin: float, images: int | None, theirs: tuple[int | None, float | None]
 ) -> None:
-    found = verdict(values, Published(mean, *theirs), margin, images=images)
-    assert found.effect is not None
-    assert found.p is not None
-    (low90, high90), (low95, high95) = pair(found.interval90), pair(found.interval95)
-    assert low95 <= low90 <= found.effect <= high90 <= high95
-    assume(abs(found.p - 0.05) > 1e-9)
-    assert (found.outcome == "reproduced") == (found.p < 0.05) == (-margin < low90 and high90 < margin)
-    assert (found.outcome == "different") == (low95 > margin or high95 < -margin)
-    assert (found.seeds_needed == 0) == (found.outcome != "inconclusive")
-    assert found.reason
+    judged = verdict(values, Published(mean, *theirs), margin, images=images)
+    assert judged.effect is not None
+    assert judged.p is not None
+    (low90, high90), (low95, high95) = pair(judged.interval90), pair(judged.interval95)
+    assert low95 <= low90 <= judged.effect <= high90 <= high95
+    assume(abs(judged.p - 0.05) > 1e-9)
+    assert (judged.outcome == "reproduced") == (judged.p < 0.05) == (-margin < low90 and high90 < margin)
+    assert (judged.outcome == "different") == (low95 > margin or high95 < -margin)
+    assert (judged.seeds_needed == 0) == (judged.outcome != "inconclusive")
+    assert judged.reason
 
 
 @given(runs, st.floats(60, 90), st.none() | st.integers(20, 10_000))
@@ -73,10 +73,10 @@ def test_the_three_outcomes() -> None:
 
 def test_different_is_about_the_margin_and_not_about_zero() -> None:
     # 1.2 above, sd 0.2: certainly not equal, and more than the margin as observed, but not certainly
-    found = verdict([76.0, 76.2, 76.4, 76.2], Published(75.0))
-    assert found.effect == pytest.approx(1.2)
-    assert found.nonzero
-    assert (found.outcome, found.reason) == (
+    judged = verdict([76.0, 76.2, 76.4, 76.2], Published(75.0))
+    assert judged.effect == pytest.approx(1.2)
+    assert judged.nonzero
+    assert (judged.outcome, judged.reason) == (
         "inconclusive",
         "not equal, but the interval reaches across the margin",
     )
@@ -107,20 +107,20 @@ def test_the_default_margin(published: Published, margin: float) -> None:
 
 def test_the_published_spread_widens_the_interval_as_welch_says() -> None:
     # equal n: Cochran and Cox's critical value is t(n - 1)
-    found = verdict(VALUES, Published(75.5, n=5, sd=0.5))
+    judged = verdict(VALUES, Published(75.5, n=5, sd=0.5))
     se = sqrt(np.var(VALUES, ddof=1) / 5 + 0.25 / 5)
     effect = np.mean(VALUES) - 75.5
     half = stats.t.isf(0.025, 4) * se
-    assert pair(found.interval95) == pytest.approx((effect - half, effect + half))
-    assert found.p_lower == pytest.approx(stats.t.sf((effect + 1) / se, 4))
+    assert pair(judged.interval95) == pytest.approx((effect - half, effect + half))
+    assert judged.p_lower == pytest.approx(stats.t.sf((effect + 1) / se, 4))
     # never surer than Welch's t test, nor less sure than with the smaller sample's degrees of freedom
     for n in (2, 3, 30):
-        found = verdict(VALUES, Published(75.5, n=n, sd=0.5))
+        judged = verdict(VALUES, Published(75.5, n=n, sd=0.5))
         welch = stats.ttest_ind_from_stats(
             np.mean(VALUES), np.std(VALUES, ddof=1), 5, 75.5 - 1, 0.5, n, equal_var=False, alternative="greater"
         )
-        assert found.p_lower is not None
-        assert welch.pvalue < found.p_lower < stats.t.sf(welch.statistic, min(n, 5) - 1) + 1e-12
+        assert judged.p_lower is not None
+        assert welch.pvalue < judged.p_lower < stats.t.sf(welch.statistic, min(n, 5) - 1) + 1e-12
 
 
 def test_the_critical_value_is_cochran_and_coxs() -> None:
@@ -184,12 +184,12 @@ def test_halls_transformation_and_its_inverse_agree() -> None:
     ],
 )
 def test_runs_that_cannot_say_give_no_verdict(values: list[float], reason: str, effect: float | None) -> None:
-    found = verdict(values, Published(75.0), images=1000 if inf not in values else None)
-    assert (found.outcome, found.reason, found.n) == ("inconclusive", reason, len(values))
-    assert found.effect == effect
-    assert (found.interval90, found.interval95, found.p, found.p_lower, found.sd) == (None,) * 5
-    assert found.seeds_needed is None
-    assert not found.nonzero
+    judged = verdict(values, Published(75.0), images=1000 if inf not in values else None)
+    assert (judged.outcome, judged.reason, judged.n) == ("inconclusive", reason, len(values))
+    assert judged.effect == effect
+    assert (judged.interval90, judged.interval95, judged.p, judged.p_lower, judged.sd) == (None,) * 5
+    assert judged.seeds_needed is None
+    assert not judged.nonzero
 
 
 def test_one_run_is_planned_with_the_published_spread() -> None:
@@ -202,21 +202,21 @@ def test_one_run_is_planned_with_the_published_spread() -> None:
     [(75.0, "reproduced", 0.0), (75.5, "reproduced", 0.0), (76.0, "inconclusive", 1.0), (77.0, "different", 1.0)],
 )
 def test_equal_runs_without_a_resolution_are_exact(mean: float, outcome: str, p: float) -> None:
-    found = verdict([mean] * 3, Published(75.0))
-    assert (found.outcome, found.p) == (outcome, p)
-    assert found.reason.endswith("; all 3 runs gave the same value")
-    assert found.seeds_needed == (None if outcome == "inconclusive" else 0)
+    judged = verdict([mean] * 3, Published(75.0))
+    assert (judged.outcome, judged.p) == (outcome, p)
+    assert judged.reason.endswith("; all 3 runs gave the same value")
+    assert judged.seeds_needed == (None if outcome == "inconclusive" else 0)
 
 
 def test_equal_runs_on_few_images_do_not_pass_for_certainty() -> None:
     # two readings on steps of one point: sd 1/sqrt(12), se 0.204, t(1) = 6.3
-    found = verdict([75.0, 75.0], Published(75.0), images=100)
-    assert found.outcome == "inconclusive"
-    low, high = pair(found.interval90)
+    judged = verdict([75.0, 75.0], Published(75.0), images=100)
+    assert judged.outcome == "inconclusive"
+    low, high = pair(judged.interval90)
     assert high == pytest.approx(stats.t.isf(0.05, 1) / sqrt(24), rel=1e-9)
     assert low <= -high
-    assert found.seeds_needed is not None
-    assert found.seeds_needed > 0
+    assert judged.seeds_needed is not None
+    assert judged.seeds_needed > 0
     assert verdict([75.0, 75.0], Published(75.0), images=10_000).outcome == "reproduced"
 
 
@@ -304,17 +304,19 @@ def test_a_published_mean_of_few_runs_can_make_a_conclusion_impossible() -> None
 
 
 def test_seeds_still_needed_give_the_power_that_was_asked_for() -> None:
-    found = verdict([75.9, 74.4, 75.3], Published(75.0))
-    assert found.outcome == "inconclusive"
-    assert found.sd is not None
-    assert found.effect is not None
-    needed = found.seeds_needed
+    judged = verdict([75.9, 74.4, 75.3], Published(75.0))
+    assert judged.outcome == "inconclusive"
+    assert judged.sd is not None
+    assert judged.effect is not None
+    needed = judged.seeds_needed
     assert needed is not None
-    assert power_of(1.0, found.sd, 3 + needed, found.effect) >= 0.9 > power_of(1.0, found.sd, 2 + needed, found.effect)
-    draws = np.random.default_rng(2).normal(75.0 + found.effect, found.sd, size=(2000, 3 + needed))
+    assert (
+        power_of(1.0, judged.sd, 3 + needed, judged.effect) >= 0.9 > power_of(1.0, judged.sd, 2 + needed, judged.effect)
+    )
+    draws = np.random.default_rng(2).normal(75.0 + judged.effect, judged.sd, size=(2000, 3 + needed))
     reproduced = np.mean([verdict(row, Published(75.0)).outcome == "reproduced" for row in draws])
     assert reproduced == pytest.approx(
-        power_of(1.0, found.sd, 3 + needed, found.effect), abs=4 * sqrt(0.1 * 0.9 / 2000)
+        power_of(1.0, judged.sd, 3 + needed, judged.effect), abs=4 * sqrt(0.1 * 0.9 / 2000)
     )
 
 
