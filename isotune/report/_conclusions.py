@@ -65,7 +65,7 @@ def verdicts(finding: Finding) -> Table | None:
     ]
     rows = []
     for each in finding.published.verdicts:
-        found = each.verdict
+        verdict = each.verdict
         rows.append(
             [
                 _name(each.row, finding.section),
@@ -73,25 +73,27 @@ def verdicts(finding: Finding) -> Table | None:
                 _outcome(each),
                 f"{_source(each.reference)}{'; disputed' if each.disputed else ''}",
                 _value(each.reference),
-                f.NOTHING if found.effect is None else f"{found.effect:+.{decimals}f}",
-                f.interval(found.interval90, decimals),
-                f"{found.margin:.3g}",
-                f.NOTHING if found.p is None else f"{f.probability(found.p_lower)} / {f.probability(found.p_upper)}",
+                f.NOTHING if verdict.effect is None else f"{verdict.effect:+.{decimals}f}",
+                f.interval(verdict.interval90, decimals),
+                f"{verdict.margin:.3g}",
+                f.NOTHING
+                if verdict.p is None
+                else f"{f.probability(verdict.p_lower)} / {f.probability(verdict.p_upper)}",
             ]
         )
     return Table(columns, rows, left=4).filled() if rows else None
 
 
 def _outcome(each: Judged) -> str:
-    found = each.verdict
-    if found.outcome != "inconclusive":
-        return f"**{found.outcome}**: {f.text(found.reason)}"
-    if found.interval90 is None:
-        return f"inconclusive: {f.text(found.reason)}"
-    more = found.seeds_needed
+    verdict = each.verdict
+    if verdict.outcome != "inconclusive":
+        return f"**{verdict.outcome}**: {f.text(verdict.reason)}"
+    if verdict.interval90 is None:
+        return f"inconclusive: {f.text(verdict.reason)}"
+    more = verdict.seeds_needed
     if more is None:
-        return f"inconclusive: {f.text(found.reason)}; how many more seeds it takes cannot be told"
-    return f"inconclusive: {f.text(found.reason)}; about {f.number(more, 'more seed')} for 90 % power"
+        return f"inconclusive: {f.text(verdict.reason)}; how many more seeds it takes cannot be told"
+    return f"inconclusive: {f.text(verdict.reason)}; about {f.number(more, 'more seed')} for 90 % power"
 
 
 def unmatched(finding: Finding) -> str:
@@ -174,7 +176,7 @@ def differences(finding: Finding) -> Table | None:
             f.changed(each.changed, decimals),
             _by_images(each),
         ]
-        for each in finding.differences.found
+        for each in finding.differences.compared
     ]
     return Table(columns, rows, left=4).filled() if rows else None
 
@@ -192,24 +194,24 @@ def conclusion(each: Difference) -> str:
 
 def differences_intro(finding: Finding) -> str:
     """What the table compares and when a difference holds."""
-    found = finding.differences
+    tested = finding.differences
     compared = []
-    if any(not each.of_one_row for each in found.found):
+    if any(not each.of_one_row for each in tested.compared):
         compared.append("models of one architecture and checkpoint against each other")
-    if any(each.of_one_row for each in found.found):
+    if any(each.of_one_row for each in tested.compared):
         compared.append("native against identical of one model, which is what its library's own defaults cost")
     tests = []
-    if any(each.decided_by == "seeds" for each in found.found):
+    if any(each.decided_by == "seeds" for each in tested.compared):
         tests.append("t test, paired by seed")
-    if any(each.decided_by == "images" for each in found.found):
+    if any(each.decided_by == "images" for each in tested.compared):
         tests.append("McNemar's exact test where nothing that is drawn at random reaches the predictions")
-    number = f.number(len(found.found), "difference")
+    number = f.number(len(tested.compared), "difference")
     sentences = [
         f"Differences, points: {'; '.join(compared)}.",
         f"One holds when p < {ALPHA:g}: {f.listing(tests)}, corrected by Holm for the {number} of this table.",
     ]
-    if found.left_out:
-        sentences.append(f"Not compared, to keep it readable: {f.number(found.left_out, 'further row')}.")
+    if tested.left_out:
+        sentences.append(f"Not compared, to keep it readable: {f.number(tested.left_out, 'further row')}.")
     return " ".join(sentences)
 
 
@@ -253,11 +255,11 @@ def _points(variance: float | None, decimals: int) -> str:
 
 
 def _streams(each: Spread, decimals: int) -> Iterator[str]:
-    found = each.streams
-    if found is None:
+    variance = each.streams
+    if variance is None:
         return
-    if found.reason:
-        yield f"not told: {f.text(found.reason)}"
+    if variance.reason:
+        yield f"not told: {f.text(variance.reason)}"
     for part in each.parts:
         within = deviation(part)
         yield f"{stream(part)} {part.sd:.{decimals}f} ({within.low:.{decimals}f} to {within.high:.{decimals}f})"

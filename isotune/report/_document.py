@@ -51,10 +51,10 @@ def document(
     )
 
 
-def _sorted(found: dict[str, dict[str, set[str]]]) -> dict[str, dict[str, tuple[str, ...]]]:
+def _sorted(nested: dict[str, dict[str, set[str]]]) -> dict[str, dict[str, tuple[str, ...]]]:
     return {
         key: {value: tuple(sorted(names)) for value, names in sorted(values.items())}
-        for key, values in sorted(found.items())
+        for key, values in sorted(nested.items())
     }
 
 
@@ -78,7 +78,7 @@ def _section(finding: Finding) -> json.SectionResult:
         verdicts=tuple(map(_verdict, finding.published.verdicts)),
         context=tuple(map(_context, finding.published.context)),
         context_further_off=finding.published.more,
-        differences=tuple(map(_difference, finding.differences.found)),
+        differences=tuple(map(_difference, finding.differences.compared)),
         differences_left_out=finding.differences.left_out,
         spread=tuple(map(_spread, finding.spreads)),
         failed=tuple(map(_failure, section.failed)),
@@ -127,8 +127,8 @@ def _seeds(streams: Streams) -> Seeds:
 def _published(reference: Reference, disputed: str) -> json.Published:
     same = ("value", "unit", "rounding", "runs", "sd", "low", "high", "metric", "checkpoint", "protocol", "measured_by",
             "trust", "source", "location")  # fmt: skip
-    found: dict[str, Any] = {name: getattr(reference, name) for name in same}
-    return json.Published(**found, model=reference.name, citation=cite(reference.source), disputed=disputed)
+    copied: dict[str, Any] = {name: getattr(reference, name) for name in same}
+    return json.Published(**copied, model=reference.name, citation=cite(reference.source), disputed=disputed)
 
 
 def _verdict(each: Judged) -> json.VerdictResult:
@@ -144,13 +144,13 @@ def _verdict(each: Judged) -> json.VerdictResult:
         "p_upper",
         "seeds_needed",
     )
-    found: dict[str, Any] = {name: getattr(each.verdict, name) for name in same}
+    copied: dict[str, Any] = {name: getattr(each.verdict, name) for name in same}
     return json.VerdictResult.model_validate(
         {
             "row": _name(each.row),
             "setup": each.setup.name,
             "published": _published(each.reference, each.disputed),
-            **found,
+            **copied,
         }
     )
 

@@ -63,8 +63,8 @@ class Leaderboard:
 
     def json(self) -> dict[str, Any]:
         """All that the leaderboard shows, unrounded; `isotune.report.schema()` says what is in it."""
-        found: dict[str, Any] = json.loads(self._files[JSON])
-        return found
+        content: dict[str, Any] = json.loads(self._files[JSON])
+        return content
 
     def model_index(self) -> str:
         """Evaluation results for model cards on the Hugging Face Hub, YAML. MissingExtra: no huggingface_hub."""
@@ -149,11 +149,11 @@ def first_rows(records: Iterable[Record], speeds: Iterable[Speed] = (), predicti
     from isotune.report.analysis.answers import Answers
     from isotune.report.analysis.sections import latest, sections
 
-    found = sections(latest(records), speeds)
-    if not found:
+    ordered = sections(latest(records), speeds)
+    if not ordered:
         raise UsageError("there is nothing to report: no record; run first: isotune run")
-    table = _templates().get_template("table.md.j2").module.table(board(found[0]).head(README_ROWS))
-    return f"{sentence(found[0], Answers(predictions))}\n\n{table}".rstrip() + "\n"
+    table = _templates().get_template("table.md.j2").module.table(board(ordered[0]).head(README_ROWS))
+    return f"{sentence(ordered[0], Answers(predictions))}\n\n{table}".rstrip() + "\n"
 
 
 def schema() -> dict[str, Any]:

@@ -98,17 +98,17 @@ def _spread(setup: SetUp) -> str:
 
 def _args(row: Row, setup: SetUp) -> dict[str, Any]:
     first, accuracy = setup.first, setup.accuracy
-    found: dict[str, Any] = {
+    args: dict[str, Any] = {
         "conventions": ",".join(filter(None, (setup.name, row.overrides))),
         "mode": row.mode,
         "checkpoint": _checkpoint(row.checkpoint),
         "seeds": accuracy.n,
     }
     if first.metrics:
-        found["test_images"] = first.metrics.test_images
+        args["test_images"] = first.metrics.test_images
     if not isnan(accuracy.margin):
-        found["standard_deviation"] = round(accuracy.sd / 100, _DIGITS)
-        found["interval_95"] = [round(edge / 100, _DIGITS) for edge in (accuracy.low, accuracy.high)]
+        args["standard_deviation"] = round(accuracy.sd / 100, _DIGITS)
+        args["interval_95"] = [round(edge / 100, _DIGITS) for edge in (accuracy.low, accuracy.high)]
     if setup.failed:
-        found["failed_seeds"] = len(setup.failed)
-    return found
+        args["failed_seeds"] = len(setup.failed)
+    return args

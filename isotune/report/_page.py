@@ -112,11 +112,11 @@ def _markdown() -> MarkdownIt:
 
 def _tags(state: StateInline, silent: bool) -> bool:
     """Markdown rule: the allowed tags, letter by letter; what is escaped or within code never comes here."""
-    if (found := _TAGS.match(state.src, state.pos)) is None:
+    if (tag := _TAGS.match(state.src, state.pos)) is None:
         return False
     if not silent:
-        state.push("html_inline", "", 0).content = found[0]
-    state.pos = found.end()
+        state.push("html_inline", "", 0).content = tag[0]
+    state.pos = tag.end()
     return True
 
 
@@ -157,12 +157,12 @@ def anchor(title: str, taken: dict[str, int]) -> str:
     of equal names the second gets -1, or the next number that is free.
     """
     kept = "".join(c for c in title.lower() if c in "- " or unicodedata.category(c) in _WORD)
-    base = found = kept.replace(" ", "-")
-    while found in taken:
+    base = unique = kept.replace(" ", "-")
+    while unique in taken:
         taken[base] += 1
-        found = f"{base}-{taken[base]}"
-    taken[found] = 0
-    return found
+        unique = f"{base}-{taken[base]}"
+    taken[unique] = 0
+    return unique
 
 
 def value(cell: str) -> float | None:
@@ -171,8 +171,8 @@ def value(cell: str) -> float | None:
     >>> value("94.0 ± 0.3"), value("1,217 (+283)"), value("≥ 6.1"), value("1.0.31")
     (94.0, 1217.0, 6.1, None)
     """
-    found = _NUMBER.match(cell.strip())
-    return float(found["value"].replace(",", "")) if found else None
+    number = _NUMBER.match(cell.strip())
+    return float(number["value"].replace(",", "")) if number else None
 
 
 # Render rules, as markdown-it calls them: the token's HTML.

@@ -155,7 +155,7 @@ def failed_table(records: Sequence[Record]) -> Table | None:
         error = f.text(record.error or "no reason was recorded")
         key = (f.code(cell.model), f.text(cell.dataset), f.text(cell.protocol.name))
         seeds[*key, f.text(cell.conventions), f.text(cell.mode), error].append(str(cell.seeds))
-    rows = [[*key[:-1], _shortened(found), key[-1]] for key, found in seeds.items()]
+    rows = [[*key[:-1], _shortened(failed_seeds), key[-1]] for key, failed_seeds in seeds.items()]
     columns = ["model", "data set", "protocol", "conventions", "mode", "seeds", "error"]
     return Table(columns, rows, left=len(columns)) if rows else None
 

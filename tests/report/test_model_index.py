@@ -23,19 +23,19 @@ yaml = pytest.importorskip("yaml")
 
 def cards(records: Sequence[Record]) -> dict[str, list[Any]]:
     """EvalResults by model, from the text as the Hub's own library reads a model card's."""
-    found = {}
+    results = {}
     for part in report.model_index(records).split("---\n"):
         card = hub.ModelCard(f"---\n{part}---\n# A model\n")
         assert not card.data.to_dict().keys() - {"model-index"}
         assert yaml.safe_load(card.data.to_yaml()) == yaml.safe_load(part)
-        found[card.data.model_name] = card.data.eval_results
-    return found
+        results[card.data.model_name] = card.data.eval_results
+    return results
 
 
 def test_every_model_of_a_run_gets_its_results() -> None:
-    found = cards(default_run())
-    assert list(found) == ["keras:MobileNetV2", "timm:mobilenetv2_100", "torchvision:mobilenet_v2"]
-    identical, native = found["keras:MobileNetV2"]
+    results = cards(default_run())
+    assert list(results) == ["keras:MobileNetV2", "timm:mobilenetv2_100", "torchvision:mobilenet_v2"]
+    identical, native = results["keras:MobileNetV2"]
     expected = estimate([0.853, 0.849, 0.851, 0.848, 0.849])
     assert identical.metric_value == pytest.approx(0.85)
     assert native.metric_value == pytest.approx(0.85 - 0.061)

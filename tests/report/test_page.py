@@ -135,25 +135,25 @@ def test_nothing_is_loaded_from_anywhere(page: str) -> None:
 
 
 def test_what_others_wrote_is_shown_and_does_nothing(page: str) -> None:
-    found = Reader(page)
-    assert len(found.all("script")) == 1
-    for tag, attributes in found.elements:
+    reader = Reader(page)
+    assert len(reader.all("script")) == 1
+    for tag, attributes in reader.elements:
         assert not [name for name in attributes if name.startswith("on")], (tag, attributes)
-    links = [link["href"] for link in found.all("a")]
+    links = [link["href"] for link in reader.all("a")]
     assert all(link.startswith(("#", "https://")) for link in links)
     assert "https://example.org/a?b=1&c=2" in links
-    assert found.cells.count(HOSTILE) == 2
+    assert reader.cells.count(HOSTILE) == 2
     assert "<h2" in page
     assert HOSTILE not in page
 
 
 @given(st.text(st.characters(codec="utf-8", categories=("L", "M", "N", "P", "S", "Z")), min_size=1, max_size=60))
 def test_any_words_in_a_cell_are_words(words: str) -> None:
-    found = Reader(_markdown().render(f"| a |\n| --- |\n| {f.text(words)} |\n"))
-    tags = [tag for tag, _ in found.elements]
+    reader = Reader(_markdown().render(f"| a |\n| --- |\n| {f.text(words)} |\n"))
+    tags = [tag for tag, _ in reader.elements]
     assert tags[:8] == ["div", "table", "thead", "tr", "th", "tbody", "tr", "td"]
     assert set(tags[8:]) <= {"a"}
-    assert " ".join(found.cells[0].split()) == " ".join(words.split())
+    assert " ".join(reader.cells[0].split()) == " ".join(words.split())
 
 
 def test_figures_are_within_the_page_and_only_those_of_the_report(page: str) -> None:
@@ -167,11 +167,13 @@ def test_figures_are_within_the_page_and_only_those_of_the_report(page: str) -> 
 
 
 def test_links_of_the_markdown_lead_to_headings(page: str) -> None:
-    found = Reader(page)
-    anchors = [attributes["id"] for _, attributes in found.elements if "id" in attributes]
+    reader = Reader(page)
+    anchors = [attributes["id"] for _, attributes in reader.elements if "id" in attributes]
     assert anchors[:3] == ["leaderboard", "same", "same-1"]
     assert len(anchors) == len(set(anchors)) == 4
-    assert {link["href"] for link in found.all("a") if link["href"].startswith("#")} <= {f"#{name}" for name in anchors}
+    assert {link["href"] for link in reader.all("a") if link["href"].startswith("#")} <= {
+        f"#{name}" for name in anchors
+    }
 
 
 def test_many_sections_get_a_list_of_contents(tmp_path: Path) -> None:
@@ -301,9 +303,9 @@ def told(page: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
          (folder / "phone.html").as_uri()],
         capture_output=True, text=True, check=False, timeout=300,
     )  # fmt: skip
-    found = re.search(r'<pre id="told">(.*?)</pre>', done.stdout, re.DOTALL)
-    assert found, done.stderr[-2000:]
-    result: dict[str, Any] = json.loads(unescape(found[1]))
+    match = re.search(r'<pre id="told">(.*?)</pre>', done.stdout, re.DOTALL)
+    assert match, done.stderr[-2000:]
+    result: dict[str, Any] = json.loads(unescape(match[1]))
     return result
 
 

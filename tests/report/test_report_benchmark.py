@@ -53,7 +53,7 @@ def test_a_run_of_pytest_benchmark_itself_is_read(tmp_path: Path) -> None:
     subprocess.run(command, cwd=tmp_path, capture_output=True, check=True)
     records, speeds = read_benchmark(tmp_path / "out.json")
     assert not records
-    assert [(found.model, len(found.seconds)) for found in speeds] == [("torchvision:mobilenet_v2", 7)]
+    assert [(speed.model, len(speed.seconds)) for speed in speeds] == [("torchvision:mobilenet_v2", 7)]
 
 
 def test_benchmarks_of_other_suites_are_passed_over(tmp_path: Path) -> None:

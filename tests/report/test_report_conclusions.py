@@ -59,16 +59,18 @@ def tutorial(*accuracies: float, model: str = "torchvision:resnet18", **other: A
 
 
 def test_a_row_is_judged_against_every_number_that_was_measured_under_its_conditions() -> None:
-    found = finding(tutorial(0.92, 0.925, 0.93, 0.915, 0.92, 0.925))
-    assert [each.reference.value for each in found.published.verdicts] == list(PUBLISHED)
-    table = conclusions.verdicts(found)
+    judged = finding(tutorial(0.92, 0.925, 0.93, 0.915, 0.92, 0.925))
+    assert [each.reference.value for each in judged.published.verdicts] == list(PUBLISHED)
+    table = conclusions.verdicts(judged)
     assert table is not None
     first = dict(zip(table.columns, table.rows[0], strict=True))
     assert first["verdict"] == "**reproduced**: within the margin"
     assert first["published"] == "92.16 % (1 run)"
     assert first["source"] == "`pytorch-tutorial-2018`, printed output"
-    assert any("pytorch-tutorial-2018" in line and "Transfer learning" in line for line in conclusions.sources([found]))
-    assert conclusions.unmatched(found) == ""
+    assert any(
+        "pytorch-tutorial-2018" in line and "Transfer learning" in line for line in conclusions.sources([judged])
+    )
+    assert conclusions.unmatched(judged) == ""
 
 
 def test_the_margin_of_a_single_run_holds_the_spread_of_its_repetitions() -> None:
@@ -117,8 +119,8 @@ def test_an_evaluation_that_trains_nothing_is_exact_with_one_run() -> None:
     def judged(accuracy: float) -> Any:
         one = record("torchvision:resnet18", accuracy, dataset="imagenet:/data", protocol=recipe, images=50_000,
                      checkpoint="IMAGENET1K_V1", architecture="resnet18")  # fmt: skip
-        (found,) = [each for each in finding([one]).published.verdicts if each.reference == row]
-        return found.verdict
+        (against,) = [each for each in finding([one]).published.verdicts if each.reference == row]
+        return against.verdict
 
     near, far = judged(row.value / 100 + 0.002), judged(row.value / 100 - 0.03)
     assert (near.outcome, far.outcome) == ("reproduced", "different")
@@ -128,12 +130,12 @@ def test_an_evaluation_that_trains_nothing_is_exact_with_one_run() -> None:
 
 
 def test_numbers_that_are_merely_near_are_context_with_what_deviates() -> None:
-    found = finding(default_run())
-    assert conclusions.verdicts(found) is None
-    assert conclusions.unmatched(found).startswith(
+    judged = finding(default_run())
+    assert conclusions.verdicts(judged) is None
+    assert conclusions.unmatched(judged).startswith(
         "No verdict: no published number was measured under these conditions"
     )
-    lines = conclusions.context(found)
+    lines = conclusions.context(judged)
     assert len(lines) == 6, "the five nearest, and how many more"
     assert all(line.startswith("<sub>") and line.endswith("</sub>") for line in lines)
     assert all("deviates: " in line and "`fashion-mnist`" in line and "low trust" in line for line in lines[:-1])
@@ -143,9 +145,9 @@ def test_numbers_that_are_merely_near_are_context_with_what_deviates() -> None:
 
 
 def test_where_nothing_is_near_that_is_said() -> None:
-    found = finding([record(dataset="digits")])
-    assert "none is near" in conclusions.unmatched(found)
-    assert conclusions.context(found) == []
+    judged = finding([record(dataset="digits")])
+    assert "none is near" in conclusions.unmatched(judged)
+    assert conclusions.context(judged) == []
     assert conclusions.unmatched(finding([record(error="x")])) == "", "no run, no verdict"
 
 
@@ -173,7 +175,7 @@ def by_seed(*accuracies: float, model: str = TIMM, **other: Any) -> list[Record]
 
 
 def compared(records: list[Record], answers: Answers | None = None) -> list[Difference]:
-    return list(finding(records, answers).differences.found)
+    return list(finding(records, answers).differences.compared)
 
 
 def said(records: list[Record], answers: Answers | None = None) -> list[str]:
@@ -227,17 +229,17 @@ def test_all_differences_of_a_section_are_corrected_together() -> None:
     rng = np.random.default_rng(4)
     runs = [each for model in LIBRARIES for base in ("identical", "native")
             for each in by_seed(*rng.normal(0.85, 0.005, 6).round(3), model=model, conventions=base)]  # fmt: skip
-    found = compared(runs)
-    assert len(found) == 9
-    assert [each.p for each in found] == pytest.approx(holm([each.pair.p_t for each in found]))
+    tested = compared(runs)
+    assert len(tested) == 9
+    assert [each.p for each in tested] == pytest.approx(holm([each.pair.p_t for each in tested]))
 
 
 def test_too_many_rows_are_counted_and_not_compared() -> None:
     crowd = [record(f"timm:m{i}", 0.8 + i / 1000, architecture="one") for i in range(MOST_ROWS + 2)]
-    found = finding(crowd)
-    assert len(found.differences.found) == MOST_ROWS * (MOST_ROWS - 1) // 2
-    assert {found.differences.found[0].first.model} == {f"timm:m{MOST_ROWS + 1}"}, "the best are compared"
-    assert "2 further rows" in conclusions.differences_intro(found)
+    judged = finding(crowd)
+    assert len(judged.differences.compared) == MOST_ROWS * (MOST_ROWS - 1) // 2
+    assert {judged.differences.compared[0].first.model} == {f"timm:m{MOST_ROWS + 1}"}, "the best are compared"
+    assert "2 further rows" in conclusions.differences_intro(judged)
     groups = [
         record(f"{model}:alpha={i}", architecture=f"a{i}", conventions=base)
         for i in range(40)
@@ -246,7 +248,7 @@ def test_too_many_rows_are_counted_and_not_compared() -> None:
     ]
     many = differences(sections(groups)[0], Answers(None))
     whole = MOST_PAIRS // 9  # groups
-    assert (len(many.found), many.left_out) == (9 * whole, 3 * (40 - whole))
+    assert (len(many.compared), many.left_out) == (9 * whole, 3 * (40 - whole))
 
 
 # --- image by image
@@ -291,13 +293,13 @@ def test_mcnemars_test_counts_seed_by_seed(ran: tuple[Ran, Answers]) -> None:
     runs = [one(right(20 + seed), seed=seed) for seed in range(2)] + [
         one(right(60, 50 - seed), KERAS, seed=seed) for seed in range(2)
     ]
-    found = finding(runs, answers)
-    (difference,) = found.differences.found
+    judged = finding(runs, answers)
+    (difference,) = judged.differences.compared
     assert [(m.only_first, m.only_second) for m in difference.by_images.values()] == [(60, 20), (60, 21)]
     assert difference.changed is not None
     assert difference.changed.share == pytest.approx(100 * (80 + 81) / 2 / IMAGES)
     assert difference.decided_by == "seeds"
-    table = conclusions.differences(found)
+    table = conclusions.differences(judged)
     assert table is not None
     assert table.rows[0][-1] == "2 of 2 seeds"
 
@@ -327,10 +329,10 @@ def test_labels_that_do_not_give_the_accuracy_are_not_used(ran: tuple[Ran, Answe
     metrics = second.metrics
     assert metrics
     wrong = second.model_copy(update={"metrics": metrics.model_copy(update={"accuracy": 0.5})})
-    (found,) = compared([first, wrong], answers)
-    assert not found.by_images
-    assert found.changed is not None
-    assert found.changed.share == 40
+    (difference,) = compared([first, wrong], answers)
+    assert not difference.by_images
+    assert difference.changed is not None
+    assert difference.changed.share == 40
 
 
 def test_the_spread_is_split_into_test_set_and_training(ran: tuple[Ran, Answers]) -> None:
@@ -338,15 +340,15 @@ def test_the_spread_is_split_into_test_set_and_training(ran: tuple[Ran, Answers]
     rng = np.random.default_rng(0)
     noise = [one(rng.random(IMAGES) < 0.8, seed=seed) for seed in range(12)]
     training = [one(right(20 if seed % 2 else 60), KERAS, seed=seed) for seed in range(12)]
-    found = finding(noise + training, answers)
-    whole = {each.row.model: each for each in found.spreads}
+    judged = finding(noise + training, answers)
+    whole = {each.row.model: each for each in judged.spreads}
     for model, least, most in ((TIMM, 0, 2), (KERAS, 9, 11)):
         split = whole[model].split
         assert split is not None
         assert split.training_sd is not None
         assert least <= 100 * split.training_sd <= most
         assert split.observed == pytest.approx(whole[model].setup.accuracy.sd ** 2 / 1e4)
-    table = conclusions.spread(found)
+    table = conclusions.spread(judged)
     assert table is not None
     assert "of the test set" in table.columns
     assert conclusions.spread(finding(noise)) is not None
@@ -366,11 +368,11 @@ def crossed(failed: bool = False) -> list[Record]:
 
 
 def test_crossed_seeds_tell_the_variance_by_stream() -> None:
-    found = finding(crossed())
-    (spread,) = found.spreads
+    judged = finding(crossed())
+    (spread,) = judged.spreads
     assert [part.streams for part in spread.parts] == [("head",), ("order",), ("head", "order")]
     assert spread.parts[0].sd == pytest.approx(2, rel=0.01)
-    table = conclusions.spread(found)
+    table = conclusions.spread(judged)
     assert table is not None
     assert table.rows[0][-1].startswith("head 2.0")
     (lost,) = finding(crossed(failed=True)).spreads
@@ -397,9 +399,9 @@ def test_the_json_says_what_the_page_shows_unrounded(tmp_path: Path) -> None:
     report.write(
         [*default_run(), record(TIMM, seed=9, error="lost"), *tutorial(0.92, 0.93, 0.925)], tmp_path, command="make it"
     )
-    found = document(tmp_path)
-    assert (found["version"], found["command"], found["cells"], found["failed"]) == (2, "make it", 34, 1)
-    by_title = {section["title"]: section for section in found["sections"]}
+    content = document(tmp_path)
+    assert (content["version"], content["command"], content["cells"], content["failed"]) == (2, "make it", 34, 1)
+    by_title = {section["title"]: section for section in content["sections"]}
     quick = by_title["fashion-mnist, quick"]
     keras = next(row for row in quick["rows"] if row["model"] == KERAS)
     assert [run["accuracy"] for run in keras["native"]["runs"]] == pytest.approx([79.2, 78.8, 79.0, 78.7, 78.8])
@@ -469,8 +471,8 @@ def test_gone_predictions_leave_what_is_certain(ran: tuple[Ran, Answers]) -> Non
     def gone(_: object) -> np.ndarray:
         raise UsageError("there are no predictions")
 
-    (found,) = compared(runs, Answers(gone))
-    assert found.changed is not None
-    assert found.changed.at_least
-    assert not found.by_images
+    (difference,) = compared(runs, Answers(gone))
+    assert difference.changed is not None
+    assert difference.changed.at_least
+    assert not difference.by_images
     assert all(spread.split is None for spread in finding(runs, Answers(gone)).spreads)

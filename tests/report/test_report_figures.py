@@ -27,8 +27,8 @@ from isotune.runs.records import Record, Seeds
 
 
 def section(records: list[Record]) -> Section:
-    (found,) = sections(records)
-    return found
+    (only,) = sections(records)
+    return only
 
 
 def finding(records: list[Record]) -> Finding:

@@ -49,9 +49,9 @@ MARKDOWN = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 def as_read(cell: str) -> str:
     """What a reader of a table sees in a cell."""
     html = MARKDOWN.render(f"| a | b |\n| --- | --- |\n| {cell} | end |\n")
-    found = re.search(r"<tbody>\s*<tr>\s*<td>(.*)</td>\s*<td>end</td>\s*</tr>\s*</tbody>", html, re.DOTALL)
-    assert found, html
-    return unescape(re.sub(r"</?(code|a)\b[^>]*>", "", found[1]))
+    match = re.search(r"<tbody>\s*<tr>\s*<td>(.*)</td>\s*<td>end</td>\s*</tr>\s*</tbody>", html, re.DOTALL)
+    assert match, html
+    return unescape(re.sub(r"</?(code|a)\b[^>]*>", "", match[1]))
 
 
 # no control characters: parsers of markdown replace or drop them

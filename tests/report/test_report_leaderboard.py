@@ -45,11 +45,11 @@ def leaderboard(tmp_path: Path, records: list[Record], speeds: list[Speed] | Non
 
 def tables(text: str) -> list[list[dict[str, str]]]:
     """Every markdown table as rows by column; each row must have as many cells as its head."""
-    found = []
+    read = []
     for block in re.findall(r"(?:^\|.*\|\n)+", text, re.MULTILINE):
         head, _, *rows = ([c.strip() for c in re.split(r"(?<!\\)\|", line)[1:-1]] for line in block.splitlines())
-        found.append([dict(zip(head, row, strict=True)) for row in rows])
-    return found
+        read.append([dict(zip(head, row, strict=True)) for row in rows])
+    return read
 
 
 def headline(text: str) -> str:
@@ -375,9 +375,9 @@ def test_a_strength_at_the_edge_of_the_sweep_is_said(tmp_path: Path) -> None:
     sweep = QUICK.model_copy(update={"probe": Probe(l2=(1e-3, 1e-2, 1e-1))})
 
     def chose(model: str, l2: float, base: str = "identical") -> Record:
-        found = record(model, protocol=sweep, conventions=base)
-        assert found.metrics
-        return found.model_copy(update={"metrics": found.metrics.model_copy(update={"l2": l2})})
+        one = record(model, protocol=sweep, conventions=base)
+        assert one.metrics
+        return one.model_copy(update={"metrics": one.metrics.model_copy(update={"l2": l2})})
 
     text = leaderboard(tmp_path, [chose(TORCHVISION, 1e-2), chose(KERAS, 1e-2), chose(KERAS, 1e-3, "native")])
     assert f"The L2 sweep ended at its edge for `{KERAS}` (native)." in text

@@ -49,13 +49,13 @@ class Answers:
 
     def right_by_one(self, first: SetUp, second: SetUp) -> dict[Streams, McNemar]:
         """By common seed: how many images only one of the two runs gets right; empty where one is not known."""
-        found = {}
+        by_seed = {}
         for seed in common_seeds(first, second):
             one, two = (self._right(setup.records[seed]) for setup in (first, second))
             if one is None or two is None or one.shape != two.shape:
                 return {}
-            found[seed] = mcnemar(one, two, np.ones_like(one))
-        return found
+            by_seed[seed] = mcnemar(one, two, np.ones_like(one))
+        return by_seed
 
     def right(self, setup: SetUp) -> np.ndarray | None:
         """bool [seeds, images]: which test images each run got right; None where one is not known."""
@@ -94,15 +94,15 @@ class Answers:
         if digest in self._kept:
             return self._kept[digest]
         try:
-            found = self._predictions(record.cell)
+            predictions = self._predictions(record.cell)
         except (UsageError, OSError):
-            found = None
-        if found is None or predictions_digest(found) != digest:
+            predictions = None
+        if predictions is None or predictions_digest(predictions) != digest:
             self._gone.add(record.cell.key)
             return None
         if len(self._kept) == _KEPT:
             self._kept.clear()
-        self._kept[digest] = found.astype(np.int32)
+        self._kept[digest] = predictions.astype(np.int32)
         return self._kept[digest]
 
     def _labels_of(self, cell: Cell) -> np.ndarray | None:

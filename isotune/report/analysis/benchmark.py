@@ -70,18 +70,18 @@ def read_benchmark(path: str | Path) -> tuple[list[Record], list[Speed]]:
     """
     records: list[Record] = []
     speeds: list[Speed] = []
-    found = False
+    any_of_isotune = False
     for number, benchmark in enumerate(_benchmarks(Path(path))):
         extra = benchmark.get("extra_info") if isinstance(benchmark, dict) else None
         if not isinstance(extra, dict) or "isotune" not in extra:
             continue
-        found = True
+        any_of_isotune = True
         match _parse(benchmark, extra["isotune"], f"{path}: benchmark {benchmark.get('name', number)}"):
             case _FineTuning(records=more):
                 records += more
             case speed:
                 speeds.append(speed)
-    if not found:
+    if not any_of_isotune:
         raise UsageError(
             f"{path}: holds no benchmark of isotune; write it with: pytest benchmarks/ --benchmark-json=FILE"
         )

@@ -53,7 +53,7 @@ class Difference:
 class Differences:
     """Of a section. `left_out`: rows that were not compared, because there are too many."""
 
-    found: tuple[Difference, ...]
+    compared: tuple[Difference, ...]
     left_out: int
 
 

@@ -46,14 +46,14 @@ def published(section: Section) -> Published:
     nearest: dict[int, Context] = {}  # by identity of the reference, which is one object for each row of the tables
     exact: set[int] = set()
     for row in section.rows:
-        found = matching(row.setups[0].first.cell)  # a library's own and the checkpoint's conventions match alike
+        matches = matching(row.setups[0].first.cell)  # a library's own and the checkpoint's conventions match alike
         for setup in row.distinct:
             judged += [
                 Judged(row, setup, reference, _verdict(section, setup, reference), _disputed(reference))
-                for reference in found.exact
+                for reference in matches.exact
             ]
-        exact |= {id(reference) for reference in found.exact}
-        for near in found.near:
+        exact |= {id(reference) for reference in matches.exact}
+        for near in matches.near:
             known = nearest.get(id(near.reference))
             if known is None or near.distance < known.near.distance:
                 nearest[id(near.reference)] = Context(row, near, _disputed(near.reference))
@@ -85,8 +85,8 @@ def _spread_beside(reference: Reference) -> float | None:
     if reference.sd is not None or reference.statistic != "single" or not reference.train:
         return None
     same = ("adapter", "model", "checkpoint", "dataset", "split", "train", "metric", "protocol", "selection")
-    found = published_spread(**{name: getattr(reference, name) for name in same})
-    return next((each.sd for each in found if each.derived and reference in each.references), None)
+    spreads = published_spread(**{name: getattr(reference, name) for name in same})
+    return next((each.sd for each in spreads if each.derived and reference in each.references), None)
 
 
 def _disputed(reference: Reference) -> str:

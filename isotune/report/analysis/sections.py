@@ -166,16 +166,16 @@ def sections(records: Sequence[Record], speeds: Iterable[Speed] = ()) -> list[Se
         cell = record.cell
         parts[cell.dataset, cell.dataset_digest, cell.protocol.model_dump_json()].append(record)
     titles = Counter((dataset, part[0].cell.protocol.name) for (dataset, _, _), part in parts.items())
-    found = []
+    ordered = []
     for (dataset, digest, protocol), part in sorted(parts.items()):
         recipe = part[0].cell.protocol
         title = f"{dataset}, {recipe.name}"
         if titles[dataset, recipe.name] > 1:  # same names, other data or another recipe
             title += f" ({hashlib.sha256((digest + protocol).encode()).hexdigest()[:8]})"
         models = {record.cell.model for record in part}
-        found.append(_section(part, title, SpeedTable(pool, recipe, models)))
-    found.sort(key=lambda section: (section.protocol.name, -section.test_images, section.title))
-    return _with_unique_slugs(found)
+        ordered.append(_section(part, title, SpeedTable(pool, recipe, models)))
+    ordered.sort(key=lambda section: (section.protocol.name, -section.test_images, section.title))
+    return _with_unique_slugs(ordered)
 
 
 def _section(part: Sequence[Record], title: str, speeds: SpeedTable) -> Section:
@@ -246,10 +246,10 @@ def _order(record: Record) -> tuple[object, ...]:
     return cell.model, cell.mode, *_apart(cell.conventions), _streams(cell.seeds)
 
 
-def _with_unique_slugs(found: list[Section]) -> list[Section]:
+def _with_unique_slugs(ordered: list[Section]) -> list[Section]:
     taken: dict[str, int] = {}
     unique = []
-    for section in found:
+    for section in ordered:
         count = taken[section.slug] = taken.get(section.slug, 0) + 1
         slug = section.slug if count == 1 else f"{section.slug}-{count}"
         unique.append(replace(section, slug=slug))

@@ -80,14 +80,14 @@ class SpeedTable:
         """Measurements of the row; those under identical conventions where there are any."""
         for base in ("identical", "native"):
             conventions = f"{base},{overrides}" if overrides else base
-            if found := [
+            if measured := [
                 speed
                 for speed in self._speeds
                 if (speed.question, speed.model, speed.mode) == (question, model, mode)
                 and speed.batch_size == self.batch_size[question]
                 and speed.conventions.replace(" ", "") == conventions.replace(" ", "")
             ]:
-                return found
+                return measured
         return []
 
     def _cell_rates(self, timings: Sequence[Timings]) -> Quartiles | None:

@@ -58,10 +58,10 @@ def _streams(setup: SetUp) -> VarianceBySource | None:
     if all(record.cell.seeds.head == record.cell.seeds.order == record.cell.seeds.augmentation
            for record in setup.records.values()):  # fmt: skip
         return None
-    found = variance_by_source(
+    variance = variance_by_source(
         Run(head, order, augmentation, 0, value) for (head, order, augmentation), value in setup.runs.items()
     )
-    return found if found.components or found.reason else None
+    return variance if variance.components or variance.reason else None
 
 
 def stream(part: Component) -> str:

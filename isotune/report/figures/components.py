@@ -41,18 +41,18 @@ def sources(spread: Spread) -> Iterator[Source]:
 def figure(spreads: Sequence[Spread], decimals: int) -> Figure:
     """One block for each set-up, a line for each source. spreads: those that are `told`."""
     blocks = [(spread, list(sources(spread))) for spread in spreads]
-    lines = sum(len(found) for _, found in blocks)
+    lines = sum(len(shown) for _, shown in blocks)
     made = _style.figure(7.2, 0.8 + 0.2 * lines + 0.4 * len(blocks))
     axes = made.add_subplot()
-    ends = [source.interval.high if source.interval else source.sd for _, found in blocks for source in found]
+    ends = [source.interval.high if source.interval else source.sd for _, shown in blocks for source in shown]
     most = max(*ends, 10.0**-decimals)
     axes.set_xlim(-0.02 * most, 1.08 * most)
     places, names, libraries, level = [], [], [], 0.0
-    for spread, found in blocks:
+    for spread, shown in blocks:
         colour = _style.colour(spread.row.library)
         _style.title(axes, level, colour, f"{f.plain_name(spread.row)}, {spread.setup.name}")
         level += 1
-        for source in found:
+        for source in shown:
             if source.interval:
                 axes.plot(
                     [source.interval.low, source.interval.high],

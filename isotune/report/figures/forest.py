@@ -89,24 +89,24 @@ def figure(drawn: Sequence[Part], decimals: int) -> Figure:
 def _verdicts(finding: Finding) -> Iterator[Line]:
     decimals = f.decimals(finding.section.test_images)
     for each in finding.published.verdicts:
-        found = each.verdict
-        if found.effect is None:
+        verdict = each.verdict
+        if verdict.effect is None:
             continue
         yield Line(
             f.short(f"{f.plain_name(each.row)}, {each.setup.name} - {each.reference.value:g}"),
             each.row.library,
-            found.effect,
-            found.interval90,
-            found.margin,
-            found.outcome == "different",
-            f"{found.effect:+.{decimals}f} {found.outcome}",
+            verdict.effect,
+            verdict.interval90,
+            verdict.margin,
+            verdict.outcome == "different",
+            f"{verdict.effect:+.{decimals}f} {verdict.outcome}",
         )
 
 
 def _differences(finding: Finding, name: str, own: bool) -> Iterator[Line]:
     decimals = f.decimals(finding.section.test_images)
     margin = finding.section.protocol.evaluation.margin or _POINT
-    for each in finding.differences.found:
+    for each in finding.differences.compared:
         if each.of_one_row != own or each.second_setup.name != name or isnan(each.gap.mean):
             continue
         interval = None if isnan(each.gap.margin) else Interval(each.gap.low, each.gap.high)
