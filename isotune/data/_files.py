@@ -55,12 +55,12 @@ class Reader:
         if self._unreadable:
             shown = [f"{name} ({problem})" for name, problem in self._unreadable[:_NAMED]]
             shown += ["..."] if len(self._unreadable) > _NAMED else []
-            found = f"{len(self._unreadable)} of {self._done} images cannot be read: {', '.join(shown)}"
+            unreadable = f"{len(self._unreadable)} of {self._done} images cannot be read: {', '.join(shown)}"
             if not self._skip:
                 raise UsageError(
-                    f"data set {self._name}: {found}; mend or remove them, or leave them out with --skip-unreadable"
+                    f"data set {self._name}: {unreadable}; repair or remove them, or use --skip-unreadable"
                 )
-            parts.append(f"left out: {found}")
+            parts.append(f"left out: {unreadable}")
         return "; ".join(parts)
 
 

@@ -49,15 +49,15 @@ def prepare(
     source = given.source(dataset)
     name, entry = source.name, _entry(source, skip_unreadable)
     try:
-        if found := _found(entry, name, verify=verify):
-            return found
+        if cached := _cached(entry, name, verify=verify):
+            return cached
     except Damaged:
         pass  # another process may be at work on it: look again under the lock
     try:
         with cache.locked(entry):
             try:
-                if found := _found(entry, name, verify=verify):
-                    return found
+                if cached := _cached(entry, name, verify=verify):
+                    return cached
             except Damaged as error:
                 _log.warning("damaged cache of data set %s: %s; it is prepared again", name, error)
             return _prepared(source, entry, skip_unreadable, progress or untold)
@@ -103,8 +103,8 @@ def describe(name: str) -> Availability:
     source = find(name)
     for skip in (False, True):
         try:
-            if found := _found(_entry(source, skip), name):
-                return Availability(name, True, True, str(found.folder), found.digest)
+            if cached := _cached(_entry(source, skip), name):
+                return Availability(name, True, True, str(cached.folder), cached.digest)
         except Damaged as error:
             return Availability(name, False, source.offline, f"{source.origin} (the cache is damaged: {error})")
     return Availability(name, False, source.offline, source.origin)
@@ -128,7 +128,7 @@ def _entry(source: Source, skip_unreadable: bool) -> Path:
     return cache.root() / "datasets" / f"{readable}-{key}.json"
 
 
-def _found(entry: Path, name: str, *, verify: bool = False) -> Dataset | None:
+def _cached(entry: Path, name: str, *, verify: bool = False) -> Dataset | None:
     try:
         content = json.loads(entry.read_text(encoding="utf-8"))
         folder, note = entry.parent / str(content["digest"]), str(content["note"])

@@ -71,10 +71,10 @@ def check(folder: Path, *, verify: bool = False) -> dict[str, str]:
         return dict(items)
     for name, sha256 in items:
         try:
-            found = content_sha256(folder / name)
+            actual = content_sha256(folder / name)
         except (ValueError, EOFError):  # a .npy file whose header is broken
-            found = ""
-        if found != sha256:
+            actual = ""
+        if actual != sha256:
             raise Damaged(f"{folder / name} is not what was written")
     _remember(folder, files)
     return dict(items)
