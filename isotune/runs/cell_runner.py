@@ -238,17 +238,17 @@ class CellRunner:
         }
         if names.is_file(names.parse(cell.model).name):  # which may compute otherwise than when the features were kept
             identity["seen"] = hashlib.sha256(built.model.features(images[:2]).tobytes()).hexdigest()
-        found = probe.features(built.model, images, test, protocol.evaluation.batch_size, identity, progress)
+        features = probe.features(built.model, images, test, protocol.evaluation.batch_size, identity, progress)
         assert protocol.probe is not None
-        fitted = probe.fit(protocol.probe, found.train, labels, found.test, len(dataset.classes), cell.seeds)
+        fitted = probe.fit(protocol.probe, features.train, labels, features.test, len(dataset.classes), cell.seeds)
         metrics = {"train_images": fitted.train_images, "l2": fitted.l2}
         timings = {
-            "first_step": found.first_batch,
+            "first_step": features.first_batch,
             "training": fitted.seconds,
             "training_images": fitted.train_images,
-            "features": found.seconds,
-            "features_images": found.images,
-            "features_cached": found.cached,
+            "features": features.seconds,
+            "features_images": features.images,
+            "features_cached": features.cached,
         }
         return fitted.logits, truth, metrics, timings
 

@@ -70,8 +70,8 @@ def plan(matrix: Matrix, prepared: dict[str, data.Dataset], workers: Workers) ->
     for name, recipe in itertools.product(matrix.datasets, recipes):
         if recipe.own_classifier:
             asked = (cell(name, recipe, 0, spec, model) for model, spec in itertools.product(models, specs))
-            found = (_canonically(each) for one in asked for each in own_classifier.setups(one))
-            cells += {each.key: each for each in found}.values()  # a step may be asked for as a convention too
+            setups = (_canonically(each) for one in asked for each in own_classifier.setups(one))
+            cells += {each.key: each for each in setups}.values()  # a step may be asked for as a convention too
         else:
             turns = itertools.product(matrix.seeds, specs, models)
             cells += (cell(name, recipe, seed, spec, model) for seed, spec, model in turns)
@@ -99,21 +99,21 @@ def check_models(
     parsed = list(dict.fromkeys(names.parse(model) for model in models))
 
     def check(adapter: str) -> dict[str, dict[str, str]]:
-        found = {}
+        checked = {}
         for name in (str(each) for each in parsed if str(each).partition(":")[0] == adapter):
             try:
                 side = size if isinstance(size, int) else size[name]
-                found[name] = workers[adapter].ask(
+                checked[name] = workers[adapter].ask(
                     requests.check, model=name, checkpoint=checkpoint, size=side, own=own
                 )
             except WorkerFailure as error:
                 raise UsageError(f"{name} cannot be built: {error}") from None
-        return found
+        return checked
 
     adapters = list(dict.fromkeys(str(name).partition(":")[0] for name in parsed))
     parts = workers.together(check, adapters, len(adapters))  # frameworks take seconds to import, each in its worker
-    found = {name: answer for part in parts for name, answer in part.items()}
-    return {str(name): found[str(name)] for name in parsed}
+    checked = {name: answer for part in parts for name, answer in part.items()}
+    return {str(name): checked[str(name)] for name in parsed}
 
 
 def check_images(dataset: data.Dataset, recipe: protocols.Protocol) -> None:

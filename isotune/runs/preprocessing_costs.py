@@ -53,10 +53,10 @@ def compare(first: Record, second: Record, store: Store) -> Compared:
 
 
 def _predictions(record: Record, store: Store) -> np.ndarray:
-    found = store.predictions(record.cell)
-    if predictions_digest(found) != record.predictions_digest:
+    predictions = store.predictions(record.cell)
+    if predictions_digest(predictions) != record.predictions_digest:
         raise UsageError(f"the predictions of {record.cell} are those of another run; run it again")
-    return found
+    return predictions
 
 
 def costs(records: Iterable[Record], store: Store) -> list[Cost]:
@@ -65,13 +65,13 @@ def costs(records: Iterable[Record], store: Store) -> list[Cost]:
     for record in records:
         if record.cell.protocol.own_classifier is not None and record.metrics is not None:
             groups.setdefault(_group(record.cell), []).append(record)
-    found = []
+    listed = []
     for group in groups.values():
         base = next((record for record in group if not _otherwise(record.cell)), None)
         for record in sorted(group, key=lambda record: record is not base):
             against = compare(base, record, store) if base is not None and record is not base else None
-            found.append(Cost(record, _otherwise(record.cell), against))
-    return found
+            listed.append(Cost(record, _otherwise(record.cell), against))
+    return listed
 
 
 def _group(cell: Cell) -> tuple[object, ...]:
@@ -87,9 +87,9 @@ def _otherwise(cell: Cell) -> str:
     return ", ".join(filter(None, [cell.protocol.own_classifier.step, conventions]))
 
 
-def lines(found: Sequence[Cost]) -> list[str]:
+def lines(costs: Sequence[Cost]) -> list[str]:
     """The costs as text, a line each, for a terminal."""
-    return [_line(cost) for cost in found]
+    return [_line(cost) for cost in costs]
 
 
 def _line(cost: Cost) -> str:

@@ -53,8 +53,8 @@ def features(
     """
     key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:32]
     file = cache.folder("features") / f"{key}.npz"
-    if (found := _read(file)) is not None:
-        return found
+    if (cached := _read(file)) is not None:
+        return cached
     total, done, first, images = len(train) + len(test), 0, 0.0, 0
     parts: dict[str, list[np.ndarray]] = {"train": [], "test": []}
     began = time.perf_counter()

@@ -59,9 +59,9 @@ def run(executor: LocalExecutor, cells: list[Cell]):
 
 def test_every_cell_gives_a_record_with_its_predictions(cells, house):
     store, planned = Store(house / "store"), cells("example:random-features", seeds=2)
-    found = run(LocalExecutor(store), planned)
+    records = run(LocalExecutor(store), planned)
     for cell in planned:
-        record = found[cell.key]
+        record = records[cell.key]
         assert (record.status, record.metrics.test_images) == ("done", 50)
         assert len(store.predictions(cell)) == 50
         assert record == store.read(cell)
@@ -89,8 +89,8 @@ def test_a_record_of_another_version_of_a_framework_is_run_again(cells, house):
 def test_a_cell_that_dies_or_raises_takes_no_other_along(cells, house):
     store = Store(house / "store")
     planned = cells("faulty:dies", "faulty:raises", "faulty:prints", "example:random-features", seeds=2)
-    found = run(LocalExecutor(store), planned)
-    by_model = {(record.cell.model, record.cell.seeds.head): record for record in found.values()}
+    records = run(LocalExecutor(store), planned)
+    by_model = {(record.cell.model, record.cell.seeds.head): record for record in records.values()}
     for seed in (0, 1):
         assert by_model["faulty:prints", seed].error is None
         assert by_model["example:random-features", seed].status == "done"

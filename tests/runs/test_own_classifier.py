@@ -52,8 +52,8 @@ def cell(model: str, checkpoint: str, dataset: str = "imagenet:val", recipe: Pro
 
 
 def asked(model: str, checkpoint: str, dataset: str = "imagenet:val") -> tuple[int, int | str, str]:
-    found = own_classifier.published_input(cell(model, checkpoint, dataset))[0]
-    return found.size, found.resize, found.interpolation
+    taken = own_classifier.published_input(cell(model, checkpoint, dataset))[0]
+    return taken.size, taken.resize, taken.interpolation
 
 
 def test_the_published_evaluation_differs_by_model_and_checkpoint() -> None:
@@ -182,9 +182,9 @@ def test_top_5_counts_as_argmax_does() -> None:
 
 def test_another_classifier_than_imagenets_is_refused() -> None:
     own_classifier.check_outputs(1000, "timm:x", "pretrained")
-    for found in (1001, 21841, 10):
-        with pytest.raises(UsageError, match=f"has {found} outputs, and ImageNet-1k's has 1000"):
-            own_classifier.check_outputs(found, "timm:x", "pretrained")
+    for outputs in (1001, 21841, 10):
+        with pytest.raises(UsageError, match=f"has {outputs} outputs, and ImageNet-1k's has 1000"):
+            own_classifier.check_outputs(outputs, "timm:x", "pretrained")
 
 
 # -- whole runs, with the adapter in plain NumPy
@@ -237,18 +237,18 @@ def ran(house, here):
 
 
 def test_seeds_play_no_role_and_every_step_is_a_cell(ran) -> None:
-    found, store, said = ran("--seeds", "3-5")
-    assert set(found) == {"", "squash", "resize=nearest", "input_scaling=mean-std"}
+    by_step, store, said = ran("--seeds", "3-5")
+    assert set(by_step) == {"", "squash", "resize=nearest", "input_scaling=mean-std"}
     assert {record.cell.seeds for record in store} == {Seeds.all(0)}
-    assert found["input_scaling=mean-std"].record.same_as == "identical", "a step that changes nothing is not run"
+    assert by_step["input_scaling=mean-std"].record.same_as == "identical", "a step that changes nothing is not run"
     assert "4 cells done, 0 failed" in said
     again = ran("--seeds", "2")[1]
     assert len(list(again)) == 4
 
 
 def test_predictions_are_the_best_of_the_data_sets_classes(ran, house) -> None:
-    found, store, _ = ran()
-    record = found[""].record
+    by_step, store, _ = ran()
+    record = by_step[""].record
     dataset = data.load(record.cell.dataset, record.cell.dataset_digest)
     images, labels = data.inputs(dataset, "test", record.cell.protocol.images, Input(size=32, resize=36))
     full = logits_by_hand(images)
@@ -264,12 +264,12 @@ def test_predictions_are_the_best_of_the_data_sets_classes(ran, house) -> None:
 
 
 def test_what_a_step_costs_is_counted_image_by_image(ran) -> None:
-    found, store, said = ran()
-    base, squash = found[""].record, found["squash"].record
+    by_step, store, said = ran()
+    base, squash = by_step[""].record, by_step["squash"].record
     assert squash.cell.protocol.input.resize == "squash"
     labels = data.load(base.cell.dataset, base.cell.dataset_digest).test.labels
     first, second = store.predictions(base.cell), store.predictions(squash.cell)
-    against = found["squash"].against
+    against = by_step["squash"].against
     assert against is not None
     assert against.changed == 100 * predictions_changed(first, second) > 0
     assert against.test == mcnemar(first, second, labels)
@@ -291,8 +291,8 @@ def test_a_checkpoints_own_classifier_is_the_one_that_is_evaluated(ran, house) -
     body = random_weights({"000.dense.kernel": (192, 256), "000.dense.bias": (256,)}, 0)
     axes = {"input_scaling": "mean-std"}
     Weights({**body, **head}, axes, "random_features", "test").write(house / "own.safetensors")
-    found, store, _ = ran(checkpoint="file:own.safetensors")
-    record = found[""].record
+    by_step, store, _ = ran(checkpoint="file:own.safetensors")
+    record = by_step[""].record
     dataset = data.load(record.cell.dataset, record.cell.dataset_digest)
     images, _ = data.inputs(dataset, "test", record.cell.protocol.images, Input(size=32, resize=36))
     own, drawn = (logits_by_hand(images, given)[:, data.outputs(FEW, "x")].argmax(axis=1) for given in (head, None))
@@ -338,6 +338,6 @@ def test_wrong_use_is_one_line_and_status_2(here, house, recipe, dataset, said) 
 def test_an_imagefolder_with_a_val_part_of_synsets_is_evaluated_on_it(ran, house) -> None:
     pictures(house / "set" / "train", FEW, 1)
     pictures(house / "set" / "val", FEW, 3)
-    found, _, _ = ran(variant="imagefolder")
-    assert found[""].record.metrics.test_images == 21
-    assert found[""].record.metrics.train_images == 0, "the training part is left alone"
+    by_step, _, _ = ran(variant="imagefolder")
+    assert by_step[""].record.metrics.test_images == 21
+    assert by_step[""].record.metrics.train_images == 0, "the training part is left alone"

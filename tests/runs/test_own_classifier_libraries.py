@@ -97,10 +97,10 @@ def test_three_libraries_give_one_classifiers_predictions(workplace, house, monk
         records = list(LocalExecutor(store, workers=workers).run(cells))
     assert [record.error for record in records if record.status == "failed"] == []
     assert len(records) == 9, "three models, the evaluation and two steps; seeds make no difference"
-    found = {(cost.record.cell.model, cost.what): cost for cost in costs(records, store)}
+    by_step = {(cost.record.cell.model, cost.what): cost for cost in costs(records, store)}
     tolerance = 1e-9 if mode == "float64" else 1e-4
     for what in ("", "resize=plain", "squash"):
-        first, *others = (found[model, what].record for model in MODELS)
+        first, *others = (by_step[model, what].record for model in MODELS)
         predictions = store.predictions(first.cell)
         assert len(set(predictions)) > (1 if checkpoint == "random:0" else 5), "else equal predictions would say little"
         for other in others:
@@ -109,9 +109,9 @@ def test_three_libraries_give_one_classifiers_predictions(workplace, house, monk
             assert other.metrics.top5 == first.metrics.top5
             if mode == "float32":
                 assert other.checkpoint_digest == first.checkpoint_digest
-    assert found[MODELS[0], ""].record.metrics.loss != found[MODELS[0], "squash"].record.metrics.loss
+    assert by_step[MODELS[0], ""].record.metrics.loss != by_step[MODELS[0], "squash"].record.metrics.loss
     if checkpoint.startswith("file:"):
-        first = found[MODELS[0], ""].record
+        first = by_step[MODELS[0], ""].record
         images, labels = data.inputs(prepared[name], "test", first.cell.protocol.images, first.cell.protocol.input)
         full = by_torch_itself(images)
         columns = data.outputs(SYNSETS, name)

@@ -127,7 +127,7 @@ def test_a_record_written_again_replaces_the_older(tmp_path) -> None:
     store = Store(tmp_path)
     store.write(record(architecture="old"), np.zeros(3))
     store.write(record(architecture="new"))
-    assert [found.architecture for found in store] == ["new"]
+    assert [kept.architecture for kept in store] == ["new"]
     assert not (tmp_path / cell().key / "predictions.npy").exists()
     assert [entry.name for entry in tmp_path.iterdir()] == [cell().key]
 
@@ -177,11 +177,11 @@ def test_a_kill_between_any_two_steps_leaves_a_whole_record_or_none(tmp_path, re
 
     seen = set()
     for store in stores:
-        found = store.read(cell())
-        assert list(store) == ([found] if found else [])
-        if found:
-            assert store.predictions(cell()).tolist() == ([0] * 3 if found.architecture == "old" else [1] * 3)
-        seen.add(found and found.architecture)
+        kept = store.read(cell())
+        assert list(store) == ([kept] if kept else [])
+        if kept:
+            assert store.predictions(cell()).tolist() == ([0] * 3 if kept.architecture == "old" else [1] * 3)
+        seen.add(kept and kept.architecture)
         store.write(record(architecture="again"))  # whatever was left, the cell can be run again
         assert [kept.architecture for kept in store] == ["again"]
     assert seen == ({"old", None, "new"} if replacing else {None, "new"})
@@ -191,8 +191,8 @@ def test_many_writers_of_one_cell_leave_one_whole_record(tmp_path) -> None:
     store = Store(tmp_path)
     with ThreadPool(8) as pool:
         pool.map(lambda number: store.write(record(architecture=str(number)), np.full(3, number)), range(40))
-    (found,) = store
-    assert store.predictions(cell()).tolist() == [int(found.architecture)] * 3
+    (kept,) = store
+    assert store.predictions(cell()).tolist() == [int(kept.architecture)] * 3
     assert len(list(tmp_path.iterdir())) == 1
 
 
