@@ -128,5 +128,5 @@ def _head_initialisation(recipe: Protocol, spec: str) -> str | None:
     """None: the library's own, which its records tell."""
     base, overrides = conventions.parse(spec)
     known = recipe.conventions if base == "identical" else {}
-    found: str | None = (known | overrides).get("head_initialisation")
-    return found
+    initialisation: str | None = (known | overrides).get("head_initialisation")
+    return initialisation

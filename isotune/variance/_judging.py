@@ -59,10 +59,10 @@ def failure(record: Record) -> str:
 
 def judge(study: Study, folder: Path) -> list[Finding]:
     """A finding of each model of the study, from the records in its folder; missing and failed runs are said."""
-    found: dict[str, list[tuple[int, Record]]] = {cell.model: [] for cell in study.firsts}
+    by_model: dict[str, list[tuple[int, Record]]] = {cell.model: [] for cell in study.firsts}
     for repeat, record in records(study, folder):
-        found[record.cell.model].append((repeat, record))
-    return [_finding(model, study.design, runs, folder) for model, runs in found.items()]
+        by_model[record.cell.model].append((repeat, record))
+    return [_finding(model, study.design, runs, folder) for model, runs in by_model.items()]
 
 
 def _finding(model: str, design: Design, runs: Sequence[tuple[int, Record]], folder: Path) -> Finding:

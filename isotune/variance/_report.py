@@ -226,17 +226,17 @@ def _evidence(findings: Sequence[Finding], command: str | None) -> Iterator[str]
     from isotune.report import _format as f
     from isotune.report._evidence import evidence
 
-    found = evidence([record for finding in findings for record in finding.records], [])
+    facts = evidence([record for finding in findings for record in finding.records], [])
     yield "## Evidence"
     yield ""
     if command:
         yield f"- Command: {f.code(command)}"
-    if found.date:
-        yield f"- Date: {found.date}"
-        yield f"- Runs: {found.cells}"
-        yield f"- Duration, all runs added up: {found.duration}"
-    yield from (f"- {line}" for line in found.environment)
-    lines = {"Checkpoint": found.checkpoints, "Data set": found.datasets, "Protocol": found.protocols}
+    if facts.date:
+        yield f"- Date: {facts.date}"
+        yield f"- Runs: {facts.cells}"
+        yield f"- Duration, all runs added up: {facts.duration}"
+    yield from (f"- {line}" for line in facts.environment)
+    lines = {"Checkpoint": facts.checkpoints, "Data set": facts.datasets, "Protocol": facts.protocols}
     yield from (f"- {name}: {line}" for name, several in lines.items() for line in several)
 
 

@@ -30,8 +30,8 @@ def run(study: Study, folder: Path, *, jobs: int = 1, progress: Progress | None 
 def records(study: Study, folder: Path) -> Iterator[tuple[int, Record]]:
     """(repeat, record) of every run that has one, failed ones included."""
     for repeat in range(study.design.repeats + 1):
-        found = (store(folder, repeat).read(cell) for cell in study.cells(repeat))
-        yield from ((repeat, record) for record in found if record is not None)
+        kept = (store(folder, repeat).read(cell) for cell in study.cells(repeat))
+        yield from ((repeat, record) for record in kept if record is not None)
 
 
 @dataclass(frozen=True)

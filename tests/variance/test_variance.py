@@ -152,28 +152,28 @@ def by_seed(seeds: Seeds) -> int:
 
 
 def judged(folder: Path, asked: Study) -> variance.Finding:
-    (found,) = variance.judge(asked, folder)
-    return found
+    (finding,) = variance.judge(asked, folder)
+    return finding
 
 
 def test_components_are_those_of_the_accuracies_in_percent(tmp_path):
     asked = study(repeats=2)
     fill(tmp_path, asked, by_seed)
-    found = judged(tmp_path, asked)
+    finding = judged(tmp_path, asked)
     runs = [Run(head, order, 0, 0, by_seed(Seeds(head=head, order=order, augmentation=0)) / 10)
             for head in range(3) for order in range(3)]  # fmt: skip
     expected = variance_by_source(runs)
-    assert [part.streams for part in found.sources.components] == [("head",), ("order",), ("head", "order")]
-    for part, other in zip(found.sources.components, expected.components, strict=True):
+    assert [part.streams for part in finding.sources.components] == [("head",), ("order",), ("head", "order")]
+    for part, other in zip(finding.sources.components, expected.components, strict=True):
         assert part.variance == pytest.approx(other.variance)
         assert part.interval.high == pytest.approx(other.interval.high)
-    means = np.array(found.accuracies).reshape(3, 3).mean(axis=0)
-    assert found.sources.components[1].deviations == pytest.approx(tuple(means - means.mean()))
-    assert sorted(found.accuracies) == pytest.approx(sorted(run.accuracy for run in runs))
-    assert (found.failed, found.missing, found.test_images) == ([], 0, IMAGES)
-    assert (found.floor.repeats, found.floor.same, found.floor.changed, found.floor.moved) == (2, 2, 0, 0)
-    assert found.sources.noise is not None
-    assert (found.sources.noise.variance, found.sources.noise.interval.high) == (0, 0)
+    means = np.array(finding.accuracies).reshape(3, 3).mean(axis=0)
+    assert finding.sources.components[1].deviations == pytest.approx(tuple(means - means.mean()))
+    assert sorted(finding.accuracies) == pytest.approx(sorted(run.accuracy for run in runs))
+    assert (finding.failed, finding.missing, finding.test_images) == ([], 0, IMAGES)
+    assert (finding.floor.repeats, finding.floor.same, finding.floor.changed, finding.floor.moved) == (2, 2, 0, 0)
+    assert finding.sources.noise is not None
+    assert (finding.sources.noise.variance, finding.sources.noise.interval.high) == (0, 0)
 
 
 def test_the_sentence_names_the_largest_source_first(tmp_path):
@@ -195,14 +195,14 @@ def test_same_seeds_that_give_other_predictions_are_the_noise_floor(tmp_path, ke
     put(store(tmp_path, 2), asked.firsts[0], answers(846))
     if not kept:
         (store(tmp_path, 1).folder / asked.firsts[0].key / "predictions.npy").unlink()
-    found = judged(tmp_path, asked)
-    assert (found.floor.repeats, found.floor.same) == (2, 0)
-    assert found.floor.changed == (pytest.approx(0.7) if kept else None)
-    assert found.floor.moved == pytest.approx(0.4)
-    assert found.sources.noise is not None
-    assert found.sources.noise.sd == pytest.approx(np.std([85, 85, 84.6], ddof=1))
+    finding = judged(tmp_path, asked)
+    assert (finding.floor.repeats, finding.floor.same) == (2, 0)
+    assert finding.floor.changed == (pytest.approx(0.7) if kept else None)
+    assert finding.floor.moved == pytest.approx(0.4)
+    assert finding.sources.noise is not None
+    assert finding.sources.noise.sd == pytest.approx(np.std([85, 85, 84.6], ddof=1))
     said = "another class to 0.7 % of the test images" if kept else "other predictions"
-    assert f"the same seeds again gave {said}, and accuracies up to 0.4 points apart" in sentence(found)
+    assert f"the same seeds again gave {said}, and accuracies up to 0.4 points apart" in sentence(finding)
 
 
 @pytest.mark.parametrize("how", ["failed", "diverged"])
@@ -211,16 +211,16 @@ def test_a_run_that_failed_is_said_and_takes_the_components_with_it(tmp_path, ho
     fill(tmp_path, asked, by_seed)
     broken = next(cell for cell in asked.cells(0) if (cell.model, cell.seeds.order) == ("timm:a", 2))
     put(store(tmp_path, 0), broken, None if how == "failed" else answers(100), loss=None)
-    found, other = variance.judge(asked, tmp_path)
-    ((record, why),) = found.failed
+    finding, other = variance.judge(asked, tmp_path)
+    ((record, why),) = finding.failed
     assert record.cell == broken
     assert why == ("RuntimeError: out | of luck" if how == "failed" else "diverged: the test loss is not finite")
-    assert found.sources.components == ()
-    assert "1 of 10 runs failed" in sentence(found)
-    assert len(found.accuracies) == 8
-    assert "the same seeds again gave the same predictions" in sentence(found)  # these did not fail
+    assert finding.sources.components == ()
+    assert "1 of 10 runs failed" in sentence(finding)
+    assert len(finding.accuracies) == 8
+    assert "the same seeds again gave the same predictions" in sentence(finding)  # these did not fail
     assert other.sources.components
-    text = variance.write(asked, [found, other], tmp_path / "out", "isotune variance").read_text(encoding="utf-8")
+    text = variance.write(asked, [finding, other], tmp_path / "out", "isotune variance").read_text(encoding="utf-8")
     assert "## Failed runs" in text
     assert ("out \\| of luck" if how == "failed" else "not finite") in text
     assert "8, and 1" not in text.split("## Evidence")[0]
@@ -230,9 +230,9 @@ def test_a_first_run_that_failed_leaves_no_noise_floor(tmp_path):
     asked = study()
     fill(tmp_path, asked, by_seed)
     put(store(tmp_path, 1), asked.firsts[0], None)
-    found = judged(tmp_path, asked)
-    assert (found.floor.moved, found.sources.noise) == (None, None)
-    assert "not known, as a run of these seeds failed" in sentence(found)
+    finding = judged(tmp_path, asked)
+    assert (finding.floor.moved, finding.sources.noise) == (None, None)
+    assert "not known, as a run of these seeds failed" in sentence(finding)
 
 
 @pytest.mark.parametrize("left", [0, 1, 3, 8])
@@ -241,11 +241,11 @@ def test_missing_runs_are_no_smaller_design(tmp_path, left):
     fill(tmp_path, asked, by_seed)
     for cell in asked.cells(0)[left:]:
         shutil.rmtree(store(tmp_path, 0).folder / cell.key)
-    found = judged(tmp_path, asked)
-    assert (found.missing, found.sources.design, found.sources.components) == (9 - left, "none", ())
-    assert f"{9 - left} of 9 crossed runs are missing; what the same seeds" in sentence(found)
-    assert sentence(found).endswith("as no seeds were run twice.")
-    text = variance.write(asked, [found], tmp_path / "out", "isotune variance").read_text(encoding="utf-8")
+    finding = judged(tmp_path, asked)
+    assert (finding.missing, finding.sources.design, finding.sources.components) == (9 - left, "none", ())
+    assert f"{9 - left} of 9 crossed runs are missing; what the same seeds" in sentence(finding)
+    assert sentence(finding).endswith("as no seeds were run twice.")
+    text = variance.write(asked, [finding], tmp_path / "out", "isotune variance").read_text(encoding="utf-8")
     assert "figures/" not in text
     assert not list((tmp_path / "out/figures").iterdir())
 
@@ -253,32 +253,32 @@ def test_missing_runs_are_no_smaller_design(tmp_path, left):
 def test_runs_that_are_all_alike_have_no_variance_and_no_shares(tmp_path):
     asked = study()
     fill(tmp_path, asked, lambda _: 932)
-    found = judged(tmp_path, asked)
-    assert sentence(found) == (
+    finding = judged(tmp_path, asked)
+    assert sentence(finding) == (
         "timm:a reaches 93.2 % in all 9 runs, whatever the seeds; the same seeds again gave the same predictions."
     )
-    assert [(part.variance, part.share) for part in found.sources.components] == [(0, None)] * 3
-    text = variance.write(asked, [found], tmp_path / "out", "isotune variance").read_text(encoding="utf-8")
+    assert [(part.variance, part.share) for part in finding.sources.components] == [(0, None)] * 3
+    text = variance.write(asked, [finding], tmp_path / "out", "isotune variance").read_text(encoding="utf-8")
     assert "93.2 (93.2 to 93.2) | all together | 0.00 | - | - |" in text
 
 
 def test_one_stream_has_a_standard_deviation_and_no_shares(tmp_path):
     asked = study(drawn=("order",), levels=4)
     fill(tmp_path, asked, lambda seeds: 900 + 10 * seeds.order)
-    found = judged(tmp_path, asked)
-    assert sentence(found).startswith(
+    finding = judged(tmp_path, asked)
+    assert sentence(finding).startswith(
         "timm:a has a standard deviation of 1.29 points over 4 draws of the order of the images; "
     )
-    assert [line.name for line in lines(found)] == ["order", "the same seeds again"]
+    assert [line.name for line in lines(finding)] == ["order", "the same seeds again"]
 
 
 def test_three_streams_tell_their_interactions_as_one(tmp_path):
     asked = study(drawn=STREAMS, levels=2)
     fill(tmp_path, asked, lambda seeds: 900 + 10 * seeds.order + 7 * seeds.head * seeds.augmentation)
-    found = judged(tmp_path, asked)
-    assert len(found.sources.components) == 7
-    assert "what the streams do together" in sentence(found)
-    assert sum(int(part) for part in _shares(sentence(found))) in (99, 100, 101)
+    finding = judged(tmp_path, asked)
+    assert len(finding.sources.components) == 7
+    assert "what the streams do together" in sentence(finding)
+    assert sum(int(part) for part in _shares(sentence(finding))) in (99, 100, 101)
 
 
 def _shares(text: str) -> list[str]:
@@ -311,13 +311,13 @@ def test_the_same_records_give_the_same_bytes_and_the_evidence_stands_once(tmp_p
 def test_the_figure_shows_every_run_and_no_interval_pushes_the_rest_aside(tmp_path):
     asked = study(levels=2)  # whose intervals are thirty times as wide as what they are of
     fill(tmp_path, asked, by_seed)
-    found = judged(tmp_path, asked)
-    dots = {line.name: len(line.dots) for line in lines(found)}
+    finding = judged(tmp_path, asked)
+    dots = {line.name: len(line.dots) for line in lines(finding)}
     assert dots == {"all together": 4, "head": 2, "order": 2, "head x order": 4, "the same seeds again": 2}
-    seeds, spread = figure([found]).axes
+    seeds, spread = figure([finding]).axes
     assert sum(len(line.get_xdata()) for line in seeds.lines if line.get_marker() == "o") == sum(dots.values())
     assert any(line.get_marker() == ">" for line in spread.lines)
-    largest = max(line.sd for line in lines(found))
+    largest = max(line.sd for line in lines(finding))
     assert spread.get_xlim()[1] < 3.3 * largest
     drawn = [float(x) for line in seeds.lines if line.get_marker() == "o" for x in line.get_xdata()]
     assert seeds.get_xlim()[0] < min(drawn) <= max(drawn) < seeds.get_xlim()[1]
@@ -331,11 +331,11 @@ def test_json_holds_what_the_table_holds(tmp_path):
             variance.as_json(asked, variance.outlook(asked, tmp_path), variance.judge(asked, tmp_path)), allow_nan=False
         )
     )
-    (found,) = told["findings"]
+    (finding,) = told["findings"]
     assert told["outlook"]["runs"] == told["outlook"]["done"] == 10
-    assert [part["streams"] for part in found["components"]] == [["head"], ["order"], ["head", "order"]]
-    assert found["same_seeds"]["same"] == 1
-    assert found["noise"]["variance"] == 0
+    assert [part["streams"] for part in finding["components"]] == [["head"], ["order"], ["head", "order"]]
+    assert finding["same_seeds"]["same"] == 1
+    assert finding["noise"]["variance"] == 0
 
 
 # -- real runs
@@ -391,9 +391,9 @@ def test_a_study_goes_on_where_it_stopped_and_repeats_run_in_workers_of_their_ow
     assert started == ["example"] * 5
     assert sum(record in records for record in again) == 4
     assert variance.outlook(asked, folder) == variance.Outlook(6, 6, 0)
-    found = judged(folder, asked)
-    assert (found.floor.repeats, found.floor.same, found.floor.moved) == (2, 2, 0)
-    assert len(found.sources.components) == 3
+    finding = judged(folder, asked)
+    assert (finding.floor.repeats, finding.floor.same, finding.floor.moved) == (2, 2, 0)
+    assert len(finding.sources.components) == 3
 
 
 def test_records_made_elsewhere_say_how_long_a_study_takes(real, house):
@@ -427,14 +427,14 @@ def test_a_plan_says_the_streams_and_runs_nothing(real, here, house):
 def test_a_study_is_run_written_and_told_as_json(real, here, house):
     status, out, err = here(*TINIEST, "--models", "example:random-features", "--out", "told", "--json")
     assert status == 0, err
-    (found,) = json.loads(out)["findings"]
-    assert len(found["accuracies"]) == 4
+    (finding,) = json.loads(out)["findings"]
+    assert len(finding["accuracies"]) == 4
     assert err.count("of 50") == 5
     assert "told/variance.md" in err
     text = (house / "told/variance.md").read_text(encoding="utf-8")
     (drawn,) = (house / "told/figures").iterdir()
     assert f"](figures/{drawn.name})" in text
-    assert found["sentence"].replace("_", r"\_") in text
+    assert finding["sentence"].replace("_", r"\_") in text
     status, out, err = here(*TINIEST, "--models", "example:random-features", "--plan")
     assert "5 runs, 5 of them done" in out
 
