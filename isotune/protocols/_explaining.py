@@ -17,7 +17,7 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
 
     An unknown key comes before a missing one, since it may be the missing one misspelt.
     """
-    first = min(error.errors(), key=lambda found: found["type"] != "extra_forbidden")
+    first = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
     *parents, last = first["loc"] or ("",)
     path = [part for part in parents if part not in _TAGS]
     if first["type"] == "extra_forbidden" or last not in _TAGS:

@@ -126,8 +126,8 @@ def check_fit(
     for name, shape in layout.items():
         if name not in weights:
             refuse(f"tensor {name!r} of the model {tuple(shape)} is missing from the checkpoint")
-        if (found := tuple(weights[name].shape)) != tuple(shape):
-            refuse(f"tensor {name!r} is {found} in the checkpoint and {tuple(shape)} in the model")
+        if (given := tuple(weights[name].shape)) != tuple(shape):
+            refuse(f"tensor {name!r} is {given} in the checkpoint and {tuple(shape)} in the model")
     if extra := [name for name in weights if name not in layout]:
         shape = tuple(weights[extra[0]].shape)
         refuse(f"the checkpoint has {len(extra)} tensors that the model lacks, first {extra[0]!r} {shape}")

@@ -26,12 +26,12 @@ Layout = Mapping[str, tuple[int, ...]]
 
 def differences(weights: Mapping[str, Array], layers: Sequence[Layer], layout: Layout) -> dict[tuple[str, str], bool]:
     """(layer, slot) of each optional tensor that one side has and the other lacks -> whether the checkpoint has it."""
-    found = {}
+    by_slot = {}
     for layer, slot in _optional(layers, {*layout, *weights}):
         name = f"{layer}.{slot}"
         if (name in weights) != (name in layout) and any(other.startswith(f"{layer}.") for other in weights):
-            found[layer, slot] = name in weights
-    return found
+            by_slot[layer, slot] = name in weights
+    return by_slot
 
 
 def fit(
