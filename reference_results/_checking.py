@@ -134,14 +134,14 @@ def _explanations(where: Traversable, recipes: Mapping[str, Mapping[str, str]], 
 def _citations_both_ways(where: Traversable, used: Mapping[str, str], done: Checked) -> None:
     """used: keys, and the file that names each first."""
     try:
-        found = _citations.parse((where / _citations.FILE).read_text(encoding="utf-8"))
+        entries = _citations.parse((where / _citations.FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         done.problems.append(f"{_citations.FILE}: {error}")
         return
-    done.sources = len(found)
-    keys = Counter(citation.key for citation in found)
+    done.sources = len(entries)
+    keys = Counter(citation.key for citation in entries)
     done.problems += [f"{_citations.FILE}: {key!r} stands there {n} times" for key, n in keys.items() if n > 1]
-    for citation in found:
+    for citation in entries:
         missing = [name for name in ("title", "note") if not citation.fields.get(name)]
         if not citation.fields.get("url") and not citation.fields.get("howpublished"):
             missing.append("url or howpublished")

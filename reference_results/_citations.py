@@ -39,7 +39,7 @@ class Citation:
 
 def parse(text: str) -> list[Citation]:
     """The entries of BibTeX text, in order. ValueError: what is not of that form, with its line."""
-    found: list[Citation] = []
+    entries: list[Citation] = []
     place = 0
     while place < len(text):
         if text[place].isspace():
@@ -48,8 +48,8 @@ def parse(text: str) -> list[Citation]:
             place = _line_end(text, place)
         else:
             citation, place = _entry(text, place)
-            found.append(citation)
-    return found
+            entries.append(citation)
+    return entries
 
 
 def _line_end(text: str, place: int) -> int:
@@ -94,7 +94,7 @@ def _braced(text: str, place: int) -> tuple[str, int]:
 
 def _plain(value: str) -> str:
     """Without inner braces and escapes, blanks and line ends as one blank."""
-    plain = re.sub(r"\\(.)|[{}]", lambda found: found[1] or "", value, flags=re.DOTALL)
+    plain = re.sub(r"\\(.)|[{}]", lambda match: match[1] or "", value, flags=re.DOTALL)
     return " ".join(plain.split())
 
 

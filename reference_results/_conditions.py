@@ -100,7 +100,7 @@ def conditions(cell: Asked, **stated: Any) -> Conditions:
     dataset = _dataset(cell.dataset)
     trained = bool(recipe.stage or recipe.probe)
     squashed = recipe.input.resize == "squash"
-    found = Conditions(
+    of_cell = Conditions(
         adapter=adapter,
         model=model,
         checkpoint=_checkpoint(cell.checkpoint, adapter, model),
@@ -120,15 +120,15 @@ def conditions(cell: Asked, **stated: Any) -> Conditions:
         deviations=recipe.deviations,
         test_images=recipe.images.test,
     )
-    return with_stated(found, stated)
+    return with_stated(of_cell, stated)
 
 
-def with_stated(found: Conditions, stated: dict[str, Any]) -> Conditions:
+def with_stated(given: Conditions, stated: dict[str, Any]) -> Conditions:
     known = [field.name for field in fields(Conditions)]
     for name in stated:
         if name not in known:
             raise UsageError(f"conditions have no {name!r}; {nearest(name, known)}")
-    return replace(found, **stated)
+    return replace(given, **stated)
 
 
 def _taken_apart(text: str) -> tuple[str, str | None, str]:

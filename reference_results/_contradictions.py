@@ -63,7 +63,7 @@ def find(rows: Iterable[Reference], reasons: Sequence[Explanation], trains: Mapp
         if row.unit == "percent":
             alike[(*(getattr(row, name) for name in _SAME), trains.get(row.protocol, ""))].append(row)
             named[row.adapter, row.model, row.checkpoint].append(row)
-    found = []
+    listed = []
     for group in alike.values():
         reason = next((each for each in reasons if explains(each, group[0])), None)
         others = _others(reason, group[0], named) if reason else []
@@ -74,8 +74,8 @@ def find(rows: Iterable[Reference], reasons: Sequence[Explanation], trains: Mapp
                 if _apart(row, other):
                     parts |= {id(row): row, id(other): other}
         if parts:
-            found.append(Contradiction(group[0], tuple(sorted(parts.values(), key=lambda row: row.value)), reason))
-    return sorted(found, key=lambda each: -each.gap)
+            listed.append(Contradiction(group[0], tuple(sorted(parts.values(), key=lambda row: row.value)), reason))
+    return sorted(listed, key=lambda each: -each.gap)
 
 
 def _contradict(one: Reference, other: Reference) -> bool:
@@ -103,7 +103,7 @@ def _others(
     reason: Explanation, like: Reference, named: Mapping[tuple[str, str, str], list[Reference]]
 ) -> list[Reference]:
     """The rows of the further models that an explanation names, of the same data set, split and metric."""
-    found = []
+    further = []
     for spec in reason.others:
         adapter, model, checkpoint, size = parse_other(spec)
         rows = [
@@ -111,8 +111,8 @@ def _others(
             for row in named.get((adapter, model, checkpoint), ())
             if all(getattr(row, name) == getattr(like, name) for name in ("dataset", "split", "train", "metric"))
         ]
-        found += _at_smallest(rows) if size is None else [row for row in rows if row.size_px == size]
-    return found
+        further += _at_smallest(rows) if size is None else [row for row in rows if row.size_px == size]
+    return further
 
 
 def parse_other(spec: str) -> tuple[str, str, str, int | None]:

@@ -76,13 +76,13 @@ def _ask() -> Facts:
     import torchvision
     from torchvision.models import get_model_weights, list_models
 
-    found = {}
+    checkpoints = {}
     for model in list_models(module=torchvision.models):
         for weights in get_model_weights(model):
             metrics = weights.meta["_metrics"]["ImageNet-1K"]
             evaluation = weights.transforms()
             (size,), (side,) = evaluation.crop_size, evaluation.resize_size
-            found[f"{model} {weights.name}"] = {
+            checkpoints[f"{model} {weights.name}"] = {
                 "size": size,
                 "crop": round(size / side, 4),
                 "interpolation": evaluation.interpolation.value,
@@ -93,7 +93,7 @@ def _ask() -> Facts:
                     if metrics[key] is not None and not math.isnan(metrics[key])
                 },
             }
-    return {"version": torchvision.__version__.partition("+")[0], "checkpoints": found}
+    return {"version": torchvision.__version__.partition("+")[0], "checkpoints": checkpoints}
 
 
 if __name__ == "__main__":

@@ -66,8 +66,8 @@ def _kinships() -> tuple[Kinship, ...]:
 
 @cache
 def _by_checkpoint() -> dict[tuple[str, str], list[Kinship]]:
-    found: dict[tuple[str, str], list[Kinship]] = {}
+    by_end: dict[tuple[str, str], list[Kinship]] = {}
     for row in _kinships():
         for end in {(row.first, row.first_checkpoint), (row.second, row.second_checkpoint)}:
-            found.setdefault(end, []).append(row)
-    return found
+            by_end.setdefault(end, []).append(row)
+    return by_end

@@ -87,48 +87,48 @@ def deviations(row: Reference, here: Conditions) -> tuple[Deviation, ...]:
 
     What the source does not state is a deviation too: a number holds only under its own evaluation.
     """
-    found = [
+    deviating = [
         *_subject(row, here),
         *_training(row, here),
         *_evaluation(row, here),
     ]
     if here.metric != row.metric:
-        found.append(Deviation("metric", here.metric, row.metric))
-    return tuple(found)
+        deviating.append(Deviation("metric", here.metric, row.metric))
+    return tuple(deviating)
 
 
 def _subject(row: Reference, here: Conditions) -> list[Deviation]:
-    found = []
+    deviating = []
     if row.adapter != here.adapter:
-        found.append(Deviation("library", here.adapter, row.adapter or row.measured_by))
+        deviating.append(Deviation("library", here.adapter, row.adapter or row.measured_by))
     if row.architecture != here.architecture or (row.adapter == here.adapter and not _same_model(row, here)):
-        found.append(Deviation("model", here.model, row.model))
+        deviating.append(Deviation("model", here.model, row.model))
     if row.checkpoint != here.checkpoint:
-        found.append(Deviation("checkpoint", here.checkpoint, row.checkpoint))
+        deviating.append(Deviation("checkpoint", here.checkpoint, row.checkpoint))
     if row.split != here.split:
-        found.append(Deviation("split", here.split or "not known", row.split))
+        deviating.append(Deviation("split", here.split or "not known", row.split))
     if here.test_images is not None:
-        found.append(Deviation("test images", str(here.test_images), "all"))
+        deviating.append(Deviation("test images", str(here.test_images), "all"))
     if here.engine not in (None, published := _ENGINES.get(row.adapter, "torch")):
-        found.append(Deviation("engine", str(here.engine), published))
+        deviating.append(Deviation("engine", str(here.engine), published))
     if "," in here.conventions:
-        found.append(Deviation("conventions", here.conventions, "the library's own"))
+        deviating.append(Deviation("conventions", here.conventions, "the library's own"))
     if here.numeric_mode != "float32":
-        found.append(Deviation("numeric mode", here.numeric_mode, "float32"))
-    return found
+        deviating.append(Deviation("numeric mode", here.numeric_mode, "float32"))
+    return deviating
 
 
 def _training(row: Reference, here: Conditions) -> list[Deviation]:
     if row.protocol != here.protocol:
         return [Deviation("protocol", here.protocol, row.protocol), *_images(row, here)]
-    found = _images(row, here)
-    found += [Deviation("protocol changed", change, "") for change in here.changes]
+    deviating = _images(row, here)
+    deviating += [Deviation("protocol changed", change, "") for change in here.changes]
     # Some deviations that isotune's protocol names stand in columns of the row: the metric, the epoch reported.
     accounted = recipes()[row.protocol].accounted
-    found += [Deviation("isotune's protocol", said, "") for said in here.deviations if said not in accounted]
+    deviating += [Deviation("isotune's protocol", said, "") for said in here.deviations if said not in accounted]
     if here.train and row.selection != here.selection:
-        found.append(Deviation("epoch reported", here.selection, row.selection or "one not stated"))
-    return found
+        deviating.append(Deviation("epoch reported", here.selection, row.selection or "one not stated"))
+    return deviating
 
 
 def _images(row: Reference, here: Conditions) -> list[Deviation]:
@@ -136,25 +136,25 @@ def _images(row: Reference, here: Conditions) -> list[Deviation]:
 
 
 def _evaluation(row: Reference, here: Conditions) -> list[Deviation]:
-    found, unstated = [], []
+    deviating, unstated = [], []
     if row.size_px is None:
         unstated.append("size")
     elif row.size_px != here.size_px:
-        found.append(Deviation("size", _shown(here.size_px), str(row.size_px)))
+        deviating.append(Deviation("size", _shown(here.size_px), str(row.size_px)))
     if row.crop is None:
         unstated.append("crop")
     elif not _same_crop(row, here):
-        found.append(Deviation("crop", _shown(here.crop), f"{row.crop:g}"))
+        deviating.append(Deviation("crop", _shown(here.crop), f"{row.crop:g}"))
     for what, published, ours in (
         ("resize", row.resize, here.resize), ("interpolation", row.interpolation, here.interpolation),
     ):  # fmt: skip
         if not published:
             unstated.append(what)
         elif published != ours:
-            found.append(Deviation(what, ours or "not known", published))
+            deviating.append(Deviation(what, ours or "not known", published))
     if unstated:
-        found.append(Deviation("not stated by the source", ", ".join(unstated), ""))
-    return found
+        deviating.append(Deviation("not stated by the source", ", ".join(unstated), ""))
+    return deviating
 
 
 def _same_crop(row: Reference, here: Conditions) -> bool:

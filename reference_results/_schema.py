@@ -207,14 +207,14 @@ def parse_spread(text: str, kind: str) -> tuple[float | None, float | None, floa
 
 def parse_evaluation(text: str) -> dict[str, str]:
     """`"device=Tesla A100; batch=32"` as a mapping. ValueError: another form, an unknown or repeated key."""
-    found: dict[str, str] = {}
+    settings: dict[str, str] = {}
     for part in text.split("; ") if text else ():
         key, sign, value = part.partition("=")
         _check(bool(sign) and bool(value.strip()), "evaluation", f"{part!r} is not key=value")
         _check(key in SETTINGS, "evaluation", f"{key!r} is none of {', '.join(SETTINGS)}")
-        _check(key not in found, "evaluation", f"{key!r} stands there twice")
-        found[key] = value
-    return found
+        _check(key not in settings, "evaluation", f"{key!r} stands there twice")
+        settings[key] = value
+    return settings
 
 
 def _whole(row: Mapping[str, str], name: str, least: int, most: int) -> int | None:

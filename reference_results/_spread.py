@@ -36,12 +36,12 @@ def published_spread(**wanted: object) -> list[Spread]:
     Over single runs sd is the sample's, with divisor n - 1.
     """
     rows = references(**wanted)
-    found = [_stated(row) for row in rows if row.spread is not None or row.statistic == "range"]
+    stated = [_stated(row) for row in rows if row.spread is not None or row.statistic == "range"]
     groups: dict[tuple[object, ...], list[Reference]] = defaultdict(list)
     for row in rows:
         if row.statistic == "single" and row.train:
             groups[tuple(getattr(row, name) for name in IDENTITY if name not in _APART)].append(row)
-    return found + [_derived(group) for group in groups.values() if len(group) > 1]
+    return stated + [_derived(group) for group in groups.values() if len(group) > 1]
 
 
 def _stated(row: Reference) -> Spread:

@@ -66,14 +66,14 @@ def rows(file: Traversable) -> Iterator[tuple[int, dict[str, Any]]]:
 
 @cache
 def _all() -> tuple[Reference, ...]:
-    found = []
+    parsed = []
     for file in files():
         for line, row in rows(file):
             try:
-                found.append(parse(row, file.name))
+                parsed.append(parse(row, file.name))
             except ValueError as error:
                 raise UsageError(f"reference_results/{file.name}, line {line}: {error}") from None
-    return tuple(found)
+    return tuple(parsed)
 
 
 def references(**wanted: object) -> list[Reference]:
@@ -89,10 +89,10 @@ def references(**wanted: object) -> list[Reference]:
 
 @cache
 def _by_dataset() -> dict[str, list[Reference]]:
-    found: dict[str, list[Reference]] = {}
+    by_dataset: dict[str, list[Reference]] = {}
     for row in _all():
-        found.setdefault(row.dataset, []).append(row)
-    return found
+        by_dataset.setdefault(row.dataset, []).append(row)
+    return by_dataset
 
 
 def on_dataset(dataset: str) -> list[Reference]:
@@ -151,20 +151,20 @@ def published_top1(adapter: str, model: str, checkpoint: str, size_px: int | Non
     size_px: the evaluation at that size; absent: at the smallest, which for timm's checkpoints is the size that
     the library takes by default (the larger one is its `test_input_size`).
     """
-    found = _by_checkpoint().get((adapter, model, checkpoint), {})
+    by_size = _by_checkpoint().get((adapter, model, checkpoint), {})
     if size_px is not None:
-        return found.get(size_px)
-    return next(iter(found.values()), None)
+        return by_size.get(size_px)
+    return next(iter(by_size.values()), None)
 
 
 @cache
 def _by_checkpoint() -> dict[tuple[str, str, str], dict[int, float]]:
     """Top-1 by size, sizes rising (0: not stated), so that thousands of look-ups cost one pass."""
-    found: dict[tuple[str, str, str], dict[int, float]] = {}
+    top1: dict[tuple[str, str, str], dict[int, float]] = {}
     chosen = (row for row in references(file="imagenet.csv", metric="top-1") if row.adapter != "torchvision")
     for row in sorted(chosen, key=lambda row: row.size_px or 0):
-        found.setdefault((row.adapter, row.model, row.checkpoint), {})[row.size_px or 0] = row.value
-    return found
+        top1.setdefault((row.adapter, row.model, row.checkpoint), {})[row.size_px or 0] = row.value
+    return top1
 
 
 def default_checkpoint(adapter: str, model: str) -> str | None:

@@ -68,8 +68,8 @@ def test_models_shows_who_shares_weights(isotune):
     done = isotune("models", "--architecture", "xception")
     assert done.returncode == 0, done.stderr
     assert "keras:Xception imagenet and timm:legacy_xception tf_in1k: the same weights, converted" in done.stdout
-    found = json.loads(isotune("models", "--architecture", "xception", "--json").stdout)
-    (keras,) = (model for model in found if model["model"] == "keras:Xception")
+    models = json.loads(isotune("models", "--architecture", "xception", "--json").stdout)
+    (keras,) = (model for model in models if model["model"] == "keras:Xception")
     assert keras["kin"][0]["model"] == "timm:legacy_xception"
     assert "eps" in keras["kin"][0]["differences"]
 

@@ -18,8 +18,8 @@ DOCUMENTED, README = (
 )
 
 
-def values(found: Contradiction) -> dict[str, float]:
-    return {row.measured_by: row.value for row in found.references}
+def values(contradiction: Contradiction) -> dict[str, float]:
+    return {row.measured_by: row.value for row in contradiction.references}
 
 
 def test_every_contradiction_has_an_explanation_with_a_source() -> None:
@@ -62,12 +62,12 @@ def test_known_contradictions_are_shown(model: str, expected: dict[str, float]) 
 
 
 def test_resnetv2s_documented_size_is_part_of_the_answer() -> None:
-    found = FOUND["keras:ResNet50V2", "imagenet", "top-1"]
-    sizes = {row.measured_by: row.size_px for row in found.references}
+    contradiction = FOUND["keras:ResNet50V2", "imagenet", "top-1"]
+    sizes = {row.measured_by: row.size_px for row in contradiction.references}
     assert (sizes["Keras"], sizes["qubvel"]) == (299, 224)
-    assert found.explanation
-    assert "299 pixels" in found.explanation.why
-    assert "76 (Keras, 299 px)" in str(found)
+    assert contradiction.explanation
+    assert "299 pixels" in contradiction.explanation.why
+    assert "76 (Keras, 299 px)" in str(contradiction)
 
 
 def test_one_source_that_contradicts_itself_is_shown_when_it_is_named() -> None:

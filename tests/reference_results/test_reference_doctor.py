@@ -59,11 +59,11 @@ def test_json_says_the_same(doctor, sound: bool) -> None:
     if not sound:
         (doctor.tables / "sources.bib").write_text("", encoding="utf-8")
     done = doctor("--json")
-    found = json.loads(done.output)
+    answer = json.loads(done.output)
     assert done.exit_code == (0 if sound else 1)
-    assert bool(found["problems"]) != sound
-    assert found["rows"]["imagenet.csv"] == 3411
-    widest = found["contradictions"][0]
+    assert bool(answer["problems"]) != sound
+    assert answer["rows"]["imagenet.csv"] == 3411
+    widest = answer["contradictions"][0]
     values = [each["value"] for each in widest["values"]]
     assert widest["gap"] == pytest.approx(max(values) - min(values))
     assert {"model", "checkpoint", "dataset", "metric", "status", "why", "sources"} <= set(widest)

@@ -109,9 +109,9 @@ def test_kerass_docstring_of_mobilenet_v3_has_these_numbers() -> None:
 @pytest.fixture(scope="module")
 def facts() -> dict:
     pytest.importorskip("torchvision")
-    found = installed_torchvision()
-    assert found is not None
-    return found
+    installed = installed_torchvision()
+    assert installed is not None
+    return installed
 
 
 def test_the_doctor_finds_no_difference_from_the_installed_torchvision(facts: dict) -> None:

@@ -15,9 +15,9 @@ from isotune.runs.records import Cell, Seeds
 
 
 def cell(model: str, checkpoint: str, dataset: str, recipe: str | protocols.Protocol, **rest: Any) -> Cell:
-    found = protocols.load(recipe) if isinstance(recipe, str) else recipe
+    loaded = protocols.load(recipe) if isinstance(recipe, str) else recipe
     return Cell(
-        model=model, checkpoint=checkpoint, dataset=dataset, dataset_digest="0" * 64, protocol=found,
+        model=model, checkpoint=checkpoint, dataset=dataset, dataset_digest="0" * 64, protocol=loaded,
         seeds=Seeds.all(0), **rest,
     )  # fmt: skip
 
@@ -38,13 +38,13 @@ def nearest(asked: Cell | Conditions, **stated: Any) -> dict[float, set[str]]:
 
 
 def test_the_tutorials_last_epochs_match_its_protocol_and_its_best_ones_do_not() -> None:
-    found = matching(TUTORIAL)
-    assert [row.value for row in found.exact] == [92.16, 93.46, 94.77, 90.2]
-    assert {row.trust for row in found.exact[:2]} == {"high"}, "the most trusted first"
-    best = [each for each in found.near if each.reference.protocol == "pytorch-tutorial"]
+    matches = matching(TUTORIAL)
+    assert [row.value for row in matches.exact] == [92.16, 93.46, 94.77, 90.2]
+    assert {row.trust for row in matches.exact[:2]} == {"high"}, "the most trusted first"
+    best = [each for each in matches.near if each.reference.protocol == "pytorch-tutorial"]
     assert len(best) == 5
     assert all(said(each) == {"epoch reported last against best"} for each in best)
-    frozen = [each for each in found.near if each.reference.protocol == "pytorch-tutorial-frozen"]
+    frozen = [each for each in matches.near if each.reference.protocol == "pytorch-tutorial-frozen"]
     assert all("protocol pytorch-tutorial against pytorch-tutorial-frozen" in said(each) for each in frozen)
 
 
@@ -58,10 +58,10 @@ def test_the_tutorials_last_epochs_match_its_protocol_and_its_best_ones_do_not()
     ],
 )
 def test_one_change_of_a_cell_is_one_named_deviation(changed: dict[str, str], deviation: str | None) -> None:
-    found = matching(TUTORIAL.model_copy(update=changed))
-    assert found.exact == []
+    matches = matching(TUTORIAL.model_copy(update=changed))
+    assert matches.exact == []
     if deviation:
-        assert {deviation} in [said(each) for each in found.near]
+        assert {deviation} in [said(each) for each in matches.near]
 
 
 @pytest.mark.parametrize("conventions", ["native", "identical"])
@@ -83,9 +83,9 @@ def test_a_changed_protocol_of_the_same_name_is_told_apart() -> None:
             "input": recipe.input.model_copy(update={"size": 160, "resize": 160, "interpolation": "bicubic"}),
         }
     )
-    found = matching(TUTORIAL.model_copy(update={"protocol": other}))
-    assert found.exact == []
-    (one,) = [each for each in found.near if each.reference.value == 92.16]
+    matches = matching(TUTORIAL.model_copy(update={"protocol": other}))
+    assert matches.exact == []
+    (one,) = [each for each in matches.near if each.reference.value == 92.16]
     assert said(one) == {
         "protocol changed: stage.1.epochs 20 against 25",
         "protocol changed: stage.1.schedule.learning_rate 0.01 against 0.001",
@@ -98,18 +98,18 @@ def test_a_changed_protocol_of_the_same_name_is_told_apart() -> None:
 
 
 def test_what_isotunes_protocol_does_otherwise_than_its_source_keeps_a_number_near() -> None:
-    found = matching(cell("torchvision:mobilenet_v2", "IMAGENET1K_V1", "cifar10", "sfda"))
-    assert found.exact == []
-    first = found.near[0]
+    matches = matching(cell("torchvision:mobilenet_v2", "IMAGENET1K_V1", "cifar10", "sfda"))
+    assert matches.exact == []
+    first = matches.near[0]
     assert first.reference.value == 94.74
     (grid,) = [each for each in first.deviations if each.what == "isotune's protocol"]
     assert "a grid of 4 learning rates" in grid.here
 
 
 def test_another_metric_is_named_once() -> None:
-    found = nearest(cell("torchvision:mobilenet_v2", "IMAGENET1K_V1", "oxford-pets", "sfda"))
-    assert "metric top-1 against mean-per-class" in found[91.28]
-    assert not any("mean per class" in line for line in found[91.28]), "the protocol's own remark is accounted for"
+    near = nearest(cell("torchvision:mobilenet_v2", "IMAGENET1K_V1", "oxford-pets", "sfda"))
+    assert "metric top-1 against mean-per-class" in near[91.28]
+    assert not any("mean per class" in line for line in near[91.28]), "the protocol's own remark is accounted for"
 
 
 def test_an_own_classifier_matches_as_it_was_published() -> None:
@@ -166,21 +166,21 @@ def test_each_stated_condition_that_differs_is_a_deviation(row: Reference, data:
 
 def test_what_the_source_does_not_state_is_a_deviation() -> None:
     keras = ZERO_SHOT_OF(references(adapter="keras", model="ResNet50", measured_by="Keras", metric="top-1")[0])
-    found = matching(keras, size_px=224, crop=0.875, resize="shorter-side", interpolation="bilinear")
-    assert found.exact == []
-    values = {each.reference.value: said(each) for each in found.near if each.reference.name == "keras:ResNet50"}
+    matches = matching(keras, size_px=224, crop=0.875, resize="shorter-side", interpolation="bilinear")
+    assert matches.exact == []
+    values = {each.reference.value: said(each) for each in matches.near if each.reference.name == "keras:ResNet50"}
     assert values[74.9] == {"not stated by the source: size, crop, resize, interpolation"}
     assert values[70.35] == {
         "crop 0.875 against 1", "resize shorter-side against squash", "interpolation bilinear against nearest",
     }  # fmt: skip
-    positions = [each.reference.name == "keras:ResNet50" for each in found.near]
+    positions = [each.reference.name == "keras:ResNet50" for each in matches.near]
     assert positions == sorted(positions, reverse=True), "the same weights come first"
 
 
 def test_a_number_of_another_library_is_near() -> None:
-    found = matching(cell("timm:mobilenetv2_100", "pretrained", "cifar10", "sfda"))
-    assert {each.reference.architecture for each in found.near} == {"mobilenet_v2"}
-    first = next(each for each in found.near if each.reference.protocol == "sfda")
+    matches = matching(cell("timm:mobilenetv2_100", "pretrained", "cifar10", "sfda"))
+    assert {each.reference.architecture for each in matches.near} == {"mobilenet_v2"}
+    first = next(each for each in matches.near if each.reference.protocol == "sfda")
     assert {"library timm against torchvision", "checkpoint ra_in1k against IMAGENET1K_V1"} <= said(first)
     assert not any(each.what == "model" for each in first.deviations), "one architecture under two names"
 
@@ -198,9 +198,9 @@ def test_top5_is_no_context_for_an_accuracy() -> None:
 
 
 def test_where_no_number_of_the_architecture_exists_those_of_other_models_are_context() -> None:
-    found = matching(cell("timm:mobilenetv2_100", "pretrained", "fashion-mnist", "linear-probe"))
-    assert len(found.near) == 17
-    assert all("model" in {each.what for each in near.deviations} for near in found.near)
+    matches = matching(cell("timm:mobilenetv2_100", "pretrained", "fashion-mnist", "linear-probe"))
+    assert len(matches.near) == 17
+    assert all("model" in {each.what for each in near.deviations} for near in matches.near)
     unknown = matching(ZERO_SHOT, model="nobody", architecture="nobody")
     assert (unknown.exact, unknown.near) == ([], []), "but not all of ImageNet"
     trained = matching(ZERO_SHOT, model="nobody", architecture="nobody", train="all", protocol="own")
@@ -208,8 +208,8 @@ def test_where_no_number_of_the_architecture_exists_those_of_other_models_are_co
 
 
 def test_a_data_set_that_nobody_published_on_has_no_numbers() -> None:
-    found = matching(cell("torchvision:mobilenet_v2", "offline", "digits", "quick"))
-    assert (found.exact, found.near) == ([], [])
+    matches = matching(cell("torchvision:mobilenet_v2", "offline", "digits", "quick"))
+    assert (matches.exact, matches.near) == ([], [])
 
 
 @pytest.mark.parametrize(
@@ -227,8 +227,8 @@ def test_a_data_set_that_nobody_published_on_has_no_numbers() -> None:
     ],
 )
 def test_data_sets_have_the_tables_names(dataset: str, named: str, split: str | None) -> None:
-    found = conditions(cell("torchvision:resnet18", "IMAGENET1K_V1", dataset, "linear-probe"))
-    assert (found.dataset, found.split) == (named, split)
+    here = conditions(cell("torchvision:resnet18", "IMAGENET1K_V1", dataset, "linear-probe"))
+    assert (here.dataset, here.split) == (named, split)
 
 
 def test_the_caller_may_know_better() -> None:

@@ -42,14 +42,14 @@ def change(file: Path, old: str, new: str) -> None:
 
 
 def test_the_tables_are_sound() -> None:
-    found = check()
-    assert found.problems == []
-    assert set(found.counts) == {
+    checked = check()
+    assert checked.problems == []
+    assert set(checked.counts) == {
         "imagenet.csv", "imagenet_remeasured.csv", "imagenet_variants.csv", "speed.csv", "spread.csv", "transfer.csv",
         "transfer_vtab.csv", "tutorials.csv",
     }  # fmt: skip
-    assert all(count >= 30 for count in found.counts.values())
-    assert sum(found.counts.values()) == len(found.references) == len(references())
+    assert all(count >= 30 for count in checked.counts.values())
+    assert sum(checked.counts.values()) == len(checked.references) == len(references())
 
 
 def test_every_column_is_explained_where_the_package_is() -> None:
@@ -151,8 +151,8 @@ BROKEN = {
 @pytest.mark.parametrize(("file", "old", "new", "problem"), BROKEN.values(), ids=BROKEN)
 def test_what_breaks_the_tables_is_named(copy: Path, file: str, old: str, new: str, problem: str) -> None:
     change(copy / file, old, new)
-    found = check(copy).problems
-    assert any(problem in line for line in found), found
+    problems = check(copy).problems
+    assert any(problem in line for line in problems), problems
 
 
 def test_a_number_entered_twice_is_named(copy: Path) -> None:
@@ -173,9 +173,9 @@ def test_adding_a_number_is_a_row_and_a_citation(copy: Path) -> None:
     assert problem.startswith("mine.csv: source: sources.bib has no 'mine-2026'; one of: ")
     with (copy / "sources.bib").open("a", encoding="utf-8") as file:
         file.write("\n@misc{mine-2026,\n  title = {Mine},\n  url = {https://example.org},\n  note = {read today},\n}\n")
-    found = check(copy)
-    assert found.problems == []
-    assert found.counts["mine.csv"] == 1
+    checked = check(copy)
+    assert checked.problems == []
+    assert checked.counts["mine.csv"] == 1
 
 
 def test_a_broken_row_stops_the_loader_with_its_line(copy: Path, monkeypatch) -> None:
