@@ -156,8 +156,8 @@ class Suite:
 
     def _selected(self, function: str, **fixed: Any) -> list[dict[str, Any]]:
         """Parameters of the selected tests of one function, with the fixed ones among them."""
-        found = [item.callspec.params for item in self._items if item.originalname == function]
-        return [params for params in found if all(params[name] == value for name, value in fixed.items())]
+        parameters = [item.callspec.params for item in self._items if item.originalname == function]
+        return [params for params in parameters if all(params[name] == value for name, value in fixed.items())]
 
     def records(self, dataset: str, recipe: str, mode: tuple[str, bool], model: str, conventions: str) -> list[Record]:
         """One record a seed; those of the whole group (data set, protocol, mode) are run in turns at the first call."""
@@ -204,10 +204,10 @@ class Suite:
                 if adapter in self._workers:
                     self._workers[adapter].ask(requests.close)
         measured = self._measured_as[asked.model_dump_json()]
-        found = self._rounds[measured.model_dump_json()]
-        if isinstance(found, Exception):
-            pytest.fail(str(found), pytrace=False)
-        return found, (None if measured == asked else measured.conventions)
+        rounds = self._rounds[measured.model_dump_json()]
+        if isinstance(rounds, Exception):
+            pytest.fail(str(rounds), pytrace=False)
+        return rounds, (None if measured == asked else measured.conventions)
 
     def measurement(
         self, question: str, batch_size: int, model: str, conventions: str, mode: tuple[str, bool]
@@ -234,13 +234,13 @@ class Suite:
 
     def _one_round(self, number: int, one: Measurement) -> None:
         key = one.model_dump_json()
-        found = self._rounds.setdefault(key, [])
-        if isinstance(found, Exception):
+        rounds = self._rounds.setdefault(key, [])
+        if isinstance(rounds, Exception):
             return
         self._reporter(f"{one.model} {one.conventions}: {one.question}", number + 1, self.choices.rounds)
         try:
             worker = self._workers[one.model.partition(":")[0]]
-            found.append(worker.ask(requests.measure, measurement=one.model_dump(mode="json")))
+            rounds.append(worker.ask(requests.measure, measurement=one.model_dump(mode="json")))
         except (UsageError, WorkerFailure) as error:  # one that cannot be measured does not take the others along
             self._rounds[key] = error
 

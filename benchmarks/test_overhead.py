@@ -26,7 +26,7 @@ def test_overhead(request, benchmark, advance_clock, library):
     script = Path(__file__).with_name("bare_loop.py")
     done = subprocess.run([sys.executable, str(script), library], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
-    found = json.loads(done.stdout.splitlines()[-1])
-    seconds = found["seconds"]["adapter"]
-    benchmark.extra_info.update(found)
+    measured = json.loads(done.stdout.splitlines()[-1])
+    seconds = measured["seconds"]["adapter"]
+    benchmark.extra_info.update(measured)
     benchmark.pedantic(advance_clock(seconds), rounds=len(seconds), iterations=1, warmup_rounds=0)

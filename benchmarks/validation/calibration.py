@@ -75,44 +75,44 @@ def simulated() -> dict[str, Table]:
         "components": lambda: simulations.components(2000),
         "components counted": lambda: simulations.components(2000, 1000),
     }
-    found = {}
+    tables = {}
     for name, make in makers.items():
         print(name, file=sys.stderr, flush=True)
-        found[name] = make()
-    return found
+        tables[name] = make()
+    return tables
 
 
-def report(found: dict[str, Table]) -> str:
-    failures = [line for table in found.values() for line in table.failures()]
-    claims = sum(cell.bounds is not None for table in found.values() for cell in table.cells.values())
+def report(tables: dict[str, Table]) -> str:
+    failures = [line for table in tables.values() for line in table.failures()]
+    claims = sum(cell.bounds is not None for table in tables.values() for cell in table.cells.values())
     verdict = f"Of {claims} claims {len(failures)} do not hold: {'; '.join(failures)}." if failures else ""
     verdict = verdict or f"All {claims} figures for which something is claimed hold."
     versions = {"numpy": np.__version__, "scipy": scipy.__version__, "statsmodels": statsmodels.__version__}
     lines = [HEADER.format(verdict=verdict, **versions), "| | claimed, % | reached, % |", "| --- | ---: | ---: |"]
-    lines += [f"| {table.title} | {table.claimed()} | {table.reached()} |" for table in found.values()]
+    lines += [f"| {table.title} | {table.claimed()} | {table.reached()} |" for table in tables.values()]
     figures = ("intervals", "verdicts", "power", "variance")
     lines += ["", *(f"![{name}](figures/calibration-{name}.svg)" for name in figures), ""]
-    for table in found.values():
+    for table in tables.values():
         lines += table.lines()
     return "\n".join([*lines, WEAKER])
 
 
-def figures(found: dict[str, Table], folder: Path) -> None:
+def figures(tables: dict[str, Table], folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with _style.style():
-        _intervals(found, folder / "calibration-intervals.svg")
-        _verdicts(found, folder / "calibration-verdicts.svg")
-        _power(found["power"], folder / "calibration-power.svg")
-        _variance(found, folder / "calibration-variance.svg")
+        _intervals(tables, folder / "calibration-intervals.svg")
+        _verdicts(tables, folder / "calibration-verdicts.svg")
+        _power(tables["power"], folder / "calibration-power.svg")
+        _variance(tables, folder / "calibration-variance.svg")
 
 
-def _intervals(found: dict[str, Table], path: Path) -> None:
+def _intervals(tables: dict[str, Table], path: Path) -> None:
     made = _style.figure(7.2, 3.4)
     axes: Axes = made.add_subplot()
     axes.axhspan(93, 97, color=_style.GRID, zorder=0)
     kinds = (("t", BLUE, "t, over runs"), ("paired", GREEN, "t, paired differences"), ("bca", ORANGE, "BCa"))
     for name, colour, label in kinds:
-        for row in found[name].rows():
+        for row in tables[name].rows():
             plain, outlying = "plain" in row, "outlying" in row
             if outlying:
                 continue
@@ -123,26 +123,26 @@ def _intervals(found: dict[str, Table], path: Path) -> None:
                 "marker": "o",
                 "markersize": 3,
             }
-            axes.plot(*_by_runs(found[name], row), **style, label=f"{label}, plain" if plain else label)
+            axes.plot(*_by_runs(tables[name], row), **style, label=f"{label}, plain" if plain else label)
     _finish(axes, "coverage of 95 % intervals, %", (70, 100))
     _style.save(made, path)
 
 
-def _verdicts(found: dict[str, Table], path: Path) -> None:
+def _verdicts(tables: dict[str, Table], path: Path) -> None:
     made = _style.figure(7.2, 3.4)
     left, right = made.subplots(1, 2)
     for name, colour, label in (("reproduced", BLUE, "against a constant"), ("published", GREEN, "against a mean")):
-        for row in found[name].rows():
+        for row in tables[name].rows():
             outlying = "outlying" in row
             hue, text = (ORANGE, "5 % outlying seeds") if outlying else (colour, label)
-            left.plot(*_by_runs(found[name], row), color=hue, alpha=0.75, marker="o", markersize=3, label=text)
+            left.plot(*_by_runs(tables[name], row), color=hue, alpha=0.75, marker="o", markersize=3, label=text)
     left.axhline(5, color=_style.INK, linewidth=0.8, linestyle=":")
     _finish(left, "false 'reproduced' at the margin, %", (0, 10))
-    for row in found["different"].rows():
+    for row in tables["different"].rows():
         if row.startswith("1.05"):
             ours = "verdict" in row
             style = {"color": BLUE if ours else ORANGE, "marker": "o", "markersize": 3}
-            right.plot(*_by_runs(found["different"], row), **style, label="verdict" if ours else "usual rule")
+            right.plot(*_by_runs(tables["different"], row), **style, label="verdict" if ours else "usual rule")
     right.axhline(2.5, color=_style.INK, linewidth=0.8, linestyle=":")
     _finish(right, "false 'different' at the margin, %", (0, 60))
     _style.save(made, path)
@@ -161,16 +161,16 @@ def _power(table: Table, path: Path) -> None:
     _style.save(made, path)
 
 
-def _variance(found: dict[str, Table], path: Path) -> None:
+def _variance(tables: dict[str, Table], path: Path) -> None:
     made = _style.figure(7.2, 3.4)
     axes = made.add_subplot()
     axes.axhspan(93, 97, color=_style.GRID, zorder=0)
-    designs = found["components"].rows()
+    designs = tables["components"].rows()
     for name, colour, shift, label in (
         ("components", BLUE, -0.12, "normal"),
         ("components counted", ORANGE, 0.12, "1,000 test images"),
     ):
-        for (design, source), cell in found[name].cells.items():
+        for (design, source), cell in tables[name].cells.items():
             there = source in simulations.PRESENT and not (source == simulations.WIDEST and "twice" in design)
             style = {"color": colour, "marker": "o" if there else "x", "markersize": 4, "linestyle": "none"}
             text = label if there else f"{label}, no such source"
@@ -197,10 +197,10 @@ def _finish(axes: Axes, label: str, limits: tuple[float, float]) -> None:
 
 def main(arguments: Sequence[str] = ()) -> int:
     folder = Path(arguments[0]) if arguments else REPORTS
-    found = simulated()
-    figures(found, folder / "figures")
-    (folder / "calibration.md").write_text(report(found), encoding="utf-8")
-    failures = [line for table in found.values() for line in table.failures()]
+    tables = simulated()
+    figures(tables, folder / "figures")
+    (folder / "calibration.md").write_text(report(tables), encoding="utf-8")
+    failures = [line for table in tables.values() for line in table.failures()]
     print(*failures or ["every claim holds"], sep="\n", file=sys.stderr)
     return 1 if failures else 0
 

@@ -24,8 +24,8 @@ def t_intervals(runs: int, settings: Sequence[Setting] = SETTINGS, sizes: Sequen
     for setting in settings:
         for n in sizes:
             random = np.random.default_rng(n)
-            found = map(s.estimate, setting.draw(random, runs, n))
-            hits = [told.low <= setting.expected <= told.high for told in found]
+            estimates = map(s.estimate, setting.draw(random, runs, n))
+            hits = [told.low <= setting.expected <= told.high for told in estimates]
             table.cells[setting.name, f"{n} runs"] = share(hits, None if setting.outliers else COVERS)
     return table
 
@@ -42,8 +42,8 @@ def bca_intervals(runs: int, settings: Sequence[Setting], sizes: Sequence[int], 
             random = np.random.default_rng(n)
             sample = setting.draw(random, runs, n)
             if n >= s.BCA_FROM:
-                found = (s.summarise(row, resamples=resamples).bca for row in sample)
-                hits = [told is not None and setting.expected in told for told in found]
+                intervals = (s.summarise(row, resamples=resamples).bca for row in sample)
+                hits = [told is not None and setting.expected in told for told in intervals]
                 table.cells[setting.name, f"{n} runs"] = share(hits, None if setting.outliers else COVERS)
         for n in (3, 10, 30) if setting is NORMAL else ():
             rows = setting.draw(np.random.default_rng(n), runs, n)
@@ -88,8 +88,10 @@ def pairs(runs: int, settings: Sequence[Setting] = SETTINGS, sizes: Sequence[int
             random = np.random.default_rng(n)
             shared = random.normal(size=(runs, n))
             both = [setting.draw(random, runs, n, shared=shared) for _ in range(2)]
-            found = (s.paired_difference(dict(enumerate(a)), dict(enumerate(b))) for a, b in zip(*both, strict=True))
-            hits = [told.low <= 1e-12 and told.high >= -1e-12 for told in found]
+            differences = (
+                s.paired_difference(dict(enumerate(a)), dict(enumerate(b))) for a, b in zip(*both, strict=True)
+            )
+            hits = [told.low <= 1e-12 and told.high >= -1e-12 for told in differences]
             table.cells[setting.name, f"{n} runs"] = share(hits, COVERS)
     return table
 
@@ -108,9 +110,9 @@ def families(runs: int, settings: Sequence[Setting], sizes: Sequence[int] = (3, 
             for _ in range(runs):
                 shared = random.normal(size=n)
                 models = {name: dict(enumerate(setting.draw(random, n, shared=shared))) for name in "abcd"}
-                found = s.compare_all(models, resamples=99)
-                corrected.append(any(pair.distinguishable for pair in found))
-                plain.append(any(pair.p_t is not None and pair.p_t < 0.05 for pair in found))
+                compared = s.compare_all(models, resamples=99)
+                corrected.append(any(pair.distinguishable for pair in compared))
+                plain.append(any(pair.p_t is not None and pair.p_t < 0.05 for pair in compared))
             table.cells[setting.name, f"{n} runs"] = share(corrected, (0, 0.05))
             table.cells[setting.name, f"{n} runs, uncorrected"] = share(plain)
     return table
@@ -120,14 +122,14 @@ def _verdicts(setting: Setting, n: int, effect: float, runs: int, theirs: tuple[
     """Against a published number that our mean exceeds by `effect`; theirs: runs of it, and their sd over ours."""
     random = np.random.default_rng(n)
     margin = s.Published(setting.expected, rounding=0.1).margin
-    found = []
+    verdicts = []
     for values in setting.draw(random, runs, n):
         published = s.Published(setting.expected - effect, rounding=0.1)
         if theirs:
             drawn = setting.expected - effect + theirs[1] * (setting.draw(random, theirs[0]) - setting.expected)
             published = s.Published(float(drawn.mean()), theirs[0], float(drawn.std(ddof=1)), rounding=0.1)
-        found.append(s.verdict(values, published, margin, images=setting.images or None))
-    return found
+        verdicts.append(s.verdict(values, published, margin, images=setting.images or None))
+    return verdicts
 
 
 def false_reproduced(runs: int, settings: Sequence[Setting] = SETTINGS, sizes: Sequence[int] = SIZES) -> Table:
@@ -155,8 +157,8 @@ def false_reproduced_published(runs: int, sizes: Sequence[int] = (3, 5, 10, 30))
     )
     for theirs, ratio in ((3, 1.0), (10, 1.0), (5, 0.5), (5, 2.0)):
         for n in sizes:
-            found = _verdicts(setting, n, 1.05, runs, (theirs, ratio))
-            hits = share([v.outcome == "reproduced" for v in found], (0, 0.05))
+            verdicts = _verdicts(setting, n, 1.05, runs, (theirs, ratio))
+            hits = share([v.outcome == "reproduced" for v in verdicts], (0, 0.05))
             table.cells[f"{theirs} runs, sd {ratio:g} of ours", f"{n} runs"] = hits
     return table
 
@@ -173,9 +175,9 @@ def false_different(runs: int, sizes: Sequence[int] = SIZES) -> Table:
     )
     for effect in (0.0, 0.9, 1.05):
         for n in sizes:
-            found = _verdicts(setting, n, effect, runs, None)
-            usual = [v.nonzero and v.effect is not None and abs(v.effect) > v.margin for v in found]
-            ours = share([v.outcome == "different" for v in found], (0, 0.025))
+            verdicts = _verdicts(setting, n, effect, runs, None)
+            usual = [v.nonzero and v.effect is not None and abs(v.effect) > v.margin for v in verdicts]
+            ours = share([v.outcome == "different" for v in verdicts], (0, 0.025))
             table.cells[f"{effect:g}, `verdict`", f"{n} runs"] = ours
             table.cells[f"{effect:g}, usual rule", f"{n} runs"] = share(usual)
     return table
@@ -197,7 +199,7 @@ def looks(runs: int) -> Table:
         rows = np.random.default_rng(3).normal(1.0, sd, size=(runs, 30))
         for name, plan in plans.items():
             outcomes = ((s.verdict(row[:n], s.Published(0.0), 1.0).outcome for n in plan) for row in rows)
-            concluded = [next((told for told in found if told != "inconclusive"), "") for found in outcomes]
+            concluded = [next((told for told in of_row if told != "inconclusive"), "") for of_row in outcomes]
             table.cells[f"{sd:g}", name] = share([told == "reproduced" for told in concluded])
     return table
 
@@ -230,19 +232,19 @@ def wins() -> Table:
         "pairs",
     )
     for n in (3, 5, 10, 20, 29, 30, 50):
-        found = []
+        answers = []
         for won in range(n + 1):
             first = {seed: float(seed < won) for seed in range(n)}
-            found.append(s.outperformance(first, dict.fromkeys(range(n), 0.5), resamples=4999))
+            answers.append(s.outperformance(first, dict.fromkeys(range(n), 0.5), resamples=4999))
         for true in (0.5, 0.6, 0.75, 0.9):
             chance = stats.binom.pmf(np.arange(n + 1), n, true)
             covered = float(
-                sum(p for p, told in zip(chance, found, strict=True) if told.interval and true in told.interval)
+                sum(p for p, told in zip(chance, answers, strict=True) if told.interval and true in told.interval)
             )
             table.cells[f"{n}", f"P = {true:g}"] = Share(min(covered, 1.0), 0, (0.93, 1.0))
         chance = stats.binom.pmf(np.arange(n + 1), n, 0.5)
         claimed = sum(
-            p for p, told in zip(chance, found, strict=True) if told.conclusion in ("significant", "meaningful")
+            p for p, told in zip(chance, answers, strict=True) if told.conclusion in ("significant", "meaningful")
         )
         table.cells[f"{n}", "told apart at 0.5"] = Share(float(claimed), 0, (0, 0.035))
     return table
@@ -307,14 +309,14 @@ def split(runs: int) -> Table:
     random = np.random.default_rng(1)
     middle = 0.05 + 0.9 * random.beta(4, 1, size=images)  # chance of each image over all runs
     for training in (0.0, 1.0, 3.0):
-        found = []
+        splits = []
         for _ in range(runs):
             shift = training / 100 * random.choice((-1, 1), size=(10, 1))
-            found.append(s.split_variance(random.random((10, images)) < middle + shift))
+            splits.append(s.split_variance(random.random((10, images)) < middle + shift))
         noise, true = float(np.mean(middle * (1 - middle))) / images, (training / 100) ** 2 * (1 - 1 / images)
-        _ratio(table, f"{training:g}", "test set", [told.test_set or 0.0 for told in found], noise)
+        _ratio(table, f"{training:g}", "test set", [told.test_set or 0.0 for told in splits], noise)
         if training:
-            _ratio(table, f"{training:g}", "training", [told.training or 0.0 for told in found], true)
+            _ratio(table, f"{training:g}", "training", [told.training or 0.0 for told in splits], true)
     return table
 
 

@@ -86,8 +86,8 @@ class Table:
         lines = [f"## {self.title}", "", self.text, "", f"| {self.first} | " + " | ".join(columns) + " |"]
         lines.append("| --- |" + " ---: |" * len(columns))
         for row in rows:
-            found = (self.cells.get((row, column)) for column in columns)
-            lines.append(f"| {row} | " + " | ".join("" if cell is None else str(cell) for cell in found) + " |")
+            row_cells = (self.cells.get((row, column)) for column in columns)
+            lines.append(f"| {row} | " + " | ".join("" if cell is None else str(cell) for cell in row_cells) + " |")
         return [*lines, ""]
 
     def _order(self, column: str) -> tuple[int, int]:
@@ -97,19 +97,19 @@ class Table:
 
     def claimed(self) -> str:
         """The bounds, percent; several where columns differ in them."""
-        found = dict.fromkeys(cell.bounds for cell in self.cells.values() if cell.bounds)
-        exact = len(found) > 2  # each figure has a bound of its own
-        texts = (f"at most {100 * high:g}" if low == 0 else f"{100 * low:g} to {100 * high:g}" for low, high in found)
+        bounds = dict.fromkeys(cell.bounds for cell in self.cells.values() if cell.bounds)
+        exact = len(bounds) > 2  # each figure has a bound of its own
+        texts = (f"at most {100 * high:g}" if low == 0 else f"{100 * low:g} to {100 * high:g}" for low, high in bounds)
         return "as computed" if exact else "; ".join(texts) or "nothing"
 
     def reached(self) -> str:
         """Least and largest, percent, in the order of `claimed`."""
-        found: dict[tuple[float, float], list[float]] = {}
+        by_bounds: dict[tuple[float, float], list[float]] = {}
         several = len(self.claimed().split("; ")) > 1
         claims = [cell for cell in self.cells.values() if cell.bounds] or list(self.cells.values())
         for cell in claims:
-            found.setdefault(cell.bounds if several and cell.bounds else (0, 0), []).append(cell.value)
-        return "; ".join(f"{100 * min(values):.1f} to {100 * max(values):.1f}" for values in found.values())
+            by_bounds.setdefault(cell.bounds if several and cell.bounds else (0, 0), []).append(cell.value)
+        return "; ".join(f"{100 * min(values):.1f} to {100 * max(values):.1f}" for values in by_bounds.values())
 
     def failures(self) -> list[str]:
         return [

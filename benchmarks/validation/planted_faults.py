@@ -61,11 +61,11 @@ def outcome(case: Case, dataset: data.Dataset, store: Path) -> Investigation:
     asked = json.dumps([repr(case), IMAGES, STEPS])
     if file.exists() and (kept := json.loads(file.read_text(encoding="utf-8")))["asked"] == asked:
         return Investigation.model_validate(kept["found"])
-    found = investigate(*case.sides, dataset, case.protocol, images=IMAGES, steps=STEPS, seed=case.seed)
+    investigation = investigate(*case.sides, dataset, case.protocol, images=IMAGES, steps=STEPS, seed=case.seed)
     draft = file.with_suffix(".draft")
-    draft.write_text(json.dumps({"asked": asked, "found": found.model_dump(mode="json")}), encoding="utf-8")
+    draft.write_text(json.dumps({"asked": asked, "found": investigation.model_dump(mode="json")}), encoding="utf-8")
     draft.replace(file)
-    return found
+    return investigation
 
 
 def main() -> int:
@@ -99,11 +99,11 @@ def main() -> int:
 
         def investigated(case: Case) -> planted_report.Outcome:
             nonlocal done
-            found = planted_report.Outcome(case, outcome(case, photos if case.files else digits, store))
+            judged = planted_report.Outcome(case, outcome(case, photos if case.files else digits, store))
             done += 1
-            reporter.note(found.line())
+            reporter.note(judged.line())
             reporter(f"planted faults: {case.kind}", done, len(cases))
-            return found
+            return judged
 
         with ThreadPoolExecutor(asked.jobs) as pool:
             outcomes = list(pool.map(investigated, cases))

@@ -42,26 +42,26 @@ class Outcome:
     """A case with what the investigation said."""
 
     case: Case
-    found: Investigation
+    investigation: Investigation
 
     @property
     def rung(self) -> str:
         """The first that fails by itself; empty: none."""
-        return first.name if (first := self.found.first_failure) else ""
+        return first.name if (first := self.investigation.first_failure) else ""
 
     @property
     def named(self) -> frozenset[str]:
         """Every axis that a cause names, of whatever rung."""
-        return frozenset(flip.axis for rung in self.found.rungs if rung.cause for flip in rung.cause.flips)
+        return frozenset(flip.axis for rung in self.investigation.rungs if rung.cause for flip in rung.cause.flips)
 
     @property
     def rung_right(self) -> bool:
-        return self.found.stopped is None and self.rung == self.case.rung
+        return self.investigation.stopped is None and self.rung == self.case.rung
 
     @property
     def cause_right(self) -> bool:
         """The conventions and no others; nothing where it is none."""
-        return self.found.stopped is None and self.named == self.case.axes
+        return self.investigation.stopped is None and self.named == self.case.axes
 
     @property
     def category(self) -> str:
@@ -72,10 +72,10 @@ class Outcome:
         said = " <- ".join(filter(None, [self.rung or "nothing fails", ", ".join(sorted(self.named))]))
         right = self.rung_right and self.cause_right
         wrong = "" if right else f", WRONG: {' <- '.join([self.case.rung or 'nothing', *sorted(self.case.axes)])}"
-        stopped = f", stopped: {self.found.stopped}" if self.found.stopped else ""
+        stopped = f", stopped: {self.investigation.stopped}" if self.investigation.stopped else ""
         return (
             f"{self.case.kind} {self.case.number}: {' + '.join(self.case.faults) or 'sound'} in {self.case.right},"
-            f" {self.case.left}, {self.case.recipe}: {said} ({self.found.seconds:.0f} s){wrong}{stopped}"
+            f" {self.case.left}, {self.case.recipe}: {said} ({self.investigation.seconds:.0f} s){wrong}{stopped}"
         )
 
 
@@ -113,7 +113,7 @@ def _verdict(outcomes: Sequence[Outcome]) -> str:
     faulty = _faulty(outcomes)
     named, others = _split(faulty)
     alarms = [not _quiet(each) for each in outcomes if each.case.kind == "clean"]
-    seconds = median(each.found.seconds for each in outcomes)
+    seconds = median(each.investigation.seconds for each in outcomes)
     return (
         f"The first failing rung is right in **{sum(each.rung_right for each in faulty)} of {len(faulty)}**. The"
         f" convention is named right in **{_right(named)}** of those that are one, and none is named in"
@@ -137,10 +137,10 @@ def _summary(outcomes: Sequence[Outcome]) -> list[str]:
         "| --- | ---: | ---: | ---: | ---: |",
     ]
     for category in (*CATEGORIES, "pair", "clean"):
-        found = [each for each in outcomes if each.category == category]
-        named, others = map(_right, _split(found))
-        rungs = sum(each.rung_right for each in found)
-        lines.append(f"| {TITLES.get(category, category)} | {len(found)} | {rungs} | {named} | {others} |")
+        of_category = [each for each in outcomes if each.category == category]
+        named, others = map(_right, _split(of_category))
+        rungs = sum(each.rung_right for each in of_category)
+        lines.append(f"| {TITLES.get(category, category)} | {len(of_category)} | {rungs} | {named} | {others} |")
     return lines
 
 
@@ -160,7 +160,7 @@ def _tables(outcomes: Sequence[Outcome]) -> list[str]:
 
 
 def _row(each: Outcome) -> str:
-    rung = each.rung or (f"stopped: {each.found.stopped}" if each.found.stopped else "none")
+    rung = each.rung or (f"stopped: {each.investigation.stopped}" if each.investigation.stopped else "none")
     if not each.rung_right:
         rung = f"**{rung}**, should be {each.case.rung or 'none'}"
     named = ", ".join(sorted(each.named))
@@ -168,7 +168,7 @@ def _row(each: Outcome) -> str:
         named = f"**{named or 'nothing'}**, should be {', '.join(sorted(each.case.axes)) or 'nothing'}"
     cells = (
         " + ".join(each.case.faults), f"`{_sound(each.case.right)}`", f"`{_sound(each.case.left)}`", each.case.recipe,
-        rung, named, f"{each.found.seconds:.0f}",
+        rung, named, f"{each.investigation.seconds:.0f}",
     )  # fmt: skip
     return f"| {' | '.join(cells)} |"
 
@@ -181,14 +181,14 @@ def _sound(model: str) -> str:
 
 
 def _environment(outcomes: Sequence[Outcome]) -> str:
-    found = {
+    versions = {
         f"{name} {side[name]}"
         for each in outcomes
-        for side in each.found.environment.values()
+        for side in each.investigation.environment.values()
         for name in VERSIONS
         if name in side
     }
-    return f"Versions: {', '.join(sorted(found))}."
+    return f"Versions: {', '.join(sorted(versions))}."
 
 
 def _draw(outcomes: Sequence[Outcome], path: Path) -> None:

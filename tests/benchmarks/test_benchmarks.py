@@ -44,18 +44,20 @@ def test_the_suite_gives_json_that_becomes_a_leaderboard_and_can_be_compared(sui
     asked += [f"--conventions={spec}" for spec in SPECS]
     done = suite(*asked)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-    found = json.loads((house / "a/new/folder/out.json").read_text(encoding="utf-8"))["benchmarks"]
-    assert len(found) == 4 * 2 * 3  # questions, models, sets of conventions
-    tuning = [one for one in found if one["name"].startswith("test_fine_tuning")]
+    benchmarks = json.loads((house / "a/new/folder/out.json").read_text(encoding="utf-8"))["benchmarks"]
+    assert len(benchmarks) == 4 * 2 * 3  # questions, models, sets of conventions
+    tuning = [one for one in benchmarks if one["name"].startswith("test_fine_tuning")]
     for one in tuning:
         records = one["extra_info"]["isotune"]["records"]
         assert one["stats"]["rounds"] == len(records) == 2
         # the rounds of pytest-benchmark are the seconds that the worker measured
         assert one["stats"]["data"] == pytest.approx([record["timings"]["total"] for record in records], rel=1e-6)
-    step = next(one for one in found if "training_step" in one["name"])
+    step = next(one for one in benchmarks if "training_step" in one["name"])
     assert step["stats"]["rounds"] == 5
     assert step["extra_info"]["isotune"]["question"] == "training-step"
-    steps = {(one["params"]["model"], one["params"]["conventions"]): one for one in found if "training" in one["name"]}
+    steps = {
+        (one["params"]["model"], one["params"]["conventions"]): one for one in benchmarks if "training" in one["name"]
+    }
     identical, same, native = (steps["example:random-features", spec] for spec in SPECS)
     assert [one["extra_info"]["isotune"]["same_as"] for one in (identical, same, native)] == [None, "identical", None]
     assert same["stats"]["data"] == pytest.approx(identical["stats"]["data"], rel=1e-6), "one network, measured once"

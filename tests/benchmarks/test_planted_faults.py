@@ -57,7 +57,7 @@ def test_every_fault_says_what_an_investigation_should(bench, cases):
         assert set(fault.recipes) <= set(cases.OPTIMIZERS)
 
 
-def found(case, rung: str, *axes: str, stopped: str | None = None):
+def investigation(case, rung: str, *axes: str, stopped: str | None = None):
     from isotune.investigation import Cause, Flip, Investigation, Rung
 
     flips = tuple(Flip(side="right", axis=axis, was=1, value=2) for axis in axes)
@@ -70,7 +70,7 @@ def found(case, rung: str, *axes: str, stopped: str | None = None):
 
 def test_right_outcomes_pass_and_each_kind_of_wrong_one_fails(bench, cases, tmp_path):
     drawn = cases.draw(0)
-    right = [bench.Outcome(case, found(case, case.rung, *case.axes)) for case in drawn]
+    right = [bench.Outcome(case, investigation(case, case.rung, *case.axes)) for case in drawn]
     assert bench.as_it_should(right)
     text = bench.write(right, 0, tmp_path).read_text()
     assert "right in **52 of 52**" in text
@@ -79,9 +79,9 @@ def test_right_outcomes_pass_and_each_kind_of_wrong_one_fails(bench, cases, tmp_
     assert (tmp_path / "figures/planted-faults.svg").exists()
     unnamed = next(place for place, case in enumerate(drawn) if case.rung and not case.axes)
     wrong = {
-        "another rung": (0, found(drawn[0], "drift", *drawn[0].axes)),
-        "a false alarm": (-1, found(drawn[-1], "layers")),
-        "it stopped": (0, found(drawn[0], drawn[0].rung, *drawn[0].axes, stopped="out of memory")),
+        "another rung": (0, investigation(drawn[0], "drift", *drawn[0].axes)),
+        "a false alarm": (-1, investigation(drawn[-1], "layers")),
+        "it stopped": (0, investigation(drawn[0], drawn[0].rung, *drawn[0].axes, stopped="out of memory")),
     }
     for name, (place, outcome) in wrong.items():
         changed = list(right)
@@ -89,5 +89,5 @@ def test_right_outcomes_pass_and_each_kind_of_wrong_one_fails(bench, cases, tmp_
         assert not bench.as_it_should(changed), name
         assert "should be" in bench.write(changed, 0, tmp_path).read_text(), name
     changed = list(right)
-    changed[unnamed] = bench.Outcome(drawn[unnamed], found(drawn[unnamed], drawn[unnamed].rung, "gelu"))
+    changed[unnamed] = bench.Outcome(drawn[unnamed], investigation(drawn[unnamed], drawn[unnamed].rung, "gelu"))
     assert "**gelu**, should be nothing" in bench.write(changed, 0, tmp_path).read_text()
