@@ -24,7 +24,8 @@ import packages
 from PIL import Image
 
 from isotune import data
-from isotune.investigation import Investigation, investigate
+from isotune.investigation import Findings, walk
+from isotune.investigation.findings import VERSION
 from isotune.progress import reporting
 from isotune.workers.environment import settle_threads
 
@@ -55,17 +56,17 @@ def write_files(digits: data.Dataset, place: Path) -> data.Dataset:
     return data.prepare(f"imagefolder:{place / 'photos'}")
 
 
-def outcome(case: Case, dataset: data.Dataset, store: Path) -> Investigation:
-    """The investigation of a case, kept in the store."""
+def outcome(case: Case, dataset: data.Dataset, store: Path) -> Findings:
+    """What the investigation of a case gives, kept in the store."""
     file = store / f"{case.kind}-{case.number:02d}.json"
-    asked = json.dumps([repr(case), IMAGES, STEPS])
+    asked = json.dumps([VERSION, repr(case), IMAGES, STEPS])
     if file.exists() and (kept := json.loads(file.read_text(encoding="utf-8")))["asked"] == asked:
-        return Investigation.model_validate(kept["found"])
-    investigation = investigate(*case.sides, dataset, case.protocol, images=IMAGES, steps=STEPS, seed=case.seed)
+        return Findings.model_validate(kept["findings"])
+    findings = walk(*case.sides, dataset, case.protocol, images=IMAGES, steps=STEPS, seed=case.seed)
     draft = file.with_suffix(".draft")
-    draft.write_text(json.dumps({"asked": asked, "found": investigation.model_dump(mode="json")}), encoding="utf-8")
+    draft.write_text(json.dumps({"asked": asked, "findings": findings.model_dump(mode="json")}), encoding="utf-8")
     draft.replace(file)
-    return investigation
+    return findings
 
 
 def main() -> int:

@@ -13,7 +13,7 @@ import numpy as np
 from isotune_planted.faults import CATEGORIES, catalogue
 from planted_cases import LADDER, Case
 
-from isotune.investigation import Investigation
+from isotune.investigation import Findings
 from isotune.report.figures import style as _style
 
 HEADER = """# Planted faults
@@ -42,7 +42,7 @@ class Outcome:
     """A case with what the investigation said."""
 
     case: Case
-    investigation: Investigation
+    investigation: Findings
 
     @property
     def rung(self) -> str:

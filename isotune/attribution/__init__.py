@@ -1,14 +1,15 @@
 """What each difference costs: the accuracy between two set-ups, attributed to the axes in which they differ.
 
-- `price(...)`: runs every set of switched axes and gives a `Price`, Shapley values in points of accuracy;
-- `as_json(...)`: what a program may read.
+- `attribute(...)`: runs every set of switched axes and gives an `Attribution`, Shapley values in points of accuracy;
+- `sentences(...)`, `as_json(...)`: what it says, and what a program may read;
+- `waterfall.draw(...)`: its figure; to be imported by itself, since it needs matplotlib.
 
 Modules: `_switches` (which axes are switched), `_shapley`, `_runs`, `_attribution` (what it gives), `_sentences`,
-`_waterfall` (the figure).
+`waterfall`. It stands on `comparison`, which describes both sides, and knows nothing of investigations.
 """
 
-from isotune.attribution._attribution import Price, as_json
-from isotune.attribution._runs import price
+from isotune.attribution._attribution import Attribution, as_json
+from isotune.attribution._runs import attribute
 from isotune.attribution._sentences import sentences
 
-__all__ = ["Price", "as_json", "price", "sentences"]
+__all__ = ["Attribution", "as_json", "attribute", "sentences"]

@@ -1,4 +1,4 @@
-"""What a pricing gives: every axis with its price, and what is left over."""
+"""What an attribution gives: every axis with its share, and what is left over."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ class Amount:
 
 @dataclass(frozen=True)
 class Step:
-    """One axis and its price, points of accuracy."""
+    """One axis and its share of the difference, points of accuracy."""
 
     switch: Switch
     share: Amount  # its Shapley value
-    alone: Amount  # switched first, in the left's own set-up
+    first: Amount  # switched first, in the left's own set-up
     last: Amount  # switched last, when all others are: what undoing it there would give back
-    same: bool  # no run with it gave another prediction than the run without it: its price is exactly 0
+    same: bool  # no run with it gave another prediction than the run without it: its share is exactly 0
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,8 @@ class Failure:
 
 
 @dataclass(frozen=True)
-class Price:
-    """From the left's accuracy by way of every axis to the right's. Accuracies are percentages, prices points."""
+class Attribution:
+    """From the left's accuracy by way of every axis to the right's. Accuracies are percentages, shares points."""
 
     left: str
     right: str
@@ -85,8 +85,8 @@ class Price:
         return "one seed says nothing about spread: at least two are needed" if len(self.seeds) == 1 else ""
 
 
-def as_json(price: Price) -> dict[str, Any]:
-    """What a program may read: amounts with every seed's value, accuracies in percent, prices in points; None where
+def as_json(attribution: Attribution) -> dict[str, Any]:
+    """What a program may read: amounts with every seed's value, accuracies in percent, shares in points; None where
     nothing is known."""
 
     def switch(of: Switch) -> dict[str, Any]:
@@ -104,31 +104,39 @@ def as_json(price: Price) -> dict[str, Any]:
         "met",
     )
     return {
-        "left": {"model": price.left, "conventions": price.left_spec, "accuracy": _amount(price.begin)},
-        "right": {"model": price.right, "conventions": price.right_spec, "accuracy": _amount(price.end)},
-        **{name: getattr(price, name) for name in plain},
-        "seeds": list(price.seeds),
+        "left": {
+            "model": attribution.left,
+            "conventions": attribution.left_spec,
+            "accuracy": _amount(attribution.begin),
+        },
+        "right": {
+            "model": attribution.right,
+            "conventions": attribution.right_spec,
+            "accuracy": _amount(attribution.end),
+        },
+        **{name: getattr(attribution, name) for name in plain},
+        "seeds": list(attribution.seeds),
         "steps": [
             {
                 **switch(step.switch),
                 "share": _amount(step.share),
-                "alone": _amount(step.alone),
+                "first": _amount(step.first),
                 "last": _amount(step.last),
                 "same_predictions": step.same,
             }
-            for step in price.steps
+            for step in attribution.steps
         ],
-        "switched": _amount(price.switched),
-        "remainder": _amount(price.remainder),
-        "aside": [{**switch(each.switch), "why": each.why} for each in price.aside],
-        "failed": [{"run": each.run, "error": each.error} for each in price.failed],
-        "reason": price.reason,
+        "switched": _amount(attribution.switched),
+        "remainder": _amount(attribution.remainder),
+        "aside": [{**switch(each.switch), "why": each.why} for each in attribution.aside],
+        "failed": [{"run": each.run, "error": each.error} for each in attribution.failed],
+        "reason": attribution.reason,
     }
 
 
 def _amount(amount: Amount) -> dict[str, Any]:
-    found = amount.estimate
-    numbers = {name: getattr(found, name) for name in ("mean", "sd", "low", "high")}
+    estimate = amount.estimate
+    numbers = {name: getattr(estimate, name) for name in ("mean", "sd", "low", "high")}
     return {
         **{name: None if isnan(value) else value for name, value in numbers.items()},
         "by_seed": [None if isnan(value) else value for value in amount.by_seed],

@@ -1,8 +1,8 @@
-"""The price of each difference: how many points of accuracy every axis takes on the way from one set-up to another.
+"""The share of each axis: how many points of accuracy it takes on the way from one set-up to another.
 
 The axes that differ between two set-ups are switched on the left model, from the left's value to the right's. Every
-set of switched axes is a run; an axis's price is its Shapley value, what it adds to the axes switched before it,
-averaged over the orders in which they can be switched. So the prices sum to what all axes do together, and none
+set of switched axes is a run; an axis's share is its Shapley value, what it adds to the axes switched before it,
+averaged over the orders in which they can be switched. So the shares sum to what all axes do together, and none
 depends on an order that somebody chose. Up to EXACT axes every set is run, beyond that those of orders drawn at random,
 others for each seed, so that the interval over seeds holds the error of drawing too.
 
@@ -13,69 +13,76 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from math import isnan, nan
+from os import PathLike
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from isotune import data, names, protocols
+from isotune import data, defaults, names, protocols
 from isotune.attribution import _shapley
-from isotune.attribution._attribution import Amount, Failure, Price, Step, as_json
+from isotune.attribution._attribution import Amount, Attribution, Failure, Step
 from isotune.attribution._shapley import Coalition, Order
 from isotune.attribution._switches import Aside, Plan, plan
 from isotune.comparison.sides import Side
-from isotune.errors import UsageError
+from isotune.data.sources.given import Given
 from isotune.models import checkpoints
-from isotune.progress import Progress
+from isotune.progress import Progress, reporting
+from isotune.protocols import Protocol
 from isotune.runs import own_classifier, planning
 from isotune.runs.executor import Executor, LocalExecutor
 from isotune.runs.records import Record, Store
 from isotune.workers.process import Workers
-
-__all__ = ["Price", "as_json", "price"]
 
 EXACT = 6  # axes whose 2^n sets are all run
 PAIRS = 4  # orders that are drawn for each seed beyond that, each with its reverse
 _NONE: Coalition = frozenset()
 
 
-def price(
+def attribute(
     left: str,
     right: str,
     *,
-    checkpoint: str,
-    dataset: str,
-    protocol: str,
-    left_spec: str = "native",
-    right_spec: str = "native",
-    seeds: Sequence[int],
-    store: Path,
+    dataset: Given | data.Dataset = defaults.DATASET,
+    protocol: str | PathLike[str] | Mapping[str, Any] | Protocol = defaults.PROTOCOL,
+    checkpoint: str = defaults.CHECKPOINT,
+    conventions: str = "native",
+    right_conventions: str | None = None,
+    seeds: int | str | Iterable[int] = defaults.SEEDS,
+    store: str | PathLike[str] = defaults.STORE,
     jobs: int = 1,
-    progress: Progress | None = None,
-) -> Price:
-    """The price of each axis in which two models' set-ups differ; runs that are in the store are not run again.
+    progress: bool | Progress = True,
+) -> Attribution:
+    """What each axis costs in which two models' set-ups differ; runs that are in the store are not run again.
 
-    left, right: `adapter:name`. left_spec, right_spec: conventions. seeds: of an evaluation, which draws
-    nothing, only one counts. store: folder of records. jobs: workers at the same time.
+    left, right: `adapter:name`. dataset: what `data.prepare` takes. protocol: what `protocols.load` takes. checkpoint:
+    of both. conventions: of both, or of the left where the right's are given. seeds: of the runs; of an evaluation
+    without training, which draws nothing, only one counts. store: folder of records. jobs: workers at the same time.
     A run that fails leaves what depends on it NaN. An axis that the left cannot be switched to at all is set aside. A
     training that diverges counts with the accuracy that it ends with, for that is what it costs.
     UsageError: a wrong name, or a model that cannot be built.
     """
-    recipe, found = _checked(checkpoint, dataset, protocol)
+    checkpoints.check_name(checkpoint)
+    recipe = protocols.load(protocol)
     ours, theirs = (
         Side(model=str(names.parse(model)), checkpoint=checkpoint, conventions=spec, numeric_mode="float32").under({})
-        for model, spec in ((left, left_spec), (right, right_spec))
+        for model, spec in ((left, conventions), (right, right_conventions or conventions))
     )
-    wanted = tuple(dict.fromkeys(seeds))[: 1 if recipe.own_classifier else None]
-    if not wanted:
-        raise UsageError("no seeds: give at least one, two for an interval")
-    with Workers() as workers:
-        planned = plan(ours, theirs, found, recipe, workers)
+    wanted = planning.parse_seeds(seeds)[: 1 if recipe.own_classifier else None]
+    with reporting(progress) as reporter, Workers() as workers:
+        images = data.prepare(dataset, progress=reporter)
+        if recipe.own_classifier:
+            own_classifier.check_dataset(images)
+        else:
+            planning.check_images(images, recipe)
+        planned = plan(ours, theirs, images, recipe, workers)
         own = workers if jobs == 1 else None
-        return carried_out(planned, wanted, LocalExecutor(Store(store), jobs=jobs, workers=own, progress=progress))
+        executor = LocalExecutor(Store(Path(store)), jobs=jobs, workers=own, progress=reporter)
+        return run_plan(planned, wanted, executor)
 
 
-def carried_out(planned: Plan, seeds: Sequence[int], executor: Executor) -> Price:
-    """The runs of a plan, and what they say: both ends and every axis alone first, then the sets of those that ran."""
+def run_plan(planned: Plan, seeds: Sequence[int], executor: Executor) -> Attribution:
+    """The runs of a plan, and what they say: both ends and each axis first, then the sets of those that ran."""
     runs = _Runs(planned, seeds, executor)
     axes = [switch.axis for switch in planned.switches]
     first = [_NONE, *(frozenset({axis}) for axis in axes), None]
@@ -83,20 +90,9 @@ def carried_out(planned: Plan, seeds: Sequence[int], executor: Executor) -> Pric
     broken = runs.broken(axes)
     players = [axis for axis in axes if axis not in broken]
     orders = _orders(players, seeds)
-    if not all(map(isnan, runs.amount(_NONE).by_seed)):  # else every price is unknown
+    if not all(map(isnan, runs.amount(_NONE).by_seed)):  # else every share is unknown
         runs.add(_needed(players, seeds, orders))
     return _judged(runs, players, broken, orders)
-
-
-def _checked(checkpoint: str, dataset: str, protocol_name: str) -> tuple[protocols.Protocol, data.Dataset]:
-    checkpoints.check_name(checkpoint)
-    recipe = protocols.load(protocol_name)
-    found = data.prepare(dataset)
-    if recipe.own_classifier:
-        own_classifier.check_dataset(found)
-    else:
-        planning.check_images(found, recipe)
-    return recipe, found
 
 
 def _orders(players: Sequence[str], seeds: Iterable[int]) -> dict[int, list[Order]]:
@@ -140,8 +136,8 @@ class _Runs:
             if (switched, seed) not in self.records
         }
         each_once = {cell.key: cell for cell in cells.values()}  # the right may be the left with an axis switched
-        found = {record.cell.key: record for record in self._executor.run(each_once.values())}
-        self.records |= {place: found[cell.key] for place, cell in cells.items()}
+        records = {record.cell.key: record for record in self._executor.run(each_once.values())}
+        self.records |= {place: records[cell.key] for place, cell in cells.items()}
 
     def accuracy(self, switched: Coalition | None, seed: int) -> float:
         """Percent; NaN of a run that failed, or was not made because its left failed."""
@@ -153,14 +149,14 @@ class _Runs:
 
     def broken(self, axes: Iterable[str]) -> dict[str, str]:
         """Axes that ran with no seed, though the left by itself did with all: why."""
-        found: dict[str, str] = {}
+        reasons: dict[str, str] = {}
         if any(map(isnan, self.amount(_NONE).by_seed)):
-            return found
+            return reasons
         for axis in axes:
-            alone = frozenset({axis})
-            if all(map(isnan, self.amount(alone).by_seed)):
-                found[axis] = self.records[alone, self.seeds[0]].error or "no metrics"
-        return found
+            only = frozenset({axis})
+            if all(map(isnan, self.amount(only).by_seed)):
+                reasons[axis] = self.records[only, self.seeds[0]].error or "no metrics"
+        return reasons
 
     def same(self, axis: str) -> bool:
         """Whether no run with the axis predicts otherwise than that without it."""
@@ -178,7 +174,7 @@ class _Runs:
 
 def _judged(
     runs: _Runs, players: Sequence[str], broken: Mapping[str, str], orders: Mapping[int, Sequence[Order]]
-) -> Price:
+) -> Attribution:
     shares = [_shares(runs, players, seed, orders.get(seed)) for seed in runs.seeds]
     everything = frozenset(players)
     begin, switched = runs.amount(_NONE), runs.amount(everything)
@@ -188,13 +184,13 @@ def _judged(
         if axis in broken:
             aside.append(Aside(switch, f"the left cannot be switched: {broken[axis]}"))
             continue
-        alone, last = runs.amount(frozenset({axis})) - begin, switched - runs.amount(everything - {axis})
+        first, last = runs.amount(frozenset({axis})) - begin, switched - runs.amount(everything - {axis})
         share = Amount(tuple(each[axis] for each in shares))
-        steps.append(Step(switch, share, alone, last, runs.same(axis)))
+        steps.append(Step(switch, share, first, last, runs.same(axis)))
     left, right, recipe = runs.plan.left, runs.plan.right, runs.plan.protocol
     records = list({record.cell.key: record for record in runs.records.values()}.values())
     weights = {runs.records[end, runs.seeds[0]].checkpoint_digest for end in (_NONE, None)}
-    return Price(
+    return Attribution(
         left=left.model,
         right=right.model,
         left_spec=left.conventions,

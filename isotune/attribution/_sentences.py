@@ -1,18 +1,18 @@
-"""A price in plain sentences."""
+"""An attribution in plain sentences."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from isotune.attribution._attribution import Amount, Price, Step
+from isotune.attribution._attribution import Amount, Attribution, Step
 from isotune.attribution._switches import Aside, Switch
 from isotune.conventions import written_value
 from isotune.report import _format as f
 
 
-def sentences(price: Price) -> list[str]:
-    """What it says, largest first: both accuracies, the price of every axis, what is left over, what is not known."""
-    return list(_said(price))
+def sentences(attribution: Attribution) -> list[str]:
+    """What it says, largest first: both accuracies, the share of every axis, what is left over, what is not known."""
+    return list(_said(attribution))
 
 
 def switched(switch: Switch) -> str:
@@ -20,39 +20,39 @@ def switched(switch: Switch) -> str:
     return f"{switch.axis}: {written_value(switch.left)} to {written_value(switch.right)}"
 
 
-def _said(price: Price) -> Iterator[str]:
-    decimals = f.decimals(price.test_images)
-    over = f.number(len(price.seeds), "seed")
+def _said(attribution: Attribution) -> Iterator[str]:
+    decimals = f.decimals(attribution.test_images)
+    over = f.number(len(attribution.seeds), "seed")
     yield (
-        f"{price.left} ({price.left_spec}) reaches {_percent(price.begin, decimals)},"
-        f" {price.right} ({price.right_spec}) {_percent(price.end, decimals)}, on {price.dataset}"
-        f" under {price.protocol}, over {over}."
+        f"{attribution.left} ({attribution.left_spec}) reaches {_percent(attribution.begin, decimals)},"
+        f" {attribution.right} ({attribution.right_spec}) {_percent(attribution.end, decimals)},"
+        f" on {attribution.dataset} under {attribution.protocol}, over {over}."
     )
-    if price.steps:
-        yield _how(price)
-    for step in price.steps:
-        yield _priced(step, decimals)
-    if not price.steps:
+    if attribution.steps:
+        yield _how(attribution)
+    for step in attribution.steps:
+        yield _share(step, decimals)
+    if not attribution.steps:
         yield "No axis that can be switched differs between the two."
-    yield _remainder(price, decimals)
-    for why in dict.fromkeys(each.why for each in price.aside):
-        yield _aside([each for each in price.aside if each.why == why], why)
-    for failure in price.failed:
+    yield _remainder(attribution, decimals)
+    for why in dict.fromkeys(each.why for each in attribution.aside):
+        yield _aside([each for each in attribution.aside if each.why == why], why)
+    for failure in attribution.failed:
         yield f"Failed: {failure.run}: {failure.error}."
-    if price.reason:
-        yield f"{price.reason[0].upper()}{price.reason[1:]}."
+    if attribution.reason:
+        yield f"{attribution.reason[0].upper()}{attribution.reason[1:]}."
 
 
-def _how(price: Price) -> str:
-    if price.orders:
-        orders = f"{price.orders} orders drawn for each seed"
+def _how(attribution: Attribution) -> str:
+    if attribution.orders:
+        orders = f"{attribution.orders} orders drawn for each seed"
     else:
-        orders = "all orders" if len(price.steps) > 1 else "the one order that there is"
-    margins = " ± is half a 95 % interval over seeds." if len(price.seeds) > 1 else ""
-    return f"Prices are points of accuracy that {price.left} gains or loses, averaged over {orders}.{margins}"
+        orders = "all orders" if len(attribution.steps) > 1 else "the one order that there is"
+    margins = " ± is half a 95 % interval over seeds." if len(attribution.seeds) > 1 else ""
+    return f"Shares are points of accuracy that {attribution.left} gains or loses, averaged over {orders}.{margins}"
 
 
-def _priced(step: Step, decimals: int) -> str:
+def _share(step: Step, decimals: int) -> str:
     what = switched(step.switch)
     if step.same:
         return f"{what}: exactly 0, as no prediction changes."
@@ -64,21 +64,21 @@ def _priced(step: Step, decimals: int) -> str:
 
 
 def _ends(step: Step) -> list[tuple[str, Amount]]:
-    return [("when switched first", step.alone), ("when switched last", step.last)]
+    return [("when switched first", step.first), ("when switched last", step.last)]
 
 
-def _remainder(price: Price, decimals: int) -> str:
-    if not price.remainder.known:
+def _remainder(attribution: Attribution, decimals: int) -> str:
+    if not attribution.remainder.known:
         return "What no axis explains is not known."
-    if price.met:
-        how = "with these axes switched " if price.steps else ""
+    if attribution.met:
+        how = "with these axes switched " if attribution.steps else ""
         return f"What no axis explains: exactly 0; {how}they give the same predictions."
     weights = {
         True: "both start from the same weights",
         False: "the weights that they start from are not equal",
         None: "",
-    }[price.same_weights]
-    said = f"What no axis explains: {_points(price.remainder, decimals)} points"
+    }[attribution.same_weights]
+    said = f"What no axis explains: {_points(attribution.remainder, decimals)} points"
     return f"{said}; {weights}." if weights else f"{said}."
 
 

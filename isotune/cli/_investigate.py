@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from isotune.cli._shared import DEFAULT_STORE, CheckpointOption, DatasetOption, JsonOption, check_mode, prepared
-from isotune.errors import UsageError
+from isotune.cli._shared import DEFAULT_STORE, CheckpointOption, DatasetOption, JsonOption
 
 
 def investigate(
@@ -39,15 +35,17 @@ def investigate(
     ] = "",
     images: Annotated[int, typer.Option(min=2, help="Images that the ladder is walked with.")] = 8,
     steps: Annotated[int, typer.Option(min=2, help="Steps of training on them.")] = 5,
-    seeds: Annotated[str, typer.Option(help="Of the price: how many (3), which (0,4,7) or a range (5-9).")] = "3",
+    seeds: Annotated[
+        str, typer.Option(help="Of the runs of --price: how many (3), which (0,4,7) or a range (5-9).")
+    ] = "3",
     price: Annotated[
         bool, typer.Option("--price/--no-price", help="Also run the protocol: what each difference costs in accuracy.")
     ] = False,
-    store: Annotated[Path, typer.Option(help="Folder of the price's records.")] = DEFAULT_STORE,
+    store: Annotated[Path, typer.Option(help="Folder of the records of --price.")] = DEFAULT_STORE,
     out: Annotated[Path, typer.Option(help="Folder for NAME.md.")] = Path("reports/investigations"),
     name: Annotated[str, typer.Option(help="Of the report. [default: both models]")] = "",
     as_json: JsonOption = False,
-    jobs: Annotated[int, typer.Option(min=1, help="Of the price: workers at the same time.")] = 1,
+    jobs: Annotated[int, typer.Option(min=1, help="Of --price: workers at the same time.")] = 1,
 ) -> None:
     """Say where two models part, rung by rung, by which convention, and what it costs; exit status 1 when they do.
 
@@ -55,71 +53,25 @@ def investigate(
     compared, each rung by itself too, given the left's values of all before it. Where one side cannot run, what the
     other shows is kept as a dump beside the report.
     """
-    from isotune import attribution as attributions
     from isotune import investigation as investigations
-    from isotune import protocols
-    from isotune.investigation import Rung
-    from isotune.models import checkpoints
-    from isotune.progress import reporting
-    from isotune.runs import planning
 
-    left, right = investigations.ordered((left, right))
-    dumped = investigations.Dumped(Path(left.partition(":")[2])) if investigations.is_dump(left) else None
-    modes = [check_mode(mode) for mode in (numeric_mode, right_numeric_mode or numeric_mode)]
-    for each in (checkpoint, right_checkpoint or checkpoint):
-        checkpoints.check_name(each)
-    first = (
-        dumped.held.side if dumped
-        else investigations.side(left, checkpoint, conventions, modes[0], left_compiled, left_python)
+    result = investigations.investigate(
+        left, right, dataset=dataset, protocol=protocol, checkpoint=checkpoint, right_checkpoint=right_checkpoint,
+        conventions=conventions, right_conventions=right_conventions, numeric_mode=numeric_mode,
+        right_numeric_mode=right_numeric_mode, left_compiled=left_compiled, right_compiled=right_compiled,
+        left_python=left_python, right_python=right_python, images=images, steps=steps, price=price, seeds=seeds,
+        store=store, jobs=jobs, keep=out, name=name,
     )  # fmt: skip
-    if dumped and price:
-        raise UsageError("a dump has no accuracy; leave --price out")
-    if price and (right_checkpoint not in ("", checkpoint) or left_python or right_python):
-        raise UsageError("--price is of two set-ups with one checkpoint in this environment; leave it out")
-    dataset = dumped.held.dataset if dumped else dataset
-    sides = (
-        first,
-        investigations.side(
-            right, right_checkpoint or checkpoint, right_conventions or conventions, modes[1], right_compiled,
-            right_python,
-        ),
-    )  # fmt: skip
-    recipe = dumped.held.protocol if dumped else protocols.load(protocol)
-    wanted = planning.parse_seeds(seeds)
-    priced, name = None, name or investigations.default_name(*sides)
-    with reporting(True) as reporter:
-        (found_set,) = prepared([dataset], False, reporter).values()
-        if dumped and found_set.digest != dumped.held.dataset_digest:
-            raise UsageError(f"{left} was made with other images: its {dataset} has another digest than the one here")
-
-        def told(rung: Rung) -> None:
-            reporter.note(f"{rung.name}: {rung.verdict}")
-
-        found = investigations.investigate(
-            dumped or sides[0], sides[1], found_set, recipe, images=images, steps=steps,
-            progress=reporter, found=told,
-            keep=out / name,
-        )  # fmt: skip
-        if price and found.stopped is None:
-            runs = partial(
-                attributions.price, sides[0].model, sides[1].model, checkpoint=checkpoint, dataset=dataset,
-                protocol=protocol, left_spec=sides[0].conventions, right_spec=sides[1].conventions, seeds=wanted,
-                store=store, jobs=jobs, progress=reporter,
-            )  # fmt: skip
-            found, priced = investigations.with_price(found, runs)
-    command = "isotune " + " ".join(map(shlex.quote, sys.argv[1:]))
-    path = investigations.write(found, priced, out, name, command)
+    path = result.write(out)
     if as_json:
         import json
 
-        typer.echo(json.dumps(investigations.as_json(found, priced), indent=1))
+        typer.echo(json.dumps(result.as_json(), indent=1))
     else:
-        investigations.show(found, priced)
+        result.show()
     typer.echo(path, err=as_json)
-    if found.stopped == investigations.INTERRUPTED:
-        raise typer.Exit(130)
-    if found.stopped or found.first_failure is not None:
-        raise typer.Exit(1)
+    if not result.same:
+        raise typer.Exit(130 if result.interrupted else 1)
 
 
 def dump(
@@ -139,14 +91,9 @@ def dump(
     training, in float64.
     """
     from isotune import investigation as investigations
-    from isotune import protocols
-    from isotune.models import checkpoints
-    from isotune.progress import reporting
 
-    checkpoints.check_name(checkpoint)
-    side = investigations.side(model, checkpoint, conventions, "float64", False, python)
-    recipe = protocols.load(protocol)
-    with reporting(True) as reporter:
-        (found,) = prepared([dataset], False, reporter).values()
-        given = investigations.inputs(recipe, found, steps, 0)
-        typer.echo(investigations.dump(side, given, found, recipe, images, out))
+    path = investigations.dump(
+        model, out, dataset=dataset, protocol=protocol, checkpoint=checkpoint, conventions=conventions, python=python,
+        images=images, steps=steps,
+    )  # fmt: skip
+    typer.echo(path)

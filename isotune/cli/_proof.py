@@ -86,43 +86,27 @@ def parity(
     Features, every layer, loss, gradients, one step and ten steps of five optimizers, BatchNorm buffers, optimizer
     slots and logits are compared in float64, from one checkpoint under one set of conventions.
     """
-    from isotune import parity as proofs
-    from isotune.progress import reporting
+    from isotune import parity as parities
 
     if listing:
-        for family in proofs.families():
+        for family in parities.families():
             others = ", ".join(family.others) or "no counterpart"
             typer.echo(f"{family.architecture}: {family.first} = {others}")
         return
     if everything == bool(models) or (models and len(models) != 2):
         raise UsageError("give two models, or --all; --list names the pairs that exist")
     asked: dict[str, Any] = {
-        "checkpoint": checkpoint, "spec": conventions, "size": proofs.parse_size(size) if size else None,
-        "batch": batch, "seed": seed, "numeric_mode": numeric_mode,
+        "checkpoint": checkpoint, "conventions": conventions, "size": size or None, "batch": batch, "seed": seed,
+        "numeric_mode": numeric_mode, "only": only, "until_failure": until_failure, "store": store, "fresh": fresh,
     }  # fmt: skip
-    stages = proofs.check_stages(split(only))
-    families = [proofs.check_pair(*models)] if models else proofs.chosen(proofs.families(), split(architecture))
-    asked_of = [proofs.questions(family, **asked) for family in families]
-    with reporting(True) as reporter:
-        reporter.parts("pairs", sum(map(len, asked_of)))
-        results = proofs.prove(
-            asked_of,
-            proofs.ResultStore(store),
-            jobs=jobs,
-            fresh=fresh,
-            until_failure=until_failure,
-            only=stages,
-            progress=reporter,
-            ended=lambda result: reporter.ended(result.line),
-        )
-    folder = out or (Path("reports") if everything else None)
-    if folder is not None:
-        command = "isotune parity " + (" ".join(models) if models else "--all")
-        command += f" --conventions {conventions}" if conventions != "identical" else ""
-        typer.echo(proofs.write(results, families if everything else [], folder, command), err=as_json)
+    proved = parities.prove(*models, **asked) if models else parities.prove_all(split(architecture), **asked, jobs=jobs)
+    if folder := out or (Path("reports") if everything else None):
+        typer.echo(proved.write(folder), err=as_json)
     if as_json:
-        typer.echo(json.dumps(proofs.as_json(results), indent=1))
+        import json
+
+        typer.echo(json.dumps(proved.as_json(), indent=1))
     elif models:
-        proofs.show(results)
-    if not all(result.holds for result in results):
+        proved.show()
+    if not proved.holds:
         raise typer.Exit(1)

@@ -30,15 +30,23 @@ def write(folder: Path, seen: Iterable[tuple[str, Array]]) -> None:
 class Observations(Mapping[str, Array]):
     """A folder that `write` wrote: name -> array, in the order of writing, memory-mapped and read-only.
 
-    UsageError: the folder is not whole.
+    prefix: only names that begin so, without it. UsageError: the folder is not whole.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, prefix: str = "") -> None:
         self.folder = folder
         try:
-            self._index: dict[str, int] = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
+            index: dict[str, int] = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             raise UsageError(f"{folder}: no whole folder of observations; it lacks {_INDEX}") from None
+        self._index = {name.removeprefix(prefix): file for name, file in index.items() if name.startswith(prefix)}
+
+    def without(self, *names: str) -> Observations:
+        """The same, less these."""
+        fewer = Observations.__new__(Observations)
+        fewer.folder = self.folder
+        fewer._index = {name: file for name, file in self._index.items() if name not in names}
+        return fewer
 
     def __getitem__(self, name: str) -> Array:
         array: Array = np.load(self.folder / f"{self._index[name]}.npy", mmap_mode="r", allow_pickle=False)

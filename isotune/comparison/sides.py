@@ -1,4 +1,4 @@
-"""What is on one side of an investigation, and what both sides are given."""
+"""What is on one side of a comparison, what both sides are given, and what is asked of one."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ class Inputs(_Frozen):
     seed: int
 
 
-class Asked(_Frozen):
-    """One question to a worker: files are paths of .npy, .safetensors or folders of observations."""
+class Request(_Frozen):
+    """One part of a side that is to be recorded: files are paths of .npy, .safetensors or folders of observations."""
 
     side: Side
     inputs: Inputs

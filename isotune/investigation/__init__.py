@@ -1,38 +1,36 @@
 """Why two models differ: the first place where they part, and the cause by name.
 
-- `side(...)`, `investigate(left, right, ...)`: walks the ladder with two sides and gives an `Investigation`;
-- `with_price(...)`: the ladder with what each cause costs (`isotune.attribution`);
-- `show(...)`, `as_json(...)`, `write(...)`: a table, JSON, and `NAME.md` with its figures.
+- `investigate(left, right, ...)`: walks the ladder with two sides and gives an `Investigation`, with `.verdict`,
+  `.rungs`, `.causes`, `.attribution`, `.write(folder)`;
+- `dump(model, folder, ...)`: what one side shows, for an investigation on another machine;
+- `walk(...)`: the ladder alone, of sides that are made already, which gives `Findings` (`findings`).
 
-Modules: `_examining` (the worker's part), `_showing` (its answers), `_claims`, `_judging`, `_ladder` (the walk),
-`_causes`, `_shape` and `_equations` (of an error), `_smallest` (an input), `_findings`, `_accuracy`, `_dump`,
-`_surviving` (of a side that cannot run), `_investigating`; `_sentences`, `_report`, `_along`.
+Modules: `_rung_specs`, `_recordings` (of both sides), `_judging`, `_causes`, `_ladder` (the walk, rung by rung),
+`_walking` (from end to end), `_dump` and `_surviving` (of a side that cannot run), `_sides`, `_images`, `_accuracy`,
+`_command`, `_investigation`, `_investigating`; `pattern` (of an error), `report` (of all). It stands on `comparison`
+and `attribution`.
 """
 
 from isotune.comparison.sides import Side
-from isotune.investigation._dump import Dumped, dump, is_dump, ordered
-from isotune.investigation._findings import Cause, Flip, Investigation, Rung, Survivor
-from isotune.investigation._investigating import INTERRUPTED, inputs, investigate, side, with_price
-from isotune.investigation._report import as_json, default_name, show, write
+from isotune.investigation._dump import Dump
+from isotune.investigation._investigating import dump, investigate
+from isotune.investigation._investigation import Investigation
+from isotune.investigation._sides import side
+from isotune.investigation._walking import INTERRUPTED, walk
+from isotune.investigation.findings import Cause, Findings, Flip, Rung, Survivor
 
 __all__ = [
     "INTERRUPTED",
     "Cause",
-    "Dumped",
+    "Dump",
+    "Findings",
     "Flip",
     "Investigation",
     "Rung",
     "Side",
     "Survivor",
-    "as_json",
-    "default_name",
     "dump",
-    "inputs",
     "investigate",
-    "is_dump",
-    "ordered",
-    "show",
     "side",
-    "with_price",
-    "write",
+    "walk",
 ]

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from math import isnan
 
-from isotune.attribution import Price
-from isotune.investigation._findings import Rung, Verdict
+from isotune.attribution import Attribution
+from isotune.investigation.findings import Rung, Verdict
 
 
-def accuracy(price: Price) -> Rung:
-    """The ladder's last rung: accuracy over seeds, and alone with every axis switched; errors are shares of the test
+def accuracy(attribution: Attribution) -> Rung:
+    """The ladder's last rung: accuracy over seeds, and isolated with every axis switched; errors are shares of the test
     images. It holds where the 95 % interval of the difference, or a difference of nothing, holds 0."""
-    gap, alone = (price.end - price.begin).estimate, price.remainder.estimate
-    parts = [not (found.low <= 0 <= found.high or found.mean == 0) for found in (gap, alone)]
-    unsure = isnan(gap.low) or isnan(alone.low)
+    gap, left_over = (attribution.end - attribution.begin).estimate, attribution.remainder.estimate
+    parts = [not (each.low <= 0 <= each.high or each.mean == 0) for each in (gap, left_over)]
+    unsure = isnan(gap.low) or isnan(left_over.low)
     verdict: Verdict = "not applicable" if unsure else "fails" if parts[1] else "inherits" if parts[0] else "holds"
     return Rung(
-        name="accuracy", verdict=verdict, error=None if isnan(gap.mean) else abs(gap.mean) / 100,
-        alone=None if isnan(alone.mean) else abs(alone.mean) / 100, compared=len(price.seeds),
-        failing=len(price.seeds) if verdict == "fails" else 0,
-        remarks=(price.reason,) if unsure and price.reason else (),
+        name="accuracy", verdict=verdict, end_to_end=None if isnan(gap.mean) else abs(gap.mean) / 100,
+        isolated=None if isnan(left_over.mean) else abs(left_over.mean) / 100, compared=len(attribution.seeds),
+        failing=len(attribution.seeds) if verdict == "fails" else 0,
+        remarks=(attribution.reason,) if unsure and attribution.reason else (),
     )  # fmt: skip

@@ -16,8 +16,8 @@ import numpy as np
 
 from isotune.conventions import AXES
 from isotune.errors import UsageError
-from isotune.investigation._findings import Cause, Flip
 from isotune.investigation._judging import Judged
+from isotune.investigation.findings import Cause, Flip
 from isotune.workers.process import WorkerFailure
 
 MOST = 4  # axes in a set that is looked for
@@ -69,8 +69,8 @@ def _on_top(
     def beside(flips: Sequence[Flip]) -> Judged:
         return judge([*known, *flips])
 
-    found = cause(beside(()), axes, left, right, beside, moved=moved)
-    return found and _enough(before, [*known, *found.flips], judge)
+    missing = cause(beside(()), axes, left, right, beside, moved=moved)
+    return missing and _enough(before, [*known, *missing.flips], judge)
 
 
 def values(axis: str, known: Sequence[Any]) -> list[Any]:
@@ -128,7 +128,7 @@ def _smallest(before: Judged, flips: Sequence[Flip], judge: Judge) -> Cause | No
             return _cause(before, [*chosen, first], judged, tuple(flip for flip, _ in enough[1:] if not chosen))
         if not helpful:
             return None
-        best, now = min(helpful, key=lambda found: len(found[1].failing))
+        best, now = min(helpful, key=lambda tried: len(tried[1].failing))
         chosen.append(best)
     return None
 

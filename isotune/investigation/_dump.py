@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from isotune import cache, data
 from isotune.comparison import requests
-from isotune.comparison.sides import Asked, Inputs, Part, Side
+from isotune.comparison.sides import Inputs, Part, Request, Side
 from isotune.conventions import completed, upgraded_spec
 from isotune.errors import UsageError
 from isotune.investigation._images import Batch
@@ -32,12 +32,12 @@ PREFIX = "dump:"
 _FILE = "dump.json"
 
 
-class Held(BaseModel):
+class DumpContents(BaseModel):
     """`dump.json`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    version: Literal[2] = 2
+    version: Literal[2, 3] = 3  # 2 has earlier names of axes
     side: Side
     inputs: Inputs
     dataset: str
@@ -47,7 +47,7 @@ class Held(BaseModel):
     described: dict[str, Any]
 
 
-def dump(
+def write_dump(
     side: Side,
     inputs: Inputs,
     dataset: data.Dataset,
@@ -72,78 +72,87 @@ def dump(
             pythons = {side.adapter: side.python} if side.python else None
             ask = stack.enter_context(Workers(threads=1, pythons=pythons))[side.adapter].ask
         described = ask(requests.describe, side=side.model_dump(), inputs=inputs.model_dump())
-        held = Held(
+        contents = DumpContents(
             side=side.model_copy(update={"python": None}), inputs=inputs, dataset=dataset.name,
             dataset_digest=dataset.digest, protocol=recipe, images=images, described=described,
         )  # fmt: skip
         with cache.draft_folder(folder.absolute()) as draft:  # an earlier dump stays until this one is whole
-            _write(side, held, Batch(dataset, recipe, images), draft, ask, progress or untold)
+            _write(side, contents, Batch(dataset, recipe, images), draft, ask, progress or untold)
     return folder
 
 
 def _write(
     side: Side,
-    held: Held,
+    contents: DumpContents,
     batch: Batch,
     folder: Path,
     ask: Callable[..., Any],
     progress: Progress,
 ) -> None:
-    axes = held.described["axes"]
+    axes = contents.described["axes"]
     np.save(folder / "images.npy", batch.pixels(axes["decode"], axes["resize"]))
     np.save(folder / "labels.npy", batch.labels())
     parts = [(part, permuted) for part in get_args(Part) for permuted in (False, True)]
     for number, (part, permuted) in enumerate(parts):
         progress(f"dump of {side.model}", number, len(parts))
-        asked = Asked(
-            side=side, inputs=held.inputs, part=part, images=str(folder / "images.npy"),
+        request = Request(
+            side=side, inputs=contents.inputs, part=part, images=str(folder / "images.npy"),
             labels=str(folder / "labels.npy"), permuted=permuted,
         )  # fmt: skip
-        ask(requests.examine, asked=asked.model_dump(), folder=str(_place(folder, part, permuted)))
-    (folder / _FILE).write_text(held.model_dump_json(indent=1), encoding="utf-8")
+        ask(requests.record, request=request.model_dump(), folder=str(_place(folder, part, permuted)))
+    (folder / _FILE).write_text(contents.model_dump_json(indent=1), encoding="utf-8")
 
 
-def read(folder: Path) -> Held:
-    """UsageError: no dump, not whole, or of another version."""
-    try:
-        held = Held.model_validate_json((folder / _FILE).read_text(encoding="utf-8"))
-    except OSError:
-        raise UsageError(f"{folder} is no whole dump: it lacks {_FILE}; write it with 'isotune dump'") from None
-    except ValidationError:
-        raise UsageError(f"{folder / _FILE} is damaged or of another version; write the dump again") from None
-    side = held.side.model_copy(update={"conventions": upgraded_spec(held.side.conventions)})
-    described = held.described | {"axes": completed(held.described["axes"])}
-    return held.model_copy(update={"side": side, "described": described})
-
-
-class Dumped:
-    """A dump in a worker's place."""
+class Dump:
+    """A dump in a worker's place. UsageError: the folder is no dump, not whole, or of another version."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder, self.held = folder, read(folder)
+        self.folder = folder
+        try:
+            contents = DumpContents.model_validate_json((folder / _FILE).read_text(encoding="utf-8"))
+        except OSError:
+            raise UsageError(f"{folder} is no whole dump: it lacks {_FILE}; write it with 'isotune dump'") from None
+        except ValidationError:
+            raise UsageError(f"{folder / _FILE} is damaged or of another version; write the dump again") from None
+        side = contents.side.model_copy(update={"conventions": upgraded_spec(contents.side.conventions)})
+        described = contents.described | {"axes": completed(contents.described["axes"])}
+        self.contents = contents.model_copy(update={"side": side, "described": described})
 
     def ask(self, do: Callable[..., Any], progress: object = None, **request: Any) -> Any:
         """As a worker would. UsageError: what the dump does not hold, a side under other conventions."""
         if do is requests.describe:
-            return self.held.described
-        asked = Asked.model_validate(request["asked"])
-        if asked.side.under({}) != self.held.side.under({}) or asked.weights or asked.replaced:
-            raise UsageError(f"the dump {self.folder} is of {self.held.side.model} as it was, and cannot be changed")
+            return self.contents.described
+        asked = Request.model_validate(request["request"])
+        if asked.side.under({}) != self.contents.side.under({}) or asked.weights or asked.replaced:
+            raise UsageError(
+                f"the dump {self.folder} is of {self.contents.side.model} as it was, and cannot be changed"
+            )
         shutil.copytree(_place(self.folder, asked.part, asked.permuted), request["folder"])
         return None
+
+    def check_images(self, dataset: data.Dataset) -> None:
+        """UsageError: the data set of this name has other images here than where the dump was made."""
+        if dataset.digest != self.contents.dataset_digest:
+            raise UsageError(
+                f"{PREFIX}{self.folder} was made with other images: its {self.contents.dataset} has another digest than"
+                " the one here"
+            )
 
 
 def _place(folder: Path, part: str, permuted: bool) -> Path:
     return folder / (part.replace(" ", "-") + ("-permuted" if permuted else ""))
 
 
-def is_dump(model: str) -> bool:
-    return model.startswith(PREFIX)
+def is_dump(model: str | Side | Dump) -> bool:
+    """Whether a side is given as a dump: one, or `dump:FOLDER`."""
+    return isinstance(model, Dump) or (isinstance(model, str) and model.startswith(PREFIX))
 
 
-def ordered(sides: Sequence[str]) -> tuple[str, str]:
+def dump_first(sides: Sequence[str | Side | Dump]) -> tuple[str | Side | Dump, str | Side]:
     """The dump first, since it is the reference. UsageError: both are dumps."""
     left, right = sides
     if is_dump(left) and is_dump(right):
         raise UsageError("two dumps cannot be compared: what one shows under the other's conventions is not in it")
-    return (right, left) if is_dump(right) else (left, right)
+    left, right = (right, left) if is_dump(right) else (left, right)
+    assert not isinstance(right, Dump)
+    return left, right

@@ -1,167 +1,168 @@
-"""An investigation from end to end; what was learned is kept when a side fails."""
+"""Investigations and dumps as a user asks for them: from names to a result."""
 
 from __future__ import annotations
 
-import tempfile
-import time
-from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterable, Mapping
+from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from isotune import data, names, protocols
-from isotune.attribution import Price
-from isotune.comparison.sides import Inputs, Side
-from isotune.errors import Unavailable, UsageError
+from isotune import data, defaults, protocols
+from isotune.attribution import Attribution, attribute
+from isotune.comparison.sides import Side
+from isotune.data.sources.given import Given
+from isotune.errors import UsageError
+from isotune.investigation import report
 from isotune.investigation._accuracy import accuracy
-from isotune.investigation._dump import Dumped
-from isotune.investigation._findings import Investigation, Rung
-from isotune.investigation._images import Batch
-from isotune.investigation._ladder import Ladder
-from isotune.investigation._showing import Showing
-from isotune.investigation._surviving import Answerer, failing, survivor
-from isotune.models import embedded
-from isotune.progress import Progress
-from isotune.protocols import NumericMode, Protocol, Stage
-from isotune.protocols.schedules import learning_rates
-from isotune.runs.training import steps_of
+from isotune.investigation._command import investigation_command, options_of_sides
+from isotune.investigation._dump import PREFIX, Dump, dump_first, write_dump
+from isotune.investigation._investigation import Investigation
+from isotune.investigation._sides import inputs, side
+from isotune.investigation._walking import INTERRUPTED, walk
+from isotune.investigation.findings import Findings
+from isotune.progress import Progress, reporting
+from isotune.protocols import Protocol
+from isotune.runs import planning
 from isotune.workers.process import WorkerFailure
 
-INTERRUPTED = "interrupted"
-TRAINING = "quick-fine-tune"  # says how a step of training goes, for protocols that train nothing
+IMAGES, STEPS = 8, 5
 
 
 def investigate(
-    left: Side | Dumped,
-    right: Side,
-    dataset: data.Dataset,
-    recipe: Protocol,
+    left: str | Side | Dump,
+    right: str | Side | Dump,
     *,
-    images: int = 8,
-    steps: int = 5,
+    dataset: Given | data.Dataset = defaults.DATASET,
+    protocol: str | PathLike[str] | Mapping[str, Any] | Protocol = defaults.PROTOCOL,
+    checkpoint: str = defaults.CHECKPOINT,
+    right_checkpoint: str | None = None,
+    conventions: str = "native",
+    right_conventions: str | None = None,
+    numeric_mode: str = "float64",
+    right_numeric_mode: str | None = None,
+    left_compiled: bool = False,
+    right_compiled: bool = False,
+    left_python: str | PathLike[str] | None = None,
+    right_python: str | PathLike[str] | None = None,
+    images: int = IMAGES,
+    steps: int = STEPS,
     seed: int = 0,
-    progress: Progress | None = None,
-    found: Callable[[Rung], object] = lambda rung: None,
-    keep: Path | None = None,
+    price: bool = False,
+    seeds: int | str | Iterable[int] = defaults.SEEDS,
+    store: str | PathLike[str] = defaults.STORE,
+    jobs: int = 1,
+    keep: str | PathLike[str] | None = None,
+    name: str = "",
+    progress: bool | Progress = True,
 ) -> Investigation:
-    """Walk the ladder with both sides.
+    """Where two models part, rung by rung, by which convention, and what that costs.
 
-    left: a dump has its own images, steps and seed, and wants its data set and protocol. images: how many, spread over
-    the protocol's training images. steps: of training, on these images. seed: of the classifier. found: told of every
-    rung. keep: where one side fails, a dump of the other is written to this path with `-left-dump` or `-right-dump`.
-    A side that fails ends the walk, and so does an interruption; the rungs up to there are in the result.
-    UsageError: a side is no model, or what neither side can be had with here. KeyboardInterrupt: before the first rung.
+    left, right: `adapter:name`, a `Side`, which says for itself how it is set up, or a dump (`dump:FOLDER`), which is
+    the left one wherever it is given, with a data set, protocol, images, steps and seed of its own.
+    dataset: what `data.prepare` takes. protocol: what `protocols.load` takes.
+    checkpoint, conventions, numeric_mode: of both, or of the left where the right's are given. left_python,
+    right_python: another environment's interpreter. images: how many the ladder is walked with. steps: of training on
+    them. seed: of the classifier.
+    price: also run the protocol with every set of differing conventions, and attribute the difference in accuracy to
+    them; seeds, store, jobs: of these runs. keep: a folder; where one side fails, a dump of the other is written into
+    it. name: of the report and of that dump; empty: both models. progress: shown, not shown, or a function that is told
+    (what, done, total).
+    A side that fails, and an interruption, end the walk; the result holds what was learned until then.
+    UsageError: wrong use of either side, or of both together. KeyboardInterrupt: before the first rung.
     """
-    began = time.perf_counter()
-    answerers = {"left": Answerer(left), "right": Answerer(right)}
-    dumped = answerers["left"].dumped
-    ours = answerers["left"].side
-    given = dumped.held.inputs if dumped else inputs(recipe, dataset, steps, seed)
-    images = dumped.held.images if dumped else images
-    result = Investigation(
-        left=ours, right=right, dataset=dataset.name, protocol=recipe.name, images=images, steps=len(given.rates)
-    )
-    rungs: list[Rung] = []
-    stopped, known, kept = None, dict[str, Any](), None
-    looking = _Watched(progress)
-    with tempfile.TemporaryDirectory(prefix="isotune-investigation-") as scratch, ExitStack() as stack:
-        for each in answerers.values():
-            stack.enter_context(each.workers)
-        try:
-            showing = Showing(
-                {"left": ours, "right": right}, given, Batch(dataset, recipe, images), answerers, Path(scratch),
-                dumped.folder / "images.npy" if dumped else None,
+    left, right = dump_first((left, right))
+    dump = _dump(left)
+    if dump and price:
+        raise UsageError("a dump has no accuracy; leave --price out")
+    first = dump.contents.side if dump else left if isinstance(left, Side) else side(
+        str(left), checkpoint, conventions, numeric_mode, left_compiled, left_python or ""
+    )  # fmt: skip
+    second = right if isinstance(right, Side) else side(
+        right, right_checkpoint or checkpoint, right_conventions or conventions, right_numeric_mode or numeric_mode,
+        right_compiled, right_python or "",
+    )  # fmt: skip
+    if price and (first.checkpoint != second.checkpoint or first.python or second.python):
+        raise UsageError("--price is of two set-ups with one checkpoint in this environment; leave it out")
+    recipe = dump.contents.protocol if dump else protocols.load(protocol)
+    wanted = planning.parse_seeds(seeds)
+    name = name or report.default_name(first, second)
+    with reporting(progress) as reporter:
+        arrays = data.prepare(dump.contents.dataset if dump else dataset, progress=reporter)
+        if dump:
+            dump.check_images(arrays)
+        findings = walk(
+            dump or first, second, arrays, recipe, images=images, steps=steps, seed=seed, progress=reporter,
+            ended=lambda rung: reporter.note(f"{rung.name}: {rung.verdict}"),
+            keep=Path(keep) / name if keep is not None else None,
+        )  # fmt: skip
+        attribution = None
+        if price and findings.stopped is None:
+            findings, attribution = with_attribution(
+                findings,
+                lambda: attribute(
+                    first.model, second.model, dataset=arrays, protocol=recipe, checkpoint=first.checkpoint,
+                    conventions=first.conventions, right_conventions=second.conventions, seeds=wanted, store=store,
+                    jobs=jobs, progress=reporter,
+                ),
             )  # fmt: skip
-            showing.describe()
-            known = _known(showing)
-            for rung in Ladder(showing, looking).walk():
-                rungs.append(rung)
-                found(rung)
-        except (UsageError, WorkerFailure) as error:
-            if not known and isinstance(error, UsageError) and not isinstance(error, Unavailable):
-                raise
-            stopped, failed = str(error), failing(answerers, error)
-            if failed:
-                stopped = f"the {failed} side, {answerers[failed].side.model}, failed at {looking.at}: {error}"
-                kept = survivor(failed, answerers, given, dataset, recipe, images, keep, progress) if keep else None
-            if not known and isinstance(error, UsageError) and not (kept and kept.dump):
-                raise
-        except KeyboardInterrupt:
-            if not rungs:
-                raise
-            stopped = INTERRUPTED
-    seconds = time.perf_counter() - began
-    ended = {"rungs": tuple(rungs), "stopped": stopped, "survivor": kept, "seconds": seconds}
-    return result.model_copy(update=ended | known)
+    given = {} if dump else {
+        "--dataset": (arrays.name, defaults.DATASET),
+        "--protocol": (_typed(protocol, recipe.name), defaults.PROTOCOL),
+        "--images": (images, IMAGES),
+        "--steps": (steps, STEPS),
+    }  # fmt: skip
+    options = given | options_of_sides(None if dump else first, second) | {"--price": (price, False)}
+    if price:
+        options |= {"--seeds": (",".join(map(str, wanted)), ",".join(map(str, range(defaults.SEEDS))))}
+    command = investigation_command(f"{PREFIX}{dump.folder}" if dump else first, second, options)
+    return Investigation(findings, attribution, command, name)
 
 
-class _Watched:
-    """Progress, with the rung that is being looked at."""
-
-    def __init__(self, progress: Progress | None) -> None:
-        self.at, self._progress = "the start", progress
-
-    def __call__(self, what: str, done: int, total: int) -> None:
-        self.at = f"the rung '{what}'"
-        if self._progress:
-            self._progress(what, done, total)
-
-
-def _known(showing: Showing) -> dict[str, Any]:
-    ours, theirs = showing.axes("left"), showing.axes("right")
-    return {
-        "axes": {axis: (value, theirs.get(axis)) for axis, value in ours.items() if theirs.get(axis) != value},
-        "names": showing.names(),
-        "environment": {which: showing.described[which]["environment"] for which in ("left", "right")},
-    }
-
-
-def with_price(found: Investigation, run: Callable[[], Price]) -> tuple[Investigation, Price | None]:
-    """The ladder with its last rung, which the price's runs give, and the price; where they cannot run, the ladder with
-    the reason."""
+def with_attribution(findings: Findings, run: Callable[[], Attribution]) -> tuple[Findings, Attribution | None]:
+    """The ladder with its last rung, which the runs give, and the attribution; where they cannot be had, the ladder
+    with the reason."""
     try:
-        priced = run()
+        attribution = run()
     except (UsageError, WorkerFailure) as error:
-        return found.model_copy(update={"stopped": f"the price: {error}"}), None
+        return findings.model_copy(update={"stopped": f"the attribution: {error}"}), None
     except KeyboardInterrupt:
-        return found.model_copy(update={"stopped": INTERRUPTED}), None
-    return found.model_copy(update={"rungs": (*found.rungs, accuracy(priced))}), priced
+        return findings.model_copy(update={"stopped": INTERRUPTED}), None
+    return findings.model_copy(update={"rungs": (*findings.rungs, accuracy(attribution))}), attribution
 
 
-def side(
-    model: str, checkpoint: str, conventions: str, numeric_mode: NumericMode, compiled: bool = False, python: str = ""
-) -> Side:
-    """A side, checked as far as that goes without a worker. UsageError: a name, convention or interpreter is wrong.
+def dump(
+    model: str | Side,
+    folder: str | PathLike[str],
+    *,
+    dataset: Given | data.Dataset = defaults.DATASET,
+    protocol: str | PathLike[str] | Mapping[str, Any] | Protocol = defaults.PROTOCOL,
+    checkpoint: str = defaults.CHECKPOINT,
+    conventions: str = "native",
+    python: str | PathLike[str] | None = None,
+    images: int = IMAGES,
+    steps: int = STEPS,
+    seed: int = 0,
+    progress: bool | Progress = True,
+) -> Path:
+    """Write down all that a model shows, to be investigated elsewhere as `dump:FOLDER`; the folder.
 
-    The embedded checkpoint comes with a package that another environment need not have: it is put into the cache here.
+    For two sides that cannot run on one machine. Arguments as of `investigate`. UsageError: wrong use, or the folder
+    holds something else.
     """
-    if python and not Path(python).is_file():
-        raise UsageError(f"there is no interpreter {python}; give the path of another environment's python")
-    made = Side(
-        model=str(names.parse(model)), checkpoint=checkpoint, conventions=conventions, numeric_mode=numeric_mode,
-        compiled=compiled, python=python or None,
-    )  # fmt: skip
-    if python and (held := embedded.find(checkpoint)):
-        with suppress(UsageError):  # where it is not installed here either, the side's own worker says so
-            held.weights()
-    return made.under({})  # parsed once
+    one = model if isinstance(model, Side) else side(model, checkpoint, conventions, python=python or "")
+    recipe = protocols.load(protocol)
+    with reporting(progress) as reporter:
+        arrays = data.prepare(dataset, progress=reporter)
+        given = inputs(recipe, arrays, steps, seed)
+        return write_dump(one, given, arrays, recipe, images, Path(folder), progress=reporter)
 
 
-def inputs(recipe: Protocol, dataset: data.Dataset, steps: int, seed: int) -> Inputs:
-    """What both sides are given: a step as in the protocol's first stage, or in TRAINING's where it trains nothing."""
-    stage, axes = _stage(recipe)
-    count = min(recipe.images.train or len(dataset.train), len(dataset.train)) or stage.batch_size
-    total, an_epoch = steps_of(stage, max(count, stage.batch_size))
-    total = max(total, steps, stage.schedule.warmup_steps)  # a few images are an epoch that no warm-up fits into
-    rates = learning_rates(stage.schedule, total, an_epoch)[:steps]
-    return Inputs(
-        recipe=axes, stage=stage, rates=tuple(map(float, rates)), classes=len(dataset.classes),
-        size=recipe.input.size, seed=seed,
-    )  # fmt: skip
+def _dump(left: str | Side | Dump) -> Dump | None:
+    if isinstance(left, str) and left.startswith(PREFIX):
+        return Dump(Path(left.removeprefix(PREFIX)))
+    return left if isinstance(left, Dump) else None
 
 
-def _stage(recipe: Protocol) -> tuple[Stage, dict[str, Any]]:
-    """The first stage of training, and the protocol's axes."""
-    if recipe.stage:
-        return recipe.stage[0], dict(recipe.conventions)
-    return protocols.load(TRAINING).stage[0], dict(recipe.conventions)
+def _typed(protocol: object, name: str) -> str:
+    """A protocol as it was given, where that can be typed; else its name."""
+    return str(protocol) if isinstance(protocol, str | PathLike) else name

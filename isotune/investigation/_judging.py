@@ -1,89 +1,66 @@
-"""One claim judged: the right side's observations against the left's in float64, carried or alone, under flips.
+"""One rung judged: the right side's observations against the left's in float64, end to end or isolated, under flips.
 
-The reference is the left side in float64. In that mode 1e-9 relative is allowed, or ten times what the left side shows
-against itself with the batch permuted; in others a small factor of the left side's own error (`comparison.agreement`).
-A drift amplifies what the two are apart after one step, rounding too, so there the noise counts as often as it is
-contained in that.
+The reference is the left side in float64; what its errors may be says `comparison.bounds`. A drift amplifies what the
+two are apart after one step, rounding too, so there the noise counts as often as it is contained in that.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from isotune.comparison.agreement import (
-    BOUND,
-    FLOOR,
-    NOISE_FACTOR,
-    REFEREE_FACTOR,
-    largest,
-    relative_error,
-    root_mean_square,
-)
+from isotune.comparison.bounds import Judgement, judge
+from isotune.comparison.errors import Error, Size, errors, largest, root_mean_square, worst
 from isotune.comparison.observations import Observations
 from isotune.comparison.sides import Side
-from isotune.investigation._claims import HOW, LAYERS, STEP, Claim
-from isotune.investigation._findings import SIDES, Error, Flip
-from isotune.investigation._showing import Showing
+from isotune.investigation._recordings import Recordings
+from isotune.investigation._rung_specs import LAYERS, SETTINGS, STEP, RungSpec
+from isotune.investigation.findings import SIDES, Flip
 
 Array = np.ndarray
 
 
 @dataclass(frozen=True)
-class Judged:
-    """Errors of a rung against what is allowed."""
+class Judged(Judgement):
+    """A judgement with the folders of what the reference and the other side showed."""
 
-    errors: tuple[Error, ...]
-    bound: float
-    noise: float | None = None
-    shown: tuple[Path, Path] | None = None  # folders of what the reference and the other side showed
-
-    @property
-    def worst(self) -> float:
-        return max((error.relative for error in self.errors), default=0.0)
-
-    @property
-    def failing(self) -> list[Error]:
-        return [error for error in self.errors if not error.relative <= self.bound]
-
-    @property
-    def holds(self) -> bool:
-        return not self.failing
+    recorded: tuple[Path, Path] | None = None
 
 
 class Judge:
-    """Asks what a claim needs of both sides, and compares it."""
+    """Asks what a rung needs of both sides, and compares it."""
 
-    def __init__(self, showing: Showing) -> None:
-        self._showing = showing
+    def __init__(self, recordings: Recordings) -> None:
+        self._recordings = recordings
         self._noises: dict[str, float] = {}
 
-    def carried(self, claim: Claim) -> Judged:
+    def end_to_end(self, spec: RungSpec) -> Judged:
         """Each side from its own images on."""
-        return self._judged(claim, (), self._showing.images("right"))
+        return self._judged(spec, (), self._recordings.images("right"))
 
-    def alone(self, claim: Claim, tried: Sequence[Flip] = (), causes: Sequence[Flip] = ()) -> Judged:
-        """The right side given the reference's values; in training, under the causes found so far instead. tried:
-        flips whose observations are not kept."""
-        if claim.part == "logits":  # of the features that the reference has: its own layer
-            layers = self.alone(LAYERS, tried)
-            return Judged(tuple(error for error in layers.errors if error.name == "head"), layers.bound, layers.noise)
-        flips = (*causes, *tried) if claim.training else tried
-        return self._judged(claim, flips, self._showing.images("left"), fed=True, tried={flip.side for flip in tried})
+    def isolated(self, spec: RungSpec, tried: Sequence[Flip] = (), causes: Sequence[Flip] = ()) -> Judged:
+        """The right side given the reference's values; in training, under the causes known so far instead. tried:
+        flips whose recordings are not kept."""
+        if spec.part == "logits":  # of the features that the reference has: its own layer
+            layers = self.isolated(LAYERS, tried)
+            return Judged(tuple(error for error in layers.errors if error.name == "head"), layers.bound)
+        flips = (*causes, *tried) if spec.training else tried
+        sides = {flip.side for flip in tried}
+        return self._judged(spec, flips, self._recordings.images("left"), fed=True, tried=sides)
 
-    def shows(self, claim: Claim, image: Array) -> bool:
-        """Whether one image, uint8 [1, H, W, 3], is enough for the claim to fail alone; inference, float64."""
-        images = self._showing.keep(image)
-        failing = not self._judged(claim, (), images, fed=True, reference_images=images, tried=SIDES).holds
+    def shows(self, spec: RungSpec, image: Array) -> bool:
+        """Whether one image, uint8 [1, H, W, 3], is enough for the isolated rung to fail; inference, float64."""
+        images = self._recordings.keep(image)
+        failing = not self._judged(spec, (), images, fed=True, reference_images=images, tried=SIDES).holds
         Path(images).unlink()
         return failing
 
     def _judged(
         self,
-        claim: Claim,
+        spec: RungSpec,
         flips: Sequence[Flip],
         images: str,
         *,
@@ -92,97 +69,67 @@ class Judge:
         reference_images: str = "",
     ) -> Judged:
         """reference_images: the left side's own, unless they are given."""
-        showing = self._showing
-        ours = reference_images or showing.images("left")
-        left, right = (_flipped(showing.sides[which], which, flips) for which in ("left", "right"))
-        reference = showing.shown("left", left.in_mode("float64"), claim.part, ours)
+        recordings = self._recordings
+        ours = reference_images or recordings.images("left")
+        left, right = (_flipped(recordings.sides[which], which, flips) for which in ("left", "right"))
+        reference = recordings.of("left", left.in_mode("float64"), spec.part, ours)
         given: dict[str, str] = {}
-        if fed and claim.part not in ("weights", "input"):
-            given["weights"] = showing.weights(left)
-        if fed and claim.layered:
+        if fed and spec.part not in ("weights", "input"):
+            given["weights"] = recordings.weights(left)
+        if fed and spec.layered:
             given["replaced"] = str(reference)
-        other = showing.shown("right", right, claim.part, images, **given)
+        other = recordings.of("right", right, spec.part, images, **given)
         if left.numeric_mode == "float64":
-            judged = Judged(tuple(_errors(claim, reference, other, largest)), BOUND, shown=(reference, other))
-            if not judged.holds and (claim.training or not fed):
-                noise = self._noise(claim, left, reference)
-                if claim.part == "drift":
-                    noise *= self._apart(left, self._judged(STEP, flips, images, fed=fed, tried=tried))
-                judged = replace(judged, bound=max(BOUND, NOISE_FACTOR * noise), noise=noise)
+
+            def noise() -> float:
+                amplified = 1.0
+                if spec.part == "drift":
+                    amplified = self._apart(left, self._judged(STEP, flips, images, fed=fed, tried=tried))
+                return self._noise(spec, left, reference) * amplified
+
+            excused = noise if spec.training or not fed else None
+            judgement = judge(_errors(spec, reference, other, largest), noise=excused)
         else:
-            again = showing.shown("left", left, claim.part, ours, **given)
-            own, theirs = (_errors(claim, reference, each, root_mean_square) for each in (again, other))
-            worst = max((error.relative for error in own), default=0.0)
-            judged = Judged(tuple(theirs), REFEREE_FACTOR * worst, worst, (reference, other))
+            again = recordings.of("left", left, spec.part, ours, **given)
+            own, theirs = (_errors(spec, reference, each, root_mean_square) for each in (again, other))
+            judgement = judge(theirs, own=own)
         for which, folder in (("left", reference), ("right", other)):
             if which in tried:
-                showing.forget(folder)
-        return judged
+                recordings.forget(folder)
+        return Judged(judgement.errors, judgement.bound, (reference, other))
 
     def _apart(self, left: Side, step: Judged) -> float:
         """How many times the left side's own noise the two are apart after one step that holds, 1 at least: so much
         more does a drift amplify."""
-        reference = self._showing.shown("left", left.in_mode("float64"), STEP.part, self._showing.images("left"))
+        reference = self._recordings.of("left", left.in_mode("float64"), STEP.part, self._recordings.images("left"))
         noise = self._noise(STEP, left, reference)
         return max(1.0, step.worst / noise) if noise and step.holds else 1.0
 
-    def _noise(self, claim: Claim, left: Side, reference: Path) -> float:
+    def _noise(self, spec: RungSpec, left: Side, reference: Path) -> float:
         """Of the rung, measured once: what flips change of it is not much beside the factor that is allowed."""
-        if claim.name not in self._noises:
-            again = self._showing.shown("left", left, claim.part, self._showing.images("left"), permuted=True)
-            found = _errors(claim, reference, again, largest, every=False)
-            self._noises[claim.name] = max((error.relative for error in found), default=0.0)
-        return self._noises[claim.name]
+        if spec.name not in self._noises:
+            again = self._recordings.of("left", left, spec.part, self._recordings.images("left"), permuted=True)
+            self._noises[spec.name] = worst(_errors(spec, reference, again, largest, every=False)).relative
+        return self._noises[spec.name]
 
 
-def observed(claim: Claim, folder: Path) -> dict[str, Array]:
-    """The claim's own observations: the loss apart from the gradients, the input apart from the layers."""
-    seen = Observations(folder)
-    if claim.name == "loss":
-        return {"loss": seen["loss"]}
-    kept = (name for name in seen if name.startswith(claim.prefix))
-    dropped = {"gradients": "loss", "layers": "input", "training layers": "input"}.get(claim.part)
-    return {name.removeprefix(claim.prefix): seen[name] for name in kept if name != dropped}
+def observed(spec: RungSpec, folder: Path) -> Mapping[str, Array]:
+    """The rung's own observations: the loss apart from the gradients, the input apart from the layers."""
+    if spec.name == "loss":
+        return {"loss": Observations(folder)["loss"]}
+    dropped = {"gradients": "loss", "layers": "input", "training layers": "input"}.get(spec.part, "")
+    return Observations(folder, spec.prefix).without(dropped)
 
 
-def _errors(
-    claim: Claim, reference: Path, other: Path, size: Callable[[Array], float], *, every: bool = True
-) -> list[Error]:
+def _errors(spec: RungSpec, reference: Path, other: Path, size: Size, *, every: bool = True) -> list[Error]:
     return errors(
-        observed(claim, reference), observed(claim, other), size=size, floored=claim.floored,
-        every=every and not claim.layered,
+        observed(spec, reference), observed(spec, other), size=size, floored=spec.floored,
+        every=every and not spec.layered,
     )  # fmt: skip
-
-
-def errors(
-    reference: Mapping[str, Array],
-    other: Mapping[str, Array],
-    *,
-    size: Callable[[Array], float] = largest,
-    floored: bool = False,
-    every: bool = True,
-) -> list[Error]:
-    """Of each tensor of the reference, the other's relative error, in the reference's order.
-
-    floored: where a rung sums over the batch, values below FLOOR of the rung's largest count as that much, since what
-    cancels to nothing has no digits of its own. every: a tensor that one side lacks is an error.
-    """
-    most = max((size(array) for array in reference.values()), default=0.0) if floored else 0.0
-    found = []
-    for name, array in reference.items():
-        if name in other:
-            relative, why = relative_error(array, other[name], FLOOR * most, size)
-            found.append(Error(name=name, relative=relative, why=why))
-        elif every:
-            found.append(Error(name=name, relative=float("inf"), why="only the left side has it"))
-    if every:
-        missing: Iterable[str] = (name for name in other if name not in reference)
-        found += [Error(name=name, relative=float("inf"), why="only the right side has it") for name in missing]
-    return found
 
 
 def _flipped(side: Side, which: str, flips: Sequence[Flip]) -> Side:
     mine = {flip.axis: flip.value for flip in flips if flip.side == which}
-    how = {axis: value for axis, value in mine.items() if axis in HOW}
-    axes = {axis: value for axis, value in mine.items() if axis not in HOW}
-    return (side.under(axes) if axes else side).model_copy(update=how)
+    settings = {axis: value for axis, value in mine.items() if axis in SETTINGS}
+    axes = {axis: value for axis, value in mine.items() if axis not in SETTINGS}
+    return (side.under(axes) if axes else side).model_copy(update=settings)

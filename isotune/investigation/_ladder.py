@@ -1,9 +1,10 @@
 """The ladder: rung after rung, each judged twice.
 
-*Carried*: each side goes its own way from the images on. *Alone*: the right side is given the left's values of all that
-comes before, so that only what the rung itself computes can differ: its pixels, its input, its weights, the output of
-every layer before. What a step of training computes cannot be fed in like this; there, the axes that were found to be
-causes below are set alike instead. A rung that fails alone fails by itself; one that fails only when carried inherits.
+*End to end*: each side goes its own way from the images on. *Isolated*: the right side is given the left's values of
+all that comes before, so that only what the rung itself computes can differ: its pixels, its input, its weights, the
+output of every layer before. What a step of training computes cannot be fed in like this; there, the axes that turned
+out to be causes below are set alike instead. A rung that fails isolated fails by itself; one that fails only end to end
+inherits.
 """
 
 from __future__ import annotations
@@ -16,12 +17,11 @@ import numpy as np
 
 from isotune.conventions import AXES, PIXEL_AXES
 from isotune.investigation._causes import cause
-from isotune.investigation._claims import BEFORE, CLAIMS, HOW, Claim
-from isotune.investigation._findings import Cause, Flip, Rung, Smallest, Verdict
 from isotune.investigation._judging import Judge, Judged, observed
-from isotune.investigation._shape import pattern
-from isotune.investigation._showing import Showing
-from isotune.investigation._smallest import smallest
+from isotune.investigation._recordings import Recordings
+from isotune.investigation._rung_specs import BEFORE, RUNG_SPECS, SETTINGS, RungSpec
+from isotune.investigation.findings import Cause, Flip, Rung, Verdict
+from isotune.investigation.pattern import Smallest, pattern, smallest
 from isotune.progress import Progress, untold
 from isotune.protocols import relevant_axes
 
@@ -29,123 +29,123 @@ Array = np.ndarray
 
 
 class Ladder:
-    """Walks with what both sides show."""
+    """Walks with the recordings of both sides."""
 
-    def __init__(self, showing: Showing, progress: Progress | None = None) -> None:
-        self._showing, self._judge = showing, Judge(showing)
+    def __init__(self, recordings: Recordings, progress: Progress | None = None) -> None:
+        self._recordings, self._judge = recordings, Judge(recordings)
         self._progress = progress or untold
-        self._flips: list[Flip] = []  # of the causes found so far
+        self._flips: list[Flip] = []  # of the causes that are known so far
         self._unnamed = ""  # the first rung that fails by itself, and no cause was found
         self._unexplained = frozenset[str]()  # layers that fail by themselves, and no cause was found
 
     def walk(self) -> Iterator[Rung]:
         """The rungs, one after the other; the sides are described already."""
-        total = len(BEFORE) + len(CLAIMS)
+        total = len(BEFORE) + len(RUNG_SPECS)
         for number, rung in enumerate(self._data_rungs()):
             self._progress(rung.name, number, total)
             yield rung
-        for number, claim in enumerate(CLAIMS, len(BEFORE)):
-            self._progress(claim.name, number, total)
-            yield self._rung(claim)
+        for number, spec in enumerate(RUNG_SPECS, len(BEFORE)):
+            self._progress(spec.name, number, total)
+            yield self._rung(spec)
 
     # -- images
 
     def _data_rungs(self) -> Iterator[Rung]:
-        left, right = self._showing.axes("left"), self._showing.axes("right")
+        left, right = self._recordings.axes("left"), self._recordings.axes("right")
         for name, axis in zip(BEFORE, PIXEL_AXES, strict=True):
             began = time.perf_counter()
             yield self._data_rung(name, axis, left, right).model_copy(update={"seconds": time.perf_counter() - began})
 
     def _data_rung(self, name: str, axis: str, left: Mapping[str, Any], right: Mapping[str, Any]) -> Rung:
-        batch = self._showing.batch
+        batch = self._recordings.batch
         if axis == "decode" and not batch.encoded:
             return Rung(name=name, verdict="not applicable", remarks=("the data set holds arrays, nothing to decode",))
-        reference = np.load(self._showing.images("left"), allow_pickle=False)
+        reference = np.load(self._recordings.images("left"), allow_pickle=False)
         if axis == "decode":  # the first rung: nothing comes before it
-            carried = alone = batch.pixels(right["decode"], left["resize"])
+            whole = only = batch.pixels(right["decode"], left["resize"])
         else:
-            carried = batch.pixels(right["decode"], right["resize"])
-            alone = batch.pixels(left["decode"], right["resize"])
-        error, own = (_pixel_error(reference, other) for other in (carried, alone))
-        if not own:
-            return Rung(
-                name=name, verdict="inherits" if error else "holds", error=error, alone=own, bound=0.0, compared=1
-            )
+            whole = batch.pixels(right["decode"], right["resize"])
+            only = batch.pixels(left["decode"], right["resize"])
+        end_to_end, isolated = (_pixel_error(reference, other) for other in (whole, only))
+        errors: dict[str, Any] = {"end_to_end": end_to_end, "isolated": isolated, "bound": 0.0, "compared": 1}
+        if not isolated:
+            return Rung(name=name, verdict="inherits" if end_to_end else "holds", **errors)
         flip = Flip(side="right", axis=axis, was=right[axis], value=left[axis])
         self._flips.append(flip)
         return Rung(
-            name=name, verdict="fails", error=error, alone=own, bound=0.0, compared=1, failing=1, where="pixels",
-            cause=Cause(flips=(flip,), before=own, after=0.0, layers=1),
+            name=name, verdict="fails", **errors, failing=1, where="pixels",
+            cause=Cause(flips=(flip,), before=isolated, after=0.0, layers=1),
         )  # fmt: skip
 
     # -- one rung
 
-    def _rung(self, claim: Claim) -> Rung:
+    def _rung(self, spec: RungSpec) -> Rung:
         began = time.perf_counter()
-        if claim.name == "gradients" and self._showing.sides["left"].numeric_mode != "float64":
+        if spec.name == "gradients" and self._recordings.sides["left"].numeric_mode != "float64":
             why = "only float64 judges gradients: where a ReLU meets zero, a rounding opens or shuts it"
-            return Rung(name=claim.name, verdict="not applicable", remarks=(why,))
-        carried = self._judge.carried(claim)
-        alone = carried if carried.holds else self._judge.alone(claim, causes=self._flips)
-        verdict: Verdict = "holds" if carried.holds else "inherits"
-        found, remarks, least = None, tuple[str, ...](), None
-        if not alone.holds and claim.training and self._unnamed:
+            return Rung(name=spec.name, verdict="not applicable", remarks=(why,))
+        end_to_end = self._judge.end_to_end(spec)
+        isolated = end_to_end if end_to_end.holds else self._judge.isolated(spec, causes=self._flips)
+        verdict: Verdict = "holds" if end_to_end.holds else "inherits"
+        named, remarks, least = None, tuple[str, ...](), None
+        if not isolated.holds and spec.training and self._unnamed:
             verdict = "unknown"
             remarks = (f"it cannot be judged by itself: what makes the rung {self._unnamed!r} fail has no name",)
-        elif not alone.holds:
+        elif not isolated.holds:
             verdict = "fails"
-            again = claim.layered and _names(alone) <= self._unexplained
-            found = None if again else self._cause(claim, alone)
+            again = spec.layered and _names(isolated) <= self._unexplained
+            named = None if again else self._cause(spec, isolated)
             if again:
                 remarks = ("these layers fail in inference mode too, without a known cause",)
-            elif found is None:
-                remarks, least = tuple(_shape(claim, alone)), self._smallest(claim)
-        shown = alone if alone.failing else carried
+            elif named is None:
+                remarks, least = tuple(_shape(spec, isolated)), self._smallest(spec)
+        shown = isolated if isolated.failing else end_to_end
+        noise = isolated.bound.measured if isolated.bound.measured is not None else end_to_end.bound.measured
         return Rung(
-            name=claim.name, verdict=verdict, error=carried.worst, alone=alone.worst, bound=alone.bound,
-            noise=alone.noise if alone.noise is not None else carried.noise, where=self._where(shown),
-            compared=len(carried.errors), failing=len(shown.failing), cause=found, remarks=remarks, smallest=least,
-            along=alone.errors if claim.layered else (), carried=carried.errors if claim.layered else (),
-            seconds=time.perf_counter() - began,
+            name=spec.name, verdict=verdict, end_to_end=end_to_end.worst, isolated=isolated.worst,
+            bound=isolated.bound.allowed, noise=noise, where=self._where(shown), compared=len(end_to_end.errors),
+            failing=len(shown.failing), cause=named, remarks=remarks, smallest=least,
+            layers_isolated=isolated.errors if spec.layered else (),
+            layers_end_to_end=end_to_end.errors if spec.layered else (), seconds=time.perf_counter() - began,
         )  # fmt: skip
 
-    def _cause(self, claim: Claim, alone: Judged) -> Cause | None:
+    def _cause(self, spec: RungSpec, isolated: Judged) -> Cause | None:
         """Of a rung that fails by itself; remembered for the rungs above."""
-        relevant = relevant_axes([self._showing.inputs.stage])
-        ours, theirs = self._showing.axes("left"), self._showing.axes("right")
-        kinds = {name.rpartition(".")[2] for name in _names(alone)} if claim.layered else set[str]()
+        relevant = relevant_axes([self._recordings.inputs.stage])
+        ours, theirs = self._recordings.axes("left"), self._recordings.axes("right")
+        kinds = {name.rpartition(".")[2] for name in _names(isolated)} if spec.layered else set[str]()
         axes = [
             axis
-            for axis in claim.axes
-            if axis in relevant and (not claim.layered or not AXES[axis].layer or AXES[axis].layer in kinds)
+            for axis in spec.axes
+            if axis in relevant and (not spec.layered or not AXES[axis].layer or AXES[axis].layer in kinds)
         ]
-        axes += [name for name in HOW if ours[name] != theirs[name]]
-        known = () if claim.training else self._flips  # in training they are applied already
-        found = cause(
-            alone, axes, ours, theirs, lambda flips: self._judge.alone(claim, flips, self._flips), known=known,
-            moved=self._quicker(claim),
+        axes += [name for name in SETTINGS if ours[name] != theirs[name]]
+        known = () if spec.training else self._flips  # in training they are applied already
+        named = cause(
+            isolated, axes, ours, theirs, lambda flips: self._judge.isolated(spec, flips, self._flips), known=known,
+            moved=self._quicker(spec),
         )  # fmt: skip
-        if found is not None:
-            self._flips += found.flips
+        if named is not None:
+            self._flips += named.flips
         else:
-            self._unnamed = self._unnamed or claim.name
-            self._unexplained |= _names(alone) if claim.layered else frozenset()
-        return found
+            self._unnamed = self._unnamed or spec.name
+            self._unexplained |= _names(isolated) if spec.layered else frozenset()
+        return named
 
-    def _quicker(self, claim: Claim) -> Literal["left", "right"]:
+    def _quicker(self, spec: RungSpec) -> Literal["left", "right"]:
         """The side to flip: in training, where it takes no values of the other's, the one that answered sooner. Never
         a dump."""
-        left, right = (self._showing.took(which, claim.part) for which in ("left", "right"))
-        return "left" if claim.training and left < right and not self._showing.left_is_dump else "right"
+        left, right = (self._recordings.took(which, spec.part) for which in ("left", "right"))
+        return "left" if spec.training and left < right and not self._recordings.left_is_dump else "right"
 
-    def _smallest(self, claim: Claim) -> Smallest | None:
+    def _smallest(self, spec: RungSpec) -> Smallest | None:
         """Where an image can be judged by itself, and both sides can be asked again."""
-        if claim.part not in ("input", "layers") or self._showing.left_is_dump:
+        if spec.part not in ("input", "layers") or self._recordings.left_is_dump:
             return None
-        if self._showing.sides["left"].numeric_mode != "float64":
+        if self._recordings.sides["left"].numeric_mode != "float64":
             return None
-        images = np.load(self._showing.images("left"), allow_pickle=False)
-        return smallest(images, lambda image: self._judge.shows(claim, image))
+        images = np.load(self._recordings.images("left"), allow_pickle=False)
+        return smallest(images, lambda image: self._judge.shows(spec, image))
 
     # -- words
 
@@ -154,7 +154,7 @@ class Ladder:
             return ""
         first = judged.failing[0]
         layer = first.name.rpartition(".")[0]
-        names = self._showing.names()
+        names = self._recordings.names()
         ours, theirs = names.get(first.name) or names.get(layer) or ("", "")
         also = f" ({ours} = {theirs})" if ours or theirs else ""
         return f"{first.name}{also}" + (f": {first.why}" if first.why else "")
@@ -164,14 +164,14 @@ def _names(judged: Judged) -> frozenset[str]:
     return frozenset(error.name for error in judged.failing)
 
 
-def _shape(claim: Claim, judged: Judged) -> Iterator[str]:
+def _shape(spec: RungSpec, judged: Judged) -> Iterator[str]:
     """What the first array beyond the bound looks like."""
-    if judged.shown is None:
+    if judged.recorded is None:
         return
     name = judged.failing[0].name
-    ours, theirs = (observed(claim, folder).get(name) for folder in judged.shown)
+    ours, theirs = (observed(spec, folder).get(name) for folder in judged.recorded)
     if ours is not None and theirs is not None:
-        for statement in pattern(np.asarray(ours), np.asarray(theirs), judged.bound).statements:
+        for statement in pattern(np.asarray(ours), np.asarray(theirs), judged.bound.allowed).statements:
             yield f"{name}: {statement}"
 
 

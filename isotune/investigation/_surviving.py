@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,8 +9,9 @@ from typing import Any
 from isotune import data
 from isotune.comparison.sides import Inputs, Side
 from isotune.errors import UsageError
-from isotune.investigation._dump import PREFIX, Dumped, dump
-from isotune.investigation._findings import SIDES, Survivor, Which
+from isotune.investigation._command import investigation_command, options_of_sides
+from isotune.investigation._dump import PREFIX, Dump, write_dump
+from isotune.investigation.findings import SIDES, Survivor, Which
 from isotune.progress import Progress
 from isotune.protocols import Protocol
 from isotune.workers.process import WorkerFailure, Workers
@@ -20,9 +20,9 @@ from isotune.workers.process import WorkerFailure, Workers
 class Answerer:
     """What answers for a side, a dump or a worker that is started when it is first asked; remembers how it failed."""
 
-    def __init__(self, side: Side | Dumped) -> None:
-        self.side = side.held.side if isinstance(side, Dumped) else side
-        self.dumped = side if isinstance(side, Dumped) else None
+    def __init__(self, side: Side | Dump) -> None:
+        self.side = side.contents.side if isinstance(side, Dump) else side
+        self.dump = side if isinstance(side, Dump) else None
         self.failure: UsageError | WorkerFailure | None = None  # the last
         pythons = {self.side.adapter: self.side.python} if self.side.python else None
         self.workers = Workers(threads=1, shared=True, pythons=pythons)
@@ -30,7 +30,7 @@ class Answerer:
     def ask(self, do: Callable[..., Any], **request: Any) -> Any:
         """UsageError, WorkerFailure: it cannot be started or cannot answer. A worker that died is started again."""
         try:
-            return (self.dumped or self.workers[self.side.adapter]).ask(do, **request)
+            return (self.dump or self.workers[self.side.adapter]).ask(do, **request)
         except (UsageError, WorkerFailure) as error:
             self.failure = error
             raise
@@ -57,26 +57,16 @@ def survivor(
     other, alive = answerers[failed], answerers[which]
     other.workers.stop()
     folder = keep.with_name(f"{keep.name}-{which}-dump")
-    if alive.dumped:
-        folder = alive.dumped.folder
+    if alive.dump:
+        folder = alive.dump.folder
     else:
         try:
-            dump(
+            write_dump(
                 alive.side.in_mode("float64"), inputs, dataset, recipe, images, folder, ask=alive.ask, progress=progress
             )
         except (UsageError, WorkerFailure, OSError) as error:
             return Survivor(side=which, lost=str(error))
         except KeyboardInterrupt:
             return Survivor(side=which, lost="interrupted")
-    return Survivor(side=which, dump=str(folder), command=_goes_on(folder, other.side))
-
-
-def _goes_on(folder: Path, side: Side) -> str:
-    """The command that compares a dump with a side."""
-    words = ["isotune", "investigate", f"{PREFIX}{folder}", side.model]
-    words += ["--checkpoint", side.checkpoint] if side.checkpoint != "offline" else []
-    words += ["--conventions", side.conventions] if side.conventions != "native" else []
-    words += ["--numeric-mode", side.numeric_mode] if side.numeric_mode != "float64" else []
-    words += ["--right-compiled"] if side.compiled else []
-    words += ["--right-python", side.python] if side.python else []
-    return shlex.join(words)
+    goes_on = investigation_command(f"{PREFIX}{folder}", other.side, options_of_sides(None, other.side))
+    return Survivor(side=which, dump=str(folder), command=goes_on)

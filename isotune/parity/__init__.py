@@ -1,24 +1,32 @@
 """Proofs that two models are one function, and train as one: in float64, rung by rung.
 
-- `questions(...)`: what is asked of a model and its counterparts; `prove` answers, in worker processes;
-- `families()`: the architectures of Keras with their counterparts; `check_pair`: refuses what is no pair;
-- `show(...)`, `write(...)`: a pair's table, and `parity.md`.
+- `prove(left, right, ...)`, `prove_all(...)`: give `Proofs`, with `.holds`, `.assert_identical()`, `.frame()`,
+  `.write(folder)`;
+- `questions(...)`, `answer(...)`: the same in two steps, of any families of models; `Result` and `Rung` are what is
+  kept of each pair, in a `ResultStore`;
+- `families()`: the architectures with their counterparts; `check_pair`: refuses what is no pair.
 
-Modules: `_asking`, `_pairs`, `_trial` (what both sides go through), `_observing` (the worker's part), `_comparing`,
-`_proving`, `_results`, `_report`.
+Modules: `_asking` (from names to questions), `_proof_inputs` (what both sides get: stages and optimizer cases),
+`_checkpoint` and `_recording` (the worker's part), `_judging`, `_room`, `_proving`, `_results`, `_report`, `_proofs`.
+It stands on `comparison`, as investigations do, and knows nothing of them.
 """
 
 from isotune.models.counterparts import Family, check_pair, families
 from isotune.parity._asking import check_stages, chosen, parse_size, questions
-from isotune.parity._proving import prove
+from isotune.parity._proofs import DEFAULT_STORE, Proofs, prove, prove_all
+from isotune.parity._proving import answer
 from isotune.parity._report import show, write
-from isotune.parity._results import Question, Result, ResultStore, as_json
+from isotune.parity._results import Question, Result, ResultStore, Rung, as_json
 
 __all__ = [
+    "DEFAULT_STORE",
     "Family",
+    "Proofs",
     "Question",
     "Result",
     "ResultStore",
+    "Rung",
+    "answer",
     "as_json",
     "check_pair",
     "check_stages",
@@ -26,6 +34,7 @@ __all__ = [
     "families",
     "parse_size",
     "prove",
+    "prove_all",
     "questions",
     "show",
     "write",

@@ -8,8 +8,8 @@ from isotune import conventions
 from isotune.errors import UsageError, nearest
 from isotune.models import checkpoints
 from isotune.models.counterparts import BATCH, BATCHES, SIZE, SIZES, Family
+from isotune.parity._proof_inputs import STAGES
 from isotune.parity._results import Question
-from isotune.parity._trial import STAGES
 from isotune.workers.environment import versions
 
 
@@ -59,7 +59,7 @@ def check_stages(names: list[str]) -> list[str]:
 
 def parse_size(text: str) -> tuple[int, int]:
     """`"77x99"` -> (77, 99), `"96"` -> (96, 96)."""
-    found = re.fullmatch(r"(\d{1,4})(?:x(\d{1,4}))?", text.strip())
-    if not found or min(size := (int(found[1]), int(found[2] or found[1]))) < 1:
+    match = re.fullmatch(r"(\d{1,4})(?:x(\d{1,4}))?", text.strip())
+    if not match or min(size := (int(match[1]), int(match[2] or match[1]))) < 1:
         raise UsageError(f"size {text!r}: give pixels, HEIGHTxWIDTH (77x99) or one side (96)")
     return size

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,12 +15,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from isotune.comparison.agreement import BOUND, NOISE_FACTOR, REFEREE_FACTOR, root_mean_square
 from isotune.errors import UsageError
-from isotune.parity import _requests as requests
-from isotune.parity._comparing import Error, compare
+from isotune.parity._checkpoint import draw
+from isotune.parity._judging import rungs
+from isotune.parity._proof_inputs import ProofInputs, stages
+from isotune.parity._recording import record
 from isotune.parity._results import Question, Result, ResultStore, Rung
-from isotune.parity._trial import STAGES, Trial, stages
+from isotune.parity._room import Room
 from isotune.progress import Progress, untold
 from isotune.workers.process import WorkerFailure, Workers
 
@@ -29,7 +29,7 @@ LARGE = 60_000_000  # parameters: four workers with such networks would not fit 
 ONE_AT_A_TIME = 150_000_000  # nor would two with these
 
 
-def prove(
+def answer(
     asked: Sequence[Sequence[Question]],
     store: ResultStore,
     *,
@@ -46,59 +46,25 @@ def prove(
     jobs: groups at the same time; a group of large networks (LARGE) waits until it has the machine to itself.
     progress, ended: told of every stage and every result, from any thread.
     """
-    room, running = _Room(), list[Workers]()
+    room, running = Room(), list[Workers]()
 
-    def answer(questions: Sequence[Question]) -> list[Result]:
+    def answered(questions: Sequence[Question]) -> list[Result]:
         # workers of its own, so that what a group held in memory is given back
         with Workers(threads=1, shared=True) as workers, room.shared():
             running.append(workers)
             prover = _Prover(store, workers, room, progress or untold, fresh, until_failure, only)
-            found = list(prover.prove(questions))
-        for result in found:
+            results = list(prover.prove(questions))
+        for result in results:
             ended(result)
-        return found
+        return results
 
     with ThreadPoolExecutor(max(1, jobs)) as pool:
         try:
-            return [result for group in pool.map(answer, filter(None, asked)) for result in group]
+            return [result for group in pool.map(answered, filter(None, asked)) for result in group]
         except KeyboardInterrupt:  # workers do not end by themselves, and the pool waits for its threads
             for workers in running:
                 workers.end()
             raise
-
-
-class _Room:
-    """Shared by groups of small networks; a group of large ones has it alone."""
-
-    def __init__(self) -> None:
-        self._changed, self._inside, self._alone = threading.Condition(), 0, False
-
-    @contextmanager
-    def shared(self) -> Iterator[None]:
-        with self._changed:
-            self._changed.wait_for(lambda: not self._alone)
-            self._inside += 1
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._inside -= 1
-                self._changed.notify_all()
-
-    @contextmanager
-    def alone(self) -> Iterator[None]:
-        """Within `shared`: wait until nobody else is inside, and let nobody in."""
-        with self._changed:
-            self._inside -= 1
-            self._changed.notify_all()
-            self._changed.wait_for(lambda: not self._inside and not self._alone)
-            self._alone, self._inside = True, 1
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._alone = False
-                self._changed.notify_all()
 
 
 class _Prover:
@@ -108,7 +74,7 @@ class _Prover:
         self,
         store: ResultStore,
         workers: Workers,
-        room: _Room,
+        room: Room,
         progress: Progress,
         fresh: bool,
         until_failure: bool,
@@ -133,27 +99,32 @@ class _Prover:
             yield started[question.right]
 
     def _begun(self, question: Question) -> Result:
-        found = None if self._fresh else self._store.read(question)
-        if found is None or found.error is not None:
+        known = None if self._fresh else self._store.read(question)
+        if known is None or known.error is not None:
             return Result(question=question, architecture="", parameters=0, stages=())
-        return found
+        return known
 
     def _carry_out(self, questions: list[Question], results: dict[str, Result], scratch: Path) -> None:
         first = questions[0]
         weights = scratch / "weights.safetensors"
         self._progress(f"{_title(first)}: drawing the checkpoint", 0, 1)
-        trial = Trial(
+        inputs = ProofInputs(
             weights=str(weights), size=first.size, batch=first.batch, seed=first.seed, numeric_mode=first.numeric_mode
         )
         drawn = self._ask(
-            first.left, requests.draw, checkpoint=first.checkpoint, spec=first.conventions, trial=trial.model_dump()
+            first.left, draw, checkpoint=first.checkpoint, spec=first.conventions, inputs=inputs.model_dump()
         )
-        trial = trial.model_copy(update={"recipe": drawn["recipe"]})
+        inputs = inputs.model_copy(update={"recipe": drawn["recipe"]})
         with self._room.alone() if drawn["parameters"] > LARGE else nullcontext():
-            self._go_through(questions, results, scratch, trial, drawn)
+            self._go_through(questions, results, scratch, inputs, drawn)
 
     def _go_through(
-        self, questions: list[Question], results: dict[str, Result], scratch: Path, trial: Trial, drawn: dict[str, Any]
+        self,
+        questions: list[Question],
+        results: dict[str, Result],
+        scratch: Path,
+        inputs: ProofInputs,
+        drawn: dict[str, Any],
     ) -> None:
         first, parameters = questions[0], drawn["parameters"]
         plan = [(stage, steps) for stage, steps in stages(parameters) if _applies(stage, first.numeric_mode)]
@@ -165,12 +136,12 @@ class _Prover:
             for question in waiting:
                 self._progress(f"{_title(question)}: {stage}", number, len(plan))
             sides = [first.left, *(question.right for question in waiting)]
-            seen = self._observe(sides, trial, stage, steps, scratch, parameters)
+            failures = self._record(sides, inputs, stage, steps, scratch, parameters)
             for question in waiting:
-                if isinstance(failure := seen[first.left] or seen[question.right], Exception):
+                if (failure := failures[first.left] or failures[question.right]) is not None:
                     results[question.right] = self._ended(results[question.right], error=str(failure))
                     continue
-                rungs = self._judged(first.left, question.right, trial, stage, steps, scratch)
+                judged = self._rungs(first.left, question.right, inputs, stage, steps, scratch)
                 spent = (time.perf_counter() - began) / len(waiting)
                 result = results[question.right]
                 results[question.right] = result.model_copy(
@@ -178,7 +149,7 @@ class _Prover:
                         "architecture": drawn["architecture"],
                         "parameters": parameters,
                         "stages": (*result.stages, stage),
-                        "rungs": (*result.rungs, *rungs),
+                        "rungs": (*result.rungs, *judged),
                         "seconds": result.seconds + spent,
                     }
                 )
@@ -207,15 +178,15 @@ class _Prover:
         self._store.write(result)
         return result
 
-    def _observe(
-        self, models: Sequence[str], trial: Trial, stage: str, steps: int, scratch: Path, parameters: int
+    def _record(
+        self, models: Sequence[str], inputs: ProofInputs, stage: str, steps: int, scratch: Path, parameters: int
     ) -> dict[str, Exception | None]:
         """Have all models go through the stage, two at once unless they are large; what failed, by model."""
 
-        def observe(model: str) -> Exception | None:
+        def recorded(model: str) -> Exception | None:
             try:
                 self._ask(
-                    model, requests.observe, trial=trial.model_dump(), stage=stage, steps=steps, permuted=False,
+                    model, record, inputs=inputs.model_dump(), stage=stage, steps=steps, permuted=False,
                     folder=str(scratch / _folder(model)),
                 )  # fmt: skip
             except (UsageError, WorkerFailure) as error:
@@ -229,49 +200,23 @@ class _Prover:
         for model in dict.fromkeys(models):
             groups.setdefault(_adapter(model), []).append(model)
         with ThreadPoolExecutor(1 if parameters > ONE_AT_A_TIME else 2) as pool:
-            done = pool.map(lambda group: [(model, observe(model)) for model in group], groups.values())
+            done = pool.map(lambda group: [(model, recorded(model)) for model in group], groups.values())
             return dict(pair for group in done for pair in group)
 
-    def _judged(self, left: str, right: str, trial: Trial, stage: str, steps: int, scratch: Path) -> list[Rung]:
-        """Errors with their bounds. float64: the models against each other. float32: both against a float64 run of the
-        first, which is the referee."""
+    def _rungs(self, left: str, right: str, inputs: ProofInputs, stage: str, steps: int, scratch: Path) -> list[Rung]:
         ours, theirs, again = (scratch / folder for folder in (_folder(left), _folder(right), "again"))
-        noise: dict[str, Error] = {}
-        if trial.numeric_mode == "float32":
-            self._repeat(left, trial.model_copy(update={"numeric_mode": "float64"}), stage, steps, again)
-            found, noise = (compare(again, side, root_mean_square) for side in (theirs, ours))
-        else:
-            found = compare(ours, theirs)
-            if any(error.relative > BOUND for error in found.values()):
-                self._repeat(left, trial, stage, steps, again, permuted=True)
-                noise = compare(ours, again)
-        rungs = []
-        for name in [name for name in STAGES[stage] if name in found]:
-            if trial.numeric_mode == "float32" and name == "gradients":
-                continue  # where a ReLU meets zero a rounding opens or shuts it: no multiple of one's own error holds
-            error, own, bound = found[name], noise[name].relative if name in noise else None, BOUND
-            if trial.numeric_mode == "float32":
-                bound = REFEREE_FACTOR * (own or 0.0)
-            elif error.relative <= BOUND:
-                own = None
-            elif own is not None:
-                bound = max(BOUND, NOISE_FACTOR * own)
-            rungs.append(
-                Rung(
-                    name=name, error=error.relative, where=error.where, tensors=error.tensors, bound=bound, noise=own,
-                    why=error.why,
-                )
-            )  # fmt: skip
-        return rungs
+        permuted = inputs.numeric_mode == "float64"
 
-    def _repeat(
-        self, model: str, trial: Trial, stage: str, steps: int, folder: Path, *, permuted: bool = False
-    ) -> None:
-        if not folder.exists():
-            self._ask(
-                model, requests.observe, trial=trial.model_dump(), stage=stage, steps=steps, permuted=permuted,
-                folder=str(folder),
-            )  # fmt: skip
+        def repeated() -> Path:
+            if not again.exists():
+                wanted = inputs.model_copy(update={"numeric_mode": "float64"})
+                self._ask(
+                    left, record, inputs=wanted.model_dump(), stage=stage, steps=steps, permuted=permuted,
+                    folder=str(again),
+                )  # fmt: skip
+            return again
+
+        return rungs(stage, ours, theirs, inputs.numeric_mode, repeated)
 
     def _ask(self, model: str, do: Callable[..., Any], **request: Any) -> Any:
         return self._workers[_adapter(model)].ask(do, model=model, **request)

@@ -8,10 +8,11 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from isotune import cache, names
-from isotune.comparison.agreement import BOUND, NOISE_FACTOR
+from isotune.comparison.bounds import BOUND, NOISE_FACTOR
+from isotune.errors import UsageError
 from isotune.models.counterparts import Family, searching
+from isotune.parity._proof_inputs import OPTIMIZER_CASES
 from isotune.parity._results import Result, Rung, as_json
-from isotune.parity._trial import MOTIONS
 
 COLUMNS = ("features", "layers", "loss", "gradients", "1 step", "10 steps", "buffers", "slots", "logits")
 
@@ -25,8 +26,8 @@ def column(rung: Rung) -> str:
 
 def worst(result: Result, name: str) -> Rung | None:
     """The rung of a column that comes nearest to its bound, or exceeds it most."""
-    found = [rung for rung in result.rungs if column(rung) == name]
-    return max(found, key=lambda rung: (rung.error / rung.bound if rung.bound else math.inf, rung.error), default=None)
+    those = [rung for rung in result.rungs if column(rung) == name]
+    return max(those, key=lambda rung: (rung.error / rung.bound if rung.bound else math.inf, rung.error), default=None)
 
 
 def rows(results: Iterable[Result]) -> list[list[str]]:
@@ -58,6 +59,12 @@ def _verdict(result: Result) -> str:
     return "identical" if result.finished else f"identical so far ({', '.join(result.stages)})"
 
 
+def verdict_line(result: Result) -> str:
+    """ "MODEL = MODEL: identical", or where it differs, or why it could not be carried out."""
+    reason = f": {result.error}" if result.error is not None else ""
+    return f"{result.question.left} = {result.question.right}: {_verdict(result)}{reason}"
+
+
 def show(results: Sequence[Result]) -> None:
     """Print each pair's rungs."""
     from rich.console import Console
@@ -79,23 +86,24 @@ def show(results: Sequence[Result]) -> None:
             )  # fmt: skip
         if result.rungs:
             console.print(table)
-        pair = f"{result.question.left} = {result.question.right}"
-        if result.error is not None:
-            console.print(f"{pair}: not carried out: {result.error}", markup=False, highlight=False, soft_wrap=True)
-        else:
-            console.print(f"{pair}: {_verdict(result)}", markup=False, highlight=False, soft_wrap=True)
+        console.print(verdict_line(result), markup=False, highlight=False, soft_wrap=True)
 
 
 def write(results: Sequence[Result], families: Sequence[Family], folder: Path, command: str) -> Path:
-    """Write `parity.md`, whose path is given back, and `parity.json`; `families` says what has no counterpart."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write `parity.md`, whose path is given back, and `parity.json`; `families` says what has no counterpart.
+
+    UsageError: the folder cannot be written."""
     texts = {
-        "parity.json": json.dumps(as_json(list(results)), indent=1),
+        "parity.json": json.dumps(as_json(results), indent=1),
         "parity.md": "\n".join(_lines(results, families, command)),
     }
-    for name, text in texts.items():
-        with cache.draft_file(folder / name) as draft:
-            draft.write_text(text + "\n", encoding="utf-8")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in texts.items():
+            with cache.draft_file(folder / name) as draft:
+                draft.write_text(text + "\n", encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"the report cannot be written to {folder}: {error.strerror}; choose another folder") from None
     return folder / "parity.md"
 
 
@@ -137,7 +145,7 @@ def _lines(results: Sequence[Result], families: Sequence[Family], command: str) 
     yield "- loss, gradients: training mode; the loss without and with label smoothing 0.1."
     yield "- 1 step, 10 steps: every tensor and every loss; buffers: BatchNorm's; slots: the optimizer's; logits: in"
     yield "  inference mode after the last step. Networks of 30 million parameters and more take one step of one."
-    yield f"- Optimizers: {'; '.join(f'{motion.name} ({motion.title})' for motion in MOTIONS)}."
+    yield f"- Optimizers: {'; '.join(f'{case.name} ({case.title})' for case in OPTIMIZER_CASES)}."
     yield "- A tensor's error is its largest difference over its largest value; where a rung sums over the batch,"
     yield "  values below a thousandth of the rung's largest count as that much."
     yield ""
@@ -188,10 +196,10 @@ def _exceptions(results: Sequence[Result], families: Sequence[Family]) -> Iterab
         for result in broken:
             yield f"- {result.question.left} = {result.question.right}: {result.error}"
         yield ""
-    if alone := [family for family in families if not family.others]:
+    if single := [family for family in families if not family.others]:
         yield "## Without a counterpart"
         yield ""
-        for family in alone:
+        for family in single:
             others = searching().get(names.parse(family.first).adapter, ())
             yield f"- {family.first}: the architecture {family.architecture} is in none of: {', '.join(others)}."
         yield ""

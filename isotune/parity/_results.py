@@ -1,9 +1,10 @@
-"""What a proof gives: a `Result` per pair of models, one `Rung` per claim; kept as JSON."""
+"""What a proof gives: a `Result` per pair of models, a `Rung` for each thing that both must show; kept as JSON."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -11,7 +12,9 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from isotune import cache
-from isotune.comparison.agreement import BOUND, NOISE_FACTOR
+from isotune.comparison.bounds import BOUND, NOISE_FACTOR
+
+VERSION: Literal[2] = 2  # of the JSON; results of version 1, which did not say so, are read as they are
 
 
 class _Kept(BaseModel):
@@ -19,9 +22,9 @@ class _Kept(BaseModel):
 
 
 class Rung(_Kept):
-    """One claim of a pair, put to the test."""
+    """One thing in which both models of a pair are to show the same, put to the test."""
 
-    name: str = Field(description="features, layers, loss, smoothed loss, gradients, MOTION 1 step, MOTION 10 steps...")
+    name: str = Field(description="features, layers, loss, smoothed loss, gradients, CASE 1 step, CASE 10 steps...")
     error: float = Field(description="worst relative error of its tensors; inf: one side lacks one, or is not finite")
     where: str = Field(description="the worst tensor or layer, canonical name")
     tensors: int = Field(description="how many were compared")
@@ -60,6 +63,7 @@ class Question(_Kept):
 class Result(_Kept):
     """What became of one question. A result without all its stages is a proof under way."""
 
+    version: Literal[2] = VERSION
     question: Question
     architecture: str
     parameters: int = Field(description="trainable, with a classifier of ten classes")
@@ -105,9 +109,10 @@ class ResultStore:
         return self.folder / f"{question.key}.json"
 
 
-def as_json(results: list[Result]) -> dict[str, Any]:
+def as_json(results: Sequence[Result]) -> dict[str, Any]:
     """What `--json` prints and `reports/parity.json` holds."""
     return {
+        "version": VERSION,
         "bound": BOUND,
         "noise_factor": NOISE_FACTOR,
         "results": [result.model_dump(mode="json") | {"holds": result.holds} for result in results],

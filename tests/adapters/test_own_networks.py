@@ -13,7 +13,7 @@ import pytest
 from isotune import data, protocols
 from isotune.adapters.file_function import FileFunction
 from isotune.errors import UsageError
-from isotune.investigation import Side, investigate
+from isotune.investigation import Side, walk
 
 HERE = Path(__file__).parent
 NETWORKS = HERE / "own_networks"
@@ -27,7 +27,7 @@ def investigated(left: str, right: str, spec: str = "identical"):
         Side(model=left, checkpoint="random:0", conventions="identical"),
         Side(model=right, checkpoint="random:0", conventions=spec),
     )
-    return investigate(*sides, data.prepare("digits"), protocols.load("quick-fine-tune"), images=4, steps=2)
+    return walk(*sides, data.prepare("digits"), protocols.load("quick-fine-tune"), images=4, steps=2)
 
 
 @pytest.mark.parametrize("engine", ["tensorflow", "jax", "torch"])

@@ -58,14 +58,14 @@ def test_every_fault_says_what_an_investigation_should(bench, cases):
 
 
 def investigation(case, rung: str, *axes: str, stopped: str | None = None):
-    from isotune.investigation import Cause, Flip, Investigation, Rung
+    from isotune.investigation import Cause, Findings, Flip, Rung
 
     flips = tuple(Flip(side="right", axis=axis, was=1, value=2) for axis in axes)
     cause = Cause(flips=flips, before=1.0, after=0.0, layers=1) if flips else None
     rungs = (Rung(name="weights", verdict="holds"), *([Rung(name=rung, verdict="fails", cause=cause)] if rung else []))
     left, right = case.sides
     asked = {"left": left, "right": right, "dataset": "digits", "protocol": "planted", "images": 8, "steps": 4}
-    return Investigation(**asked, rungs=rungs, stopped=stopped, seconds=3.0)
+    return Findings(**asked, rungs=rungs, stopped=stopped, seconds=3.0)
 
 
 def test_right_outcomes_pass_and_each_kind_of_wrong_one_fails(bench, cases, tmp_path):

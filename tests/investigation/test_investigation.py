@@ -12,7 +12,7 @@ from PIL import Image
 
 from isotune import data, protocols
 from isotune.errors import UsageError
-from isotune.investigation import Side, investigate
+from isotune.investigation import Side, walk
 
 MODEL = "mobilenet_v2:width_mult=0.35"
 FAULTS = {  # planted: the first rung that fails by itself, and the axes that are named
@@ -31,9 +31,7 @@ def investigated(left: str, right: str, spec: str = "identical", images: int = 4
         Side(model=left, checkpoint="random:0", conventions="identical"),
         Side(model=right, checkpoint="random:0", conventions=spec),
     )
-    return investigate(
-        *sides, data.prepare("digits"), protocols.load("quick-fine-tune"), images=images, steps=3, **asked
-    )
+    return walk(*sides, data.prepare("digits"), protocols.load("quick-fine-tune"), images=images, steps=3, **asked)
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -63,11 +61,11 @@ def test_files_that_are_decoded_otherwise_part_at_the_first_rung(house):
         Side(model=f"torchvision:{MODEL}", checkpoint="random:0", conventions=f"identical,decode={library}")
         for library in ("pillow", "tensorflow")
     ]
-    found = investigate(*sides, photos, protocols.load("quick-fine-tune"), images=4, steps=2)
+    found = walk(*sides, photos, protocols.load("quick-fine-tune"), images=4, steps=2)
     first, second = found.rungs[:2]
     assert (first.name, first.verdict) == ("decoded bytes", "fails")
     assert [(flip.axis, flip.was, flip.value) for flip in first.cause.flips] == [("decode", "tensorflow", "pillow")]
-    assert (second.name, second.verdict, second.alone) == ("resized pixels", "inherits", 0)
+    assert (second.name, second.verdict, second.isolated) == ("resized pixels", "inherits", 0)
     assert {rung.verdict for rung in found.rungs[2:]} == {"holds", "inherits"}
 
 
@@ -83,7 +81,7 @@ def test_a_price_that_would_be_of_something_else_is_refused(here, given):
 def test_a_sound_pair_holds_on_every_rung(house):
     pytest.importorskip("torchvision", reason="needs the extra torch")
     told: list[str] = []
-    found = investigated(f"torchvision:{MODEL}", "timm:mobilenetv2_035", found=lambda rung: told.append(rung.name))
+    found = investigated(f"torchvision:{MODEL}", "timm:mobilenetv2_035", ended=lambda rung: told.append(rung.name))
     assert {rung.verdict for rung in found.rungs} == {"holds", "not applicable"}
     assert told == [rung.name for rung in found.rungs]
     assert found.axes == {}
@@ -166,7 +164,7 @@ def test_a_dump_stands_for_the_side_that_ran_elsewhere(here, house):
     assert (status, said) == (2, "")
     assert here("investigate", "dump:kept", "timm:mobilenetv2_035", *asked)[0] == 0, "a dump that fails loses none"
     text = (house / "kept/dump.json").read_text()
-    (house / "kept/dump.json").write_text(text.replace('"version": 2', '"version": 1'))
+    (house / "kept/dump.json").write_text(text.replace('"version": 3', '"version": 2'))
     status, said, told = here("investigate", "dump:kept", "timm:mobilenetv2_035", *asked)
     assert status == 2
     assert "of another version" in told

@@ -190,14 +190,14 @@ def test_a_function_of_the_users_own_that_raises_is_a_side_that_fails(here, hous
 
 @pytest.mark.parametrize(
     ("error", "status", "why"),
-    [(UsageError("too few images"), 1, "the price: too few images"), (KeyboardInterrupt(), 130, "interrupted")],
+    [(UsageError("too few images"), 1, "the attribution: too few images"), (KeyboardInterrupt(), 130, "interrupted")],
 )
-def test_a_price_that_cannot_be_had_loses_no_ladder(here, house, monkeypatch, error, status, why):
-    def price(*_, **__):
+def test_an_attribution_that_fails_loses_no_ladder(here, house, monkeypatch, error, status, why):
+    def attribute(*_, **__):
         raise error
 
-    monkeypatch.setattr("isotune.attribution.price", price)
+    monkeypatch.setattr("isotune.investigation._investigating.attribute", attribute)
     ended, said, told = here("investigate", MODEL, "faulty:works", *HOW, *STEPS, *OUT, "--price", "--json")
     assert ended == status, told
     found = json.loads(said)
-    assert (found["stopped"], found["rungs"][-1]["name"], found["price"]) == (why, "drift", None)
+    assert (found["stopped"], found["rungs"][-1]["name"], found["attribution"]) == (why, "drift", None)

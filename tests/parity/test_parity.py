@@ -12,10 +12,9 @@ import numpy as np
 import pytest
 
 from isotune import parity
-from isotune.comparison import agreement
+from isotune.comparison.errors import largest, relative_error, root_mean_square
 from isotune.errors import UsageError
-from isotune.parity import _trial
-from isotune.parity._results import Rung
+from isotune.parity import Rung, _proof_inputs
 
 pytest.importorskip("keras", reason="needs the extra keras")
 pytest.importorskip("timm", reason="needs the extra torch")
@@ -33,7 +32,7 @@ WHOLE = (  # every rung; the others of test_every_architecture have one
 def proved(house, *pairs: tuple[str, str], only=(), **asked) -> list[parity.Result]:
     families = [parity.Family(left, left, (right,)) for left, right in pairs]
     questions = [parity.questions(family, size=asked.get("size", (33, 45)), **asked) for family in families]
-    return parity.prove(questions, parity.ResultStore(house / "store"), only=only)
+    return parity.answer(questions, parity.ResultStore(house / "store"), only=only)
 
 
 @pytest.mark.parametrize(("left", "right"), WHOLE)
@@ -41,7 +40,7 @@ def test_small_architectures_hold_on_every_rung(house, left, right):
     (result,) = proved(house, (left, right))
     assert result.error is None, result.error
     assert result.first_failure is None, (result.question, result.first_failure)
-    assert len(result.rungs) == sum(map(len, _trial.STAGES.values()))
+    assert len(result.rungs) == sum(map(len, _proof_inputs.STAGES.values()))
     assert min(rung.tensors for rung in result.rungs) >= 1
     first = [rung for rung in result.rungs if rung.name.endswith(("features", "loss", "gradients", "1 step"))]
     assert all(rung.error < 1e-9 for rung in first), "noise is no excuse before there is any"
@@ -78,7 +77,7 @@ def test_every_architecture_of_keras_but_one_has_a_counterpart():
 def test_every_architecture_is_one_function(house, family):
     """Features and layers of each, the first counterpart; in float64, odd and oblong images."""
     asked = [parity.questions(family)[:1]]
-    (result,) = parity.prove(asked, parity.ResultStore(house / "store"), only=["inference"])
+    (result,) = parity.answer(asked, parity.ResultStore(house / "store"), only=["inference"])
     assert result.error is None, (result.question, result.error)
     assert result.first_failure is None, (result.question, result.first_failure)
     assert [rung.name for rung in result.rungs] == ["features", "layers"]
@@ -141,7 +140,7 @@ def test_a_side_that_cannot_run_leaves_the_others(house):
         ("timm:mobilenetv2_100:channel_multiplier=0.5", "timm:mobilenetv2_100:channel_multiplier=0.25"),
     )
     questions = parity.questions(family, size=(33, 45))
-    wrong, right = parity.prove([questions], parity.ResultStore(house / "store"), only=["inference"])
+    wrong, right = parity.answer([questions], parity.ResultStore(house / "store"), only=["inference"])
     assert "tensor" in wrong.error
     assert right.error is None
     assert right.holds
@@ -185,21 +184,21 @@ def test_json_and_the_report_say_what_was_found(here, house):
 
 
 def test_an_error_is_relative_to_the_tensor_and_what_cancels_to_the_rung():
-    assert agreement.relative_error(_array([1.0, 100.0]), _array([1.0, 101.0]), 0.0) == (0.01, "")
-    assert agreement.relative_error(_array([1e-20]), _array([2e-20]), 1e-3) == (pytest.approx(1e-17), "")
-    assert agreement.relative_error(_array([0.0]), _array([0.0]), 0.0) == (0.0, "")
-    assert agreement.relative_error(_array([0.0]), _array([1.0]), 0.0) == (1.0, "")
-    assert agreement.relative_error(_array([1.0]), _array([float("nan")]), 0.0)[1] == "not finite"
-    assert agreement.relative_error(_array([1.0]), _array([1.0, 2.0]), 0.0)[1] == "(1,) and (2,)"
-    twice = agreement.relative_error(_array([3.0, 4.0]), _array([6.0, 8.0]), 0.0, agreement.root_mean_square)
+    assert relative_error(_array([1.0, 100.0]), _array([1.0, 101.0]), 0.0) == (0.01, "")
+    assert relative_error(_array([1e-20]), _array([2e-20]), 1e-3) == (pytest.approx(1e-17), "")
+    assert relative_error(_array([0.0]), _array([0.0]), 0.0) == (0.0, "")
+    assert relative_error(_array([0.0]), _array([1.0]), 0.0) == (1.0, "")
+    assert relative_error(_array([1.0]), _array([float("nan")]), 0.0)[1] == "not finite"
+    assert relative_error(_array([1.0]), _array([1.0, 2.0]), 0.0)[1] == "(1,) and (2,)"
+    twice = relative_error(_array([3.0, 4.0]), _array([6.0, 8.0]), 0.0, root_mean_square)
     assert twice == (pytest.approx(1.0), "")
 
 
 @pytest.mark.parametrize("values", [[1.0, float("nan")], [float("nan"), 1.0]])
 def test_nan_is_never_an_agreement(values):
-    for size in (agreement.largest, agreement.root_mean_square):
+    for size in (largest, root_mean_square):
         assert math.isnan(size(_array(values)))
-        assert agreement.relative_error(_array(values), _array([1.0, 1.0]), 0.0, size) == (math.inf, "not finite")
+        assert relative_error(_array(values), _array([1.0, 1.0]), 0.0, size) == (math.inf, "not finite")
 
 
 def _array(values):

@@ -42,7 +42,7 @@ def proved(house, left: str, faults: list[str], **asked) -> dict[str, parity.Res
     rights = [":".join(filter(None, ["planted", model, f"fault={fault}", options])) for fault in faults]
     asked = {"size": (33, 45), **asked}
     questions = parity.questions(parity.Family(model, left, tuple(rights)), **asked)
-    results = parity.prove([questions], parity.ResultStore(house / "store"), until_failure=True)
+    results = parity.answer([questions], parity.ResultStore(house / "store"), until_failure=True)
     return dict(zip(faults, results, strict=True))
 
 

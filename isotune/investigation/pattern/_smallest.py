@@ -13,11 +13,23 @@ from collections.abc import Callable
 
 import numpy as np
 from PIL import Image
-
-from isotune.investigation._findings import Smallest
+from pydantic import BaseModel, ConfigDict, Field
 
 Array = np.ndarray
 PARTS = 8  # of a side: how finely the window is cut
+
+
+class Smallest(BaseModel):
+    """The smallest input that shows a difference: one image, black outside a window."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    image: int = Field(description="its place among the ladder's images")
+    top: int = Field(description="of the window, pixels; a window of no height: the image is black")
+    left: int
+    height: int
+    width: int
+    png: str = Field(description="the image as PNG in base64")
 
 
 def smallest(images: Array, shows: Callable[[Array], bool]) -> Smallest | None:
@@ -70,6 +82,6 @@ def _outside_black(image: Array, window: tuple[int, int, int, int]) -> Array:
 
 
 def _png(image: Array) -> str:
-    held = io.BytesIO()
-    Image.fromarray(image).save(held, "PNG")
-    return base64.b64encode(held.getvalue()).decode("ascii")
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "PNG")
+    return base64.b64encode(file.getvalue()).decode("ascii")

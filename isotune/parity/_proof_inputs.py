@@ -1,4 +1,4 @@
-"""A trial: one checkpoint, put through the same motions by each of two models."""
+"""What both models of a proof get: one checkpoint, the same images, and the same cases of optimizers."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from isotune.comparison.recorder import Batch
 from isotune.conventions import Conventions
 from isotune.protocols import SGD, Adam, Optimizer, RMSprop
 from isotune.weights import Layer
@@ -20,13 +21,13 @@ STEPS = 10
 WHOLE_BELOW = 30_000_000  # parameters: below, every rung; above, one step of one optimizer
 
 
-class Trial(BaseModel):
+class ProofInputs(BaseModel):
     """What both sides get. Everything random is drawn from the seed, in NumPy."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     weights: str  # path of canonical weights, which carry the axes of the network
-    recipe: dict[str, Any] = {}  # the other axes, but for those that a motion has its own value of
+    recipe: dict[str, Any] = {}  # the other axes, but for those that an optimizer case has its own value of
     size: tuple[int, int]  # height and width, pixels
     batch: int
     seed: int
@@ -40,16 +41,16 @@ class Trial(BaseModel):
     def labels(self) -> Array:
         return np.random.default_rng([self.seed, 2]).integers(0, CLASSES, self.batch)
 
-    def order(self, permuted: bool) -> Array:
-        """Order of the batch: as drawn, or reversed, which sums in another order and is the same otherwise."""
-        return np.arange(self.batch)[:: -1 if permuted else 1]
+    def arranged(self, *, permuted: bool) -> Batch:
+        """Images and labels, as drawn or in reverse."""
+        return Batch.of(self.images(), self.labels(), permuted=permuted)
 
 
-class Motion(BaseModel):
+class OptimizerCase(BaseModel):
     """An optimizer with the forms that it is tried in, and its learning rates.
 
     The rates are small: under larger ones a network with BatchNorm over few values amplifies rounding step by step, and
-    ten steps would prove little. Between them the motions have both forms of every axis of the optimizers: weight decay
+    ten steps would prove little. Between them the cases have both forms of every axis of the optimizers: weight decay
     in the gradient and beside it, on all tensors and on kernels, clipping of all gradients and of each.
     """
 
@@ -63,7 +64,7 @@ class Motion(BaseModel):
     rates: tuple[float, ...]
 
     def trained(self, layers: Sequence[Layer]) -> frozenset[str]:
-        """Names of the layers that the motion trains."""
+        """Names of the layers that the case trains."""
         return frozenset(layer.name for layer in layers[len(layers) // 2 if self.frozen else 0 :])
 
     def conventions(self, axes: Conventions) -> Conventions:
@@ -74,35 +75,35 @@ def _falling(rate: float) -> tuple[float, ...]:
     return tuple(rate * (1 - step / (2 * STEPS)) for step in range(STEPS))
 
 
-MOTIONS = (
-    Motion(
+OPTIMIZER_CASES = (
+    OptimizerCase(
         name="sgd",
         title="SGD, momentum, coupled decay",
         optimizer=SGD(name="sgd", momentum=0.9, weight_decay=1e-3),
         rates=(1e-4,) * STEPS,
     ),
-    Motion(
+    OptimizerCase(
         name="nesterov",
         title="SGD, Nesterov, rate changing at every step, decoupled decay, clipped together",
         optimizer=SGD(name="sgd", momentum=0.9, nesterov=True, weight_decay=1e-3, clip_norm=1.0),
         form={"weight_decay_form": "decoupled"},
         rates=_falling(2e-3),
     ),
-    Motion(
+    OptimizerCase(
         name="adam",
         title="Adam, coupled decay, each gradient clipped",
         optimizer=Adam(name="adam", weight_decay=1e-3, clip_norm=0.1),
         form={"clipping": "per-variable"},
         rates=(1e-5,) * STEPS,
     ),
-    Motion(
+    OptimizerCase(
         name="adamw",
         title="AdamW, rate changing at every step, decay on kernels",
         optimizer=Adam(name="adamw", weight_decay=1e-2),
         form={"weight_decay_on": "kernels"},
         rates=_falling(1e-5),
     ),
-    Motion(
+    OptimizerCase(
         name="rmsprop",
         title="RMSprop, momentum, coupled decay, the first half of the layers frozen",
         frozen=True,
@@ -111,13 +112,13 @@ MOTIONS = (
     ),
 )
 
-# What is observed at once, and the rungs of the table that it fills.
+# What is recorded at once, and the rungs of the table that it fills.
 STAGES: dict[str, tuple[str, ...]] = {
     "inference": ("features", "layers"),
     "gradients": ("loss", "smoothed loss", "gradients"),
     **{
-        motion.name: tuple(f"{motion.name} {rung}" for rung in ("1 step", "10 steps", "buffers", "slots", "logits"))
-        for motion in MOTIONS
+        case.name: tuple(f"{case.name} {rung}" for rung in ("1 step", "10 steps", "buffers", "slots", "logits"))
+        for case in OPTIMIZER_CASES
     },
 }
 
@@ -126,5 +127,5 @@ def stages(parameters: int) -> Iterator[tuple[str, int]]:
     """(stage, steps) for a network of so many parameters."""
     whole = parameters < WHOLE_BELOW
     yield from (("inference", 0), ("gradients", 0))
-    for motion in MOTIONS if whole else itertools.islice(MOTIONS, 1, 2):
-        yield motion.name, STEPS if whole else 1
+    for case in OPTIMIZER_CASES if whole else itertools.islice(OPTIMIZER_CASES, 1, 2):
+        yield case.name, STEPS if whole else 1

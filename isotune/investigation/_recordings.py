@@ -1,4 +1,4 @@
-"""What both sides show: their workers are asked once for each thing, and the answers kept in folders."""
+"""Recordings of both sides: their workers are asked once for each thing, and what they wrote is kept in folders."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import numpy as np
 
 from isotune.comparison import requests
 from isotune.comparison.observations import Observations
-from isotune.comparison.sides import Asked, Inputs, Part, Side
-from isotune.investigation._claims import HOW
+from isotune.comparison.sides import Inputs, Part, Request, Side
 from isotune.investigation._images import Batch
+from isotune.investigation._rung_specs import SETTINGS
 from isotune.weights import Weights
 
 Array = np.ndarray
@@ -28,8 +28,8 @@ class Answering(Protocol):
         """UsageError, WorkerFailure: it cannot."""
 
 
-class Showing:
-    """Two sides, what answers for them, and their answers so far."""
+class Recordings:
+    """Two sides, what answers for them, and what they have shown so far."""
 
     def __init__(
         self,
@@ -56,14 +56,14 @@ class Showing:
             answer = self._workers[which].ask(
                 requests.describe, side=side.model_dump(), inputs=self.inputs.model_dump()
             )
-            return which, answer | {"axes": answer["axes"] | {name: getattr(side, name) for name in HOW}}
+            return which, answer | {"axes": answer["axes"] | {name: getattr(side, name) for name in SETTINGS}}
 
         with ThreadPoolExecutor(2) as pool:
             self.described = dict(pool.map(ask, self.sides))
 
     def axes(self, which: str) -> dict[str, Any]:
-        found: dict[str, Any] = self.described[which]["axes"]
-        return found
+        axes: dict[str, Any] = self.described[which]["axes"]
+        return axes
 
     def names(self) -> dict[str, tuple[str, str]]:
         """Layer -> what each library calls it."""
@@ -97,21 +97,21 @@ class Showing:
         """The file of the left side's tensors."""
         path = self._scratch / "left.safetensors"
         if not path.exists():
-            seen = Observations(self.shown("left", left, "weights", self.images("left")))
+            seen = Observations(self.of("left", left, "weights", self.images("left")))
             Weights({name: np.asarray(array) for name, array in seen.items()}).write(path)
         return str(path)
 
-    def shown(self, which: str, side: Side, part: Part, images: str, **given: Any) -> Path:
-        """The folder of what a side shows, from an earlier question where there is one."""
+    def of(self, which: str, side: Side, part: Part, images: str, **given: Any) -> Path:
+        """The folder of what a side shows, from an earlier recording where there is one."""
         key = (which, side, part, images, *sorted(given.items()))
         if key not in self._kept:
             self._count += 1
             folder = self._scratch / f"{self._count:04d}-{which}"
-            asked = Asked(
+            request = Request(
                 side=side, inputs=self.inputs, part=part, images=images, labels=self.labels(), **given
             )  # fmt: skip
             began = time.perf_counter()
-            self._workers[which].ask(requests.examine, asked=asked.model_dump(), folder=str(folder))
+            self._workers[which].ask(requests.record, request=request.model_dump(), folder=str(folder))
             self._took.setdefault((which, part), time.perf_counter() - began)
             self._kept[key] = folder
         return self._kept[key]

@@ -8,7 +8,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from isotune.investigation._shape import Pattern, pattern
+from isotune.investigation.pattern import Pattern, pattern
 
 BOUND = 1e-4
 SIDES = st.integers(1, 9)

@@ -32,7 +32,7 @@ class Equation:
         return self.name in ("image order", "channel order")
 
 
-Found = Iterator[tuple[Equation, float]]  # each with the relative error that it explains
+Candidates = Iterator[tuple[Equation, float]]  # each with the relative error that it explains
 
 
 def equation(reference: Array, other: Array, bound: float, *, whole: bool = True) -> Equation | None:
@@ -41,8 +41,8 @@ def equation(reference: Array, other: Array, bound: float, *, whole: bool = True
     residual and bound are relative to the largest value of the equation's right side, an added constant left out.
     whole: the arrays are whole ones, so that the places of images and channels mean something.
     """
-    if whole and (found := reordered(reference, other, bound)):
-        return found
+    if whole and (moved := reordered(reference, other, bound)):
+        return moved
     return _first_to_hold((_zero, _sign, _clipped, _shifted, _scaled, _scaled_by_channel), reference, other, bound)
 
 
@@ -52,13 +52,13 @@ def reordered(reference: Array, other: Array, bound: float) -> Equation | None:
 
 
 def _first_to_hold(
-    finders: Iterable[Callable[[Array, Array], Found]], reference: Array, other: Array, bound: float
+    finders: Iterable[Callable[[Array, Array], Candidates]], reference: Array, other: Array, bound: float
 ) -> Equation | None:
     with np.errstate(all="ignore"):  # what overflows does not hold
         for find in finders:
-            for found, before in find(reference, other):
-                if found.residual <= min(bound, before / MARGIN):
-                    return found
+            for candidate, before in find(reference, other):
+                if candidate.residual <= min(bound, before / MARGIN):
+                    return candidate
     return None
 
 
@@ -70,7 +70,7 @@ def _judged(
     text: str,
     values: Mapping[str, Any],
     scale: float | None = None,
-) -> Found:
+) -> Candidates:
     """The equation left = right; plain: what stood in the place of `right` before."""
     size = float(np.abs(right).max(initial=0.0)) if scale is None else scale
     if size > 0:
@@ -78,20 +78,20 @@ def _judged(
         yield Equation(name, f"{text}, to {residual:.1e}", residual, values), before
 
 
-def _zero(reference: Array, other: Array) -> Found:
+def _zero(reference: Array, other: Array) -> Candidates:
     for side, values in (("other", other), ("reference", reference)):
         if not values.any():
             yield Equation("zero", f"the {side} is zero everywhere", 0.0, {"side": side}), 1.0
 
 
-def _sign(reference: Array, other: Array) -> Found:
+def _sign(reference: Array, other: Array) -> Candidates:
     yield from _judged("sign", -reference, other, reference, "other = -reference", {})
 
 
 # -- clipping
 
 
-def _clipped(reference: Array, other: Array) -> Found:
+def _clipped(reference: Array, other: Array) -> Candidates:
     """One side is the other cut off above, below, or both (ReLU6, ReLU)."""
     for (ours, name), (theirs, clipped) in (
         ((reference, "reference"), (other, "other")),
@@ -119,14 +119,14 @@ def _cuts(values: Array, limit: float, sign: int) -> bool:
 # -- another order
 
 
-def _images_moved(reference: Array, other: Array) -> Found:
+def _images_moved(reference: Array, other: Array) -> Candidates:
     rows, others = (array.reshape(len(array), -1) for array in (reference, other))
     if (order := _order(rows, others)) is not None:
         text = f"the images stand in another order: {_moves(order)}"
         yield from _judged("image order", reference[order], other, reference, text, {"order": order.tolist()})
 
 
-def _channels_moved(reference: Array, other: Array) -> Found:
+def _channels_moved(reference: Array, other: Array) -> Candidates:
     columns, others = (array.reshape(-1, array.shape[-1]).T for array in (reference, other))
     if (order := _order(columns, others)) is None:
         return
@@ -167,7 +167,7 @@ def _moves(order: Array) -> str:
 # -- moved in space
 
 
-def _shifted(reference: Array, other: Array) -> Found:
+def _shifted(reference: Array, other: Array) -> Candidates:
     """The map moved by up to _FARTHEST pixels; what overlaps must be half of it, and vary."""
     height, width = reference.shape[1:3]
     most = float(np.abs(other - reference).max()) / MARGIN  # what may be left, at most
@@ -197,7 +197,7 @@ def _way(pixels: int, ahead: str, back: str) -> str:
 # -- scale and offset
 
 
-def _scaled(reference: Array, other: Array) -> Found:
+def _scaled(reference: Array, other: Array) -> Candidates:
     pairs = reference.reshape(-1, 1), other.reshape(-1, 1)
     for name, factor, offset in _fits(*pairs):
         a, b = float(factor[0]), float(offset[0])
@@ -205,15 +205,15 @@ def _scaled(reference: Array, other: Array) -> Found:
         yield from _fitted(name, pairs, factor, offset, text, {"a": a, "b": b})
 
 
-def _scaled_by_channel(reference: Array, other: Array) -> Found:
+def _scaled_by_channel(reference: Array, other: Array) -> Candidates:
     if reference.shape[-1] < 2:
         return
     pairs = reference.reshape(-1, reference.shape[-1]), other.reshape(-1, reference.shape[-1])
     varying = np.ptp(pairs[0], axis=0) > 0
     for name, factor, offset in _fits(*pairs):
         ranges = [
-            f"{key} from {_number(found[varying].min())} to {_number(found[varying].max())}"
-            for key, found in (("a", factor), ("b", offset))
+            f"{key} from {_number(values[varying].min())} to {_number(values[varying].max())}"
+            for key, values in (("a", factor), ("b", offset))
             if key in _FREE[name]
         ]
         text = f"in each channel other = {_formula(name, 'a', 'b')}, {' and '.join(ranges)}"
@@ -241,12 +241,12 @@ def _fits(ours: Array, theirs: Array) -> Iterator[tuple[str, Array, Array]]:
 
 def _over(numerator: Array, denominator: Array) -> Array:
     """Their quotient; 1 where a column is constant."""
-    found = np.ones_like(numerator)
-    np.divide(numerator, denominator, out=found, where=denominator > 1e-24 * denominator.max())
-    return found
+    quotient = np.ones_like(numerator)
+    np.divide(numerator, denominator, out=quotient, where=denominator > 1e-24 * denominator.max())
+    return quotient
 
 
-def _fitted(name: str, pairs: tuple[Array, Array], factor: Array, offset: Array, text: str, values: Any) -> Found:
+def _fitted(name: str, pairs: tuple[Array, Array], factor: Array, offset: Array, text: str, values: Any) -> Candidates:
     ours, theirs = pairs
     scale = float(np.abs(factor * ours).max())
     kept = {key: value for key, value in values.items() if key in _FREE[name.removesuffix(" by channel")]}

@@ -17,11 +17,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from isotune import data, protocols
-from isotune.attribution import _shapley, _switches
-from isotune.attribution._runs import EXACT, PAIRS, as_json, carried_out, price
+from isotune.attribution import _shapley, _switches, as_json
+from isotune.attribution._runs import EXACT, PAIRS, attribute, run_plan
 from isotune.attribution._sentences import sentences
 from isotune.attribution._switches import Plan, Switch
-from isotune.attribution._waterfall import MOST, draw, figure, lines
+from isotune.attribution.waterfall import MOST, draw, figure, lines
 from isotune.comparison.sides import Side
 from isotune.conventions import Conventions
 from isotune.errors import UsageError
@@ -219,11 +219,11 @@ def known(cell: Cell) -> int:
 
 def test_what_two_axes_do_together_is_shared_between_them():
     executor = Made(known)
-    found = carried_out(made_plan(*SWITCHES), (0, 1, 2), executor)
+    found = run_plan(made_plan(*SWITCHES), (0, 1, 2), executor)
     assert len(executor.cells) == len({cell.key for cell in executor.cells}) == found.runs == 3 * (8 + 1)
     assert [step.switch.axis for step in found.steps] == list(AXES)
     assert [step.share.estimate.mean for step in found.steps] == pytest.approx([-9, -3, 0])
-    assert [step.alone.estimate.mean for step in found.steps] == pytest.approx([-8, -2, 0])
+    assert [step.first.estimate.mean for step in found.steps] == pytest.approx([-8, -2, 0])
     assert [step.last.estimate.mean for step in found.steps] == pytest.approx([-10, -4, 0])
     assert [step.same for step in found.steps] == [False, False, True]
     assert found.steps[2].share.by_seed == (0, 0, 0)
@@ -234,8 +234,8 @@ def test_what_two_axes_do_together_is_shared_between_them():
     assert (found.reason, found.failed, found.same_weights, found.met, found.orders) == ("", (), True, False, 0)
 
 
-def test_the_sentences_say_prices_and_what_costs_exactly_nothing():
-    told = sentences(carried_out(made_plan(*SWITCHES), (0, 1, 2), Made(known)))
+def test_the_sentences_say_shares_and_what_costs_exactly_nothing():
+    told = sentences(run_plan(made_plan(*SWITCHES), (0, 1, 2), Made(known)))
     assert told[0].startswith(
         "timm:a (native) reaches 93.6 ± 0.2 %, keras:B (native) 81.1 ± 0.2 %, on digits under quick"
     )
@@ -249,15 +249,15 @@ def test_the_sentences_say_prices_and_what_costs_exactly_nothing():
 
 def test_without_a_difference_all_is_remainder():
     executor = Made(known)
-    found = carried_out(made_plan(), (0, 1), executor)
+    found = run_plan(made_plan(), (0, 1), executor)
     assert (found.steps, len(executor.cells)) == ((), 4)
     assert found.switched == found.begin
     assert found.remainder.estimate.mean == pytest.approx(-12.5)
     assert "No axis that can be switched differs between the two." in sentences(found)
 
 
-def test_one_seed_has_prices_without_intervals(tmp_path):
-    found = carried_out(made_plan(*SWITCHES), (7,), Made(known))
+def test_one_seed_has_shares_without_intervals(tmp_path):
+    found = run_plan(made_plan(*SWITCHES), (7,), Made(known))
     assert found.steps[0].share.estimate.mean == pytest.approx(-9)
     assert isnan(found.steps[0].share.estimate.low)
     assert found.reason == "one seed says nothing about spread: at least two are needed"
@@ -265,9 +265,9 @@ def test_one_seed_has_prices_without_intervals(tmp_path):
     assert draw(found, tmp_path / "one.svg")
 
 
-def test_an_axis_that_the_left_cannot_have_is_set_aside_and_the_others_are_priced():
+def test_an_axis_that_the_left_cannot_have_is_set_aside_and_the_others_have_theirs():
     executor = Made(lambda cell: None if "gelu" in cell.conventions else known(cell))
-    found = carried_out(made_plan(*SWITCHES), (0, 1), executor)
+    found = run_plan(made_plan(*SWITCHES), (0, 1), executor)
     assert [step.switch.axis for step in found.steps] == list(AXES[:2])
     assert [step.share.estimate.mean for step in found.steps] == pytest.approx([-9, -3])
     assert [each.why for each in found.aside] == ["the left cannot be switched: RuntimeError: out of luck"]
@@ -279,9 +279,9 @@ def test_an_axis_that_the_left_cannot_have_is_set_aside_and_the_others_are_price
 def test_a_run_that_failed_leaves_unknown_what_needs_it(tmp_path):
     both = "native,batchnorm_epsilon=0.001,stride2_padding=same"
     executor = Made(lambda cell: None if (cell.conventions, cell.seeds.order) == (both, 1) else known(cell))
-    found = carried_out(made_plan(*SWITCHES[:2]), (0, 1), executor)
+    found = run_plan(made_plan(*SWITCHES[:2]), (0, 1), executor)
     step = next(step for step in found.steps if step.switch.axis == "stride2_padding")
-    assert (step.share.known, step.last.known, step.alone.known) == (False, False, True)
+    assert (step.share.known, step.last.known, step.first.known) == (False, False, True)
     assert found.end.known
     assert not found.remainder.known
     told = sentences(found)
@@ -293,15 +293,13 @@ def test_a_run_that_failed_leaves_unknown_what_needs_it(tmp_path):
     json.dumps(as_json(found), allow_nan=False)
 
 
-def test_a_left_that_fails_ends_the_runs_and_a_right_that_fails_leaves_the_prices(tmp_path):
+def test_a_left_that_fails_ends_the_runs_and_a_right_that_fails_leaves_the_shares(tmp_path):
     executor = Made(lambda cell: None if cell.model == "timm:a" else known(cell))
-    found = carried_out(made_plan(*SWITCHES), (0, 1), executor)
+    found = run_plan(made_plan(*SWITCHES), (0, 1), executor)
     assert len(executor.cells) == 2 * (1 + 3 + 1)
     assert (found.begin.known, found.end.known, found.aside) == (False, True, ())
     assert "reaches an accuracy that is not known" in sentences(found)[0]
-    found = carried_out(
-        made_plan(*SWITCHES), (0, 1), Made(lambda cell: None if cell.model == "keras:B" else known(cell))
-    )
+    found = run_plan(made_plan(*SWITCHES), (0, 1), Made(lambda cell: None if cell.model == "keras:B" else known(cell)))
     assert [step.share.estimate.mean for step in found.steps] == pytest.approx([-9, -3, 0])
     assert not found.remainder.known
     assert [line.name for line in lines(found)][-1] == "gelu: exact to tanh"
@@ -310,16 +308,16 @@ def test_a_left_that_fails_ends_the_runs_and_a_right_that_fails_leaves_the_price
 
 def test_runs_that_are_done_are_not_run_again(tmp_path):
     store, executor, plan = Store(tmp_path), Made(known), made_plan(*SWITCHES)
-    found = carried_out(plan, (0, 1), executor)
+    found = run_plan(plan, (0, 1), executor)
     for cell in executor.cells:
         store.write(record(cell, known(cell)), np.arange(IMAGES) < known(cell))
-    assert carried_out(plan, (0, 1), LocalExecutor(store)) == found  # there is no library with these models
+    assert run_plan(plan, (0, 1), LocalExecutor(store)) == found  # there is no library with these models
 
 
 NUMEROUS = tuple(Switch(axis, "a", "b") for axis in list(Conventions.model_fields)[: EXACT + 3])
 
 
-def test_of_many_axes_orders_are_drawn_for_each_seed_and_prices_still_sum(monkeypatch):
+def test_of_many_axes_orders_are_drawn_for_each_seed_and_shares_still_sum(monkeypatch):
     monkeypatch.setattr(Side, "under", _spelled)
 
     def worth(cell: Cell) -> int:  # of one axis: its place, negative; all of them lose 5 together
@@ -329,7 +327,7 @@ def test_of_many_axes_orders_are_drawn_for_each_seed_and_prices_still_sum(monkey
         return 900 - 10 * sum(places) - 50 * (len(places) == len(NUMEROUS)) + cell.seeds.order
 
     executor = Made(worth)
-    found = carried_out(made_plan(*NUMEROUS), (0, 1), executor)
+    found = run_plan(made_plan(*NUMEROUS), (0, 1), executor)
     assert found.orders == 2 * PAIRS
     assert len({cell.key for cell in executor.cells}) == len(executor.cells) == found.runs
     assert found.runs < 2 * (2 * PAIRS * len(NUMEROUS) + 2 * len(NUMEROUS)) < 2 * 2 ** len(NUMEROUS)
@@ -349,7 +347,7 @@ def _spelled(self: Side, axes: dict[str, object]) -> Side:
 
 
 def test_the_figure_leads_from_one_accuracy_to_the_other_and_shows_every_seed(tmp_path):
-    found = carried_out(made_plan(*SWITCHES), (0, 1, 2), Made(known))
+    found = run_plan(made_plan(*SWITCHES), (0, 1, 2), Made(known))
     shown = list(lines(found))
     assert [line.name for line in shown] == [
         "timm:a, native",
@@ -373,7 +371,7 @@ def test_the_figure_leads_from_one_accuracy_to_the_other_and_shows_every_seed(tm
 
 
 def test_axes_beyond_the_figures_room_are_drawn_together():
-    found = carried_out(made_plan(*SWITCHES), (0, 1), Made(known))
+    found = run_plan(made_plan(*SWITCHES), (0, 1), Made(known))
     many = replace(found, steps=found.steps[2:] * (MOST + 2))
     assert [line.name for line in lines(many)][-3] == "2 more axes"
 
@@ -386,7 +384,7 @@ def test_json_holds_what_was_found_and_the_waterfall_ends_at_the_right(counts):
     def right(cell: Cell) -> int:
         return counts[8] if cell.model == "keras:B" else value[tuple(int(axis in cell.conventions) for axis in AXES)]
 
-    found = carried_out(made_plan(*SWITCHES), (0, 1), Made(right))
+    found = run_plan(made_plan(*SWITCHES), (0, 1), Made(right))
     told = json.loads(json.dumps(as_json(found), allow_nan=False))
     path = told["left"]["accuracy"]["mean"] + sum(step["share"]["mean"] for step in told["steps"])
     assert path + told["remainder"]["mean"] == pytest.approx(told["right"]["accuracy"]["mean"], abs=1e-9)
@@ -413,9 +411,9 @@ max_iterations = 20
 def test_a_model_against_itself_under_other_conventions_is_explained_whole(house):
     Path("tiny.toml").write_text(TINY, encoding="utf-8")
     model, spec = "torchvision:mobilenet_v2:width_mult=0.25", "native,batchnorm_epsilon=0.1,stride2_padding=same"
-    found = price(
-        model, model, checkpoint="random:0", dataset="digits", protocol="./tiny.toml", right_spec=spec, seeds=[0, 1],
-        store=house / "records",
+    found = attribute(
+        model, model, checkpoint="random:0", dataset="digits", protocol="./tiny.toml", right_conventions=spec,
+        seeds=[0, 1], store=house / "records",
     )  # fmt: skip
     assert {step.switch.axis: step.switch.right for step in found.steps} == {
         "batchnorm_epsilon": 0.1, "stride2_padding": "same"
@@ -439,8 +437,8 @@ def test_a_model_against_itself_under_other_conventions_is_explained_whole(house
         ({"checkpoint": "random:first"}, "random needs a seed"),
         ({"protocol": "quik"}, "did you mean 'quick'"),
         ({"dataset": "digit"}, "did you mean 'digits'"),
-        ({"right_spec": "native,stride_padding=end"}, "is not axis=value with a known axis"),
-        ({"seeds": []}, "no seeds"),
+        ({"right_conventions": "native,stride_padding=end"}, "is not axis=value with a known axis"),
+        ({"seeds": []}, r"seeds \[\]: give how many"),
     ],
 )
 def test_wrong_input_is_said_in_one_line(house, wrong, said):
@@ -449,5 +447,5 @@ def test_wrong_input_is_said_in_one_line(house, wrong, said):
         "dataset": "digits", "protocol": "quick", "seeds": [0], "store": house / "records",
     } | wrong  # fmt: skip
     with pytest.raises(UsageError, match=said) as caught:
-        price(given.pop("left"), given.pop("right"), **given)
+        attribute(given.pop("left"), given.pop("right"), **given)
     assert "\n" not in str(caught.value)

@@ -1,4 +1,7 @@
-"""What an investigation finds: a `Rung` for each claim of the ladder, with its causes; kept as JSON."""
+"""What an investigation gives: a `Rung` for each thing that both sides are to show alike, with its cause; kept as JSON.
+
+Public, since reports and the measurements of isotune itself read it.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,11 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from isotune.comparison.errors import Error
 from isotune.comparison.sides import Side
+from isotune.investigation.pattern import Smallest
 
+VERSION: Literal[2] = 2  # of the JSON; 1 said carried and alone, and had no version
 Verdict = Literal["holds", "fails", "inherits", "unknown", "not applicable"]
 Which = Literal["left", "right"]
 SIDES: tuple[Which, Which] = ("left", "right")
@@ -17,18 +23,10 @@ class _Kept(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
 
 
-class Error(_Kept):
-    """A tensor's or a layer's error."""
-
-    name: str = Field(description="canonical name")
-    relative: float = Field(description="|reference - other| over |reference|; inf: not comparable, see why")
-    why: str = ""
-
-
 class Flip(_Kept):
     """One axis of one side set to a value."""
 
-    side: Literal["left", "right"]
+    side: Which
     axis: str
     was: Any
     value: Any
@@ -44,27 +42,16 @@ class Cause(_Kept):
     instead: tuple[Flip, ...] = Field((), description="single flips that would do as well")
 
 
-class Smallest(_Kept):
-    """The smallest input found that shows a difference: one image, black outside a window."""
-
-    image: int = Field(description="its place among the ladder's images")
-    top: int = Field(description="of the window, pixels; a window of no height: the image is black")
-    left: int
-    height: int
-    width: int
-    png: str = Field(description="the image as PNG in base64")
-
-
 class Rung(_Kept):
-    """One claim: both sides show the same."""
+    """One thing that both sides are to show alike."""
 
     name: str
     verdict: Verdict = Field(
-        description="holds; fails: by itself, given the reference's values of all that comes before; inherits: only"
-        " with its own; unknown: it cannot be judged by itself, since what makes an earlier rung fail has no name"
+        description="holds; fails: by itself, isolated; inherits: only end to end; unknown: it cannot be isolated,"
+        " since what makes an earlier rung fail has no name"
     )
-    error: float | None = Field(None, description="worst relative error, each side going its own way")
-    alone: float | None = Field(None, description="worst relative error, given the reference's values before")
+    end_to_end: float | None = Field(None, description="worst relative error, each side going its own way")
+    isolated: float | None = Field(None, description="worst relative error, given the reference's values before")
     bound: float | None = Field(None, description="what the error may be")
     noise: float | None = Field(None, description="float64: the left side with the batch permuted, where it was needed")
     where: str = Field("", description="the first tensor or layer beyond the bound, by both names")
@@ -73,8 +60,8 @@ class Rung(_Kept):
     cause: Cause | None = None
     remarks: tuple[str, ...] = ()
     smallest: Smallest | None = Field(None, description="of what no convention explains, in inference: an input")
-    along: tuple[Error, ...] = Field((), description="of the layers' rungs: every layer's own error, in order")
-    carried: tuple[Error, ...] = Field((), description="and with what the layers before it make of the images")
+    layers_isolated: tuple[Error, ...] = Field((), description="of layers' rungs: every layer's own error, in order")
+    layers_end_to_end: tuple[Error, ...] = Field((), description="and with what the layers before make of the images")
     seconds: float = 0.0
 
 
@@ -87,7 +74,10 @@ class Survivor(_Kept):
     lost: str = Field("", description="why there is no dump")
 
 
-class Investigation(_Kept):
+class Findings(_Kept):
+    """All that an investigation learned of two sides, the costs in accuracy left out."""
+
+    version: Literal[2] = VERSION
     left: Side
     right: Side
     dataset: str
@@ -105,3 +95,8 @@ class Investigation(_Kept):
     @property
     def first_failure(self) -> Rung | None:
         return next((rung for rung in self.rungs if rung.verdict == "fails"), None)
+
+    @property
+    def causes(self) -> dict[str, Cause]:
+        """Rung -> its cause, of those that fail by themselves and whose cause has a name."""
+        return {rung.name: rung.cause for rung in self.rungs if rung.cause is not None}

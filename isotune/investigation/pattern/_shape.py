@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from isotune.investigation._equations import MARGIN, Equation, equation, reordered
+from isotune.investigation.pattern._equations import MARGIN, Equation, equation, reordered
 
 Array = np.ndarray
 _LISTED = 8  # as many numbers are listed; of more the first few
@@ -82,17 +82,19 @@ def pattern(reference: Array, other: Array, bound: float) -> Pattern:
         said.append(_chosen("channel", channels, np.flatnonzero(live), float(np.delete(errors, channels, 3).max())))
     if border:
         said.append(_bordered(border))
-    found = _found(ours, theirs, images, channels, bound) if finite.all() and not border else None
+    fitting = _equation(ours, theirs, images, channels, bound) if finite.all() and not border else None
     share = float((errors > bound).mean())
-    if found:
-        there = (images or channels) and not found.whole
-        said.append(f"There, {found.text}." if there else f"{found.text[0].upper()}{found.text[1:]}.")
+    if fitting:
+        there = (images or channels) and not fitting.whole
+        said.append(f"There, {fitting.text}." if there else f"{fitting.text[0].upper()}{fitting.text[1:]}.")
     else:
         said.append(_size(most, mean, share, bool(images or channels or border)))
-    return Pattern(most, mean, share, images, channels, border, found, tuple(filter(None, said)))
+    return Pattern(most, mean, share, images, channels, border, fitting, tuple(filter(None, said)))
 
 
-def _found(ours: Array, theirs: Array, images: Sequence[int], channels: Sequence[int], bound: float) -> Equation | None:
+def _equation(
+    ours: Array, theirs: Array, images: Sequence[int], channels: Sequence[int], bound: float
+) -> Equation | None:
     """What holds for all values, or where the two differ."""
     if not images and not channels:
         return equation(ours, theirs, bound)
@@ -181,7 +183,7 @@ def _border(errors: Array, differs: Array) -> Border | None:
         for edges in itertools.combinations(range(4), count):
             depths = _depths(distances, edges)
             inner = max(0, height - depths[0] - depths[2]) * max(0, width - depths[1] - depths[3])
-            best = min(best, (height * width - inner, depths), key=lambda found: found[0])
+            best = min(best, (height * width - inner, depths), key=lambda frame: frame[0])
     covered, depths = best
     if not depths or covered == height * width or len(rows) < _DENSE * covered:
         return None

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from isotune.investigation._smallest import PARTS, smallest
+from isotune.investigation.pattern import PARTS, smallest
 
 SIDE = 32
 

@@ -1,7 +1,7 @@
-"""The waterfall of a price: from the left's accuracy, axis by axis, to the right's.
+"""The waterfall of an attribution: from the left's accuracy, axis by axis, to the right's.
 
-A line each. The bar of an axis begins where those above it have led, and is as long as its price; the rule across its
-end is the price's 95 % interval over seeds, the dots are the seeds, each set off from the bar's beginning. A bar is
+A line each. The bar of an axis begins where those above it have led, and is as long as its share; the rule across its
+end is the share's 95 % interval over seeds, the dots are the seeds, each set off from the bar's beginning. A bar is
 filled where accuracy is lost, open where it is gained. The remainder, what no axis explains, is hatched.
 """
 
@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from isotune.attribution._attribution import Amount, Price
+from isotune.attribution._attribution import Amount, Attribution
 from isotune.attribution._sentences import switched
 from isotune.report import _format as f
 from isotune.report.figures import style as _style
@@ -41,35 +41,45 @@ class Line:
         return (self.begin or 0.0) + self.amount.estimate.mean
 
 
-def draw(price: Price, path: Path) -> bool:
+def draw(attribution: Attribution, path: Path) -> bool:
     """Draw it as SVG. False: too little is known, and nothing is written."""
-    shown = list(lines(price))
+    shown = list(lines(attribution))
     if shown:
         with _style.style():
             _style.save(figure(shown), path)
     return bool(shown)
 
 
-def lines(price: Price) -> Iterator[Line]:
-    """From top to bottom; none where the price of an axis, or the left's accuracy, is not known."""
-    if not price.begin.known or not all(step.share.known for step in price.steps):
+def lines(attribution: Attribution) -> Iterator[Line]:
+    """From top to bottom; none where the share of an axis, or the left's accuracy, is not known."""
+    if not attribution.begin.known or not all(step.share.known for step in attribution.steps):
         return
-    decimals = f.decimals(price.test_images)
-    left, right = (model.partition(":")[0] for model in (price.left, price.right))
-    yield Line(f"{price.left}, {price.left_spec}", None, price.begin, left, f.accuracy(price.begin.estimate, decimals))
-    level = price.begin.estimate.mean
-    for step in price.steps[:MOST]:
+    decimals = f.decimals(attribution.test_images)
+    left, right = (model.partition(":")[0] for model in (attribution.left, attribution.right))
+    yield Line(
+        f"{attribution.left}, {attribution.left_spec}",
+        None,
+        attribution.begin,
+        left,
+        f.accuracy(attribution.begin.estimate, decimals),
+    )
+    level = attribution.begin.estimate.mean
+    for step in attribution.steps[:MOST]:
         yield Line(switched(step.switch), level, step.share, "", f.gap(step.share.estimate, decimals))
         level += step.share.estimate.mean
-    if rest := price.steps[MOST:]:
+    if rest := attribution.steps[MOST:]:
         together = Amount(tuple(map(sum, zip(*(step.share.by_seed for step in rest), strict=True))))
         yield Line(f"{len(rest)} more axes", level, together, "", f.gap(together.estimate, decimals))
-    if price.end.known:
-        rest_of_it = price.remainder
-        begin = price.switched.estimate.mean
+    if attribution.end.known:
+        rest_of_it = attribution.remainder
+        begin = attribution.switched.estimate.mean
         yield Line("what no axis explains", begin, rest_of_it, "", f.gap(rest_of_it.estimate, decimals), True)
         yield Line(
-            f"{price.right}, {price.right_spec}", None, price.end, right, f.accuracy(price.end.estimate, decimals)
+            f"{attribution.right}, {attribution.right_spec}",
+            None,
+            attribution.end,
+            right,
+            f.accuracy(attribution.end.estimate, decimals),
         )
 
 
@@ -133,8 +143,8 @@ def _dots(line: Line) -> list[float]:
 
 def _interval(line: Line) -> list[float]:
     """Its two ends; empty where one seed gives none."""
-    found = line.amount.estimate
-    return [] if isnan(found.low) else [(line.begin or 0.0) + found.low, (line.begin or 0.0) + found.high]
+    estimate = line.amount.estimate
+    return [] if isnan(estimate.low) else [(line.begin or 0.0) + estimate.low, (line.begin or 0.0) + estimate.high]
 
 
 def _legend(axes: Axes, shown: Sequence[Line]) -> None:

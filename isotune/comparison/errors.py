@@ -1,0 +1,88 @@
+"""Errors of tensors against a reference: of one tensor, and of all that two sides show under one rung."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+Array = np.ndarray
+FLOOR = 1e-3  # a tensor's errors count relative to its own largest value, or to this share of the rung's largest
+Size = Callable[[Array], float]
+
+
+class Error(BaseModel):
+    """A tensor's or a layer's error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="strings")
+
+    name: str = Field(description="canonical name")
+    relative: float = Field(description="|reference - other| over |reference|; inf: not comparable, see why")
+    why: str = ""
+
+    @property
+    def lacking(self) -> bool:
+        """Whether one side does not have the tensor at all."""
+        return self.why.startswith("only ")
+
+
+def largest(array: Array) -> float:
+    """A tensor's largest absolute value; NaN where it has one."""
+    return max(float(array.max(initial=0.0)), -float(array.min(initial=0.0)))
+
+
+def root_mean_square(array: Array) -> float:
+    """What float32 is judged by: one value's rounding is luck (torch/_dynamo/utils.py, `same`, measures so too)."""
+    return float(np.sqrt(np.mean(np.square(array)))) if array.size else 0.0
+
+
+def relative_error(ours: Array, theirs: Array, floor: float, size: Size = largest) -> tuple[float, str]:
+    """The size of the difference over that of `ours`, or over `floor` if that is more; inf, and why, where there is
+    none."""
+    if ours.size != theirs.size:
+        return math.inf, f"{ours.shape} and {theirs.shape}"
+    theirs = theirs.reshape(ours.shape)  # a map of one pixel may be a vector
+    difference = size(ours - theirs)
+    if not math.isfinite(difference):
+        return math.inf, "not finite"
+    scale = max(size(ours), floor)
+    return (difference / scale if scale else float(difference > 0)), ""
+
+
+def errors(
+    reference: Mapping[str, Array],
+    other: Mapping[str, Array],
+    *,
+    size: Size = largest,
+    floored: bool = False,
+    every: bool = True,
+) -> list[Error]:
+    """Of each tensor of the reference, the other's relative error, in the reference's order.
+
+    floored: where a rung sums over the batch, values below FLOOR of the rung's largest count as that much, since what
+    cancels to nothing (the gradient of a bias before a BatchNorm) has no digits of its own. every: a tensor that one
+    side lacks is an error; else only those of both are compared.
+    """
+    most = max((size(array) for array in reference.values()), default=0.0) if floored else 0.0
+    listed = []
+    for name, array in reference.items():
+        if name in other:
+            relative, why = relative_error(array, other[name], FLOOR * most, size)
+            listed.append(Error(name=name, relative=relative, why=why))
+        elif every:
+            listed.append(Error(name=name, relative=math.inf, why="only the left side has it"))
+    if every:
+        missing = (name for name in other if name not in reference)
+        listed += [Error(name=name, relative=math.inf, why="only the right side has it") for name in missing]
+    return listed
+
+
+def worst(listed: Iterable[Error]) -> Error:
+    """The first of the largest; where one side lacks tensors, the first of these by name. Of none, an error of 0
+    without a name."""
+    listed = list(listed)
+    if lacking := [error for error in listed if error.lacking]:
+        return min(lacking, key=lambda error: error.name)
+    return max(listed, key=lambda error: error.relative, default=Error(name="", relative=0.0))

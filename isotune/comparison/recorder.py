@@ -1,0 +1,219 @@
+"""The worker's part: a model is built as it would be for a run, and what it shows of a batch is written down.
+
+What is recorded goes into a folder one array at a time (`comparison.observations`): the weights of a large network fit
+into memory a few times only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from isotune.comparison import observations
+from isotune.comparison.observations import Observations
+from isotune.comparison.sides import Inputs, Request, Side
+from isotune.conventions import NETWORK_AXES
+from isotune.runs.cell_runner import CellRunner
+from isotune.runs.records import Seeds
+from isotune.runs.training import sample_order
+from isotune.weights import HEAD, Weights, head_weights, select_trained
+
+if TYPE_CHECKING:
+    from isotune.adapters.base import Model, Trainer
+    from isotune.runs.cell_runner import Built
+    from isotune.workers.worker import Worker
+
+Array = np.ndarray
+Named = Iterator[tuple[str, Array]]  # what a model shows, by name
+_PER_IMAGE = ("input", "layers", "logits", "training layers")
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Images and labels, in their own order or in another one, which sums otherwise and is the same else."""
+
+    images: Array  # uint8 [N, H, W, 3]
+    labels: Array  # int64 [N]
+    order: Array  # of every place, which image stands there
+
+    @classmethod
+    def of(cls, images: Array, labels: Array, *, permuted: bool) -> Batch:
+        """permuted: in reverse."""
+        order = np.arange(len(images))[:: -1 if permuted else 1]
+        return cls(images[order], labels[order], order)
+
+    @property
+    def places(self) -> Array:
+        """Where each image stands."""
+        return np.argsort(self.order)
+
+
+class Recorder:
+    """Records what models show, for one worker; a `CellRunner` keeps those that are built as for a run."""
+
+    def __init__(self, worker: Worker) -> None:
+        self.adapter = worker.adapter
+        self._runner = worker.kept(CellRunner)
+        self._kept: tuple[object, Model] | None = None
+
+    def kept(self, key: object, build: Callable[[], Model]) -> Model:
+        """The latest model that was built from canonical weights, or another one in its place."""
+        if self._kept is None or self._kept[0] != key:
+            self._kept = None  # first, since both might not fit into memory
+            self._kept = key, build()
+        return self._kept[1]
+
+    def forget(self) -> None:
+        """Of `kept`: make room."""
+        self._kept = None
+
+    def describe(self, side: Side, inputs: Inputs) -> dict[str, Any]:
+        """{"axes": resolved, as the network has them; "architecture"; "layers": canonical name -> library's;
+        "environment"}."""
+        built = self._built(side, inputs)
+        own = network_axes(built.model.weights().conventions)
+        return {
+            "axes": built.conventions.model_dump() | own,
+            "architecture": built.architecture,
+            "layers": {layer.name: layer.library_name for layer in built.model.layers()},
+            "environment": self._runner.environment(),
+        }
+
+    def record(self, request: Request, folder: Path) -> None:
+        """Write what the side shows of a part."""
+        built = self._built(request.side, request.inputs)
+        if request.weights:
+            _take(built.model, Weights.read(Path(request.weights)))
+        if request.part == "weights":
+            observations.write(folder, iter(built.model.weights().items()))
+            return
+        images, labels = np.load(request.images, allow_pickle=False), np.load(request.labels, allow_pickle=False)
+        batch = Batch.of(images, labels, permuted=request.permuted)
+        write(folder, batch, _shown(built.model, request, batch), lambda name: request.part in _PER_IMAGE)
+
+    def _built(self, side: Side, inputs: Inputs) -> Built:
+        """The side with its own weights and head."""
+        built = self._runner.build(
+            side.model, checkpoint=side.checkpoint, spec=side.conventions, recipe=inputs.recipe,
+            classes=inputs.classes, numeric_mode=side.numeric_mode, compiled=side.compiled, size=inputs.size,
+        )  # fmt: skip
+        features = built.initial[f"{HEAD}.kernel"].shape[0]
+        drawn = head_weights(features, inputs.classes, built.conventions.head_initialisation, inputs.seed)
+        built.reset(drawn)
+        return built
+
+
+def write(folder: Path, batch: Batch, shown: Iterable[tuple[str, Array]], per_image: Callable[[str], bool]) -> None:
+    """Write what a model shows of a batch, its images back in their own order. per_image: whether what has this name
+    holds a value for each image, along its first axis."""
+    places = batch.places
+    observations.write(folder, ((name, array[places] if per_image(name) else array) for name, array in shown))
+
+
+# -- what every model shows, and how
+
+
+def network_axes(axes: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of a model's axes that belong to its network and have a value."""
+    return {axis: value for axis, value in axes.items() if axis in NETWORK_AXES and value not in (None, "own")}
+
+
+def parameters(model: Model) -> Named:
+    """Its weights, the buffers of BatchNorm left out."""
+    yield from ((name, array) for name, array in model.weights().items() if not is_buffer(name))
+
+
+def state(trainer: Trainer, buffers: str, slots: str) -> Named:
+    """BatchNorm's buffers and the optimizer's slots, each under its own prefix."""
+    yield from ((f"{slots if '/' in name else buffers}/{name}", array) for name, array in trainer.state().items())
+
+
+def gradients(
+    model: Model, images: Array, labels: Array, smoothing: float, *, loss: str = "loss", prefix: str = ""
+) -> Named:
+    """The loss, then every gradient. loss, prefix: of their names."""
+    arrays = model.gradients(images, labels, smoothing)
+    yield loss, arrays.pop("loss")
+    yield from ((f"{prefix}{name}", array) for name, array in arrays.items())
+
+
+def losses(
+    trainer: Trainer, batches: Iterable[tuple[Array, Array, float]], prefix: str = ""
+) -> Iterator[tuple[int, str, Array]]:
+    """One step after the other on (images, labels, learning rate): (number of the step from 1 on, name, loss)."""
+    for step, (images, labels, rate) in enumerate(batches, 1):
+        yield step, f"{prefix}loss {step}", np.array(float(trainer.step(images, labels, rate)))
+
+
+def is_buffer(name: str) -> bool:
+    """Whether a tensor is one of BatchNorm's running statistics."""
+    return name.endswith((".mean", ".variance"))
+
+
+# -- the parts of a side
+
+
+def _take(model: Model, weights: Weights) -> None:
+    """The tensors that fit, in place of the model's own."""
+    own = model.weights()
+    model.load({name: array for name, array in weights.items() if name in own and own[name].shape == array.shape})
+
+
+def _shown(model: Model, request: Request, batch: Batch) -> Named:
+    images, inputs = batch.images, request.inputs
+    match request.part:
+        case "input":
+            yield "input", model.network_input(images)
+        case "layers" | "training layers":
+            given = Observations(Path(request.replaced)) if request.replaced else {}
+            replaced = {name: np.asarray(array)[batch.order] for name, array in given.items()}
+            yield "input", model.network_input(images)
+            yield from model.activations(images, training=request.part != "layers", replaced=replaced)
+        case "logits":
+            yield "features", model.features(images)
+            yield "logits", model.logits(images)
+        case "gradients":
+            yield from gradients(model, images, batch.labels, inputs.stage.label_smoothing)
+        case "step":
+            yield from _step(model, inputs, batch)
+        case _:
+            yield from _drift(model, inputs, batch)
+
+
+def _step(model: Model, inputs: Inputs, batch: Batch) -> Named:
+    """BatchNorm buffers, optimizer slots and weights after one step."""
+    before, trainer = model.weights(), _trainer(model, inputs)
+    float(trainer.step(batch.images, batch.labels, inputs.rates[0]))
+    yield from state(trainer, "buffers", "step")
+    yield from ((f"step/{name}", array) for name, array in parameters(model))
+    model.load(before)
+
+
+def _drift(model: Model, inputs: Inputs, batch: Batch) -> Named:
+    """The losses of all steps, each on three quarters of the images as a protocol would draw them.
+
+    Not the weights in the end: there, one ReLU that a rounding opens or shuts counts as much as a fault.
+    """
+    before, trainer = model.weights(), _trainer(model, inputs)
+    yield from ((name, loss) for _, name, loss in losses(trainer, _drawn(inputs, batch)))
+    model.load(before)
+
+
+def _drawn(inputs: Inputs, batch: Batch) -> Iterator[tuple[Array, Array, float]]:
+    count = len(batch.images)
+    drawn = sample_order(count, count - count // 4, True, Seeds.all(inputs.seed), 0)
+    for rate, (_, chosen) in zip(inputs.rates, drawn, strict=False):
+        places = np.sort(batch.places[chosen])
+        yield batch.images[places], batch.labels[places], rate
+
+
+def _trainer(model: Model, inputs: Inputs) -> Trainer:
+    from isotune.adapters.base import Recipe
+
+    stage = inputs.stage
+    trained = frozenset(select_trained(model.layers(), stage.trained))
+    return model.trainer(Recipe(stage.optimizer, trained, stage.label_smoothing, stage.batchnorm))

@@ -1,0 +1,87 @@
+"""What comes of an investigation: one object for a notebook, a program and the command line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from isotune.attribution import Attribution
+from isotune.comparison.sides import Side
+from isotune.investigation import report
+from isotune.investigation._walking import INTERRUPTED
+from isotune.investigation.findings import Cause, Findings, Rung
+
+
+@dataclass(frozen=True)
+class Investigation:
+    """Two sides, walked rung by rung until they part, with the causes and what each costs."""
+
+    findings: Findings  # everything that was learned, as it is kept in the JSON
+    attribution: Attribution | None = None  # what each difference costs in accuracy, where that was asked for
+    command: str = "isotune investigate"  # that does the same
+    name: str = ""  # of the report; empty: both models
+
+    @property
+    def left(self) -> Side:
+        return self.findings.left
+
+    @property
+    def right(self) -> Side:
+        return self.findings.right
+
+    @property
+    def verdict(self) -> str:
+        """One sentence: where the sides part, and why."""
+        return report.verdict(self.findings)
+
+    @property
+    def rungs(self) -> tuple[Rung, ...]:
+        """Of the ladder, from pixels to drift, and accuracy where an attribution was asked for."""
+        return self.findings.rungs
+
+    @property
+    def causes(self) -> dict[str, Cause]:
+        """Rung -> its cause, of those that fail by themselves and whose cause has a name."""
+        return self.findings.causes
+
+    @property
+    def price(self) -> Attribution | None:
+        """`attribution`, as the option that asks for it is called."""
+        return self.attribution
+
+    @property
+    def first_failure(self) -> Rung | None:
+        """The first rung that fails by itself."""
+        return self.findings.first_failure
+
+    @property
+    def stopped(self) -> str | None:
+        """Why it could not go on to the end."""
+        return self.findings.stopped
+
+    @property
+    def interrupted(self) -> bool:
+        return self.stopped == INTERRUPTED
+
+    @property
+    def same(self) -> bool:
+        """Whether no rung fails by itself, and the walk came to its end."""
+        return self.stopped is None and self.first_failure is None
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything, unrounded; NAME.json is the same."""
+        return report.as_json(self.findings, self.attribution)
+
+    def show(self) -> None:
+        """Print the ladder, the causes and the attribution."""
+        report.show(self.findings, self.attribution)
+
+    def write(self, folder: str | Path, name: str = "") -> Path:
+        """Write `NAME.md`, whose path is given back, `NAME.json` and the figures. UsageError: the folder cannot be
+        written."""
+        name = name or self.name or report.default_name(self.left, self.right)
+        return report.write(self.findings, self.attribution, Path(folder), name, self.command)
+
+    def _repr_html_(self) -> str:
+        return report.html(self.findings, self.attribution)

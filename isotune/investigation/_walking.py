@@ -1,0 +1,111 @@
+"""The ladder from end to end; what was learned is kept when a side fails."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from isotune import data
+from isotune.comparison.sides import Side
+from isotune.errors import Unavailable, UsageError
+from isotune.investigation._dump import Dump
+from isotune.investigation._images import Batch
+from isotune.investigation._ladder import Ladder
+from isotune.investigation._recordings import Recordings
+from isotune.investigation._sides import inputs
+from isotune.investigation._surviving import Answerer, failing, survivor
+from isotune.investigation.findings import Findings, Rung
+from isotune.progress import Progress
+from isotune.protocols import Protocol
+from isotune.workers.process import WorkerFailure
+
+INTERRUPTED = "interrupted"
+
+
+def walk(
+    left: Side | Dump,
+    right: Side,
+    dataset: data.Dataset,
+    recipe: Protocol,
+    *,
+    images: int = 8,
+    steps: int = 5,
+    seed: int = 0,
+    progress: Progress | None = None,
+    ended: Callable[[Rung], object] = lambda rung: None,
+    keep: Path | None = None,
+) -> Findings:
+    """Walk the ladder with both sides.
+
+    left: a dump has its own images, steps and seed, and wants its data set and protocol. images: how many, spread over
+    the protocol's training images. steps: of training, on these images. seed: of the classifier. ended: told of every
+    rung. keep: where one side fails, a dump of the other is written to this path with `-left-dump` or `-right-dump`.
+    A side that fails ends the walk, and so does an interruption; the rungs up to there are in the result.
+    UsageError: a side is no model, or neither side can be run here. KeyboardInterrupt: before the first rung.
+    """
+    began = time.perf_counter()
+    answerers = {"left": Answerer(left), "right": Answerer(right)}
+    dump = answerers["left"].dump
+    ours = answerers["left"].side
+    given = dump.contents.inputs if dump else inputs(recipe, dataset, steps, seed)
+    images = dump.contents.images if dump else images
+    result = Findings(
+        left=ours, right=right, dataset=dataset.name, protocol=recipe.name, images=images, steps=len(given.rates)
+    )
+    rungs: list[Rung] = []
+    stopped, known, kept = None, dict[str, Any](), None
+    looking = _Watched(progress)
+    with tempfile.TemporaryDirectory(prefix="isotune-investigation-") as scratch, ExitStack() as stack:
+        for each in answerers.values():
+            stack.enter_context(each.workers)
+        try:
+            recordings = Recordings(
+                {"left": ours, "right": right}, given, Batch(dataset, recipe, images), answerers, Path(scratch),
+                dump.folder / "images.npy" if dump else None,
+            )  # fmt: skip
+            recordings.describe()
+            known = _known(recordings)
+            for rung in Ladder(recordings, looking).walk():
+                rungs.append(rung)
+                ended(rung)
+        except (UsageError, WorkerFailure) as error:
+            if not known and isinstance(error, UsageError) and not isinstance(error, Unavailable):
+                raise
+            stopped, failed = str(error), failing(answerers, error)
+            if failed:
+                stopped = f"the {failed} side, {answerers[failed].side.model}, failed at {looking.at}: {error}"
+                kept = survivor(failed, answerers, given, dataset, recipe, images, keep, progress) if keep else None
+            if not known and isinstance(error, UsageError) and not (kept and kept.dump):
+                raise
+        except KeyboardInterrupt:
+            if not rungs:
+                raise
+            stopped = INTERRUPTED
+    seconds = time.perf_counter() - began
+    last = {"rungs": tuple(rungs), "stopped": stopped, "survivor": kept, "seconds": seconds}
+    return result.model_copy(update=last | known)
+
+
+class _Watched:
+    """Progress, with the rung that is being looked at."""
+
+    def __init__(self, progress: Progress | None) -> None:
+        self.at, self._progress = "the start", progress
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        self.at = f"the rung '{what}'"
+        if self._progress:
+            self._progress(what, done, total)
+
+
+def _known(recordings: Recordings) -> dict[str, Any]:
+    ours, theirs = recordings.axes("left"), recordings.axes("right")
+    return {
+        "axes": {axis: (value, theirs.get(axis)) for axis, value in ours.items() if theirs.get(axis) != value},
+        "names": recordings.names(),
+        "environment": {which: recordings.described[which]["environment"] for which in ("left", "right")},
+    }

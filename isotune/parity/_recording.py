@@ -1,0 +1,87 @@
+"""What a worker records for a proof: its model is put through one stage, with everybody's checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from isotune import names
+from isotune.comparison import recorder
+from isotune.comparison.recorder import Batch, Named, Recorder
+from isotune.conventions import resolve as resolve_axes
+from isotune.parity._proof_inputs import CLASSES, OPTIMIZER_CASES, SMOOTHING, STEPS, OptimizerCase, ProofInputs
+from isotune.weights import Weights
+
+if TYPE_CHECKING:
+    from isotune.adapters.base import Adapter, Model
+    from isotune.workers.worker import Worker
+
+Array = np.ndarray
+
+
+def record(
+    worker: Worker, model: str, inputs: dict[str, Any], stage: str, steps: int, permuted: bool, folder: str
+) -> None:
+    """Put the model through one stage (`STAGES`), and write what it shows into `folder`."""
+    given = ProofInputs.model_validate(inputs)
+    weights = Weights.read(Path(given.weights))
+    built = worker.kept(Recorder).kept(
+        (model, given), lambda: build(worker.adapter, names.parse(model), weights, weights.conventions, given)
+    )
+    built.load(weights)
+    batch = given.arranged(permuted=permuted)
+    per_image = ("features/", "layers/", f"{stage} logits/")
+    shown = _shown(built, weights, stage, steps, batch)
+    recorder.write(Path(folder), batch, shown, lambda name: name.startswith(per_image))
+
+
+def build(
+    adapter: Adapter,
+    name: names.ModelName,
+    checkpoint: str | Weights | None,
+    axes: Mapping[str, Any],
+    inputs: ProofInputs,
+) -> Model:
+    """The model of a proof. axes: of its network, which are everybody's."""
+    native = adapter.native_conventions(name.name)
+    return adapter.build(
+        name.name, classes=CLASSES, checkpoint=checkpoint, numeric_mode=inputs.numeric_mode, image_size=inputs.size,
+        conventions=resolve_axes("identical", native=native, protocol=inputs.recipe, checkpoint=axes),
+        options=name.options,
+    )  # fmt: skip
+
+
+def _shown(model: Model, initial: Weights, stage: str, steps: int, batch: Batch) -> Named:
+    images, labels = batch.images, batch.labels
+    if stage == "inference":
+        yield "features/features", model.features(images)
+        yield from ((f"layers/{layer}", array) for layer, array in model.activations(images))
+    elif stage == "gradients":
+        yield "loss/loss", model.gradients(images, labels)["loss"]  # only one set of gradients is held at a time
+        yield from recorder.gradients(
+            model, images, labels, SMOOTHING, loss="smoothed loss/loss", prefix="gradients/"
+        )  # fmt: skip
+    else:
+        (case,) = [case for case in OPTIMIZER_CASES if case.name == stage]
+        yield from _trained(model, initial, case, steps, batch)
+
+
+def _trained(model: Model, initial: Mapping[str, Array], case: OptimizerCase, steps: int, batch: Batch) -> Named:
+    """A fresh optimizer's steps on the checkpoint, and what is left of them."""
+    from isotune.adapters.base import Recipe
+
+    model.load(initial)
+    axes = case.conventions(model.conventions)
+    trainer = model.trainer(Recipe(case.optimizer, case.trained(model.layers()), SMOOTHING, conventions=axes))
+    batches = ((batch.images, batch.labels, rate) for rate in case.rates[:steps])
+    for step, name, loss in recorder.losses(trainer, batches):
+        rung = f"{case.name} {'1 step' if step == 1 else '10 steps'}"
+        yield f"{rung}/{name}", loss
+        if step in (1, STEPS):
+            yield from ((f"{rung}/{tensor}", array) for tensor, array in recorder.parameters(model))
+    yield from recorder.state(trainer, f"{case.name} buffers", f"{case.name} slots")
+    yield f"{case.name} logits/logits", model.logits(batch.images)
+    model.load(initial)
