@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from isotune.attribution._attribution import Amount, Attribution, Step
 from isotune.attribution._switches import Aside, Switch
 from isotune.conventions import written_value
-from isotune.report import _format as f
+from isotune.report import wording as f
 
 
 def sentences(attribution: Attribution) -> list[str]:

@@ -19,7 +19,7 @@ from matplotlib.patches import Patch
 
 from isotune.attribution._attribution import Amount, Attribution
 from isotune.attribution._sentences import switched
-from isotune.report import _format as f
+from isotune.report import wording as f
 from isotune.report.figures import style as _style
 
 MOST = 20  # axes

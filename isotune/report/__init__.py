@@ -7,9 +7,14 @@
 - `model_index(records)`: evaluation results for model cards on the Hugging Face Hub, YAML;
 - `first_rows(records, speeds)`: the sentence and the first table's head, for a README.
 
-Inside: `analysis` turns records into rows and conclusions, `figures` draws them, `_tables`, `_sentence`,
-`_conclusions` and `_evidence` put them into words, `_document` and `_schema` into JSON, `_page` into HTML. Only the
-names below are for others.
+Three modules are for whoever else writes a report (investigation, attribution, variance):
+
+- `wording`: numbers and words in markdown: `text`, `code`, `significant`, `duration`, `listing`, `Table`;
+- `evidence.evidence(records, speeds)`: what a report rests on: dates, versions, checkpoints, data, recipes;
+- `figures.style`: colours, markers and fonts, and how a figure is saved.
+
+Inside: `analysis` turns records into rows and conclusions, `figures` draws them, `_tables`, `_sentence` and
+`_conclusions` put them into words, `_document` and `_schema` into JSON, `_page` into HTML.
 
 The same records always give the same bytes, so that a committed report changes only when results do.
 SciPy and matplotlib are imported when a report is made, not before.

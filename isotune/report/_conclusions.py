@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from math import floor, log10, sqrt
 
 from isotune.reference_results import Reference, cite
-from isotune.report import _format as f
-from isotune.report._format import Table
+from isotune.report import wording as f
 from isotune.report._tables import board, facts
 from isotune.report.analysis.differences import ALPHA, Difference
 from isotune.report.analysis.judging import Finding
 from isotune.report.analysis.published import Context, Judged
 from isotune.report.analysis.sections import Row, Section
 from isotune.report.analysis.variance import Spread, deviation, stream
+from isotune.report.wording import Table
 
 
 @dataclass(frozen=True)

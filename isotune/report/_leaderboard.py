@@ -167,15 +167,15 @@ def _templates() -> Any:
     import jinja2
 
     loader = jinja2.PackageLoader("isotune.report", ".")
-    # not HTML, so no autoescape: what others wrote is escaped by _format
+    # not HTML, so no autoescape: what others wrote is escaped by wording.py
     return jinja2.Environment(loader=loader, undefined=jinja2.StrictUndefined, keep_trailing_newline=True)
 
 
 def _view(findings: Sequence[Finding], records: Sequence[Record], speeds: Sequence[Speed]) -> dict[str, Any]:
     from isotune.report import _conclusions, _tables
-    from isotune.report import _format as f
-    from isotune.report._evidence import evidence
+    from isotune.report import wording as f
     from isotune.report.analysis.judging import other_speeds
+    from isotune.report.evidence import evidence
 
     failed = [record for finding in findings for record in finding.section.failed]
     return {
@@ -191,6 +191,6 @@ def _view(findings: Sequence[Finding], records: Sequence[Record], speeds: Sequen
 
 
 def _cited(command: str | None) -> str | None:
-    from isotune.report._format import code
+    from isotune.report.wording import code
 
     return code(command) if command else None

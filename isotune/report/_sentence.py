@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from isotune.report import _format as f
+from isotune.report import wording as f
 from isotune.report.analysis.answers import Answers
 from isotune.report.analysis.sections import Row, Section
 from isotune.statistics import Estimate, paired_difference

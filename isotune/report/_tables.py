@@ -6,10 +6,10 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import TypeVar
 
-from isotune.report import _format as f
-from isotune.report._format import Table
+from isotune.report import wording as f
 from isotune.report.analysis.benchmark import Speed
 from isotune.report.analysis.sections import Row, Section
+from isotune.report.wording import Table
 from isotune.runs.records import Record
 from isotune.statistics import quartiles, wilson
 

@@ -31,7 +31,7 @@ _LEFT = (0, 2)  # columns of words
 
 def describe(study: Study, ahead: Outlook) -> Iterator[str]:
     """The design in lines of text: which streams are drawn, why the others are idle, how many runs, how long."""
-    from isotune.report import _format as f
+    from isotune.report import wording as f
 
     design, first = study.design, study.firsts[0]
     drawn = f"{f.word(len(design.drawn))} of {f.word(len(design.drawn) + len(design.idle))} seed streams"
@@ -189,7 +189,7 @@ def write(study: Study, findings: Sequence[Finding], folder: Path, command: str 
 
 
 def _lines(study: Study, findings: Sequence[Finding], figure: str, command: str | None) -> Iterator[str]:
-    from isotune.report import _format as f
+    from isotune.report import wording as f
     from isotune.variance._sentences import sentence
 
     first = study.firsts[0]
@@ -223,8 +223,8 @@ def _lines(study: Study, findings: Sequence[Finding], figure: str, command: str 
 
 def _evidence(findings: Sequence[Finding], command: str | None) -> Iterator[str]:
     """Everything that the figures rest on, under one header."""
-    from isotune.report import _format as f
-    from isotune.report._evidence import evidence
+    from isotune.report import wording as f
+    from isotune.report.evidence import evidence
 
     facts = evidence([record for finding in findings for record in finding.records], [])
     yield "## Evidence"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from isotune.report import _format as f
+from isotune.report import wording as f
 from isotune.statistics import Component
 from isotune.variance._judging import Finding, Floor
 

@@ -24,7 +24,7 @@ from report_factories import record
 
 from isotune import report
 from isotune.errors import UsageError
-from isotune.report import _format as f
+from isotune.report import wording as f
 from isotune.report._page import _markdown, anchor, value, write_page
 
 HOSTILE = '<script>alert(1)</script> [a](javascript:alert(2)) <img src="//evil.example/x" onerror=alert(3)> </td>'

@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from isotune.report import _format as f
+from isotune.report import wording as f
 from isotune.statistics import Estimate, Quartiles
 
 

@@ -10,7 +10,7 @@ from isotune.investigation.findings import Findings
 from isotune.investigation.report._remedies import remedies
 from isotune.investigation.report._sentences import both, kept, verdict, versions
 from isotune.investigation.report._tables import COLUMNS, NUMERIC, lines_of_causes, row
-from isotune.report import _format as f
+from isotune.report import wording as f
 
 
 def document(

@@ -1,1 +1,16 @@
-"""TODO"""
+"""What a report says, as data: no words, no figures.
+
+    records, speeds -> `sections` -> `judging.judge` -> a `Finding` for each section
+
+- `benchmark`: records and speeds from the JSON that `pytest benchmarks/` wrote; `Speed`, `read_benchmark`;
+- `sections`: a `Section` for each data set and protocol, in it a `Row` for each model, in that its `SetUp`s
+  (identical, native); `latest` keeps one record of each cell;
+- `speeds`: which speed belongs to which row;
+- `answers`: predictions and labels, image by image, as far as they are kept: `Answers`, `Changed`;
+- `published`: verdicts against published numbers, and the nearest numbers as context;
+- `differences`: which rows differ, corrected for the number of pairs; `variance`: where the spread comes from;
+- `judging`: all of these of one section in a `Finding`.
+
+The other modules of `isotune.report` import from here. Other packages take `Speed` and `read_benchmark` from
+`isotune.report`. No framework and no matplotlib is imported.
+"""

@@ -8,7 +8,7 @@ from math import sqrt
 
 from matplotlib.figure import Figure
 
-from isotune.report import _format as f
+from isotune.report import wording as f
 from isotune.report.analysis.variance import Spread, deviation, stream
 from isotune.report.figures import style as _style
 from isotune.statistics import Interval

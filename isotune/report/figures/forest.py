@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from isotune.report import _format as f
+from isotune.report import wording as f
 from isotune.report.analysis.judging import Finding
 from isotune.report.figures import style as _style
 from isotune.statistics import Interval

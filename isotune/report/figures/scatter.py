@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from isotune.report import _format as f
+from isotune.report import wording as f
 from isotune.report.analysis.sections import Row
 from isotune.report.figures import labels as _labels
 from isotune.report.figures import style as _style

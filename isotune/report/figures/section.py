@@ -9,7 +9,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from isotune.report import _format as f
+from isotune.report import wording as f
 from isotune.report.analysis.judging import Finding
 from isotune.report.analysis.sections import Section
 from isotune.report.figures import components as _components

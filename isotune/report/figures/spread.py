@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from isotune.report import _format as f
+from isotune.report import wording as f
 from isotune.report.analysis.sections import Row, SetUp
 from isotune.report.figures import style as _style
 

@@ -21,7 +21,7 @@ from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
 
 from isotune.names import facts
-from isotune.report import _format as f
+from isotune.report import wording as f
 from isotune.report.analysis.sections import Row
 
 INK, QUIET, GRID = "#24292f", "#6e7781", "#e4e7eb"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from isotune.protocols import Protocol
-from isotune.report import _format as f
+from isotune.report import wording as f
 from isotune.report.analysis.benchmark import Speed
 from isotune.report.analysis.sections import moment
 from isotune.runs.records import Record

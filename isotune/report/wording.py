@@ -1,4 +1,4 @@
-"""Numbers and words as the leaderboard prints them."""
+"""Numbers and words as every report prints them, in markdown."""
 
 from __future__ import annotations
 
