@@ -5,7 +5,7 @@
 Writes reports/calibration.md and reports/figures/calibration-*.svg, the same bytes each time with the same versions, in
 about five minutes on one core. Exit status 1 when a claim does not hold: a share in a table is outside its bounds by
 more than three standard errors of the simulation. The simulations are in
-calibration_simulations.py.
+calibration_simulations.py and calibration_variance.py.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import calibration_simulations as simulations
+import calibration_variance
 import numpy as np
 import scipy
 import statsmodels
@@ -63,7 +64,7 @@ def simulated() -> dict[str, Table]:
         "t": lambda: simulations.t_intervals(10_000, (*SETTINGS, OUTLYING)),
         "bca": lambda: simulations.bca_intervals(2000, (*FEW, OUTLYING), (8, 10, 30), resamples=999),
         "wilson": simulations.wilson_intervals,
-        "split": lambda: simulations.split(20_000),
+        "split": lambda: calibration_variance.split(20_000),
         "reproduced": lambda: simulations.false_reproduced(10_000, (*SETTINGS, OUTLYING)),
         "published": lambda: simulations.false_reproduced_published(10_000),
         "different": lambda: simulations.false_different(10_000),
@@ -72,8 +73,8 @@ def simulated() -> dict[str, Table]:
         "paired": lambda: simulations.pairs(10_000),
         "families": lambda: simulations.families(2000, (NORMAL, Setting(95, 1000)), (3, 10)),
         "wins": simulations.wins,
-        "components": lambda: simulations.components(2000),
-        "components counted": lambda: simulations.components(2000, 1000),
+        "components": lambda: calibration_variance.components(2000),
+        "components counted": lambda: calibration_variance.components(2000, 1000),
     }
     tables = {}
     for name, make in makers.items():
@@ -171,7 +172,9 @@ def _variance(tables: dict[str, Table], path: Path) -> None:
         ("components counted", ORANGE, 0.12, "1,000 test images"),
     ):
         for (design, source), cell in tables[name].cells.items():
-            there = source in simulations.PRESENT and not (source == simulations.WIDEST and "twice" in design)
+            there = source in calibration_variance.PRESENT and not (
+                source == calibration_variance.WIDEST and "twice" in design
+            )
             style = {"color": colour, "marker": "o" if there else "x", "markersize": 4, "linestyle": "none"}
             text = label if there else f"{label}, no such source"
             axes.plot(designs.index(design) + shift, 100 * cell.value, **style, label=text)

@@ -35,25 +35,27 @@ def few(calibration: ModuleType) -> tuple:
 
 
 CLAIMS: dict[str, Callable] = {
-    "t": lambda s, few: s.t_intervals(1500, few, (3, 10)),
-    "bca": lambda s, few: s.bca_intervals(700, few[1:], (8, 30), resamples=999),
-    "wilson": lambda s, few: s.wilson_intervals((100, 1000)),
-    "split": lambda s, few: s.split(400),
-    "reproduced": lambda s, few: s.false_reproduced(1500, few, (3, 20)),
-    "published": lambda s, few: s.false_reproduced_published(500, (3, 30)),
-    "different": lambda s, few: s.false_different(1500, (3, 10)),
-    "power": lambda s, few: s.power(1000, (3, 8)),
-    "paired": lambda s, few: s.pairs(1500, few, (3, 10)),
-    "families": lambda s, few: s.families(150, few[:1], (5,)),
-    "wins": lambda s, few: s.wins(),
-    "components": lambda s, few: s.components(250, designs=s.DESIGNS[:1]),
-    "components counted": lambda s, few: s.components(100, 1000, designs=s.DESIGNS[4:]),
+    "t": lambda c, few: c.simulations.t_intervals(1500, few, (3, 10)),
+    "bca": lambda c, few: c.simulations.bca_intervals(700, few[1:], (8, 30), resamples=999),
+    "wilson": lambda c, few: c.simulations.wilson_intervals((100, 1000)),
+    "split": lambda c, few: c.calibration_variance.split(400),
+    "reproduced": lambda c, few: c.simulations.false_reproduced(1500, few, (3, 20)),
+    "published": lambda c, few: c.simulations.false_reproduced_published(500, (3, 30)),
+    "different": lambda c, few: c.simulations.false_different(1500, (3, 10)),
+    "power": lambda c, few: c.simulations.power(1000, (3, 8)),
+    "paired": lambda c, few: c.simulations.pairs(1500, few, (3, 10)),
+    "families": lambda c, few: c.simulations.families(150, few[:1], (5,)),
+    "wins": lambda c, few: c.simulations.wins(),
+    "components": lambda c, few: c.calibration_variance.components(250, designs=c.calibration_variance.DESIGNS[:1]),
+    "components counted": lambda c, few: c.calibration_variance.components(
+        100, 1000, designs=c.calibration_variance.DESIGNS[4:]
+    ),
 }
 
 
 @pytest.mark.parametrize("name", CLAIMS)
-def test_what_is_claimed_holds(name: str, simulations: ModuleType, few: tuple) -> None:
-    table = CLAIMS[name](simulations, few)
+def test_what_is_claimed_holds(name: str, calibration: ModuleType, few: tuple) -> None:
+    table = CLAIMS[name](calibration, few)
     assert any(cell.bounds for cell in table.cells.values())
     assert table.failures() == []
 
@@ -79,8 +81,8 @@ def test_a_power_that_forgets_a_side_is_noticed(simulations, monkeypatch) -> Non
     assert simulations.power(1000, (3, 8)).failures()
 
 
-def test_the_report_is_the_same_each_time_and_shows_what_fails(calibration, simulations, few, tmp_path) -> None:
-    tables = {name: make(simulations, few) for name, make in CLAIMS.items() if name in ("wilson", "wins")}
+def test_the_report_is_the_same_each_time_and_shows_what_fails(calibration, few, tmp_path) -> None:
+    tables = {name: make(calibration, few) for name, make in CLAIMS.items() if name in ("wilson", "wins")}
     text = calibration.report(tables)
     assert text == calibration.report(tables)
     assert "figures for which something is claimed hold." in text
