@@ -14,7 +14,6 @@ had without importing the library: `adapter_class`, or `facts` where an adapter 
 
 from __future__ import annotations
 
-import functools
 import logging
 import re
 from collections.abc import Collection, Mapping
@@ -32,6 +31,10 @@ GROUP = "isotune.adapters"
 DEFAULT_MODELS = ("torchvision:mobilenet_v2", "timm:mobilenetv2_100", "keras:MobileNetV2")
 _OPTION = re.compile(r"[A-Za-z_]\w*=.*")
 _WORD = re.compile(r"[A-Za-z0-9][\w.-]*")
+
+# Of adapters asked for once, since a report asks for each of its rows; an adapter may still come, but none goes.
+_FACTS: dict[str, type[Adapter]] = {}
+_DISTRIBUTIONS: dict[str, str] = {}
 
 
 @dataclass(frozen=True)
@@ -146,13 +149,15 @@ def adapter_class(adapter: str) -> type[Adapter]:
     return loaded
 
 
-@functools.cache
 def facts(adapter: str) -> type[Adapter] | None:
     """As `adapter_class`; None where the adapter is not installed or is broken, as it may be of a record's."""
-    try:
-        return adapter_class(adapter)
-    except UsageError:
-        return None
+    name = adapter.partition("@")[0]
+    if name not in _FACTS:
+        try:
+            _FACTS[name] = adapter_class(name)
+        except UsageError:
+            return None
+    return _FACTS[name]
 
 
 def title(adapter: str) -> str:
@@ -165,8 +170,13 @@ def title(adapter: str) -> str:
 
 def distribution(adapter: str) -> str:
     """The package that brings an adapter, as pip names it: "isotune-example"; empty: it is not known."""
-    entry = adapters().get(adapter.partition("@")[0])
-    return entry.dist.name if entry and entry.dist else ""
+    name = adapter.partition("@")[0]
+    if name not in _DISTRIBUTIONS:
+        entry = adapters().get(name)
+        if entry is None or entry.dist is None:
+            return ""
+        _DISTRIBUTIONS[name] = entry.dist.name
+    return _DISTRIBUTIONS[name]
 
 
 def load_adapter(model: ModelName) -> Adapter:

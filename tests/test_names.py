@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import subprocess
 import sys
 from importlib.metadata import EntryPoint
 
@@ -85,6 +86,27 @@ def test_the_installed_adapters_are_listed_without_importing_them() -> None:
     before = set(sys.modules)
     assert {"keras", "timm", "torchvision"} <= set(names.adapters())
     assert not {name for name in set(sys.modules) - before if name.startswith("isotune.adapters")}
+
+
+FACTS = """
+import sys
+from isotune import names
+from isotune.data.sources.naming import kinds
+from isotune.models import embedded
+for adapter in names.adapters():
+    known = names.adapter_class(adapter)
+    print(adapter, names.title(adapter), *known.engines, *known.suffixes, known.remedy("batchnorm_epsilon", 1e-3).note)
+assert {"cifar10", "tfds", "digits"} <= set(kinds())
+assert embedded.find("offline")
+frameworks = {"torch", "torchvision", "timm", "keras", "tensorflow", "jax", "huggingface_hub"} & set(sys.modules)
+assert not frameworks, frameworks
+"""
+
+
+def test_what_is_known_of_a_library_is_had_without_importing_it() -> None:
+    done = subprocess.run([sys.executable, "-c", FACTS], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "keras Keras tensorflow jax torch .h5 .keras" in done.stdout
 
 
 # -- adapters of all sorts, behind entry points that lead into this module

@@ -61,7 +61,6 @@ def environment_of(adapter: Adapter) -> dict[str, str]:
     return machine() | _set(engine.flags) | versions(f"{adapter.name}@{adapter.engine}") | adapter.environment()
 
 
-@functools.cache
 def packages(*adapters: str) -> tuple[str, ...]:
     """The packages whose versions matter to results of these adapters ("keras", "keras@jax"), the libraries first."""
     engines = [engine for adapter in adapters if (engine := _engine(adapter))]

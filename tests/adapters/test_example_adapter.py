@@ -1,10 +1,12 @@
-"""A third party's adapter: its own package, found by its entry point, through the whole house."""
+"""A third party's adapter: its own package, found by its entry point, through the whole house: what the guide
+(adapters/README.md) says to write is all that a run, a proof, an investigation and a report need."""
 
 from __future__ import annotations
 
 import importlib.util
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,9 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from isotune.adapters.base import Recipe
+from isotune.adapters.base import Engine, Recipe
 from isotune.conventions import Conventions
-from isotune.errors import UsageError
+from isotune.errors import MissingExtra, UsageError
 from isotune.protocols import SGD
 from isotune.weights import head_weights, random_weights
 
@@ -66,6 +68,112 @@ def test_it_runs_a_protocol_from_the_command_line_to_a_record(installed, tmp_pat
     assert record["metrics"]["train_loss"][-1] < record["metrics"]["train_loss"][0]
 
 
+def test_two_of_its_engines_are_proved_on_every_rung(isotune, house) -> None:
+    done = isotune("parity", "example:random-features", "example@einsum:random-features", "--size", "33x45", "--json")
+    assert done.returncode == 0, done.stderr
+    (result,) = json.loads(done.stdout)["results"]
+    assert result["error"] is None
+    rungs = {rung["name"]: rung for rung in result["rungs"]}
+    assert {"features", "layers", "gradients", "sgd 10 steps", "adamw slots", "rmsprop logits"} <= set(rungs)
+    assert all(rung["tensors"] >= 1 and rung["error"] < 1e-12 for rung in rungs.values())
+    assert result["question"]["versions"]["isotune-example"] == "1.0"
+
+
+def test_an_investigation_names_the_causes_and_prints_its_own_lines(isotune, house) -> None:
+    done = isotune(
+        "investigate", "example:random-features", "example@einsum:random-features", "--checkpoint", "random:0",
+        "--conventions", "identical", "--right-conventions", "identical,input_scaling=caffe,momentum_form=rate-inside",
+        "--dataset", "digits", "--images", "4", "--steps", "3", "--out", "found", "--json",
+    )  # fmt: skip
+    assert done.returncode == 1, done.stderr
+    found = json.loads(done.stdout)
+    causes = {
+        rung["name"]: [flip["axis"] for flip in rung["cause"]["flips"]] for rung in found["rungs"] if rung["cause"]
+    }
+    assert causes == {"scaled input": ["input_scaling"], "one step": ["momentum_form"]}
+    assert {side["engine"] for side in found["environment"].values()} == {"numpy", "einsum"}
+    (report,) = (house / "found").glob("*.md")
+    assert "model.conventions.momentum_form = 'rate-inside'" in report.read_text(encoding="utf-8")
+
+
+def install(version: str, place: Path) -> dict[str, str]:
+    """An environment in which so many versions of the package are not one: this one, with a model more than 1.0."""
+    source = place / f"source-{version}"
+    shutil.copytree(PACKAGE, source, ignore=shutil.ignore_patterns("__pycache__", "build", "*.egg-info"))
+    project, module = source / "pyproject.toml", source / "isotune_example.py"
+    project.write_text(project.read_text(encoding="utf-8").replace('"1.0"', f'"{version}"'), encoding="utf-8")
+    more = '[ModelInfo("random-features", "random_features", (CHECKPOINT,), size=64)'
+    code = module.read_text(encoding="utf-8")
+    assert more in code
+    module.write_text(code.replace(more, f"{more}, ModelInfo('new-in-{version}', 'new', ())"), encoding="utf-8")
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
+    pip += ["--disable-pip-version-check", "--target", place / f"site-{version}", source]
+    subprocess.run(pip, check=True, capture_output=True)
+    return {"PYTHONPATH": str(place / f"site-{version}")}
+
+
+def test_another_version_of_it_makes_records_proofs_and_the_catalogue_stale(isotune, house, tmp_path) -> None:
+    run = ("run", "--models", "example:random-features", "--datasets", "digits", "--protocols", "quick-fine-tune")
+    run += ("--conventions", "identical", "--checkpoint", "random:0", "--seeds", "1", "--store", "records")
+    prove = ("parity", "example:random-features", "example@einsum:random-features", "--size", "33", "--json")
+    before, after = install("1.1", tmp_path), install("1.2", tmp_path)
+    seen = []
+    for environment in (before, before, after):
+        assert isotune(*run, **environment).returncode == 0
+        (record,) = (json.loads(file.read_text()) for file in (house / "records").glob("*/record.json"))
+        proof = json.loads(isotune(*prove, **environment).stdout)["results"][0]
+        listed = json.loads(isotune("models", "--adapter", "example", "--json", **environment).stdout)
+        seen.append((record, proof, [entry["model"] for entry in listed]))
+    first, again, other = seen
+    assert again[0] == first[0], "nothing changed: it was computed again"
+    assert again[1] == first[1]
+    assert [record["environment"]["isotune-example"] for record, _, _ in seen] == ["1.1", "1.1", "1.2"]
+    assert [proof["question"]["versions"]["isotune-example"] for _, proof, _ in seen] == ["1.1", "1.1", "1.2"]
+    assert other[0]["metrics"] == first[0]["metrics"]
+    assert [models[-1] for _, _, models in seen] == ["example:new-in-1.1"] * 2 + ["example:new-in-1.2"]
+
+
+REPORT = """
+import sys
+from isotune import cli
+sys.argv = ["isotune", "report", "records", "--out", "reports"]
+try:
+    cli.main()
+except SystemExit as ended:
+    assert not ended.code, ended.code
+from isotune.report.figures import style
+from isotune import names
+print([style.colour("example"), names.title("example@einsum"), names.title("keras@jax"), style.colour("timm")])
+frameworks = {"torch", "torchvision", "timm", "keras", "tensorflow", "jax"} & set(sys.modules)
+assert not frameworks, frameworks
+"""
+
+
+def test_a_report_has_its_name_and_colour_and_imports_no_framework(isotune, house) -> None:
+    models = "example:random-features,example@einsum:random-features"
+    run = ("run", "--models", models, "--datasets", "digits", "--protocols", "quick-fine-tune", "--seeds", "1")
+    assert isotune(*run, "--conventions", "identical", "--checkpoint", "random:0", "--store", "records").returncode == 0
+    said = python(REPORT, dict(os.environ))
+    assert said.splitlines()[-1] == "['#7F5AA8', 'Example on einsum', 'Keras on jax', '#0072B2']"
+    (report,) = (house / "reports").glob("*.md")
+    lines = report.read_text(encoding="utf-8").replace("\\", "")
+    assert "engine: einsum (Example on einsum); numpy (Example)" in lines
+    assert "isotune-example: 1.0" in lines
+
+
+def test_the_doctor_says_what_it_needs(isotune) -> None:
+    facts = json.loads(isotune("doctor", "--json").stdout)
+    assert facts["adapters"]["example"].startswith("engine numpy")
+    assert "Example's weights" in facts["network"]
+
+
+def test_a_package_that_it_needs_and_is_not_installed_is_named(monkeypatch) -> None:
+    engines = {"numpy": Engine(packages={"no_such_package": "isotune-example[fast]"})}
+    monkeypatch.setattr(example.ExampleAdapter, "engines", engines)
+    with pytest.raises(MissingExtra, match=r"'no_such_package' is not installed; .* 'isotune-example\[fast\]'"):
+        example.ExampleAdapter()
+
+
 def build(**changes):
     asked = {"classes": 5, "checkpoint": None, "conventions": Conventions(), "numeric_mode": "float64"}
     model = example.ExampleAdapter().build("random-features", **(asked | changes))
@@ -97,7 +205,7 @@ def test_its_gradients_are_those_of_its_loss(batch) -> None:
 def test_its_steps_lower_the_loss_and_leave_what_is_frozen(batch) -> None:
     model = build()
     before = model.weights()
-    trainer = model.trainer(Recipe(SGD(name="sgd", momentum=0.9, nesterov=True), frozenset({"head"})))
+    trainer = model.trainer(Recipe(SGD(momentum=0.9, nesterov=True), frozenset({"head"})))
     losses = [trainer.step(*batch, 0.01) for _ in range(20)]
     assert losses[-1] < losses[0] / 2
     np.testing.assert_array_equal(model.tensors["000.dense.kernel"], before["000.dense.kernel"])

@@ -2,21 +2,23 @@
 
     image -> input scaling -> means over an 8 x 8 grid of cells [N, 192] -> 000.dense -> ReLU -> head
 
-It trains by SGD, and refuses what it cannot do.
+Two engines compute the products: `numpy` as matrices, `einsum` term by term; a proof holds one against the other.
+It refuses what it cannot do.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 
-from isotune.adapters.base import INPUT, Adapter, Array, Engine, Model, ModelInfo, NumericMode, Recipe, Trainer
+from isotune.adapters.base import INPUT, Adapter, Array, Engine, Model, ModelInfo, NumericMode, Recipe, Remedy, Trainer
 from isotune.conventions import Conventions, affine
 from isotune.errors import UsageError, nearest
-from isotune.protocols import SGD
+from isotune.protocols import SGD, Adam
 from isotune.weights import HEAD, Layer, Weights, check_fit, random_weights
 
 GRID = 8
@@ -26,13 +28,36 @@ CHECKPOINT = "drawn"  # the library's one checkpoint: a draw from a fixed seed
 
 class ExampleAdapter(Adapter):
     name = "example"
-    engines: ClassVar = {"numpy": Engine(packages={"numpy": "numpy"})}
+    title = "Example"
+    colour = "#7F5AA8"
+    engines: ClassVar = {
+        "numpy": Engine(packages={"numpy": "isotune-example"}, flags=("OPENBLAS_CORETYPE",)),
+        "einsum": Engine(packages={"numpy": "isotune-example"}),
+    }
+    hosts: ClassVar = {"Example's weights": "example.invalid"}
+
+    @classmethod
+    def split_name(cls, name: str) -> tuple[str, str]:
+        """A checkpoint may be written behind a plus sign: "random-features+drawn"."""
+        model, _, checkpoint = name.partition("+")
+        return model, checkpoint
+
+    @classmethod
+    def remedy(cls, axis: str, value: object) -> Remedy:
+        if axis == "head_initialisation" and value == "zeros":
+            return Remedy("", "Example's head starts at zero by itself.")
+        if axis == "batchnorm_epsilon":
+            return Remedy("", "Example has no BatchNorm.")
+        return Remedy(f"model.conventions.{axis} = {value!r}\n", "Before the first step.")
 
     def models(self) -> Iterable[ModelInfo]:
         return [ModelInfo("random-features", "random_features", (CHECKPOINT,), size=64)]
 
     def native_conventions(self, name: str) -> Conventions:
-        _check(name, [info.name for info in self.models()], "model")
+        model, given = self.split_name(name)
+        _check(model, [info.name for info in self.models()], "model")
+        if given:
+            _check(given, [CHECKPOINT], "checkpoint")
         return Conventions(input_scaling="unit", head_initialisation="zeros")
 
     def build(
@@ -55,7 +80,7 @@ class ExampleAdapter(Adapter):
             raise UsageError(f"example computes the loss from logits only, not loss={conventions.loss}")
         if min(image_size) < GRID:
             raise UsageError(f"example needs images of at least {GRID} x {GRID} pixels, not {image_size}")
-        model = ExampleModel(width, classes or 1000, conventions, np.dtype(numeric_mode))
+        model = ExampleModel(width, classes or 1000, conventions, np.dtype(numeric_mode), self.engine)
         if isinstance(checkpoint, Weights):
             with_head = f"{HEAD}.kernel" in checkpoint
             layout = {key: array.shape for key, array in model.tensors.items() if with_head or HEAD not in key}
@@ -80,8 +105,11 @@ class ExampleAdapter(Adapter):
 
 
 class ExampleModel(Model):
-    def __init__(self, width: int, classes: int, conventions: Conventions, dtype: np.dtype[Any]) -> None:
+    def __init__(
+        self, width: int, classes: int, conventions: Conventions, dtype: np.dtype[Any], engine: str = "numpy"
+    ) -> None:
         self.conventions, self.dtype = conventions, dtype
+        self._product = np.matmul if engine == "numpy" else partial(np.einsum, "ij,jk")
         layout = {"000.dense.kernel": (GRID * GRID * 3, width), "000.dense.bias": (width,)}
         self.tensors = {key: array.astype(dtype) for key, array in random_weights(layout, 0).items()}
         self.tensors |= {"head.kernel": np.zeros((width, classes), dtype), "head.bias": np.zeros(classes, dtype)}
@@ -128,12 +156,12 @@ class ExampleModel(Model):
         target = np.full_like(log_p, label_smoothing / log_p.shape[1])
         target[np.arange(len(labels)), labels] += 1 - label_smoothing
         d_logits = (np.exp(log_p) - target) / len(labels)
-        d_hidden = (d_logits @ self.tensors["head.kernel"].T) * mask * (hidden > 0)
+        d_hidden = self._product(d_logits, self.tensors["head.kernel"].T) * mask * (hidden > 0)
         return {
             "loss": np.asarray(-(target * log_p).sum(axis=1).mean()),
-            "000.dense.kernel": cells.T @ d_hidden,
+            "000.dense.kernel": self._product(cells.T, d_hidden),
             "000.dense.bias": d_hidden.sum(axis=0),
-            "head.kernel": features.T @ d_logits,
+            "head.kernel": self._product(features.T, d_logits),
             "head.bias": d_logits.sum(axis=0),
         }
 
@@ -155,48 +183,83 @@ class ExampleModel(Model):
         return (grid * scale + offset).astype(self.dtype).reshape(len(grid), -1)
 
     def _hidden(self, cells: Array) -> Array:
-        return cells @ self.tensors["000.dense.kernel"] + self.tensors["000.dense.bias"]
+        return self._product(cells, self.tensors["000.dense.kernel"]) + self.tensors["000.dense.bias"]
 
     def _output(self, features: Array) -> Array:
-        return features @ self.tensors["head.kernel"] + self.tensors["head.bias"]
+        return self._product(features, self.tensors["head.kernel"]) + self.tensors["head.bias"]
 
 
 class ExampleTrainer(Trainer):
-    """SGD under every convention that bears on it."""
+    """SGD, Adam, AdamW and RMSprop under every convention that bears on them."""
 
     def __init__(self, model: ExampleModel, recipe: Recipe) -> None:
-        if not isinstance(recipe.optimizer, SGD):
-            raise UsageError(f"example has no optimizer {recipe.optimizer.name!r}; it has sgd")
-        self.model, self.recipe, self.optimizer = model, recipe, recipe.optimizer
+        self.model, self.recipe, self.spec = model, recipe, recipe.optimizer
+        self.axes = recipe.conventions or model.conventions
         self.trained = [key for key in model.tensors if key.rpartition(".")[0] in recipe.trained]
-        self.velocity = {key: np.zeros_like(model.tensors[key]) for key in self.trained}
+        self.slots: dict[str, dict[str, Array]] = {key: {} for key in self.trained}
+        self.steps = 0
 
     def step(self, images: Array, labels: Array, learning_rate: float, feature_mask: Array | None = None) -> float:
-        model, axes, sgd = self.model, self.model.conventions, self.optimizer
+        model, axes, spec = self.model, self.axes, self.spec
         gradients = model.gradients(images, labels, self.recipe.label_smoothing, feature_mask)
         loss = gradients.pop("loss")
         norms = {key: np.linalg.norm(gradients[key]) for key in self.trained}
         whole = np.linalg.norm(list(norms.values()))
-        held = np.dtype(axes.hyperparameters).type
-        momentum, decay = float(held(sgd.momentum)), float(held(sgd.weight_decay))
+        decay, self.steps = self._held(spec.weight_decay), self.steps + 1
         for key in self.trained:
             weight, gradient = model.tensors[key], gradients[key]
-            if sgd.clip_norm is not None:
+            if spec.clip_norm is not None:
                 norm = whole if axes.clipping == "global-norm" else norms[key]
-                gradient = gradient * min(1.0, sgd.clip_norm / max(norm, 1e-30))
+                gradient = gradient * min(1.0, spec.clip_norm / max(norm, 1e-30))
             rate_decay = decay if axes.weight_decay_on == "all" or key.endswith("kernel") else 0.0
-            if axes.weight_decay_form == "coupled":
+            if axes.weight_decay_form == "coupled" and spec.name != "adamw":
                 gradient = gradient + rate_decay * weight
             else:
                 weight = weight - learning_rate * rate_decay * weight
-            inside = learning_rate if axes.momentum_form == "rate-inside" else 1.0
-            velocity = self.velocity[key] = momentum * self.velocity[key] + inside * gradient
-            change = momentum * velocity + inside * gradient if sgd.nesterov else velocity
-            model.tensors[key] = (weight - learning_rate / inside * change).astype(model.dtype)
+            model.tensors[key] = (weight - self._change(key, gradient, learning_rate)).astype(model.dtype)
         return float(loss)
 
+    def _change(self, key: str, gradient: Array, rate: float) -> Array:
+        """What the optimizer takes off a tensor."""
+        spec, axes = self.spec, self.axes
+        if isinstance(spec, SGD):
+            return self._velocity(key, gradient, rate, spec.momentum, spec.nesterov)
+        if isinstance(spec, Adam):
+            beta1, beta2 = self._held(spec.beta1), self._held(spec.beta2)
+            first = self._slot(key, "first_moment", beta1, (1 - beta1) * gradient)
+            root = np.sqrt(self._slot(key, "second_moment", beta2, (1 - beta2) * gradient**2))
+            first_correction, root_correction = 1 - beta1**self.steps, np.sqrt(1 - beta2**self.steps)
+            if axes.adam_epsilon == "after-correction":
+                return rate * first / first_correction / (root / root_correction + spec.epsilon)
+            return rate * root_correction / first_correction * first / (root + spec.epsilon)
+        rho = self._held(spec.rho)
+        square = self._slot(key, "second_moment", rho, (1 - rho) * gradient**2)
+        inside = axes.rmsprop_epsilon == "inside-root"
+        step = gradient / (np.sqrt(square + spec.epsilon) if inside else np.sqrt(square) + spec.epsilon)
+        return self._velocity(key, step, rate, spec.momentum)
+
+    def _velocity(self, key: str, step: Array, rate: float, momentum: float, nesterov: bool = False) -> Array:
+        if not momentum:
+            return rate * step
+        held = self._held(momentum)
+        if self.axes.momentum_form == "rate-inside":
+            velocity = self._slot(key, "velocity", held, rate * step)
+            return held * velocity + rate * step if nesterov else velocity
+        velocity = self._slot(key, "velocity", held, step)
+        return rate * (held * velocity + step if nesterov else velocity)
+
+    def _slot(self, key: str, slot: str, share: float, new: Array) -> Array:
+        """A slot, moved on: its old value keeps a share."""
+        slots = self.slots[key]
+        slots[slot] = share * slots.get(slot, np.zeros_like(new)) + new
+        return slots[slot]
+
+    def _held(self, value: float) -> float:
+        """A hyper-parameter, in the precision that it is held in."""
+        return float(np.dtype(self.axes.hyperparameters).type(value))
+
     def state(self) -> dict[str, Array]:
-        return {f"{key}/velocity": array.copy() for key, array in self.velocity.items()}
+        return {f"{key}/{slot}": array.copy() for key, slots in self.slots.items() for slot, array in slots.items()}
 
 
 def _width(options: Mapping[str, str]) -> int:
