@@ -10,16 +10,13 @@ import numpy as np
 from isotune_planted.faults import CATEGORIES, Fault, catalogue, stream
 
 from isotune import protocols
+from isotune.conventions import RUNGS
 from isotune.investigation import Side
 from isotune.protocols import SGD, Adam, Protocol, RMSprop, Schedule, Stage
 
 Kind = Literal["single", "pair", "clean"]
 Thing = TypeVar("Thing")
 SINGLES, PAIRS, CLEAN = 42, 10, 20
-LADDER = (
-    "decoded bytes", "resized pixels", "scaled input", "weights", "layers", "logits", "training-mode layers", "loss",
-    "gradients", "BatchNorm buffers", "one step", "drift",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -81,7 +78,7 @@ class Case:
     def rung(self) -> str:
         """The first that should fail; empty: none."""
         rungs = [catalogue()[name].rung for name in self.faults]
-        return min((rung for rung in rungs if rung), key=LADDER.index, default="")
+        return min((rung for rung in rungs if rung), key=RUNGS.index, default="")
 
     @property
     def axes(self) -> frozenset[str]:

@@ -11,8 +11,9 @@ from statistics import median
 
 import numpy as np
 from isotune_planted.faults import CATEGORIES, catalogue
-from planted_cases import LADDER, Case
+from planted_cases import Case
 
+from isotune.conventions import RUNGS
 from isotune.investigation import Findings
 from isotune.report.figures import style as _style
 
@@ -193,7 +194,7 @@ def _environment(outcomes: Sequence[Outcome]) -> str:
 
 def _draw(outcomes: Sequence[Outcome], path: Path) -> None:
     """A matrix of the rung that a fault is in and the first that fails."""
-    rungs = [*LADDER, ""]
+    rungs = [*RUNGS, ""]
     counts = np.zeros((len(rungs), len(rungs)), int)
     for each in outcomes:
         counts[rungs.index(each.case.rung), rungs.index(each.rung)] += 1

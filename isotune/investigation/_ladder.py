@@ -117,7 +117,9 @@ class Ladder:
         axes = [
             axis
             for axis in spec.axes
-            if axis in relevant and (not spec.layered or not AXES[axis].layer or AXES[axis].layer in kinds)
+            if axis in relevant
+            and (not spec.layered or not AXES[axis].layer or AXES[axis].layer in kinds)
+            and (ours[axis], theirs[axis]) != (None, None)  # no one number makes what either has
         ]
         axes += [name for name in SETTINGS if ours[name] != theirs[name]]
         known = () if spec.training else self._flips  # in training they are applied already

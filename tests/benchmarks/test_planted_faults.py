@@ -8,6 +8,8 @@ from types import ModuleType
 
 import pytest
 
+from isotune.conventions import RUNGS
+
 pytest.importorskip("torchvision", reason="needs the extra torch")
 
 MODULES = ("planted_cases", "planted_report")
@@ -52,7 +54,7 @@ def test_enough_is_drawn_of_everything(bench, cases, seed):
 def test_every_fault_says_what_an_investigation_should(bench, cases):
     for fault in bench.catalogue().values():
         assert fault.category in bench.CATEGORIES
-        assert fault.rung in cases.LADDER or fault.name == "rewritten"
+        assert fault.rung in RUNGS or fault.name == "rewritten"
         assert set(fault.models) <= set(cases.PLACES)
         assert set(fault.recipes) <= set(cases.OPTIMIZERS)
 
