@@ -48,6 +48,8 @@ PLACES = {
         ("keras:MobileNetV2:alpha=0.35", "torchvision:mobilenet_v2:width_mult=0.35", "timm:mobilenetv2_035"),
     ),
     "EfficientNetB0": Place("planted-keras", "", ("keras:EfficientNetB0", "torchvision:efficientnet_b0")),
+    # on TensorFlow its grouped convolutions take minutes a pass in float64
+    "ConvNeXtTiny": Place("planted-keras@torch", "", ("keras@torch:ConvNeXtTiny", "torchvision:convnext_tiny")),
 }  # fmt: skip
 OPTIMIZERS: dict[str, Any] = {
     "sgd": SGD(name="sgd", momentum=0.9, nesterov=True, weight_decay=0.01),

@@ -130,6 +130,16 @@ class Conventions(BaseModel):
         gt=0,
         le=1,
     )
+    layernorm_epsilon: float | None = axis(
+        None,
+        "epsilon of LayerNorm",
+        _OWN | {"1e-6": "ViT and ConvNeXt, in every library", "1e-5": "torch", "1e-3": "Keras"},
+        kind="network",
+        rungs=_LAYERS,
+        layer="norm",
+        candidates=(1e-3, 1e-5, 1e-6),
+        gt=0,
+    )
     gelu: Literal["own", "exact", "tanh"] = axis(
         "own",
         "how GELU is computed",

@@ -139,6 +139,14 @@ def test_a_larger_epsilon_shrinks_what_batchnorm_gives_where_the_variance_is_sma
     agrees_with_torch(engine, "batchnorm_epsilon")
 
 
+def test_layernorm_makes_less_of_a_small_vector_under_a_larger_epsilon(engine):
+    found = outcomes(engine)
+    for value, expected in ((1e-6, 0.995), (1e-5, 0.953), (1e-3, 0.302)):
+        given = found[f"layernorm_epsilon/{value}/transparent/006.norm"]  # of +-0.01
+        assert np.abs(given) == pytest.approx(expected, abs=5e-4)
+    agrees_with_torch(engine, "layernorm_epsilon")
+
+
 def test_gelu_by_tanh_is_off_by_less_than_5e_4(engine):
     """At most 4.73e-4, where |x| is 2.70."""
     found = outcomes(engine)

@@ -72,6 +72,24 @@ def test_what_is_wrong_in_a_keras_port_of_a_torch_network_is_named(house, engine
     assert "eyes" in first.where or "first_norm" in first.where, first.where
 
 
+@pytest.mark.parametrize("right", ["keras@torch", "torch"])
+@pytest.mark.parametrize("epsilon", ["", "0.001", "2e-05"])
+def test_a_layernorm_of_another_epsilon_is_named_on_either_side(house, right, epsilon):
+    network = NETWORKS / ("plain_torch.py" if right == "torch" else "plain_keras.py")
+    option = f":epsilon={epsilon}" if epsilon else ""
+    found = investigated(PLAIN.replace(":make", ":layered"), f"{right}:{network}:layered{option}")
+    assert found.stopped is None
+    first = found.first_failure
+    if not epsilon:
+        assert {rung.verdict for rung in found.rungs} == {"holds", "not applicable"}
+        return
+    assert first is not None
+    assert first.name == "layers"
+    assert [(flip.axis, flip.was, flip.value) for flip in first.cause.flips] == [
+        ("layernorm_epsilon", float(epsilon), 1e-6)
+    ]
+
+
 @pytest.mark.parametrize(
     ("name", "options", "said"),
     [

@@ -36,6 +36,7 @@ EXAMPLES = {  # of axes whose values are numbers
     "input_scaling": ("mean-std", "minus-one-to-one", "caffe", "unit", "none", "mean-std(0.5,0.4,0.3;0.2,0.3,0.4)"),
     "batchnorm_epsilon": (1e-3, None),
     "batchnorm_momentum": (0.25, None),
+    "layernorm_epsilon": (1e-3, None),
 }
 
 
@@ -158,6 +159,7 @@ NETWORKS = {
     ("max_pool_padding", "zeros"): negative,
     ("stride_location", "first-1x1"): lambda: Residual(3),
     ("batchnorm_epsilon", 1e-3): lambda: Tiny(3),
+    ("layernorm_epsilon", 1e-3): lambda: Tiny(3),
     ("gelu", "tanh"): lambda: Tiny(3),
     ("gelu", "exact"): lambda: nn.Sequential(nn.GELU(approximate="tanh"), nn.Sequential(nn.GELU())),
 }

@@ -133,8 +133,23 @@ def test_running_statistics_follow_their_formula(batch, side, momentum, variance
 def test_batchnorm_constants_are_set_and_read_off():
     net = timm.create_model("mobilenetv2_035")
     assert describe(net)["batchnorm_epsilon"] == 1e-5
-    realise(net, Conventions(batchnorm_epsilon=1e-3, batchnorm_momentum=0.01))
+    realise(net, Conventions(batchnorm_epsilon=1e-3, batchnorm_momentum=0.01, layernorm_epsilon=1e-4))
     assert (describe(net)["batchnorm_epsilon"], describe(net)["batchnorm_momentum"]) == (1e-3, 0.01)
+    assert describe(net)["layernorm_epsilon"] is None, "it has none"
+
+
+@pytest.mark.parametrize("name", ["convnext_atto", "vit_tiny_patch16_224"])
+def test_the_epsilon_of_layernorm_is_set_and_read_off_and_own_where_there_are_two(name):
+    net = timm.create_model(name)
+    assert describe(net)["layernorm_epsilon"] == 1e-6
+    norms = [module for module in net.modules() if isinstance(module, nn.LayerNorm)]
+    norms[0].eps = 1e-5
+    assert describe(net)["layernorm_epsilon"] is None
+    realise(net, Conventions())
+    assert [norm.eps for norm in norms][:2] == [1e-5, 1e-6], "None leaves the library's"
+    realise(net, Conventions(layernorm_epsilon=1e-3))
+    assert {norm.eps for norm in norms} == {1e-3}
+    assert (describe(net)["layernorm_epsilon"], describe(net)["batchnorm_epsilon"]) == (1e-3, None)
 
 
 @pytest.mark.parametrize(("value", "approximate"), [("exact", "none"), ("tanh", "tanh")])

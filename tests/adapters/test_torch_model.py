@@ -269,7 +269,8 @@ def test_the_axes_that_matter_to_a_stage_are_those_that_change_what_it_gives(nam
 
     plain = trained()
     outside = {"decode", "resize", "head_initialisation", "input_scaling", "stride2_padding", "gelu"}
-    outside |= {"count_include_pad", "max_pool_padding", "stride_location", "optional_tensors"}  # nothing such in Small
+    outside |= {"count_include_pad", "max_pool_padding", "stride_location"}  # nothing such in Small
+    outside |= {"optional_tensors", "layernorm_epsilon"}
     others = {"batchnorm_epsilon": 0.01, "batchnorm_momentum": 0.3}
     for axis, field in Conventions.model_fields.items():
         if axis in outside:
@@ -471,6 +472,7 @@ def test_weights_carry_the_conventions_that_the_network_has():
         "stride_location": "own",
         "batchnorm_epsilon": 1e-3,
         "batchnorm_momentum": 0.1,
+        "layernorm_epsilon": None,
         "gelu": "exact",
     }
 

@@ -80,6 +80,8 @@ def test_native_conventions_are_read_off_the_model():
     assert ADAPTER.native_conventions("inception_v3").input_scaling == "minus-one-to-one"
     assert ADAPTER.native_conventions("inception_v3").count_include_pad == "true"
     assert ADAPTER.native_conventions("convnext_tiny").gelu == "exact"
+    assert ADAPTER.native_conventions("convnext_tiny").layernorm_epsilon == 1e-6
+    assert ADAPTER.native_conventions("swin_t").layernorm_epsilon == 1e-5
     assert ADAPTER.native_conventions("regnet_y_128gf").input_scaling == "mean-std"  # without allocating 2.6 GB
 
 

@@ -1,4 +1,5 @@
-"""BatchNorm: epsilon, momentum, running variance and what a frozen one does: realised, read off, how to write it.
+"""BatchNorm's epsilon, momentum, running variance and what a frozen one does, and LayerNorm's epsilon: realised, read
+off, and how to write it.
 
 Keras's momentum is 1 minus the weight of the new batch. torch takes n/(n-1) of the batch's variance into the running
 average, Keras the batch's own.
@@ -31,6 +32,9 @@ def realise(model: Any, conventions: Conventions) -> None:
             norm.epsilon = conventions.batchnorm_epsilon
         if conventions.batchnorm_momentum is not None:
             norm.momentum = 1.0 - conventions.batchnorm_momentum
+    if conventions.layernorm_epsilon is not None:
+        for norm in _layernorms(model):
+            norm.epsilon = conventions.layernorm_epsilon
 
 
 def describe(model: Any) -> dict[str, Any]:
@@ -39,6 +43,7 @@ def describe(model: Any) -> dict[str, Any]:
     return {
         "batchnorm_epsilon": agreed("batchnorm_epsilon", [norm.epsilon for norm in norms]),
         "batchnorm_momentum": agreed("batchnorm_momentum", [round(1.0 - norm.momentum, 12) for norm in norms]),
+        "layernorm_epsilon": agreed("layernorm_epsilon", [norm.epsilon for norm in _layernorms(model)]),
     }
 
 
@@ -62,6 +67,14 @@ def _batchnorms(model: Any) -> list[Any]:
     return [layer for layer in flatten(model) if isinstance(layer, keras.layers.BatchNormalization)]
 
 
+def _layernorms(model: Any) -> list[Any]:
+    import keras
+
+    from isotune.adapters._keras.layers import flatten
+
+    return [layer for layer in flatten(model) if isinstance(layer, keras.layers.LayerNormalization)]
+
+
 # -- the lines to write
 
 
@@ -71,9 +84,12 @@ import keras
 {LAYERS}
 
 for layer in layers_of(model):
-    if isinstance(layer, keras.layers.BatchNormalization):
+    if isinstance(layer, keras.layers.KIND):
         layer.FIELD
 """
+
+
+_EPSILON = _NORMS.replace("FIELD", "epsilon = VALUE")
 
 
 _UNBIASED_VARIANCE = f'''
@@ -123,13 +139,14 @@ for layer in layers_of(model):
 
 
 REMEDIES: Table = {
-    "batchnorm_epsilon": {"*": (_NORMS.replace("FIELD", "epsilon = VALUE"), COMPILED)},
+    "batchnorm_epsilon": {"*": (_EPSILON.replace("KIND", "BatchNormalization"), COMPILED)},
     "batchnorm_momentum": {
         "*": (
-            _NORMS.replace("FIELD", "momentum = 1 - VALUE"),
+            _NORMS.replace("KIND", "BatchNormalization").replace("FIELD", "momentum = 1 - VALUE"),
             f"Keras's momentum is the weight of the old. {COMPILED}",
         )
     },
+    "layernorm_epsilon": {"*": (_EPSILON.replace("KIND", "LayerNormalization"), COMPILED)},
     "batchnorm_running_variance": {"unbiased": (_UNBIASED_VARIANCE, REBUILDS), "biased": ("", ITSELF.format("Keras"))},
     "frozen_batchnorm": {"updates": (_FROZEN_UPDATES, FIRST), "inference": ("", ITSELF.format("Keras"))},
 }

@@ -1,4 +1,5 @@
-"""BatchNorm: epsilon, momentum, running variance and what a frozen one does: realised, read off, how to write it.
+"""BatchNorm's epsilon, momentum, running variance and what a frozen one does, and LayerNorm's epsilon: realised, read
+off, and how to write it.
 
 torch takes n/(n-1) of the batch's variance into the running average (torch/nn/modules/batchnorm.py), Keras the batch's
 own. Momentum is the weight of the new batch.
@@ -29,6 +30,9 @@ def realise(net: nn.Module, conventions: Conventions) -> None:
             norm.momentum = conventions.batchnorm_momentum
         if conventions.batchnorm_running_variance == "biased" and norm.track_running_stats:
             BiasedRunningVariance(norm).attach()
+    if conventions.layernorm_epsilon is not None:
+        for norm in _layernorms(net):
+            norm.eps = conventions.layernorm_epsilon
 
 
 def describe(net: nn.Module) -> dict[str, Any]:
@@ -37,6 +41,7 @@ def describe(net: nn.Module) -> dict[str, Any]:
     return {
         "batchnorm_epsilon": agreed("batchnorm_epsilon", [norm.eps for norm in norms]),
         "batchnorm_momentum": agreed("batchnorm_momentum", [norm.momentum for norm in norms]),
+        "layernorm_epsilon": agreed("layernorm_epsilon", [norm.eps for norm in _layernorms(net)]),
     }
 
 
@@ -61,6 +66,12 @@ def _batchnorms(net: nn.Module) -> list[Any]:
     return [module for module in net.modules() if isinstance(module, _BatchNorm)]
 
 
+def _layernorms(net: nn.Module) -> list[Any]:
+    from torch import nn
+
+    return [module for module in net.modules() if isinstance(module, nn.LayerNorm)]
+
+
 # -- the lines to write
 
 
@@ -70,6 +81,15 @@ from torch import nn
 for module in model.modules():
     if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)):
         module.FIELD = VALUE
+"""
+
+
+_LAYERNORMS = """
+from torch import nn
+
+for module in model.modules():
+    if isinstance(module, nn.LayerNorm):
+        module.eps = VALUE
 """
 
 
@@ -115,6 +135,7 @@ REMEDIES: Table = {
     "batchnorm_momentum": {
         "*": (_NORMS.replace("FIELD", "momentum"), "It is the weight of the new batch: 1 minus Keras's momentum.")
     },
+    "layernorm_epsilon": {"*": (_LAYERNORMS, "")},
     "batchnorm_running_variance": {"unbiased": ("", ITSELF.format("torch")), "biased": (_BIASED_VARIANCE, "")},
     "frozen_batchnorm": {"updates": ("", ITSELF.format("torch")), "inference": (_FROZEN_STAND_STILL, _AGAIN)},
 }

@@ -19,6 +19,7 @@ NETWORK = {  # the explicit value of every network axis; one at a time is change
     "stride2_padding": "symmetric",
     "count_include_pad": "true",
     "batchnorm_epsilon": 1e-5,
+    "layernorm_epsilon": 1e-6,
     "gelu": "exact",
 }
 VALUES = {
@@ -26,6 +27,7 @@ VALUES = {
         "mean-std", "minus-one-to-one", "caffe", "unit", "none", "mean-std(0.5,0.4,0.3;0.2,0.3,0.4)"
     ),
     "batchnorm_epsilon": (1e-5, 1e-3),
+    "layernorm_epsilon": (1e-6, 1e-5, 1e-3),
     **{
         axis: [value for value in get_args(Conventions.model_fields[axis].annotation) if value != "own"]
         for axis in ("stride2_padding", "count_include_pad", "gelu")
@@ -66,7 +68,7 @@ def network_experiments(lab):
 
 def transparent(weights):
     """Weights of `Tiny` under which single operations show: convolutions that hand on the pixel in their middle, a
-    first BatchNorm of variances VARIANCES, and ones on the map that is pooled."""
+    first BatchNorm of variances VARIANCES, ones on the map that is pooled, and a LayerNorm of the vector +-0.01."""
     tensors = {name: np.zeros_like(array) for name, array in weights.items()}
     for channel in range(4):
         tensors["000.conv.kernel"][1, 1, channel % 3, channel] = 1
@@ -76,6 +78,8 @@ def transparent(weights):
     tensors["003.norm.shift"][:] = 1
     tensors["003.norm.variance"][:] = 1
     tensors["004.conv.kernel"][1, 1] = 1
+    tensors["005.conv.bias"][:] = 0.01, -0.01, 0.01, -0.01, 0.01, -0.01
+    tensors["006.norm.scale"][:] = 1
     return tensors
 
 

@@ -135,6 +135,7 @@ NETWORKS = {
     ("max_pool_padding", "zeros"): [negative((lambda: layers.MaxPooling2D(3, strides=2, padding="same"),))],
     ("stride_location", "3x3"): [lambda: residual(input_shape=(12, 12, 3), include_top=False)],
     ("batchnorm_epsilon", 1e-3): [lambda: residual(input_shape=(12, 12, 3), include_top=False)],
+    ("layernorm_epsilon", 1e-3): [lambda: tiny(input_shape=(12, 12, 3), include_top=False)],
     ("gelu", "tanh"): [lambda: tiny(input_shape=(12, 12, 3), include_top=False)],
 }
 

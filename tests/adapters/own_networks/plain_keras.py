@@ -31,6 +31,16 @@ def make(**asked):
     return keras.Model(image, layers.Dense(10, activation="softmax")(layers.Dropout(0.5)(pooled)))
 
 
+def layered(input_shape, epsilon=1e-6):
+    """`plain_torch.layered`."""
+    image = keras.Input(input_shape)
+    x = layers.Conv2D(8, 4, strides=4, name="patches")(image)
+    x = layers.LayerNormalization(epsilon=epsilon, name="first")(x)
+    x = x + layers.Dense(8)(layers.Dense(16, activation="gelu")(x))
+    x = layers.LayerNormalization(epsilon=epsilon, name="last")(layers.GlobalAveragePooling2D()(x))
+    return keras.Model(image, layers.Dense(10)(x))
+
+
 def with_logits(input_shape):
     image = keras.Input(input_shape)
     pooled = layers.GlobalAveragePooling2D(keepdims=True)(body(image))

@@ -66,11 +66,20 @@ def approximate_gelu(model: Any, draw: np.random.Generator) -> None:
             module.forward = lambda x: 0.5 * x * (1 + torch.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
 
 
-@fault("layers", models=("convnext_tiny",))
+@fault("layers", "layernorm_epsilon", models=("convnext_tiny",))
 def layer_norm_epsilon(model: Any, draw: np.random.Generator) -> None:
-    for module in model.net.modules():
-        if isinstance(module, nn.LayerNorm):
-            module.eps = 1e-5
+    epsilon = pick(draw, [1e-3, 1e-5])  # Keras's default, and torch's
+    for module in _layer_norms(model):
+        module.eps = epsilon
+
+
+@fault("layers", models=("convnext_tiny",))
+def layer_norm_epsilon_of_one(model: Any, draw: np.random.Generator) -> None:
+    pick(draw, _layer_norms(model)).eps = 1e-3
+
+
+def _layer_norms(model: Any) -> list[nn.LayerNorm]:
+    return [module for module in model.net.modules() if isinstance(module, nn.LayerNorm)]
 
 
 @fault("layers", models=("mobilenet_v2", "densenet121"))

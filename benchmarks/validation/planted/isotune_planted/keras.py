@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -40,6 +41,13 @@ def keras_epsilon_of_one_norm(model: Any, draw: np.random.Generator) -> None:
     pick(draw, _norms(model)).epsilon = 0.01
 
 
+@fault("layers", "layernorm_epsilon", models=("ConvNeXtTiny",), category="architecture")
+def keras_layer_norm_epsilon(model: Any, draw: np.random.Generator) -> None:
+    epsilon = pick(draw, [1e-3, 1e-5])
+    for norm in _layer_norms(model.network.base):
+        norm.epsilon = epsilon
+
+
 @fault("layers", models=("MobileNetV2",), category="architecture")
 def keras_activation_leaks(model: Any, draw: np.random.Generator) -> None:
     found = [layer for layer in model.network.base.layers if type(layer).__name__ == "ReLU"]
@@ -59,6 +67,14 @@ def keras_smoothing_left_out(model: Any, draw: np.random.Generator) -> None:
     gradients, trainer = model.gradients, model.trainer
     model.gradients = lambda images, labels, _smoothing=0.0: gradients(images, labels)
     model.trainer = lambda recipe: trainer(replace(recipe, label_smoothing=0.0))
+
+
+def _layer_norms(model: Any) -> Iterator[Any]:
+    for layer in model.layers:
+        if hasattr(layer, "layers"):
+            yield from _layer_norms(layer)
+        elif type(layer).__name__ == "LayerNormalization":
+            yield layer
 
 
 def _norms(model: Any) -> list[Any]:
