@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -14,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from isotune.adapters import base
 from isotune.adapters.base import Engine, Recipe
 from isotune.conventions import Conventions
 from isotune.errors import MissingExtra, UsageError
@@ -66,6 +69,14 @@ def test_it_runs_a_protocol_from_the_command_line_to_a_record(installed, tmp_pat
     assert record["status"] == "done"
     assert record["metrics"]["accuracy"] > 0.5
     assert record["metrics"]["train_loss"][-1] < record["metrics"]["train_loss"][0]
+
+
+def test_the_guide_names_all_that_the_interface_has() -> None:
+    guide = (Path(base.__file__).parent / "README.md").read_text(encoding="utf-8")
+    for one in (base.Adapter, base.Model, base.Trainer, base.Engine):
+        public = {name for name in (*vars(one), *inspect.get_annotations(one)) if not name.startswith("_")}
+        missing = sorted(name for name in public if not re.search(rf"\b{name}\b", guide))
+        assert not missing, f"adapters/README.md does not name {missing} of {one.__name__}"
 
 
 def test_two_of_its_engines_are_proved_on_every_rung(isotune, house) -> None:
