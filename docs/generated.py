@@ -51,7 +51,7 @@ def _axes_of(kind: str, title: str) -> Iterator[str]:
     for axis in conventions.AXES.values():
         if axis.kind == kind:
             values = "<br>".join(f"`{value}`: {meaning}" for value, meaning in axis.values.items())
-            cells = (f"`{axis.name}`<br>{axis.about}", values, ", ".join(axis.rungs))
+            cells = (f"`{axis.name}`", f"{axis.about}:<br>{values}", ", ".join(axis.rungs))
             yield "| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |"
     yield ""
 
@@ -138,29 +138,28 @@ def fill(app: Sphinx, name: str, source: list[str]) -> None:
     source[0] = alone + _LINK.sub(link, text)
 
 
-def as_fields(
-    _app: Sphinx, _what: str, _name: str, thing: Any, _options: Any, lines: list[str]
-) -> None:  # autodoc-process-docstring
-    """`argument: what it is` at the start of a docstring's line, and `Errors:`, become fields of the reference."""
+def as_fields(_app: Sphinx, _what: str, _name: str, thing: Any, _options: Any, lines: list[str]) -> None:
+    """Sphinx's event autodoc-process-docstring: `argument: what it is`, at the start of a line or of a sentence in such
+    a paragraph, becomes a field of the reference, and so does `Errors:`."""
     try:
-        known = {*inspect.signature(thing).parameters, "Errors"}
+        known = [*inspect.signature(thing).parameters, "Errors"]
     except (TypeError, ValueError):
-        known = {"Errors"}
+        known = ["Errors"]
+    begins = re.compile(rf"(?:^|(?<=[.:;] ))({'|'.join(map(re.escape, known))}): ")
     written: list[str] = []
-    inside = False
-    for line in lines:
-        start = re.match(r"(\w+): (.*)", line)
-        if start and start[1] in known:
-            written += [] if inside else [""]
-            written.append(f":{start[1]}: {start[2]}" if start[1] == "Errors" else f":param {start[1]}: {start[2]}")
-            inside = True
-        elif inside and line.strip() and not line.startswith(">>>"):
-            written.append(f"    {line.strip()}")
-        else:
-            written += [""] if inside else []
-            written.append(line)
-            inside = False
-    lines[:] = [*written, ""]
+    for paragraph in "\n".join(lines).split("\n\n"):
+        rows = paragraph.splitlines()
+        first = next((number for number, row in enumerate(rows) if begins.match(row)), len(rows))
+        listed = any(row.lstrip().startswith("- ") for row in rows[first:])
+        written += [*(rows if listed else rows[:first]), ""]
+        if first == len(rows) or listed:
+            continue
+        _, *pieces = begins.split(" ".join(row.strip() for row in rows[first:]))
+        for name, text in zip(pieces[::2], pieces[1::2], strict=True):
+            field = "Errors" if name == "Errors" else f"param {name}"
+            written.append(f":{field}: {text.strip()}")
+        written.append("")
+    lines[:] = written
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
