@@ -162,7 +162,23 @@ def as_fields(_app: Sphinx, _what: str, _name: str, thing: Any, _options: Any, l
     lines[:] = written
 
 
+def as_words(
+    _app: Sphinx, _what: str, _name: str, _thing: Any, _options: Any, signature: str | None, returned: str | None
+) -> tuple[str | None, str | None]:
+    """Sphinx's event autodoc-process-signature: types and paths by their plain names."""
+    spelled = [
+        part and re.sub(r"(?:TypeAliasForwardRef|PosixPath)\('([^']*)'\)", _plain, part)
+        for part in (signature, returned)
+    ]
+    return spelled[0], spelled[1]
+
+
+def _plain(written: re.Match[str]) -> str:
+    return written[1] if written[0].startswith("Type") else repr(written[1])
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("source-read", fill)
     app.connect("autodoc-process-docstring", as_fields)
+    app.connect("autodoc-process-signature", as_words)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
