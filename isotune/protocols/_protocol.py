@@ -129,7 +129,7 @@ class Protocol(Strict):
     ...     optimizer=protocols.SGD(momentum=0.9, nesterov=True),
     ...     schedule=protocols.Schedule(name="cosine", learning_rate=0.01),
     ... )
-    >>> recipe = Protocol(name="one-epoch", title="One epoch", source="my own", stage=[stage])
+    >>> recipe = Protocol(name="one-epoch", title="One epoch", source="my own", input={"size": 32}, stage=[stage])
     >>> isotune.run("timm:mobilenetv2_100", "digits", recipe, seeds=1)
     """
 

@@ -28,10 +28,10 @@ LONG = {"run", "load_runs", "Leaderboard", "transfer", "study_variance", "prove"
 
 def documented() -> Iterator[tuple[str, Any]]:
     """The objects of the Python reference, and their public members, by name."""
-    for name in re.findall(r"auto(?:function|class|module):: (\S+)", REFERENCE):
+    for name, members in re.findall(r"auto(?:function|class|module):: (\S+)(\n   :members:)?", REFERENCE):
         thing = _imported(name)
         yield name, thing
-        if inspect.isclass(thing):
+        if inspect.isclass(thing) and members:
             yield from ((f"{name}.{each}", value) for each, value in vars(thing).items() if not each.startswith("_"))
 
 
