@@ -9,6 +9,8 @@
 - `run(...)`: a matrix of models, data sets, protocols, set-ups and seeds -> `Runs`
 - `load_runs(...)`: the same from a folder of records, or from the JSON of `pytest benchmarks/`
 - `open_model(...)`: one model in its worker: features, logits, activations, gradients
+- `investigate(...)`: why two models differ, and what that costs; `dump(...)`: one side, for another machine
+- `prove(...)`, `prove_all(...)`: that two models are one function and train as one; `.assert_identical()`
 - `study_variance(...)`: where the spread of the accuracy comes from
 - `transfer(...)`: a checkpoint of one library as a file of another
 - `Protocol`: a recipe built in Python; its parts are in `protocols`; `data`: prepared data sets
@@ -32,51 +34,69 @@ if TYPE_CHECKING:
         Runs,
         Transferred,
         VarianceStudy,
+        dump,
+        investigate,
         load_runs,
         open_model,
         prepare,
+        prove,
+        prove_all,
         run,
         study_variance,
         transfer,
     )
+    from isotune.investigation import Investigation
     from isotune.models.listing import models
+    from isotune.parity import Proofs
     from isotune.protocols import Protocol
     from isotune.report import Leaderboard
 
     __version__: str
 
 __all__ = [
+    "Investigation",
     "Leaderboard",
     "OpenModel",
     "Prepared",
+    "Proofs",
     "Protocol",
     "Runs",
     "Transferred",
     "VarianceStudy",
     "__version__",
     "data",
+    "dump",
     "errors",
+    "investigate",
     "load_runs",
     "models",
     "open_model",
     "prepare",
     "protocols",
+    "prove",
+    "prove_all",
     "run",
     "study_variance",
     "transfer",
 ]
 
 _PLACES = {  # where each stands; packages and modules of their own are not named
+    "Investigation": "isotune.investigation",
     "Leaderboard": "isotune.report",
     "OpenModel": "isotune.interface",
     "Prepared": "isotune.interface",
+    "Proofs": "isotune.parity",
     "Protocol": "isotune.protocols",
     "Runs": "isotune.interface",
     "Transferred": "isotune.interface",
     "VarianceStudy": "isotune.interface",
+    "dump": "isotune.interface",
+    "investigate": "isotune.interface",
     "load_runs": "isotune.interface",
     "open_model": "isotune.interface",
     "prepare": "isotune.interface",
+    "prove": "isotune.interface",
+    "prove_all": "isotune.interface",
     "run": "isotune.interface",
     "study_variance": "isotune.interface",
     "transfer": "isotune.interface",

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from isotune.cli._shared import DEFAULT_STORE, CheckpointOption, DatasetOption, JsonOption
+from isotune import defaults
+from isotune.cli._shared import CheckpointOption, DatasetOption, JsonOption
 
 
 def investigate(
     left: Annotated[str, typer.Argument(help="The model to start from: torchvision:mobilenet_v2; or dump:FOLDER.")],
     right: Annotated[str, typer.Argument(help="The one to compare with: keras:MobileNetV2, keras@torch:MobileNetV2.")],
-    dataset: DatasetOption = "digits",
+    dataset: DatasetOption = defaults.DATASET,
     protocol: Annotated[
         str, typer.Option(help="By name or TOML file: input, training step and what accuracy is measured by.")
-    ] = "quick",
+    ] = defaults.PROTOCOL,
     checkpoint: Annotated[
         str, typer.Option(help="Of both: offline, pretrained, a library's own name, file:PATH or random:SEED.")
-    ] = "offline",
+    ] = defaults.CHECKPOINT,
     right_checkpoint: Annotated[str, typer.Option(help="Of the right side. [default: --checkpoint]")] = "",
     conventions: Annotated[str, typer.Option(help="Of both: native or identical; overrides follow.")] = "native",
     right_conventions: Annotated[str, typer.Option(help="Of the right side. [default: --conventions]")] = "",
@@ -41,7 +43,7 @@ def investigate(
     price: Annotated[
         bool, typer.Option("--price/--no-price", help="Also run the protocol: what each difference costs in accuracy.")
     ] = False,
-    store: Annotated[Path, typer.Option(help="Folder of the records of --price.")] = DEFAULT_STORE,
+    store: Annotated[Path, typer.Option(help="Folder of the records of --price.")] = defaults.STORE,
     out: Annotated[Path, typer.Option(help="Folder for NAME.md.")] = Path("reports/investigations"),
     name: Annotated[str, typer.Option(help="Of the report. [default: both models]")] = "",
     as_json: JsonOption = False,
@@ -53,9 +55,9 @@ def investigate(
     compared, each rung by itself too, given the left's values of all before it. Where one side cannot run, what the
     other shows is kept as a dump beside the report.
     """
-    from isotune import investigation as investigations
+    from isotune import interface
 
-    result = investigations.investigate(
+    result = interface.investigate(
         left, right, dataset=dataset, protocol=protocol, checkpoint=checkpoint, right_checkpoint=right_checkpoint,
         conventions=conventions, right_conventions=right_conventions, numeric_mode=numeric_mode,
         right_numeric_mode=right_numeric_mode, left_compiled=left_compiled, right_compiled=right_compiled,
@@ -64,8 +66,6 @@ def investigate(
     )  # fmt: skip
     path = result.write(out)
     if as_json:
-        import json
-
         typer.echo(json.dumps(result.as_json(), indent=1))
     else:
         result.show()
@@ -77,9 +77,9 @@ def investigate(
 def dump(
     model: Annotated[str, typer.Argument(help="The model: torchvision:mobilenet_v2, keras@jax:MobileNetV2.")],
     out: Annotated[Path, typer.Option("-o", "--out", help="The folder to write.")],
-    dataset: DatasetOption = "digits",
-    protocol: Annotated[str, typer.Option(help="By name or TOML file: input and training step.")] = "quick",
-    checkpoint: CheckpointOption = "offline",
+    dataset: DatasetOption = defaults.DATASET,
+    protocol: Annotated[str, typer.Option(help="By name or TOML file: input and training step.")] = defaults.PROTOCOL,
+    checkpoint: CheckpointOption = defaults.CHECKPOINT,
     conventions: Annotated[str, typer.Option(help="native or identical; overrides follow.")] = "native",
     python: Annotated[str, typer.Option(help="Another environment's interpreter.")] = "",
     images: Annotated[int, typer.Option(min=2, help="Images.")] = 8,
@@ -90,9 +90,9 @@ def dump(
     For two sides that cannot run on one machine. The folder holds the images, every layer, gradients and steps of
     training, in float64.
     """
-    from isotune import investigation as investigations
+    from isotune import interface
 
-    path = investigations.dump(
+    path = interface.dump(
         model, out, dataset=dataset, protocol=protocol, checkpoint=checkpoint, conventions=conventions, python=python,
         images=images, steps=steps,
     )  # fmt: skip

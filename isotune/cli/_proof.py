@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from isotune.cli._shared import JsonOption, split
+from isotune.cli._shared import JsonOption
 from isotune.errors import UsageError
 
 
@@ -86,10 +86,12 @@ def parity(
     Features, every layer, loss, gradients, one step and ten steps of five optimizers, BatchNorm buffers, optimizer
     slots and logits are compared in float64, from one checkpoint under one set of conventions.
     """
-    from isotune import parity as parities
+    from isotune import interface
 
     if listing:
-        for family in parities.families():
+        from isotune.parity import families
+
+        for family in families():
             others = ", ".join(family.others) or "no counterpart"
             typer.echo(f"{family.architecture}: {family.first} = {others}")
         return
@@ -99,12 +101,10 @@ def parity(
         "checkpoint": checkpoint, "conventions": conventions, "size": size or None, "batch": batch, "seed": seed,
         "numeric_mode": numeric_mode, "only": only, "until_failure": until_failure, "store": store, "fresh": fresh,
     }  # fmt: skip
-    proved = parities.prove(*models, **asked) if models else parities.prove_all(split(architecture), **asked, jobs=jobs)
+    proved = interface.prove(*models, **asked) if models else interface.prove_all(architecture, **asked, jobs=jobs)
     if folder := out or (Path("reports") if everything else None):
         typer.echo(proved.write(folder), err=as_json)
     if as_json:
-        import json
-
         typer.echo(json.dumps(proved.as_json(), indent=1))
     elif models:
         proved.show()

@@ -1,6 +1,7 @@
 """The Python interface: what `isotune` gives at its top, and what the commands call.
 
 - `_running`: `run`, `prepare`; `_runs`: `Runs`, `load_runs`;
+- `_comparing`: `investigate`, `dump`, `prove`, `prove_all`;
 - `_transferring`: `transfer`; `_variance`: `study_variance`;
 - `_model`: `open_model`, with `requests` as the worker's part of it;
 - `_arguments`: names, paths, arrays, functions and dictionaries as the core takes them, and the errors for others.
@@ -8,6 +9,7 @@
 It stands on all other packages, and only `isotune.cli` and the benchmark suite stand on it.
 """
 
+from isotune.interface._comparing import dump, investigate, prove, prove_all
 from isotune.interface._model import OpenModel, open_model
 from isotune.interface._running import Prepared, prepare, run
 from isotune.interface._runs import Runs, load_runs
@@ -20,9 +22,13 @@ __all__ = [
     "Runs",
     "Transferred",
     "VarianceStudy",
+    "dump",
+    "investigate",
     "load_runs",
     "open_model",
     "prepare",
+    "prove",
+    "prove_all",
     "run",
     "study_variance",
     "transfer",
