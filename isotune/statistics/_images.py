@@ -32,7 +32,7 @@ def wilson(accuracy: float, images: int, confidence: float = 0.95) -> tuple[floa
     if np.isnan(accuracy):
         return nan, nan
     if images < 1 or not 0 <= accuracy <= 1:
-        raise ValueError(f"an accuracy in 0..1 on at least one image is needed, not {accuracy} on {images}")
+        raise ValueError(f"accuracy must be within 0..1 and images at least 1, not {accuracy} and {images}")
     interval = stats.binomtest(round(accuracy * images), images).proportion_ci(confidence, method="wilson")
     return float(interval.low), float(interval.high)
 
@@ -71,5 +71,5 @@ def mcnemar(first: np.ndarray, second: np.ndarray, labels: np.ndarray) -> McNema
 def _same_shape(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     first, second = np.asarray(first), np.asarray(second)
     if first.ndim != 1 or first.shape != second.shape:
-        raise ValueError(f"one class for each of the same images is needed, not {first.shape} and {second.shape}")
+        raise ValueError(f"both must be [N], one class for each image, not {first.shape} and {second.shape}")
     return first, second

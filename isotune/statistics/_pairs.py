@@ -24,7 +24,7 @@ class Pair:
     second: str
     n: int  # common seeds
     unpaired: int  # seeds that only one of them ran
-    difference: Estimate  # with the t interval, not corrected for the number of pairs; NaN where it cannot be told
+    difference: Estimate  # with the t interval, not corrected for the number of pairs; NaN where it cannot be computed
     p_t: float | None  # paired t test
     p_permutation: float | None  # signs of the differences, exact up to 13 seeds
     p_t_holm: float | None  # corrected for all pairs of the table

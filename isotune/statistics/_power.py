@@ -34,7 +34,7 @@ def power_of(margin: float, sd: float, n: int, effect: float = 0.0, *, arms: int
     runs, other arms than 1 and 2.
     """
     if not (margin > 0 and sd > 0 and n >= 2 and arms in (1, 2) and isfinite(effect)):
-        raise ValueError(f"no power for margin {margin}, sd {sd}, {n} runs, {arms} arms, effect {effect}")
+        raise ValueError(f"power is not defined for margin {margin}, sd {sd}, {n} runs, {arms} arms, effect {effect}")
     return power(margin, effect, StandardError(sd**2 * arms / n, 0.0, arms * (n - 1) + 1, 0))
 
 

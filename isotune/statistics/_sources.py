@@ -109,7 +109,7 @@ def _cells(runs: Iterable[Run]) -> tuple[dict[Key, np.ndarray], int, int]:
     by_seeds: dict[Key, dict[int, float]] = defaultdict(dict)
     for run in runs:
         if run.repeat in by_seeds[run[:3]]:
-            raise ValueError(f"repeat {run.repeat} of the seeds {run[:3]} is there twice")
+            raise ValueError(f"repeat {run.repeat} of the seeds {run[:3]} appears twice")
         by_seeds[run[:3]][run.repeat] = run.accuracy
     cells = {key: np.array([values[repeat] for repeat in sorted(values)]) for key, values in by_seeds.items()}
     everything = np.concatenate([*cells.values(), np.empty(0)])

@@ -45,13 +45,13 @@ def split_variance(correct: np.ndarray) -> VarianceSplit:
     """
     hits = np.asarray(correct, dtype=np.float64)
     if hits.ndim != 2:
-        raise ValueError(f"[seeds, images] is needed, not {hits.shape}")
+        raise ValueError(f"correct must be [seeds, images], not {hits.shape}")
     seeds, images = hits.shape
     reason = too_few(hits.mean(axis=1)) if images else "no images"
     if reason:
         return VarianceSplit(seeds, images, None, None, None, reason)
     if not np.isin(hits, (0, 1)).all():
-        raise ValueError("an image is right (1) or wrong (0); other values are in the array")
+        raise ValueError("correct must hold 0 (wrong) and 1 (right) only")
     observed = float(hits.mean(axis=1).var(ddof=1))
     test_set = float(hits.var(axis=0, ddof=1).sum()) / images**2  # q (1 - q) k/(k-1) is the sample variance of 0 and 1
     return VarianceSplit(seeds, images, observed, test_set, observed - test_set, "")

@@ -36,9 +36,9 @@ class Published:
     def __post_init__(self) -> None:
         sizes = [size for size in (self.sd, self.spread, self.rounding) if size is not None]
         if not isfinite(self.mean) or not all(isfinite(size) and size >= 0 for size in sizes):
-            raise ValueError(f"no published number: {self}")
+            raise ValueError(f"not a valid published number: {self}")
         if self.n is not None and self.n < 1:
-            raise ValueError(f"a published mean of {self.n} runs")
+            raise ValueError(f"a published mean needs at least one run, not {self.n}")
 
     @property
     def margin(self) -> float:
@@ -137,9 +137,9 @@ def verdict(
     margin = published.margin if margin is None else margin
     sample = np.asarray(values, dtype=np.float64).ravel()
     if not (margin > 0 and isfinite(margin)):
-        raise ValueError(f"a margin above 0 is needed, not {margin}")
+        raise ValueError(f"the margin must be above 0, not {margin}")
     if images is not None and (images < 1 or np.any((sample < 0) | (sample > 100))):
-        raise ValueError(f"accuracies in 0..100 % of at least one image are needed, not {sample} of {images}")
+        raise ValueError(f"values must be within 0..100 % and images at least 1, not {sample} and {images}")
     ours = estimate(sample)
     reason = too_few(sample)
     effect = ours.mean - published.mean
