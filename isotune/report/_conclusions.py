@@ -58,7 +58,7 @@ def verdicts(finding: Finding) -> Table | None:
         "verdict",
         "source",
         "published",
-        "ours less published",
+        "ours minus published",
         "90 % interval",
         "margin",
         "p, below / above",
@@ -92,7 +92,7 @@ def _outcome(each: Judged) -> str:
         return f"inconclusive: {f.text(verdict.reason)}"
     more = verdict.seeds_needed
     if more is None:
-        return f"inconclusive: {f.text(verdict.reason)}; how many more seeds it takes cannot be told"
+        return f"inconclusive: {f.text(verdict.reason)}; the number of seeds still needed cannot be estimated"
     return f"inconclusive: {f.text(verdict.reason)}; about {f.number(more, 'more seed')} for 90 % power"
 
 
@@ -101,14 +101,15 @@ def unmatched(finding: Finding) -> str:
     if finding.published.verdicts or not finding.section.rows:
         return ""
     start = "No verdict: no published number was measured under these conditions"
-    return f"{start}; the nearest are context." if finding.published.context else f"{start}, and none is near."
+    near = "; the closest are given as context" if finding.published.context else ", and none comes close"
+    return f"{start}{near}."
 
 
 def context(finding: Finding) -> list[str]:
     """The nearest published numbers, small, each with what deviates."""
     lines = [f"<sub>{_context(each, finding.section)}</sub>" for each in finding.published.context]
     if more := finding.published.more:
-        lines.append(f"<sub>and {f.number(more, 'more number')} further off</sub>")
+        lines.append(f"<sub>and {f.number(more, 'more number')} that differ in more respects</sub>")
     return lines
 
 

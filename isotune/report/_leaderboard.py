@@ -51,7 +51,7 @@ class Leaderboard:
         self.records, self.speeds = tuple(records), tuple(speeds)
         self._command, self._predictions = command, predictions
         if not self.records and not self.speeds:
-            raise UsageError("there is nothing to report: no record and no speed; run first: isotune run")
+            raise UsageError("there is nothing to report: no records and no speeds; run first: isotune run")
 
     def markdown(self) -> str:
         """The leaderboard; its figures are links to files that `write` writes."""
@@ -151,7 +151,7 @@ def first_rows(records: Iterable[Record], speeds: Iterable[Speed] = (), predicti
 
     ordered = sections(latest(records), speeds)
     if not ordered:
-        raise UsageError("there is nothing to report: no record; run first: isotune run")
+        raise UsageError("there is nothing to report: no records; run first: isotune run")
     table = _templates().get_template("table.md.j2").module.table(board(ordered[0]).head(README_ROWS))
     return f"{sentence(ordered[0], Answers(predictions))}\n\n{table}".rstrip() + "\n"
 

@@ -44,7 +44,7 @@ def model_index(records: Iterable[Record]) -> str:
         for row in section.rows:
             results[row.model] += [_result(section, row, setup) for setup in row.setups]
     if not results:
-        raise UsageError("there is nothing for a model card: no run finished; run first: isotune run")
+        raise UsageError("there is nothing for a model card: no run has finished; run first: isotune run")
     cards = (ModelCardData(model_name=model, eval_results=results[model]) for model in sorted(results))
     return "---\n".join(f"{card.to_yaml()}\n" for card in cards)
 

@@ -72,7 +72,7 @@ class Measured(_Part):
     latency: Quartiles | None = Field(description="ms")
     first_step: Number = Field(description="seconds")
     resident: int | None = Field(description="peak, bytes")
-    above_baseline: int | None = Field(description="peak less what was resident before, bytes")
+    above_baseline: int | None = Field(description="peak minus what was resident before, bytes")
     device: int | None = Field(description="peak on an accelerator, bytes")
     disturbed: bool = Field(description="training was timed while other workers ran")
 
@@ -119,12 +119,12 @@ class VerdictResult(_Part):
     reason: str
     n: int
     margin: float
-    effect: Number = Field(description="ours less published")
+    effect: Number = Field(description="ours minus published")
     interval90: Interval | None
     interval95: Interval | None
     p_lower: Number = Field(description='one-sided, of "at or below -margin"')
     p_upper: Number = Field(description='one-sided, of "at or above +margin"')
-    seeds_needed: int | None = Field(description="more seeds for 90 % power; null: it cannot be told")
+    seeds_needed: int | None = Field(description="more seeds for 90 % power; null: it cannot be estimated")
 
 
 class ContextNumber(_Part):
@@ -159,8 +159,8 @@ class DifferenceResult(_Part):
     better: Number = Field(description="P(second > first)")
     better_interval: Interval | None
     better_conclusion: str
-    changed: Number = Field(description="percent of the test images that got another class, mean over seeds")
-    changed_is_bound: bool | None = Field(description="predictions are not at hand: at least this share changed")
+    changed: Number = Field(description="percent of the test images that were given a different class, mean over seeds")
+    changed_is_bound: bool | None = Field(description="predictions are not available: at least this share changed")
     by_images: tuple[ImageTest, ...]
     decided_by: Literal["seeds", "images"]
     p: Number = Field(description="the decisive one, after Holm's correction")
@@ -169,7 +169,7 @@ class DifferenceResult(_Part):
 
 
 class Source(_Part):
-    """Variance by one source; the streams' components may be negative, which says that none was found."""
+    """Variance by one source; the streams' components may be negative, which means that none was found."""
 
     streams: tuple[str, ...]
     name: str
@@ -184,7 +184,7 @@ class SpreadResult(_Part):
     setup: SetUpName
     seeds: int
     sd: Number
-    observed: Number = Field(description="variance; null: predictions or labels are not at hand")
+    observed: Number = Field(description="variance; null: predictions or labels are not available")
     test_set: Number
     training: Number
     design: str | None = Field(description="of the seed streams; null: they were not drawn apart")
@@ -227,6 +227,6 @@ class Leaderboard(_Part):
     cells: int
     failed: int
     sections: tuple[SectionResult, ...]
-    speeds: tuple[Speed, ...] = Field(description="what stands beside no accuracy")
+    speeds: tuple[Speed, ...] = Field(description="speeds that are shown beside no accuracy")
     environments: dict[str, dict[str, tuple[str, ...]]] = Field(description="setting: value: adapters that had it")
     checkpoints: dict[str, dict[str, tuple[str, ...]]] = Field(description="checkpoint: SHA-256: models that had it")

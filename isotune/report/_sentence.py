@@ -60,7 +60,7 @@ def _defaults(group: list[Row], decimals: int) -> str:
     start = "with each library's own defaults "
     if not moved:
         same = all(cost.mean == 0 and not cost.margin > 0 for _, _, cost in measured)
-        return start + ("nothing changes" if same else "no accuracy moves by more than the seeds do")
+        return start + ("nothing changes" if same else "no accuracy changes by more than it does between seeds")
     if len(moved) > 3:
         means = [native.accuracy.mean for _, native, _ in measured]
         return start + f"the accuracies spread from {min(means):.{decimals}f} to {max(means):.{decimals}f} %"

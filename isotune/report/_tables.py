@@ -68,15 +68,15 @@ def facts(section: Section) -> str:
         low, high = wilson(mean / 100, section.test_images)
         decimals = f.decimals(section.test_images)
         sentences.append(
-            f"With so many test images an accuracy of {mean:.{decimals}f} % is uncertain between"
-            f" {100 * low:.{decimals}f} and {100 * high:.{decimals}f} % (95 %, Wilson), which all rows share."
+            f"With this many test images the 95 % interval (Wilson) of an accuracy of {mean:.{decimals}f} % is"
+            f" {100 * low:.{decimals}f} to {100 * high:.{decimals}f} %, for every row alike."
         )
     if edge := _at_the_edge(section):
         sentences.append(edge)
     if any(row.measured.training for row in rows):
         sentences.append(f"Training speed: {section.speeds.training_source}.")
     if any(row.measured.disturbed for row in rows):
-        sentences.append("\\* While other workers ran on the machine.")
+        sentences.append("\\* Measured while other workers ran on the machine.")
     return " ".join(sentences)
 
 
@@ -92,7 +92,7 @@ def _at_the_edge(section: Section) -> str:
         for record in setup.records.values()
         if record.metrics and record.metrics.l2 in (min(probe.l2), max(probe.l2))
     }
-    return f"The L2 sweep ended at its edge for {f.listing(sorted(chosen))}." if chosen else ""
+    return f"The strongest or weakest L2 of the sweep was chosen for {f.listing(sorted(chosen))}." if chosen else ""
 
 
 def _seeds(row: Row) -> str:

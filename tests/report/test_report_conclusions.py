@@ -141,12 +141,12 @@ def test_numbers_that_are_merely_near_are_context_with_what_deviates() -> None:
     assert all("deviates: " in line and "`fashion-mnist`" in line and "low trust" in line for line in lines[:-1])
     assert "<100K" not in "".join(re.sub(r"`[^`]*`|\\<", "", line) for line in lines), "names are escaped"
     count = len([row for row in references(dataset="fashion-mnist") if row.metric == "top-1"])
-    assert lines[-1] == f"<sub>and {count - 5} more numbers further off</sub>"
+    assert lines[-1] == f"<sub>and {count - 5} more numbers that differ in more respects</sub>"
 
 
 def test_where_nothing_is_near_that_is_said() -> None:
     judged = finding([record(dataset="digits")])
-    assert "none is near" in conclusions.unmatched(judged)
+    assert "none comes close" in conclusions.unmatched(judged)
     assert conclusions.context(judged) == []
     assert conclusions.unmatched(finding([record(error="x")])) == "", "no run, no verdict"
 
@@ -320,7 +320,7 @@ def test_an_own_classifier_is_decided_by_the_images(ran: tuple[Ran, Answers]) ->
     recipe = protocols.load("own-classifier")
     runs = [one(right(20), protocol=recipe), one(right(60, 50), KERAS, protocol=recipe)]
     assert said(runs, answers) == ["**holds**"]
-    assert said(runs) == ["not tested: the predictions or the labels are not at hand"]
+    assert said(runs) == ["not tested: the predictions or the labels are not available"]
 
 
 def test_labels_that_do_not_give_the_accuracy_are_not_used(ran: tuple[Ran, Answers]) -> None:

@@ -104,7 +104,7 @@ def test_a_change_within_the_noise_of_the_seeds_is_not_announced(tmp_path: Path)
     noise = (0.01, -0.02, 0.012, -0.012)  # a quarter of a point down, but up as often
     runs = [record(model, seed=seed) for model in (TIMM, KERAS) for seed in range(4)]
     runs += [record(KERAS, 0.85 + noise[seed], conventions="native", seed=seed) for seed in range(4)]
-    assert "no accuracy moves by more than the seeds do" in headline(leaderboard(tmp_path, runs))
+    assert "no accuracy changes by more than it does between seeds" in headline(leaderboard(tmp_path, runs))
 
 
 def test_the_board_holds_every_figure(tmp_path: Path) -> None:
@@ -218,7 +218,7 @@ def test_speed_measured_beside_other_workers_is_marked(tmp_path: Path) -> None:
     busy = {"features": 10.0, "features_images": 3000, "alone": False}
     text = leaderboard(tmp_path, [record(timings=busy)])
     assert "training images/s\\*" in text
-    assert "While other workers ran" in text
+    assert "Measured while other workers ran" in text
 
 
 def test_failed_cells_are_listed_with_their_error(tmp_path: Path) -> None:
@@ -380,7 +380,7 @@ def test_a_strength_at_the_edge_of_the_sweep_is_said(tmp_path: Path) -> None:
         return one.model_copy(update={"metrics": one.metrics.model_copy(update={"l2": l2})})
 
     text = leaderboard(tmp_path, [chose(TORCHVISION, 1e-2), chose(KERAS, 1e-2), chose(KERAS, 1e-3, "native")])
-    assert f"The L2 sweep ended at its edge for `{KERAS}` (native)." in text
+    assert f"The strongest or weakest L2 of the sweep was chosen for `{KERAS}` (native)." in text
     assert "at its edge" not in leaderboard(tmp_path, [chose(TORCHVISION, 1e-2)])
 
 

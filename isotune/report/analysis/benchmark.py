@@ -83,7 +83,7 @@ def read_benchmark(path: str | Path) -> tuple[list[Record], list[Speed]]:
                 speeds.append(speed)
     if not any_of_isotune:
         raise UsageError(
-            f"{path}: holds no benchmark of isotune; write it with: pytest benchmarks/ --benchmark-json=FILE"
+            f"{path}: contains no isotune benchmark; write it with: pytest benchmarks/ --benchmark-json=FILE"
         )
     return records, speeds
 

@@ -25,7 +25,7 @@ MOST_PAIRS = 300  # of a section; a pair of 10 seeds takes about 2 ms
 
 @dataclass(frozen=True)
 class Difference:
-    """second - first, points. Between two rows under one set-up, or of a row: native less identical."""
+    """second - first, points. Between two rows under one set-up, or of a row: native minus identical."""
 
     first: Row
     first_setup: SetUp
@@ -34,7 +34,7 @@ class Difference:
     pair: Pair
     gap: Estimate  # over the seeds that both have done; where no run failed it is the pair's
     changed: Changed | None
-    by_images: Mapping[Streams, McNemar]  # by seed; empty: predictions or labels are not at hand
+    by_images: Mapping[Streams, McNemar]  # by seed; empty: predictions or labels are not available
     decided_by: DecidedBy
     p: float | None  # after Holm's correction for the section; None: `reason` says why
     reason: str
@@ -99,7 +99,7 @@ def _judged(first: _Side, second: _Side, pair: Pair, answers: Answers) -> Differ
     if own_classifier or (by_images and first.setup.fixed and second.setup.fixed):
         decided_by = "images"
         p = next(iter(by_images.values())).p if by_images else None  # the same at every seed
-        reason = "" if by_images else "the predictions or the labels are not at hand"
+        reason = "" if by_images else "the predictions or the labels are not available"
     return Difference(
         first.row,
         first.setup,

@@ -75,7 +75,7 @@ def _verdict(section: Section, setup: SetUp, reference: Reference) -> Verdict:
     if section.protocol.own_classifier is None:
         return verdict(values, number, margin, images=section.test_images)
     exact = verdict([values[0], values[0]], number, margin)
-    reason = exact.reason.partition(";")[0] + "; nothing is drawn at random, so that one evaluation is exact"
+    reason = exact.reason.partition(";")[0] + "; nothing is drawn at random, so one evaluation is exact"
     return replace(exact, n=len(values), reason=reason)
 
 

@@ -30,7 +30,7 @@ class Measured:
     latency: Quartiles | None  # ms
     first_step: float | None  # seconds, median
     resident: int | None  # bytes, peak
-    above_baseline: int | None  # bytes, peak less what was resident before the cell
+    above_baseline: int | None  # bytes, peak minus what was resident before the cell
     device: int | None  # bytes, peak
     disturbed: bool  # training was timed while other workers ran
     sources: tuple[Speed, ...]  # what of the suite stands here
@@ -52,8 +52,8 @@ class SpeedTable:
     def training_source(self) -> str:
         """Where the column of training speeds comes from, in words."""
         if batch := self.batch_size.get("training-step"):
-            return f"full training steps at batch {batch}, timed in turns"
-        return "extraction of the features, by the cells' clock" if self._probe else "by the cells' own clock"
+            return f"full training steps at batch {batch}, timed in turn"
+        return "feature extraction, timed within the cells" if self._probe else "timed within the cells"
 
     def measured(self, model: str, mode: str, overrides: str, records: Sequence[Record]) -> Measured:
         """What a row costs; records: its runs, one a seed."""

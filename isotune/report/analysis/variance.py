@@ -26,7 +26,7 @@ class Spread:
 
     row: Row
     setup: SetUp
-    split: VarianceSplit | None  # of accuracies in 0..1; None: predictions or labels are not at hand
+    split: VarianceSplit | None  # of accuracies in 0..1; None: predictions or labels are not available
     streams: VarianceBySource | None  # percentage points squared; None: the seeds of the streams do not vary apart
 
     @property

@@ -52,7 +52,7 @@ def parts(finding: Finding) -> tuple[list[Part], int]:
           for title, name, own in (
               ("between models, identical", "identical", False),
               ("between models, native", "native", False),
-              ("native less identical", "native", True),
+              ("native minus identical", "native", True),
           )),
     ]  # fmt: skip
     room, drawn = MOST, []
@@ -153,8 +153,8 @@ def _limits(axes: Axes, lines: Sequence[Line]) -> None:
 def _legend(axes: Axes, lines: Sequence[Line]) -> None:
     mark: dict[str, Any] = {"marker": "o", "markersize": 5, "linestyle": "none", "markeredgecolor": _style.QUIET}
     handles = [
-        Line2D([], [], label="told apart", markerfacecolor=_style.QUIET, **mark),
-        Line2D([], [], label="not told apart", markerfacecolor="white", **mark),
+        Line2D([], [], label="distinguishable", markerfacecolor=_style.QUIET, **mark),
+        Line2D([], [], label="not distinguishable", markerfacecolor="white", **mark),
         Patch(facecolor=_style.GRID, label="margin"),
     ]
     axes.legend(handles=handles, loc="lower left", bbox_to_anchor=(0, 1), ncols=len(handles), borderaxespad=0.2)
