@@ -69,7 +69,7 @@ def design(recipe: Protocol, spec: str, levels: int | None, repeats: int) -> Des
     if not drawn:
         why = "nothing is trained" if recipe.own_classifier else "; ".join(dict.fromkeys(reasons.values()))
         raise UsageError(
-            f"protocol {recipe.name!r} draws nothing at random ({why}), so that its runs cannot vary by seed;"
+            f"protocol {recipe.name!r} draws nothing at random ({why}), so its runs cannot vary by seed;"
             " give one that does, such as quick-fine-tune"
         )
     levels = LEVELS[len(drawn)] if levels is None else levels

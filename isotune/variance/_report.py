@@ -35,15 +35,15 @@ def describe(study: Study, ahead: Outlook) -> Iterator[str]:
 
     design, first = study.design, study.firsts[0]
     drawn = f"{f.word(len(design.drawn))} of {f.word(len(design.drawn) + len(design.idle))} seed streams"
-    yield f"{first.protocol.name} on {first.dataset}, {first.conventions}: {drawn} decide something"
+    yield f"{first.protocol.name} on {first.dataset}, {first.conventions}: {drawn} affect the result"
     yield from _streams(design)
     again = f", the first seeds {_times(design.repeats)} more" if design.repeats else ""
     crossed = f"{len(design.seeds)} crossed runs{again}"
     yield f"{crossed}, of {f.number(len(study.firsts), 'model')}: {ahead.runs} runs, {ahead.done} of them done"
     if ahead.seconds is None:
-        yield "how long they take is not known: of a model there is no run yet"
+        yield "the time needed is not known: a model has no finished run yet"
     elif ahead.done < ahead.runs:
-        yield f"one after another the others take about {f.duration(ahead.seconds)}"
+        yield f"run one after another, the rest take about {f.duration(ahead.seconds)}"
 
 
 def _times(count: int) -> str:

@@ -27,7 +27,7 @@ def sentence(finding: Finding) -> str:
 def _sources(finding: Finding) -> str:
     sources, model, runs = finding.sources, finding.model, len(finding.accuracies)
     if sources.reason:
-        return f"Of {model} there are no components, as {sources.reason}"
+        return f"There are no components for {model}: {sources.reason}"
     if not any(part.sd for part in sources.components) and len(set(finding.accuracies)) == 1:
         reached = f"{finding.accuracies[0]:.{f.decimals(finding.test_images)}f} %"
         return f"{model} reaches {reached} in all {runs} runs, whatever the seeds"
@@ -71,13 +71,13 @@ def _mains(finding: Finding) -> list[Component]:
 
 def _floor(floor: Floor, places: int) -> str:
     if floor.reason:
-        return f"what the same seeds give again is not known, as {floor.reason}"
+        return f"how much repeats of the same seeds differ is not known: {floor.reason}"
     if floor.same == floor.repeats:
         again = " again" if floor.repeats == 1 else f", run {f.word(floor.repeats)} times more,"
         return f"the same seeds{again} gave the same predictions"
     what = "other predictions" if floor.changed is None else f"another class to {floor.changed:.{places - 1}f} %"
     images = "" if floor.changed is None else " of the test images"
-    return f"the same seeds again gave {what}{images}, and accuracies up to {floor.moved:.{places - 1}f} points apart"
+    return f"the same seeds again gave {what}{images}, with accuracies up to {floor.moved:.{places - 1}f} points apart"
 
 
 def _points(value: float, finding: Finding) -> str:

@@ -202,7 +202,7 @@ def test_same_seeds_that_give_other_predictions_are_the_noise_floor(tmp_path, ke
     assert finding.sources.noise is not None
     assert finding.sources.noise.sd == pytest.approx(np.std([85, 85, 84.6], ddof=1))
     said = "another class to 0.7 % of the test images" if kept else "other predictions"
-    assert f"the same seeds again gave {said}, and accuracies up to 0.4 points apart" in sentence(finding)
+    assert f"the same seeds again gave {said}, with accuracies up to 0.4 points apart" in sentence(finding)
 
 
 @pytest.mark.parametrize("how", ["failed", "diverged"])
@@ -232,7 +232,7 @@ def test_a_first_run_that_failed_leaves_no_noise_floor(tmp_path):
     put(store(tmp_path, 1), asked.firsts[0], None)
     finding = judged(tmp_path, asked)
     assert (finding.floor.moved, finding.sources.noise) == (None, None)
-    assert "not known, as a run of these seeds failed" in sentence(finding)
+    assert "not known: a run of these seeds failed" in sentence(finding)
 
 
 @pytest.mark.parametrize("left", [0, 1, 3, 8])
@@ -243,8 +243,8 @@ def test_missing_runs_are_no_smaller_design(tmp_path, left):
         shutil.rmtree(store(tmp_path, 0).folder / cell.key)
     finding = judged(tmp_path, asked)
     assert (finding.missing, finding.sources.design, finding.sources.components) == (9 - left, "none", ())
-    assert f"{9 - left} of 9 crossed runs are missing; what the same seeds" in sentence(finding)
-    assert sentence(finding).endswith("as no seeds were run twice.")
+    assert f"{9 - left} of 9 crossed runs are missing; how much repeats of the same seeds" in sentence(finding)
+    assert sentence(finding).endswith("not known: no seeds were run twice.")
     text = variance.write(asked, [finding], tmp_path / "out", "isotune variance").read_text(encoding="utf-8")
     assert "figures/" not in text
     assert not list((tmp_path / "out/figures").iterdir())
@@ -415,11 +415,11 @@ TINIEST = ("variance", "--checkpoint", "random:0", "--protocol", "./tiny.toml", 
 def test_a_plan_says_the_streams_and_runs_nothing(real, here, house):
     status, out, err = here(*TINIEST, "--models", "example:random-features", "--plan")
     assert (status, err) == (0, "")
-    assert "tiny on digits, identical: two of three seed streams decide something" in out
+    assert "tiny on digits, identical: two of three seed streams affect the result" in out
     assert "- order: the order of the images, 2 seeds" in out
     assert "- augmentation: idle, as the protocol draws no crops and no flips" in out
     assert "4 crossed runs, the first seeds once more, of 1 model: 5 runs, 0 of them done" in out
-    assert "how long they take is not known" in out
+    assert "the time needed is not known" in out
     assert not (house / "reports").exists()
     assert not (house / ".isotune").exists()
 
@@ -443,7 +443,7 @@ def test_a_model_that_fails_is_said_and_the_other_has_its_answer(real, here):
     status, out, err = here(*TINIEST, "--models", "faulty:raises,faulty:works")
     assert status == 1, err
     assert out.count("FAILED: faulty:raises digits tiny identical seed") == 5
-    assert "Of faulty:raises there are no components, as 5 of 5 runs failed" in out
+    assert "There are no components for faulty:raises: 5 of 5 runs failed" in out
     assert "variance of faulty:works" in out or "faulty:works reaches" in out
 
 
