@@ -111,7 +111,7 @@ def open_dataset(folder: Path, *, name: str | None = None, note: str | None = No
     files = check(folder, verify=verify)
     digest = digest_of(files)
     if folder.name != digest:
-        raise Damaged(f"{folder} holds another data set")
+        raise Damaged(f"{folder} contains a different data set")
     about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
     return Dataset(
         name=about["name"] if name is None else name,

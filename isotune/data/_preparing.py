@@ -59,7 +59,7 @@ def prepare(
                 if cached := _cached(entry, name, verify=verify):
                     return cached
             except Damaged as error:
-                _log.warning("damaged cache of data set %s: %s; it is prepared again", name, error)
+                _log.warning("damaged cache of data set %s: %s; preparing it again", name, error)
             return _prepared(source, entry, skip_unreadable, progress or untold)
     except OSError as error:
         where = error.filename or cache.root()

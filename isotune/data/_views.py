@@ -160,7 +160,7 @@ def _intact(folder: Path, *, warn: bool = False) -> bool:
         check(folder)
     except Damaged as error:
         if warn:
-            _log.warning("damaged cache: %s; it is made again", error)
+            _log.warning("damaged cache: %s; rebuilding it", error)
         return False
     return True
 

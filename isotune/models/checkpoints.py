@@ -139,7 +139,7 @@ def _is_canonical(path: Path) -> bool:
         with safe_open(path, framework="numpy") as file:
             return (file.metadata() or {}).get("isotune") == "1"
     except (SafetensorError, OSError) as error:
-        raise UsageError(f"{path}: not a whole safetensors file ({error})") from None
+        raise UsageError(f"{path}: incomplete or damaged safetensors file ({error})") from None
 
 
 def convert(worker: Worker, path: str, model: str, size: list[int], file: str) -> None:

@@ -71,7 +71,7 @@ def from_values(values: Mapping[str, Any], where: str) -> Protocol:
     except ValidationError as error:
         raise UsageError(f"{where}: {explain(error, Protocol)}") from None
     if protocol.own_classifier and protocol.own_classifier.input == "published" and "input" in values:
-        raise UsageError(f'{where}: input: own_classifier.input = "published" finds it; leave one out')
+        raise UsageError(f'{where}: input: own_classifier.input = "published" determines it; remove one of the two')
     return protocol
 
 

@@ -86,13 +86,13 @@ class Schedule(Strict):
     @model_validator(mode="after")
     def milestones_belong_to_step(self) -> Schedule:
         if (self.name == "step") != bool(self.milestones):
-            raise ValueError("milestones are needed by name = 'step', and by no other schedule")
+            raise ValueError("milestones belong to name = 'step', which needs them")
         if list(self.milestones) != sorted(set(self.milestones)):
-            raise ValueError("milestones must rise")
+            raise ValueError("milestones must increase")
         if self.milestones and self.milestones[0] < 1:
             raise ValueError("milestones count from 1: the first epoch or step runs at the peak")
         if self.name != "step" and self.gamma != 0.1:
-            raise ValueError("gamma belongs to name = 'step', and to no other schedule")
+            raise ValueError("gamma belongs to name = 'step' only")
         return self
 
 

@@ -95,15 +95,17 @@ def published_input(cell: Cell) -> tuple[Input, Reference]:
     if not rows and model not in (known := {row.model for row in references(adapter=here.adapter)}):
         raise UsageError(f"{who}: there are no published numbers of that model; {nearest(model, known)}; {_OWN}")
     if not rows:
-        raise UsageError(f"{who} has no published number whose evaluation could be taken; {_OWN}")
+        raise UsageError(f"{who} has no published number whose evaluation could be used; {_OWN}")
     stated = [row for row in rows if row.size_px and row.crop and row.resize and row.interpolation]
     if not stated:
-        raise UsageError(f"{who}: no published number says size, crop, resize and interpolation; {_OWN}")
+        raise UsageError(f"{who}: no published number states size, crop, resize and interpolation; {_OWN}")
     ranked = sorted(stated, key=lambda row: (row.dataset != here.dataset, *_preference(row)))
     row = next((row for row in ranked if as_input(row) is not None), None)
     if row is None:
         first = ranked[0]
-        raise UsageError(f"{who}: published with {first.resize} and crop {first.crop:g}, which [input] lacks; {_OWN}")
+        raise UsageError(
+            f"{who}: published with {first.resize} and crop {first.crop:g}, which [input] cannot express; {_OWN}"
+        )
     input = as_input(row)
     assert input is not None
     return input, row
@@ -157,7 +159,7 @@ def check_outputs(outputs: int, model: str, checkpoint: str) -> None:
     if outputs != OUTPUTS:
         raise UsageError(
             f"own-classifier: the classifier of {model} with checkpoint {checkpoint!r} has {outputs} outputs, and"
-            f" ImageNet-1k's has {OUTPUTS}; take a checkpoint for it"
+            f" ImageNet-1k's has {OUTPUTS}; use a checkpoint trained on ImageNet-1k"
         )
 
 

@@ -92,7 +92,7 @@ Loss = Annotated[float | None, BeforeValidator(_finite)]
 
 
 class Metrics(Strict):
-    accuracy: float = Field(ge=0, le=1, description="share of the test images that are classified right")
+    accuracy: float = Field(ge=0, le=1, description="share of the test images that are classified correctly")
     top5: float | None = Field(
         None, ge=0, le=1, description="own classifier: share of the test images whose class is among the five likeliest"
     )

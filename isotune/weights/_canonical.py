@@ -100,7 +100,7 @@ class Weights(Mapping[str, Array]):
                 metadata = file.metadata() or {}
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         except (SafetensorError, OSError) as error:
-            raise UsageError(f"{path}: not a whole safetensors file ({error})") from None
+            raise UsageError(f"{path}: incomplete or damaged safetensors file ({error})") from None
         except (TypeError, ValueError, AttributeError) as error:  # a dtype that NumPy lacks
             raise UsageError(f"{path}: a tensor that NumPy cannot hold ({error})") from None
         if metadata.get("isotune") != "1":

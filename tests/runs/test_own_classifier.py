@@ -93,10 +93,10 @@ def test_every_stated_evaluation_of_torchs_libraries_is_expressed_as_published()
 @pytest.mark.parametrize(
     ("model", "checkpoint", "said"),
     [
-        ("timm:resnet50", "random:0", "has no published number whose evaluation could be taken; in a copy of"),
+        ("timm:resnet50", "random:0", "has no published number whose evaluation could be used; in a copy of"),
         ("timm:resnet5", "pretrained", "there are no published numbers of that model; did you mean 'resnet50'?"),
-        ("keras:ConvNeXtBase", "imagenet", "no published number says size, crop, resize and interpolation"),
-        ("timm:dm_nfnet_f0", "dm_in1k", "published with squash and crop 0.9, which [input] lacks"),
+        ("keras:ConvNeXtBase", "imagenet", "no published number states size, crop, resize and interpolation"),
+        ("timm:dm_nfnet_f0", "dm_in1k", "published with squash and crop 0.9, which [input] cannot express"),
     ],
 )
 def test_where_nothing_usable_is_published_that_is_said(model, checkpoint, said) -> None:
@@ -145,7 +145,8 @@ def test_steps_stand_beside_the_evaluation_each_with_one_thing_changed() -> None
         (OWN + "[probe]\nl2 = [1.0]", "give either [probe] or at least one [[stage]], or [own_classifier]"),
         (OWN + "[images]\ntrain = 5", "own_classifier trains nothing: it cannot have [augmentation] or images.train"),
         (OWN + "[augmentation]\nhorizontal_flip = 0.5", "own_classifier trains nothing"),
-        (OWN.replace('"protocol"', '"published"'), 'input: own_classifier.input = "published" finds it; leave one out'),
+        (OWN.replace('"protocol"', '"published"'),
+         'input: own_classifier.input = "published" determines it; remove one of the two'),
         (OWN.replace('"protocol"', '"publised"'), "own_classifier.input: Input should be 'published' or 'protocol'"),
         (OWN.replace("beside", "besides"), "own_classifier.besides: unknown key; did you mean 'beside'?"),
         (OWN.replace("{ resize = \"squash\" }", "{ resise = 3 }"), "own_classifier.beside.0.input.resise: unknown key"),
