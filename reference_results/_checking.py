@@ -44,7 +44,7 @@ def check(where: Traversable | None = None) -> Checked:
     _references(where, recipes, done)
     _top5_above_top1(done)
     named = {row.protocol for row in done.references}
-    done.problems += [f"{_tables.PROTOCOLS}: {name!r} is named by no row" for name in recipes if name not in named]
+    done.problems += [f"{_tables.PROTOCOLS}: {name!r} is used by no row" for name in recipes if name not in named]
     used = dict.fromkeys(_explanations(where, recipes, done), _tables.CONTRADICTIONS)
     used |= {row.source: row.file for row in reversed(done.references)}
     _citations_both_ways(where, used, done)
@@ -140,7 +140,7 @@ def _citations_both_ways(where: Traversable, used: Mapping[str, str], done: Chec
         return
     done.sources = len(entries)
     keys = Counter(citation.key for citation in entries)
-    done.problems += [f"{_citations.FILE}: {key!r} stands there {n} times" for key, n in keys.items() if n > 1]
+    done.problems += [f"{_citations.FILE}: {key!r} appears {n} times" for key, n in keys.items() if n > 1]
     for citation in entries:
         missing = [name for name in ("title", "note") if not citation.fields.get(name)]
         if not citation.fields.get("url") and not citation.fields.get("howpublished"):
@@ -165,7 +165,7 @@ def _rows(file: Traversable, columns: Sequence[str], done: Checked) -> Iterator[
             return
         for row in reader:
             if None in row or None in row.values():
-                done.problems.append(f"{file.name}, line {reader.line_num}: it has not {len(columns)} columns")
+                done.problems.append(f"{file.name}, line {reader.line_num}: it does not have {len(columns)} columns")
             else:
                 yield reader.line_num, row
     except (OSError, UnicodeDecodeError, csv.Error) as error:

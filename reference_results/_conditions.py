@@ -127,7 +127,7 @@ def with_stated(given: Conditions, stated: dict[str, Any]) -> Conditions:
     known = [field.name for field in fields(Conditions)]
     for name in stated:
         if name not in known:
-            raise UsageError(f"conditions have no {name!r}; {nearest(name, known)}")
+            raise UsageError(f"there is no condition {name!r}; {nearest(name, known)}")
     return replace(given, **stated)
 
 

@@ -28,7 +28,7 @@ def installed_torchvision() -> Facts | None:
         return None
     done = subprocess.run([sys.executable, "-m", __name__], capture_output=True, text=True, check=False)
     if done.returncode:
-        raise OSError((done.stderr.strip().splitlines() or ["it ended without a word"])[-1])
+        raise OSError((done.stderr.strip().splitlines() or ["it ended without output"])[-1])
     facts: Facts = json.loads(done.stdout)
     return facts
 

@@ -126,17 +126,17 @@ def parse(row: Mapping[str, str], file: str = "") -> Reference:
     for name in ("model", "checkpoint", "split", "measured_by", "location"):
         _check(bool(row[name]), name, "is empty")
     for name in COLUMNS:
-        _check(row[name] == row[name].strip(), name, "begins or ends with a blank")
+        _check(row[name] == row[name].strip(), name, "begins or ends with a space")
     for name in ("dataset", "protocol"):
         _check(bool(_SLUG.fullmatch(row[name])), name, f"{row[name]!r} is not lower-case letters, digits, dashes, dots")
-    _check(bool(_CITATION.fullmatch(row["source"])), "source", f"{row['source']!r} is no key of a citation")
+    _check(bool(_CITATION.fullmatch(row["source"])), "source", f"{row['source']!r} is not a citation key")
     for name, allowed in (("trust", TRUST), ("statistic", STATISTICS), ("resize", RESIZES), ("default", ("", "yes")),
                           ("interpolation", INTERPOLATIONS), ("metric", tuple(METRICS))):  # fmt: skip
         _check(row[name] in allowed, name, f"{row[name]!r} is none of {', '.join(filter(None, allowed))}")
     metric = METRICS[row["metric"]]
     _check(row["unit"] == metric.unit, "unit", f"{row['unit']!r} where {row['metric']} is in {metric.unit}")
     value, rounding = parse_value(row["value"], row["rounding"])
-    _check(metric.least <= value <= metric.most, "value", f"{value:g} {metric.unit} cannot be")
+    _check(metric.least <= value <= metric.most, "value", f"{value:g} {metric.unit} is out of range")
     _check(bool(re.fullmatch(r"(|last|best( of [1-9][0-9]*)?|epoch [1-9][0-9]*)", row["selection"])), "selection",
            f"{row['selection']!r} is none of last, best, best of N, epoch N")  # fmt: skip
     runs = _whole(row, "runs", 1, 1_000_000)
@@ -212,7 +212,7 @@ def parse_evaluation(text: str) -> dict[str, str]:
         key, sign, value = part.partition("=")
         _check(bool(sign) and bool(value.strip()), "evaluation", f"{part!r} is not key=value")
         _check(key in SETTINGS, "evaluation", f"{key!r} is none of {', '.join(SETTINGS)}")
-        _check(key not in settings, "evaluation", f"{key!r} stands there twice")
+        _check(key not in settings, "evaluation", f"{key!r} appears twice")
         settings[key] = value
     return settings
 

@@ -235,7 +235,7 @@ def test_the_caller_may_know_better() -> None:
     folder = cell("torchvision:resnet18", "pretrained", "imagefolder:/data/ants", "pytorch-tutorial")
     assert matching(folder).exact == []
     assert len(matching(folder, dataset="hymenoptera", split="val").exact) == 4
-    with pytest.raises(UsageError, match="conditions have no 'data_set'; did you mean 'dataset'"):
+    with pytest.raises(UsageError, match="there is no condition 'data_set'; did you mean 'dataset'"):
         matching(folder, data_set="hymenoptera")
 
 
