@@ -107,9 +107,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("library", choices=sorted(MODELS))
     parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument(
-        "--steps", type=int, default=16, help="steps a round; few of them and the start of a fit weighs"
-    )
+    parser.add_argument("--steps", type=int, default=16, help="steps a round; with few, the start-up of fit dominates")
     parser.add_argument("--batch", type=int, default=32)
     parser.add_argument("--size", type=int, default=96, help="pixels")
     options = parser.parse_args()

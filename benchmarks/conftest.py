@@ -42,7 +42,7 @@ TIERS: dict[str, dict[str, Any]] = {
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("isotune", "isotune: what is measured")
     group.addoption("--models", help="comma-separated adapter[@engine]:name[:option=value]; default: three MobileNetV2")
-    group.addoption("--datasets", help="comma-separated; default: digits, which scikit-learn carries")
+    group.addoption("--datasets", help="comma-separated; default: digits, which comes with scikit-learn")
     group.addoption("--protocols", help="comma-separated names or TOML files; default: the tier's")
     group.addoption("--seeds", help="how many (3), which (0,4,7) or a range (5-9); default: the tier's")
     group.addoption("--tier", default="quick", help="quick, standard or full: protocols, seeds and rounds")
@@ -56,9 +56,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--modes", default="float32", help="comma-separated float32, bfloat16, float64, each also as NAME-compiled"
     )
     group.addoption(
-        "--store", default=str(defaults.STORE), help="folder of records; what is done there is not run again"
+        "--store", default=str(defaults.STORE), help="folder of records; finished cells in it are not rerun"
     )
-    group.addoption("--fresh", action="store_true", help="run again what is already in the store")
+    group.addoption("--fresh", action="store_true", help="rerun cells that are already in the store")
 
 
 class Choices:
@@ -97,7 +97,7 @@ def _split(text: str | None) -> list[str]:
 def _mode(text: str) -> tuple[str, bool]:
     numeric, _, compiled = text.partition("-")
     if numeric not in get_args(protocols.NumericMode) or compiled not in ("", "compiled"):
-        raise UsageError(f"--modes {text!r}: float32, bfloat16 or float64, with -compiled after it or not")
+        raise UsageError(f"--modes {text!r}: float32, bfloat16 or float64, each optionally followed by -compiled")
     return numeric, bool(compiled)
 
 
