@@ -19,6 +19,7 @@ from isotune.conventions import affine
 from isotune.data._resizing import resized
 from isotune.protocols import Images, Input
 
+pytestmark = pytest.mark.xdist_group("keras")
 STRIPES = np.zeros((64, 64, 3), np.uint8)
 STRIPES[:, 2::4] = 255  # every fourth column white; shrunk to a quarter, a sample lies between columns 1 and 2
 DECODERS = """

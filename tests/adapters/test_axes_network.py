@@ -8,9 +8,6 @@ that every engine has the numbers of torch.
 from __future__ import annotations
 
 import math
-import os
-import subprocess
-import sys
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -19,27 +16,23 @@ from typing import get_args
 import numpy as np
 import pytest
 import torch
+from keras_processes import process_of
 from torch.nn import functional
 
 from isotune.conventions import Conventions
 
-SCRIPT = Path(__file__).parent / "keras_scripts" / "axes.py"
 ENGINES = ("torch", "keras@tensorflow", "keras@jax", "keras@torch")
 ELSEWHERE = {"decode"}  # test_axes_input.py
 NOT_HERE = {"last-block"}  # of ResNets v2 alone: tests/test_torch_strides.py, tests/test_parity.py
-pytestmark = pytest.mark.parametrize("engine", ENGINES)
+pytestmark = [pytest.mark.parametrize("engine", ENGINES), pytest.mark.xdist_group("keras")]
 
 
 @cache
 def outcomes(engine: str) -> dict[str, np.ndarray]:
     """What tests/keras_scripts/axes.py gives on an engine, by AXIS/VALUE/..."""
-    # JAX compiles every experiment anew, and XLA's optimizations would take longer than what they speed up
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
     with TemporaryDirectory() as folder:
         out = Path(folder) / "out.npz"
-        command = [sys.executable, SCRIPT, engine, out]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-        assert done.returncode == 0, done.stderr[-3000:]
+        process_of(engine.rpartition("@")[2]).run("axes.py", engine, out)
         with np.load(out) as arrays:
             return dict(arrays)
 

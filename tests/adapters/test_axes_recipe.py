@@ -14,7 +14,7 @@ from test_axes_network import ENGINES, agrees_with_torch, outcomes
 
 from isotune.weights import head_weights
 
-pytestmark = pytest.mark.parametrize("engine", ENGINES)
+pytestmark = [pytest.mark.parametrize("engine", ENGINES), pytest.mark.xdist_group("keras")]
 
 
 def test_a_new_head_of_2048_features_starts_within_0221_or_0540(engine):

@@ -2,20 +2,18 @@
 
 import itertools
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
+from keras_processes import process_of
 
 from isotune.conventions import affine
 from isotune.weights import random_weights
 
-SCRIPT = Path(__file__).parent / "keras_scripts" / "features.py"
+pytestmark = pytest.mark.xdist_group("keras")
 LAYOUT = {
     "000.conv.kernel": (3, 3, 3, 4),
     **{f"001.norm.{slot}": (4,) for slot in ("scale", "shift", "mean", "variance")},
@@ -119,14 +117,10 @@ def test_every_network_convention_is_its_function(engine, tmp_path):
 
 
 def features(engine: str, cases: list[dict], folder: Path) -> np.lib.npyio.NpzFile:
-    """What tests/keras_scripts/features.py gives, run in a process of its own."""
+    """What tests/keras_scripts/features.py gives."""
     (folder / "cases.json").write_text(json.dumps(cases))
-    command = [sys.executable, SCRIPT, engine, folder / "cases.json", folder / f"{engine}.npz"]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}  # waiting threads cost more than small networks gain
-    environment.pop("TF_CPP_MIN_LOG_LEVEL", None)  # JAX, imported by another test of this process, sets it to 1
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-    assert done.returncode == 0, done.stderr[-3000:]
-    assert done.stderr == "", "an import or a build talks on stderr"
+    said = process_of(engine).run("features.py", engine, folder / "cases.json", folder / f"{engine}.npz")
+    assert said == "", "an import or a build talks on stderr"
     return np.load(folder / f"{engine}.npz")
 
 

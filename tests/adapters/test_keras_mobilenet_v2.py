@@ -16,16 +16,16 @@ from isotune.errors import UsageError
 from isotune.weights import Weights, random_weights
 
 # width, (height, width) of the input, numeric mode, engine
-RANDOM = [
-    (0.35, (65, 65), "float64", "tensorflow"),
-    (0.35, (33, 64), "float64", "torch"),
+pytestmark = pytest.mark.xdist_group("keras")
+RANDOM = [(0.35, (65, 65), "float64", "tensorflow"), (0.35, (33, 64), "float64", "torch")]
+OTHER_WIDTHS = [
     (0.5, (32, 32), "float64", "tensorflow"),
     (0.75, (45, 38), "float64", "tensorflow"),
     (1.3, (33, 48), "float64", "tensorflow"),
     (1.4, (40, 40), "float64", "tensorflow"),
 ]
-REAL = [
-    (1.0, (32, 32), "float32", "tensorflow"),
+REAL = [(1.0, (32, 32), "float32", "tensorflow"), (1.0, (45, 66), "float64", "tensorflow")]
+OTHER_SIZES = [
     (1.0, (65, 65), "float64", "tensorflow"),
     (1.0, (96, 96), "float32", "tensorflow"),
     (1.0, (97, 130), "float64", "tensorflow"),
@@ -117,13 +117,15 @@ def compare(cases, weights_of, folder: Path) -> None:
             assert error < allowed, (case, error, own_error)
 
 
-def test_random_weights_give_torchvisions_features_at_every_width(tmp_path):
-    compare(RANDOM, lambda width: random_weights(layout_of(width), 1), tmp_path)
+@pytest.mark.parametrize("cases", [RANDOM, pytest.param(OTHER_WIDTHS, marks=pytest.mark.slow)], ids=["one", "others"])
+def test_random_weights_give_torchvisions_features_at_every_width(tmp_path, cases):
+    compare(cases, lambda width: random_weights(layout_of(width), 1), tmp_path)
 
 
-def test_real_weights_give_torchvisions_features_at_every_size(tmp_path):
+@pytest.mark.parametrize("cases", [REAL, pytest.param(OTHER_SIZES, marks=pytest.mark.slow)], ids=["two", "others"])
+def test_real_weights_give_torchvisions_features_at_every_size(tmp_path, cases):
     try:
         weights = OFFLINE.weights()
     except UsageError as missing:
         pytest.skip(str(missing))
-    compare(REAL, lambda width: weights, tmp_path)
+    compare(cases, lambda width: weights, tmp_path)

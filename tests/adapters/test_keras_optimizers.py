@@ -2,14 +2,12 @@
 
 import itertools
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+from keras_processes import process_of
 
-SCRIPT = Path(__file__).parent / "keras_scripts" / "optimizer_trajectories.py"
+pytestmark = pytest.mark.xdist_group("keras")
 STREAM = np.random.default_rng(0)
 START = {"kernel": STREAM.normal(size=(4, 3)).tolist(), "bias": STREAM.normal(size=3).tolist()}
 RATES = [0.1, 0.1, 0.03, 0.007, 0.2]  # not dyadic, and changing: the forms of momentum part
@@ -127,8 +125,7 @@ def _move(spec, axes, held, g, rate, t, slot):
 def test_every_form_of_every_optimizer_is_its_formula(engine, tmp_path):
     cases, out = tmp_path / "cases.json", tmp_path / "out.npz"
     cases.write_text(json.dumps({"start": START, "rates": RATES, "gradients": GRADIENTS, "cases": CASES}))
-    done = subprocess.run([sys.executable, SCRIPT, engine, cases, out], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
+    process_of(engine).run("optimizer_trajectories.py", engine, cases, out)
     found = np.load(out)
     for number, case in enumerate(CASES):
         expected = reference(case)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from keras_processes import process_of
 
 from isotune import data, protocols
 from isotune.adapters.file_function import FileFunction
@@ -30,13 +28,11 @@ def investigated(left: str, right: str, spec: str = "identical"):
     return walk(*sides, data.prepare("digits"), protocols.load("quick-fine-tune"), images=4, steps=2)
 
 
+@pytest.mark.xdist_group("keras")
 @pytest.mark.parametrize("engine", ["tensorflow", "jax", "torch"])
 def test_a_keras_network_is_taken_however_it_is_written(engine, tmp_path):
     pytest.importorskip("h5py", reason="needs the extra keras")
-    command = [sys.executable, HERE / "keras_scripts" / "own_networks.py", engine, tmp_path]
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-    assert done.returncode == 0, done.stderr[-4000:]
+    process_of(engine).run("own_networks.py", engine, tmp_path)
 
 
 def test_a_keras_port_under_names_of_its_own_is_a_librarys_network_on_every_rung(house):

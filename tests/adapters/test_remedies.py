@@ -3,9 +3,7 @@ of the same value. Keras's run in a process of their own, tests/keras_scripts/re
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 from typing import get_args
@@ -13,6 +11,7 @@ from typing import get_args
 import numpy as np
 import pytest
 import torch
+from keras_processes import process_of
 from PIL import Image
 from timm.layers import Conv2dSame
 from torch import nn
@@ -309,13 +308,11 @@ def test_all_lines_for_torch_are_run():
 # -- Keras
 
 
+@pytest.mark.xdist_group("keras")
 def test_all_lines_for_keras_do_as_under_isotune(tmp_path):
     """The script checks each against the adapter, and writes which they were."""
     Image.fromarray(IMAGE).save(tmp_path / "image.jpg", quality=60)
     out = tmp_path / "checked.txt"
-    command = [sys.executable, SCRIPTS / "remedies.py", tmp_path / "image.jpg", out]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-    assert done.returncode == 0, done.stderr[-3000:]
+    process_of("tensorflow").run("remedies.py", tmp_path / "image.jpg", out)
     wanted = {f"{axis}={value}" for axis, value in EVERY if remedy("keras", axis, value).code}
     assert set(out.read_text(encoding="utf-8").split()) == wanted

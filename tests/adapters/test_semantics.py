@@ -10,7 +10,6 @@ import ast
 import inspect
 import json
 import math
-import os
 import re
 import subprocess
 import sys
@@ -24,6 +23,7 @@ import pytest
 import timm
 import torch
 import torchvision
+from keras_processes import process_of
 from timm.utils import freeze
 from torch import nn
 from torch.nn import functional
@@ -32,18 +32,15 @@ from torchvision.ops.misc import FrozenBatchNorm2d
 from isotune.adapters.timm import TimmAdapter
 
 ROOT = Path(__file__).parents[2]
-SCRIPT = ROOT / "tests/adapters/keras_scripts/library_facts.py"
 ENGINES = ("tensorflow", "jax", "torch")
+pytestmark = pytest.mark.xdist_group("keras")
 
 
 @cache
 def facts(engine: str = "tensorflow") -> dict[str, Any]:
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
     with TemporaryDirectory() as folder:
         out = Path(folder) / "facts.json"
-        command = [sys.executable, SCRIPT, engine, out]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-        assert done.returncode == 0, done.stderr[-3000:]
+        process_of(engine).run("library_facts.py", engine, out)
         return json.loads(out.read_text())
 
 

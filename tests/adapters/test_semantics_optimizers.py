@@ -13,6 +13,8 @@ from timm.utils import ModelEmaV3
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+pytestmark = pytest.mark.xdist_group("keras")
+
 
 def test_defaults_of_the_optimizers():
     keras = facts()["defaults"]

@@ -28,13 +28,23 @@ native = adapter.native_conventions("MobileNetV2")
 stream = np.random.default_rng(0)
 
 
-def application(top=False, alpha=0.35, size=32):
+def application(name="MobileNetV2", top=False, size=32, **options):
     arguments = {"classes": 5, "classifier_activation": None} if top else {"pooling": "avg"}
-    model = keras.applications.MobileNetV2(
-        include_top=top, weights=None, input_shape=(size, size, 3), alpha=alpha, **arguments
+    model = getattr(keras.applications, name)(
+        include_top=top, weights=None, input_shape=(size, size, 3), **arguments, **options
     )
     for variable in model.weights:  # BatchNorm's too, so that swapped tensors show
         variable.assign(stream.uniform(0.5, 1.5, tuple(variable.shape)) * 0.1)
+    return model
+
+
+def put_inside(application):
+    """A user's own model with the application in it, and the variables of its optimizer."""
+    model = keras.Sequential(
+        [keras.Input((32, 32, 3)), keras.layers.Rescaling(1.0), application, keras.layers.Dense(4)]
+    )
+    model.compile("adam", "mse")
+    model.optimizer.build(model.trainable_variables)  # so that the optimizer's variables are in the file
     return model
 
 
@@ -51,23 +61,33 @@ images = stream.integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
 scaled = images / 127.5 - 1
 
 # every kind of file, of a bare application, one with its top, and one inside a user's model
-bare, topped = application(), application(top=True)
-nested = keras.Sequential([keras.Input((32, 32, 3)), keras.layers.Rescaling(1.0), application(), keras.layers.Dense(4)])
-nested.compile("adam", "mse")
-nested.optimizer.build(nested.trainable_variables)  # so that the optimizer's variables are in the file
-for name, model in (("bare", bare), ("topped", topped), ("nested", nested)):
+small = {
+    "bare": application("Tiny"), "topped": application("Tiny", top=True), "nested": put_inside(application("Tiny"))
+}  # fmt: skip
+for name, model in small.items():
     model.save_weights(folder / f"{name}.weights.h5")
     model.save(folder / f"{name}.keras")
     for path in (f"{name}.weights.h5", f"{name}.keras"):
-        weights = loaded(folder / path)
+        weights = adapter.load_file("Tiny", folder / path, image_size=(32, 32))
         assert ("head.kernel" in weights) == (name != "bare"), path
-        given = built(weights, classes=weights["head.bias"].size if name != "bare" else 5)
+        classes = weights["head.bias"].size if name != "bare" else 5
+        given = adapter.build(
+            "Tiny", checkpoint=weights, classes=classes, conventions=adapter.native_conventions("Tiny"),
+            image_size=(32, 32),
+        )  # fmt: skip
         expected = np.asarray(model(scaled))
         got = given.features(images) if name == "bare" else given.logits(images)
         np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-5, err_msg=path)
 assert weights.conventions["stride2_padding"] == "same"
 assert weights.conventions["batchnorm_epsilon"] == 1e-3
 assert weights.conventions["input_scaling"] == "minus-one-to-one"
+
+# a release: its legacy layout is taken as Keras 3's is
+bare, nested = application(alpha=0.35), put_inside(application(alpha=0.35))
+bare.save_weights(folder / "bare.weights.h5")
+bare.save(folder / "bare.keras")
+for path in ("bare.weights.h5", "bare.keras"):
+    np.testing.assert_array_equal(loaded(folder / path)["000.conv.kernel"], np.asarray(bare.get_layer("Conv1").kernel))
 
 # the legacy layout, as the releases have it: written by Keras's own legacy writer
 import h5py  # noqa: E402
