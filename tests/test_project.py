@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -166,10 +167,12 @@ def test_make_bench_measures_and_then_reports(tmp_path) -> None:
     ]
 
 
-def test_make_test_lints_and_then_tests(tmp_path) -> None:
-    told = make("--dry-run", "test", f"VENV={tmp_path}").stdout
+@pytest.mark.parametrize("target", ["test", "test-all"])
+def test_make_test_lints_and_then_tests(tmp_path, target: str) -> None:
+    told = make("--dry-run", target, f"VENV={tmp_path}").stdout
     order = [told.index(part) for part in ("/bin/ruff check", "/bin/ruff format --check", "/bin/mypy", "-m pytest")]
     assert order == sorted(order)
+    assert ('-m "not slow"' in told) == (target == "test")
 
 
 def test_make_refuses_an_old_python_in_one_line(tmp_path) -> None:
@@ -184,11 +187,36 @@ def test_make_refuses_an_old_python_in_one_line(tmp_path) -> None:
         assert not (tmp_path / "venv").exists()
 
 
-def test_what_ci_runs_is_make() -> None:
-    script = ROOT / ".ci" / "run"
-    assert os.access(script, os.X_OK)
-    assert "exec make test" in script.read_text(encoding="utf-8")
-    workflow = (ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8")
-    assert "make ${{ matrix.target }}" in workflow
-    assert "target: [test, bench]" in workflow
-    assert 'python: ["3.11", "3.13"]' in workflow
+@pytest.mark.parametrize("there", [True, False])
+def test_ci_installs_what_is_missing_and_lets_no_test_be_skipped(tmp_path, there: bool) -> None:
+    bash = shutil.which("bash")
+    assert bash
+    log = tmp_path / "log"
+    for tool in ("dirname", "id"):
+        (tmp_path / tool).symlink_to(str(shutil.which(tool)))
+    stubs = {"apt-get": f'echo apt-get "$@" >>{log}', "make": f'echo make "$@" "$ISOTUNE_NO_SKIPS" >>{log}'}
+    for name, line in (stubs | {"sudo": '"$@"'} | ({"chromium": "true"} if there else {})).items():
+        (tmp_path / name).write_text(f"#!{bash}\n{line}\n")
+        (tmp_path / name).chmod(0o755)
+    done = run(bash, ROOT / ".ci" / "run", PATH=str(tmp_path))
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    *installing, tested = log.read_text().splitlines()
+    assert tested == "make test 1"
+    assert any("chromium" in line.split() for line in installing) != there
+
+
+@pytest.mark.parametrize("where", ["in-a-test", "in-a-module"])
+def test_what_is_skipped_fails_where_nothing_may_be(tmp_path, where: str) -> None:
+    skip = "pytest.skip('needs: a browser', allow_module_level=True)"
+    body = f"def test_it():\n    {skip}\n" if where == "in-a-test" else f"{skip}\ndef test_it(): ...\n"
+    (tmp_path / "test_a.py").write_text(f"import pytest\n{body}")
+    (tmp_path / "pytest.ini").touch()
+    path = os.pathsep.join(str(ROOT / folder) for folder in ("tests", "benchmarks/validation"))
+    pytest_here = [sys.executable, "-m", "pytest", "-p", "conftest", "-p", "no:cacheprovider", tmp_path]
+    done = run(*pytest_here, PYTHONPATH=path, ISOTUNE_NO_SKIPS="1")
+    assert done.returncode != 0
+    assert "test_a.py" in done.stdout
+    assert "needs: a browser" in done.stdout
+    done = run(*pytest_here, PYTHONPATH=path, ISOTUNE_NO_SKIPS="")
+    assert done.returncode in (0, 5), done.stdout
+    assert "1 skipped" in done.stdout

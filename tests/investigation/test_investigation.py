@@ -14,6 +14,7 @@ from isotune import data, protocols
 from isotune.errors import UsageError
 from isotune.investigation import Side, walk
 
+pytestmark = pytest.mark.usefixtures("warm")
 MODEL = "mobilenet_v2:width_mult=0.35"
 FAULTS = {  # planted: the first rung that fails by itself, and the axes that are named
     "padding-at-the-end": ("layers", {"stride2_padding"}),
@@ -25,6 +26,11 @@ FAULTS = {  # planted: the first rung that fails by itself, and the axes that ar
     "labels-one-batch-late": ("drift", set()),
 }  # fmt: skip
 
+SLOW = {
+    "stride-moved",
+    "one-convolution-in-bfloat16",
+}  # a layer that nothing explains is in test_investigation_smallest
+
 
 def investigated(left: str, right: str, spec: str = "identical", images: int = 4, **asked):
     sides = (
@@ -34,7 +40,9 @@ def investigated(left: str, right: str, spec: str = "identical", images: int = 4
     return walk(*sides, data.prepare("digits"), protocols.load("quick-fine-tune"), images=images, steps=3, **asked)
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize(
+    "fault", [pytest.param(each, marks=pytest.mark.slow if each in SLOW else []) for each in FAULTS]
+)
 def test_a_planted_fault_fails_where_it_belongs_and_its_cause_is_named(house, fault):
     pytest.importorskip("torchvision", reason="needs the extra torch")
     name, _, options = MODEL.partition(":")

@@ -1,7 +1,7 @@
 """The page: everything of the markdown within one file, nothing from outside, and tables that sort and filter.
 
-What only a browser can show runs in headless Chromium, where there is one on PATH; elsewhere, CI included,
-those tests are skipped.
+What only a browser can show runs in headless Chromium, which `.ci/run` installs; where there is none on PATH those
+tests are skipped.
 """
 
 from __future__ import annotations

@@ -59,6 +59,7 @@ def test_few_questions_are_asked():
     assert len(asked) <= 2 + 4 * (PARTS.bit_length() - 1)
 
 
+@pytest.mark.usefixtures("warm")
 @pytest.mark.parametrize("fault", ["kernel-mirrored"])
 def test_an_unexplained_layer_comes_with_one(here, house, fault):
     pytest.importorskip("torchvision", reason="needs the extra torch")
