@@ -21,7 +21,6 @@ from isotune import cli
 from isotune.adapters._keras.files import fit_layers, read_layers
 from isotune.errors import Misfit, UsageError
 from isotune.weights import Weights, random_weights
-from isotune.workers import process as execution
 
 torch = pytest.importorskip("torch", reason="needs the extra torch")
 torchvision = pytest.importorskip("torchvision", reason="needs the extra torch")
@@ -36,26 +35,9 @@ OURS, TIMM, KERAS = "torchvision:mobilenet_v2", "timm:mobilenetv2_100", "keras:M
 MODELS = f"{KERAS}, {TIMM}, {OURS}"
 
 
-@pytest.fixture(scope="module")
-def workers():
-    """One worker a library for all tests here: a start takes seconds."""
-    with execution.Workers(threads=1, shared=True) as running:
-        yield running
-
-
 @pytest.fixture
-def transfer(workers, shared_cache, monkeypatch, capsys):
+def transfer(warm, monkeypatch, capsys):
     """Runs `isotune transfer` in this process, with the workers that are there already: (status, stdout, stderr)."""
-
-    class Lent:
-        def __enter__(self):
-            return workers
-
-        def __exit__(self, *_):
-            pass
-
-    monkeypatch.setenv("ISOTUNE_CACHE", str(shared_cache))
-    monkeypatch.setattr(execution, "Workers", Lent)
 
     def run(*arguments: object) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["isotune", "transfer", *map(str, arguments), "--size", "64"])
@@ -250,10 +232,10 @@ def test_a_file_for_keras_loads_into_the_plain_application_and_is_the_same_funct
     assert done.returncode == 0, done.stderr[-3000:]
 
 
-def test_the_command_answers_a_program_in_json(isotune, files, house):
-    done = isotune("transfer", OURS, TIMM, "-o", "a.pth", "--checkpoint", f"file:{files.ours}", "--json")
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
+def test_the_command_answers_a_program_in_json(transfer, files, house):
+    status, out, err = transfer(OURS, TIMM, "-o", house / "a.pth", "--checkpoint", f"file:{files.ours}", "--json")
+    assert status == 0, err
+    found = json.loads(out)
     assert (found["architecture"], found["tensors"], found["differing"]) == ("mobilenet_v2", 262, {})
     assert found["conventions"]["batchnorm_epsilon"] == 1e-5
     assert set(state(house / "a.pth")) == set(state(files.timm))
