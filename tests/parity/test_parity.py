@@ -6,13 +6,10 @@ Deliberate faults are in test_parity_mutations.py; reports/parity.md holds every
 from __future__ import annotations
 
 import json
-import math
 
-import numpy as np
 import pytest
 
 from isotune import parity
-from isotune.comparison.errors import largest, relative_error, root_mean_square
 from isotune.errors import UsageError
 from isotune.parity import Rung, _proof_inputs
 
@@ -181,28 +178,6 @@ def test_json_and_the_report_say_what_was_found(here, house):
 
 
 # -- judging
-
-
-def test_an_error_is_relative_to_the_tensor_and_what_cancels_to_the_rung():
-    assert relative_error(_array([1.0, 100.0]), _array([1.0, 101.0]), 0.0) == (0.01, "")
-    assert relative_error(_array([1e-20]), _array([2e-20]), 1e-3) == (pytest.approx(1e-17), "")
-    assert relative_error(_array([0.0]), _array([0.0]), 0.0) == (0.0, "")
-    assert relative_error(_array([0.0]), _array([1.0]), 0.0) == (1.0, "")
-    assert relative_error(_array([1.0]), _array([float("nan")]), 0.0)[1] == "not finite"
-    assert relative_error(_array([1.0]), _array([1.0, 2.0]), 0.0)[1] == "(1,) and (2,)"
-    twice = relative_error(_array([3.0, 4.0]), _array([6.0, 8.0]), 0.0, root_mean_square)
-    assert twice == (pytest.approx(1.0), "")
-
-
-@pytest.mark.parametrize("values", [[1.0, float("nan")], [float("nan"), 1.0]])
-def test_nan_is_never_an_agreement(values):
-    for size in (largest, root_mean_square):
-        assert math.isnan(size(_array(values)))
-        assert relative_error(_array(values), _array([1.0, 1.0]), 0.0, size) == (math.inf, "not finite")
-
-
-def _array(values):
-    return np.array(values)
 
 
 def test_a_rung_holds_up_to_its_bound():
