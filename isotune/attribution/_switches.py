@@ -97,7 +97,7 @@ def plan(left: Side, right: Side, dataset: data.Dataset, protocol: Protocol, wor
         elif axis in same:
             aside.append(Aside(switch, "every image comes out the same, byte for byte"))
         elif AXES[axis].leaves_open(switch.right):
-            aside.append(Aside(switch, "the right has no one value to switch to"))
+            aside.append(Aside(switch, "the right leaves it to its library, so there is no value to switch to"))
         else:
             switches.append(switch)
     return Plan(left, right, dataset, protocol, tuple(switches), tuple(aside))
@@ -110,12 +110,12 @@ def _axes(side: Side, dataset: data.Dataset, protocol: Protocol, workers: Worker
         seed=0,
     )  # fmt: skip
     try:
-        found: dict[str, Any] = workers[side.adapter].ask(
+        axes: dict[str, Any] = workers[side.adapter].ask(
             requests.describe, side=side.model_dump(mode="json"), inputs=inputs.model_dump(mode="json")
         )["axes"]
     except WorkerFailure as error:
         raise UsageError(f"{side.model} cannot be built: {error}") from None
-    return found
+    return axes
 
 
 def _same_images(

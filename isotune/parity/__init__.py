@@ -12,11 +12,10 @@ It stands on `comparison`, as investigations do, and knows nothing of them.
 """
 
 from isotune.models.counterparts import Family, check_pair, families
-from isotune.parity._asking import check_stages, chosen, parse_size, questions
+from isotune.parity._asking import parse_size, questions
 from isotune.parity._proofs import DEFAULT_STORE, Proofs, prove, prove_all
 from isotune.parity._proving import answer
-from isotune.parity._report import show, write
-from isotune.parity._results import Question, Result, ResultStore, Rung, as_json
+from isotune.parity._results import Question, Result, ResultStore, Rung
 
 __all__ = [
     "DEFAULT_STORE",
@@ -27,15 +26,10 @@ __all__ = [
     "ResultStore",
     "Rung",
     "answer",
-    "as_json",
     "check_pair",
-    "check_stages",
-    "chosen",
     "families",
     "parse_size",
     "prove",
     "prove_all",
     "questions",
-    "show",
-    "write",
 ]
