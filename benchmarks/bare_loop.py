@@ -1,4 +1,4 @@
-"""A fine-tuning step through the adapter against a bare loop in the same framework, in turns.
+"""A fine-tuning step through the adapter against a bare loop in the same framework, in turn.
 
     python benchmarks/bare_loop.py torchvision --rounds 7
 

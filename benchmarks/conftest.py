@@ -1,4 +1,4 @@
-"""Options of the suite, and the session that measures in turns.
+"""Options of the suite, and the session that measures in turn.
 
 pytest runs one test after another, but speed is only comparable when models take turns (A B C A B C), so
 that a slow minute of the machine hits all of them. The first test of a group therefore has the whole
@@ -143,7 +143,7 @@ def worker_seconds() -> float:
 
 
 class Suite:
-    """Runs the cells and measurements of the selected tests, in turns, and hands out what each test is about."""
+    """Runs the cells and measurements of the selected tests, in turn, and hands out what each test is about."""
 
     def __init__(self, session: pytest.Session, workers: Workers, reporter: Reporter) -> None:
         self.choices = session.config.stash[CHOICES]
@@ -160,7 +160,7 @@ class Suite:
         return [params for params in parameters if all(params[name] == value for name, value in fixed.items())]
 
     def records(self, dataset: str, recipe: str, mode: tuple[str, bool], model: str, conventions: str) -> list[Record]:
-        """One record a seed; those of the whole group (data set, protocol, mode) are run in turns at the first call."""
+        """One record a seed; those of the whole group (data set, protocol, mode) are run in turn at the first call."""
         group = (dataset, recipe, mode)
         if group not in self._records:
             fixed = {"dataset": dataset, "recipe": recipe, "mode": mode}
@@ -187,7 +187,7 @@ class Suite:
 
     def rounds(self, function: str, asked: Measurement) -> tuple[list[dict[str, Any]], str | None]:
         """The measurement's rounds, and the conventions of the equal network that was measured in its place;
-        all of the test function are measured in turns at the first call."""
+        all of the test function are measured in turn at the first call."""
         if function not in self._asked:
             self._asked.add(function)
             group = [
@@ -282,7 +282,7 @@ def replay(benchmark: Any, advance_clock: Any) -> Any:
 
 @pytest.fixture
 def measure(suite: Suite, replay: Any) -> Any:
-    """Measures a test function's group in turns and reports this test's rounds."""
+    """Measures a test function's group in turn and reports this test's rounds."""
 
     def report(function: str, asked: Measurement) -> None:
         rounds, same_as = suite.rounds(function, asked)

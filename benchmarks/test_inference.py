@@ -2,7 +2,7 @@
 
     pytest benchmarks/test_inference.py -k throughput --benchmark-json=out.json
 
-A round is measured by the worker, models in turns; the time is that of one batch.
+A round is measured by the worker, models in turn; the time is that of one batch.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What does the adapter cost? Its training step against a bare hand-written loop, in turns.
+"""What does the adapter cost? Its training step against a bare hand-written loop, in turn.
 
     pytest benchmarks/test_overhead.py --tier standard --benchmark-json=out.json
 

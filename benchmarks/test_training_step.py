@@ -2,7 +2,7 @@
 
     pytest benchmarks/test_training_step.py --benchmark-json=out.json
 
-A round is measured by the worker, models in turns; the first step, compilation included, is kept apart in
+A round is measured by the worker, models in turn; the first step, compilation included, is kept apart in
 `extra_info["isotune"]["first_step"]`.
 """
 

@@ -5,7 +5,7 @@
       year = {2020},
     }
 
-Values stand in braces. Between entries only blanks and lines that begin with % may stand.
+Values are in braces. Between entries only white space and lines that begin with % are allowed.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def _entry(text: str, place: int) -> tuple[Citation, int]:
 
 
 def _braced(text: str, place: int) -> tuple[str, int]:
-    """What stands from `place`, behind an opening brace, to its closing one; and the place behind that."""
+    """The text from `place`, after an opening brace, to its closing one; and the place after that."""
     depth, start = 1, place
     while place < len(text):
         character = text[place]

@@ -18,7 +18,7 @@ from isotune.reference_results._tables import architecture, default_checkpoint
 if TYPE_CHECKING:
     from isotune.protocols import Protocol
 
-# isotune's names of data sets that the tables name otherwise. A folder that bears the name of an archive that its
+# isotune's names of data sets that the tables name otherwise. A folder with the name of an archive that its
 # makers publish is taken to be it.
 DATASETS = {
     "torchvision:FGVCAircraft": "aircraft",
@@ -154,7 +154,7 @@ def _dataset(name: str) -> str:
 
 
 def _changes(recipe: Protocol) -> tuple[str, ...]:
-    """How a protocol differs from the one that comes with isotune under its name; input and images stand apart."""
+    """How a protocol differs from isotune's of the same name; input and images are compared separately."""
     shipped = _shipped(recipe.name)
     if shipped is None:
         return ()

@@ -1,6 +1,6 @@
 """Published numbers that contradict each other: same model, checkpoint and metric, apart by more than their rounding.
 
-They are found in the tables, not listed by hand; contradictions.csv says why, as far as anybody knows.
+They are found in the tables, not listed by hand; contradictions.csv says why, where the reason is known.
 """
 
 from __future__ import annotations

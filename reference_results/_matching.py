@@ -123,7 +123,7 @@ def _training(row: Reference, here: Conditions) -> list[Deviation]:
         return [Deviation("protocol", here.protocol, row.protocol), *_images(row, here)]
     deviating = _images(row, here)
     deviating += [Deviation("protocol changed", change, "") for change in here.changes]
-    # Some deviations that isotune's protocol names stand in columns of the row: the metric, the epoch reported.
+    # Some deviations that isotune's protocol names are columns of the row: the metric, the epoch reported.
     accounted = recipes()[row.protocol].accounted
     deviating += [Deviation("isotune's protocol", said, "") for said in here.deviations if said not in accounted]
     if here.train and row.selection != here.selection:

@@ -1,4 +1,4 @@
-"""One row of published numbers: its columns, what may stand in each, and the dataclass it becomes.
+"""One row of published numbers: its columns, what each may contain, and the dataclass it becomes.
 
 Text in, `Reference` out; nothing here reads a file. What is wrong raises `ValueError` with the column's name.
 """
@@ -76,7 +76,7 @@ class Reference:
     source: str  # key in sources.bib
     location: str  # within the source
     note: str
-    file: str  # that the row stands in
+    file: str  # that the row is in
 
     @property
     def half_unit(self) -> float:
@@ -104,7 +104,7 @@ class Reference:
         return f"{self.adapter}:{self.model}" if self.adapter else self.model
 
 
-_ADDED = ("low", "high", "file")  # not columns: the first two stand in `spread`
+_ADDED = ("low", "high", "file")  # not columns: the first two are in `spread`
 COLUMNS = tuple(field.name for field in fields(Reference) if field.name not in _ADDED)
 
 # Two rows that agree in all of these are one number entered twice.

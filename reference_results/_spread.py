@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from isotune.reference_results._schema import IDENTITY, Reference
 from isotune.reference_results._tables import references
 
-# What tells two runs of one experiment apart: who ran it, and where it stands.
+# What tells two runs of one experiment apart: who ran it, and where it was published.
 _APART = ("measured_by", "source", "location", "evaluation")
 
 

@@ -15,7 +15,7 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Setting:
-    """Accuracies with this mean, percent, on so many test images; without images they are normal."""
+    """Accuracies with this mean, percent, on this many test images; without images they are normal."""
 
     mean: float
     images: int = 0

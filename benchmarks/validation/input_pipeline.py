@@ -5,7 +5,7 @@
 
 Both do the same to the same images: random resized crop and flip from 256 to 224 pixels, batches of 64, in a given
 order. Each is read as fast as it gives (nothing else to do), and beside work on all cores, as a training step is.
-Prints JSON: images/s, median of the rounds, pipelines in turns.
+Prints JSON: images/s, median of the rounds, pipelines in turn.
 """
 
 from __future__ import annotations

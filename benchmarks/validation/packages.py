@@ -12,7 +12,7 @@ PLANTED = Path(__file__).parent / "planted"
 
 
 def install(folders: Iterable[Path], place: Path) -> Path:
-    """Install the packages whose pyproject.toml stands in `folders`, from copies, without network.
+    """Install the packages whose pyproject.toml is in `folders`, from copies, without network.
 
     place: an existing folder; what is built and installed stays in it.
 

@@ -50,7 +50,7 @@ class Reader:
                 self._progress(f"reading the images of {self._name}", self._done, max(self._total, self._done))
 
     def note(self) -> str:
-        """How the images were altered and what was left out. UsageError: unreadable images are not to be left out."""
+        """How the images were altered and what was left out. UsageError: some cannot be read, and skipping is off."""
         parts = [f"{count} {change}" for change, count in sorted(self._changes.items())]
         if self._unreadable:
             shown = [f"{name} ({problem})" for name, problem in self._unreadable[:_NAMED]]

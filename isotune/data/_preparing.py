@@ -26,7 +26,7 @@ from isotune.errors import UsageError
 from isotune.progress import Progress, untold
 
 Given = given.Given | Dataset
-_FORMAT = 1  # raised when the same source is to be written otherwise
+_FORMAT = 1  # raised when the same source is written in another form
 _log = logging.getLogger("isotune")
 
 
@@ -84,7 +84,7 @@ def load(name: str, digest: str, *, verify: bool = False) -> Dataset:
 
 @dataclass(frozen=True)
 class Availability:
-    """Where a data set stands, without preparing it."""
+    """The state of a data set, without preparing it."""
 
     name: str
     cached: bool
@@ -111,7 +111,7 @@ def describe(name: str) -> Availability:
 
 
 def status() -> dict[str, str]:
-    """For every data set that has a name of its own, one line on where it stands."""
+    """For every data set that has a name of its own, one line on its state."""
     lines = {}
     for name in listed():
         try:

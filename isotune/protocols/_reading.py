@@ -77,7 +77,7 @@ def from_values(values: Mapping[str, Any], where: str) -> Protocol:
 
 def _plain(value: Any) -> Any:
     """A part of a protocol as its values, NumPy's numbers as Python's; what JSON has no word for becomes text, which is
-    refused where it stands."""
+    refused where it is written."""
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json")
     return value.item() if isinstance(value, np.generic) else str(value)

@@ -39,7 +39,7 @@ class _Optimizer(Strict):
 
 
 class SGD(_Optimizer):
-    """Stochastic gradient descent; its convention axes say where the learning rate stands and how weights decay."""
+    """Stochastic gradient descent; its convention axes say where the learning rate enters and how weights decay."""
 
     name: Literal["sgd"] = "sgd"
     momentum: float = Field(0.0, ge=0, lt=1)
@@ -62,7 +62,7 @@ class Adam(_Optimizer):
 
 
 class RMSprop(_Optimizer):
-    """RMSprop (Hinton 2012); a convention axis says where epsilon stands."""
+    """RMSprop (Hinton 2012); a convention axis says where epsilon is added."""
 
     name: Literal["rmsprop"] = "rmsprop"
     rho: float = Field(0.99, ge=0, lt=1, description="smoothing constant, which some call alpha")

@@ -1,6 +1,6 @@
 """The leaderboard as one HTML page: `leaderboard.md` with its figures within, tables that sort and filter.
 
-The page asks no host for anything: style, script and figures stand in it, and its Content-Security-Policy
+The page loads nothing from elsewhere: style, script and figures are embedded, and its Content-Security-Policy
 allows nothing else. Names and error messages come from outside: of HTML in the markdown only the tags in
 `_TAGS` are let through, everything else is shown as it is written, and figures are images, in which a browser
 runs no script and loads nothing. Without its script the page still says everything.
@@ -59,7 +59,7 @@ def write_page(leaderboard: Path) -> Path:
 
 
 def fragment(leaderboard: Path) -> str:
-    """What `leaderboard.md` and its `figures/*.svg` say, as HTML to stand in another page: no style, no script."""
+    """What `leaderboard.md` and its `figures/*.svg` say, as HTML to embed in another page: no style, no script."""
     md = _markdown()
     tokens = md.parse(leaderboard.read_text(encoding="utf-8"))
     _prepare(tokens)

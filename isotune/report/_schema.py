@@ -210,7 +210,7 @@ class SectionResult(_Part):
     protocol: Protocol
     train_images: int
     test_images: int
-    wilson: Interval | None = Field(description="95 % interval of the first row's accuracy on so many test images")
+    wilson: Interval | None = Field(description="95 % interval of the first row's accuracy on this many test images")
     rows: tuple[RowResult, ...]
     verdicts: tuple[VerdictResult, ...]
     context: tuple[ContextNumber, ...]

@@ -43,7 +43,7 @@ def text(words: object) -> str:
 
 
 def code(words: object) -> str:
-    """A code span that may stand in a table (where a pipe is escaped even within code)."""
+    """A code span that is valid in a table (where a pipe is escaped even within code)."""
     line = " ".join(str(words).split())
     fence = "`" * (max((len(run) for run in re.findall(r"`+", line)), default=0) + 1)
     pad = " " if line.startswith("`") or line.endswith("`") or not line else ""
@@ -83,7 +83,7 @@ def interval(value: Interval | None, decimals: int) -> str:
 
 
 def probability(value: float | None) -> str:
-    """A p-value: two digits, and none below what anybody needs to know."""
+    """A p-value: two digits, and nothing smaller than is useful."""
     if value is None:
         return NOTHING
     return "< 0.0001" if value < 1e-4 else f"{value:.2g}"
@@ -131,7 +131,7 @@ def duration(seconds: float) -> str:
 
 
 def decimals(test_images: int) -> int:
-    """Decimals of a percentage that so many test images can tell apart."""
+    """Decimals of a percentage that this many test images resolve."""
     return 2 if test_images >= 10_000 else 1
 
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from isotune.adapters.base import Model
     from isotune.workers.worker import Worker
 
-KEPT_MODELS = 2  # identical and native of one model, which a matrix runs in turns
+KEPT_MODELS = 2  # identical and native of one model, which a matrix runs in turn
 KEPT_RESULTS = 64  # cells that another set-up may repeat: those of one seed, as a matrix is ordered
 
 

@@ -48,7 +48,7 @@ def check_dataset(dataset: data.Dataset) -> None:
 def setups(cell: Cell) -> Iterator[Cell]:
     """The cells that a cell of such a protocol stands for: itself under its evaluation, and beside it each step.
 
-    Steps stand beside plain `identical` alone; a step that leaves the input as it is gives no cell.
+    Steps are added to plain `identical` only; a step that leaves the input as it is gives no cell.
     UsageError: `published`, and no published number says how it was measured.
     """
     recipe = cell.protocol

@@ -37,7 +37,7 @@ class Matrix:
 
 
 def plan(matrix: Matrix, prepared: dict[str, data.Dataset], workers: Workers) -> list[Cell]:
-    """All cells of the matrix, in turns: models change fastest, then conventions, then seeds. Of an evaluation
+    """All cells of the matrix, in turn: models change fastest, then conventions, then seeds. Of an evaluation
     those of one model follow each other, and seeds make no difference.
 
     prepared: data sets by name. workers: asked whether their library has the model.

@@ -1,6 +1,6 @@
 """Speed of one model: latency, throughput, training step, round by round.
 
-A round is asked for by name and number, so that several workers can be measured in turns (A B C A B C):
+A round is asked for by name and number, so that several workers can be measured in turn (A B C A B C):
 the first round of a measurement builds the model, unless another question has built it, and takes its
 first step, what has to be compiled for it included, apart from the rounds; a round repeats the work until
 it has lasted `ROUND_SECONDS`, with the device synchronised before each reading of the clock, and gives the

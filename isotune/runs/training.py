@@ -61,7 +61,7 @@ def dropout_mask(seeds: Seeds, stage: int, step: int, shape: tuple[int, int], ra
 
 
 def steps_of(stage: Stage, images: int) -> tuple[int, int]:
-    """(steps in all, steps an epoch) of a stage on so many images. UsageError when there is no step."""
+    """(steps in all, steps an epoch) of a stage on this many images. UsageError when there is no step."""
     an_epoch = images // stage.batch_size if stage.drop_last else -(-images // stage.batch_size)
     if not an_epoch:
         raise UsageError(

@@ -1,6 +1,6 @@
 """Records of version 1: what isotune wrote before own_classifier, same_as and the axes had these names.
 
-They are read as those of today (`upgraded`), and a cell of today is found in a store of then (`key`), so that old
+They are read as current ones (`upgraded`), and a current cell is found in an old store (`key`), so that old
 stores and benchmark files are reported and resumed.
 """
 
@@ -40,7 +40,7 @@ def upgraded_speed(speed: dict[str, Any]) -> dict[str, Any]:
 
 
 def key(cell: dict[str, Any]) -> str:
-    """The key that a cell of today, as JSON, had in version 1."""
+    """The key that a current cell, as JSON, had in version 1."""
     return digest(_cell(cell, to=0))
 
 
@@ -51,7 +51,7 @@ def digest(cell: dict[str, Any]) -> str:
 
 
 def _cell(cell: dict[str, Any], *, to: int) -> dict[str, Any]:
-    """In the words of then (0) or now (1)."""
+    """In the terms of version 1 (0) or of today (1)."""
     spelled = (conventions.former_spec, conventions.upgraded_spec)[to]
     sections = ("zero_shot", "own_classifier")
     protocol = dict(cell["protocol"])

@@ -21,7 +21,7 @@ class McNemar:
 
 
 def wilson(accuracy: float, images: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Wilson's score interval of one accuracy (0..1) measured on so many test images.
+    """Wilson's score interval of one accuracy (0..1) measured on `images` test images.
 
     Unlike mean +- z * sqrt(p(1-p)/n) it keeps inside [0, 1] and holds its level at accuracies near 0 and 1
     (Wilson 1927; Brown, Cai and DasGupta 2001). NaN gives (NaN, NaN).

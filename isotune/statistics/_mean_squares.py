@@ -17,7 +17,7 @@ Factors = tuple[int, ...]  # axes of the table
 
 @dataclass(frozen=True)
 class Term:
-    """coefficient * mean square, the mean square on so many degrees of freedom."""
+    """coefficient * mean square, the mean square on `df` degrees of freedom."""
 
     coefficient: float
     mean_square: float

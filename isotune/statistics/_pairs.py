@@ -53,7 +53,7 @@ def compare_all(
       test, whose p needs no scale.
     - permutation: `scipy.stats.permutation_test` swapping the two runs of a seed, exact where 2^n <= `resamples`,
       else Monte-Carlo. It supposes no shape, but can reach no less than p = 2/2^n: six seeds before anything holds at
-      5 %, more after correction. So t decides and the permutation test stands beside it.
+      5 %, more after correction. So t decides and the permutation test is given beside it.
     - Holm: over all pairs of the table, those that cannot be tested included (as p = 1), so that a run that failed
       never makes another pair look better.
 

@@ -22,7 +22,7 @@ POINT = 1.0  # percentage points: the least margin
 class Published:
     """A published accuracy, percent, and what was published of its uncertainty.
 
-    Only with both n and sd is the published number itself uncertain (Welch); otherwise it is taken as it stands, and
+    Only with both n and sd is the published number itself uncertain (Welch); otherwise it is taken as exact, and
     what one run of theirs may be off by must be in the margin.
     Errors: ValueError for a mean that is not finite, n < 1, or a negative or not finite sd, spread or rounding.
     """
@@ -55,7 +55,7 @@ class Published:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What so many runs say about a published number. Percentage points; None: the runs cannot say, see `reason`."""
+    """What n runs say about a published number. Percentage points; None: the runs cannot say, see `reason`."""
 
     outcome: Outcome
     reason: str  # one line

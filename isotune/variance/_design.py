@@ -49,7 +49,7 @@ class Study:
     firsts: tuple[Cell, ...]  # the first cell of each model: all seeds 0
 
     def cells(self, repeat: int) -> list[Cell]:
-        """Repeat 0: the crossed runs, models in turns; above: the first cells again."""
+        """Repeat 0: the crossed runs, models in turn; above: the first cells again."""
         if repeat:
             return list(self.firsts)
         return [seeded(cell, seeds) for seeds in self.design.seeds for cell in self.firsts]

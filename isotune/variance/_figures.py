@@ -95,7 +95,7 @@ def figure(findings: Sequence[Finding]) -> Figure:
 
 
 def _seeds(axes: Axes, level: float, line: Line, colour: str, width: float) -> None:
-    """A dot a seed; those that would cover each other stand one above the other."""
+    """A dot a seed; those that would overlap are stacked."""
     heaps: dict[int, int] = defaultdict(int)
     heights = []
     for dot in (dots := sorted(line.dots)):

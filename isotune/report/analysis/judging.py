@@ -34,6 +34,6 @@ def judge(section: Section, answers: Answers) -> Finding:
 
 
 def other_speeds(findings: Sequence[Finding], speeds: Sequence[Speed]) -> list[Speed]:
-    """Those that stand beside no accuracy; of rounds that stand twice, the first."""
+    """Speeds that are shown beside no accuracy; of duplicate rounds, the first."""
     shown = {id(speed) for each in findings for row in each.section.rows for speed in row.measured.sources}
     return [speed for speed in speeds if id(speed) not in shown and not speed.same_as]

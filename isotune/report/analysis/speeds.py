@@ -1,4 +1,4 @@
-"""Which speed stands beside an accuracy: like only ever beside like.
+"""Which speed is shown beside an accuracy: only one measured under the same settings.
 
 Within one section (data set and protocol) every column comes from one kind of measurement:
 
@@ -33,7 +33,7 @@ class Measured:
     above_baseline: int | None  # bytes, peak minus what was resident before the cell
     device: int | None  # bytes, peak
     disturbed: bool  # training was timed while other workers ran
-    sources: tuple[Speed, ...]  # what of the suite stands here
+    sources: tuple[Speed, ...]  # the suite's measurements used here
 
 
 class SpeedTable:

@@ -1,8 +1,8 @@
 """Differences with their intervals against the margin: to published numbers, and between rows.
 
-Each line is one difference, a filled mark where it is told apart (a verdict `different`, or a difference that holds
-after correction), an open one where it is not. The band is the margin within which a verdict says `reproduced`; for
-differences between rows it is one point, for scale.
+Each line is one difference, a filled mark where it is distinguishable (a verdict `different`, or a difference that
+holds after correction), an open one where it is not. The band is the margin within which a verdict says `reproduced`;
+for differences between rows it is one point, for scale.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Accuracy against speed, both with error bars.
 
-Few models bear their names, more bear numbers with a key beside the axes, and of very many only those
+A few models are labelled with their names, more with numbers and a key beside the axes, and of very many only those
 that no other beats in both accuracy and speed.
 """
 
@@ -124,7 +124,7 @@ def _label(point: Point, text: str) -> Label:
 
 
 def _key(made: Figure, labels: Sequence[Label]) -> None:
-    """Right of the axes: which number is whom."""
+    """Right of the axes: which number is which model."""
     lines = made.legend(
         handles=[Line2D([], [], linestyle="none") for _ in labels],
         labels=[f"{number}  {label.text}" for number, label in enumerate(labels, start=1)],

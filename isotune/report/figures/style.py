@@ -45,7 +45,7 @@ RC: dict[Any, Any] = {
     "legend.frameon": False,
     "lines.linewidth": 1.3,
     "svg.fonttype": "path",
-    "svg.hashsalt": "isotune",  # otherwise the ids within the file are drawn anew each time
+    "svg.hashsalt": "isotune",  # otherwise the ids in the file differ each time
     "text.color": INK,
     "text.parse_math": False,  # a dollar in a name is a dollar
     "xtick.color": QUIET,
@@ -97,7 +97,7 @@ def marker(setup: str, library: str, size: float) -> dict[str, Any]:
 
 
 def legend(axes: Axes, rows: Sequence[Row], *, by_library: bool = False) -> Legend:
-    """Above the axes: what the markers say, and the colours where the points bear no names."""
+    """Above the axes: what the markers say, and the colours where the points are not labelled with names."""
     handles = []
     for setup in ("identical", "native"):
         if any(setup == each.name for row in rows for each in row.setups):
@@ -130,7 +130,7 @@ def title(axes: Axes, level: float, hue: str, words: str) -> None:
 
 
 def _beside(axes: Axes, edge: int, level: float, right: int, hue: str, words: str, size: float) -> None:
-    """Words at a height of the data, so many points right of an edge of the axes (0: left, 1: right)."""
+    """Text at a height of the data, offset in points to the right of an edge of the axes (0: left, 1: right)."""
     axes.annotate(
         words, (edge, level), xycoords=("axes fraction", "data"), xytext=(right, 0), textcoords="offset points",
         va="center", color=hue, fontsize=size,
