@@ -87,8 +87,8 @@ class Worker:
 
 def _function(name: str) -> Callable[..., Any]:
     module, _, function = name.partition(":")
-    found: Callable[..., Any] = getattr(importlib.import_module(module), function)
-    return found
+    handler: Callable[..., Any] = getattr(importlib.import_module(module), function)
+    return handler
 
 
 def refusal(error: UsageError) -> dict[str, Any]:
