@@ -22,6 +22,7 @@ from isotune.adapters.torchvision import TorchvisionAdapter
 from isotune.conventions import Conventions
 from isotune.errors import NotCached, UsageError
 from isotune.weights import Weights, random_weights
+from isotune.workers.environment import environment_of
 
 ADAPTER = TorchvisionAdapter()
 PLAIN = Conventions()
@@ -315,9 +316,9 @@ def test_files_that_are_no_plain_tensors_or_do_not_fit_are_refused(tmp_path, cap
 
 
 def test_the_environment_names_what_results_depend_on():
-    found = ADAPTER.environment()
-    assert {"torch", "torchvision", "numpy", "device", "threads", "memory_format", "engine"} <= set(found)
-    assert all(isinstance(value, str) for value in found.values())
+    recorded = environment_of(ADAPTER)
+    assert {"torch", "torchvision", "numpy", "isotune", "device", "threads", "memory_format", "engine"} <= set(recorded)
+    assert all(isinstance(value, str) for value in recorded.values())
 
 
 def test_a_device_that_is_not_there_is_refused(monkeypatch):
