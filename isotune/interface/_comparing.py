@@ -247,7 +247,8 @@ def _recipe(value: Protocol) -> Any:
 
 
 def _python(value: PathLike) -> str:
-    return os.fspath(arguments.path(value, "python"))
+    arguments.path(value, "python")
+    return os.fspath(value)  # as it was written: without its ./ it would be looked for on the PATH
 
 
 def _maybe(convert: Any, value: Any) -> Any:

@@ -95,11 +95,19 @@ def test_wrong_use_of_one_side_is_one_line_and_leaves_nothing(here, house):
             assert not (house / "found").exists()
 
 
+HIDING = """
+from importlib.machinery import PathFinder
+
+find = PathFinder.find_spec
+PathFinder.find_spec = lambda name, *rest: None if name == "timm" else find(name, *rest)
+"""
+
+
 @pytest.fixture
 def without_timm(house):
-    """An interpreter of this environment in which timm cannot be imported."""
+    """An interpreter of this environment that does not find timm, as where it is not installed."""
     (house / "blocked").mkdir()
-    (house / "blocked/timm.py").write_text("raise ModuleNotFoundError(\"No module named 'timm'\", name='timm')")
+    (house / "blocked/sitecustomize.py").write_text(HIDING)
     python = house / "without-timm"
     python.write_text(f'#!/bin/sh\nPYTHONPATH="{house}/blocked:$PYTHONPATH" exec "{sys.executable}" "$@"\n')
     python.chmod(0o755)
