@@ -193,6 +193,12 @@ def path(value: PathLike, argument: str) -> Path:
     return Path(value)
 
 
+def interpreter(value: PathLike, argument: str = "python") -> str:
+    """As it was given: `./python` is no command to be looked for."""
+    path(value, argument)
+    return os.fspath(value)
+
+
 def whole(value: int, argument: str) -> int:
     try:
         number = operator.index(value)

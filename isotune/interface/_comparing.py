@@ -77,8 +77,8 @@ def investigate(
         right_numeric_mode=_maybe(arguments.mode, right_numeric_mode),
         left_compiled=bool(left_compiled),
         right_compiled=bool(right_compiled),
-        left_python=_maybe(_python, left_python),
-        right_python=_maybe(_python, right_python),
+        left_python=_maybe(arguments.interpreter, left_python),
+        right_python=_maybe(arguments.interpreter, right_python),
         images=arguments.count(images, "images", 2),
         steps=arguments.count(steps, "steps", 2),
         seed=arguments.count(seed, "seed", 0),
@@ -119,7 +119,7 @@ def dump(
         protocol=_recipe(protocol),
         checkpoint=arguments.checkpoint(checkpoint),
         conventions=arguments.spec(conventions),
-        python=_maybe(_python, python),
+        python=_maybe(arguments.interpreter, python),
         images=arguments.count(images, "images", 2),
         steps=arguments.count(steps, "steps", 2),
         seed=arguments.count(seed, "seed", 0),
@@ -244,11 +244,6 @@ def _recipe(value: Protocol) -> Any:
     """As it was given, once it is known to be one: a report's command names it so."""
     arguments.recipe(value)
     return value
-
-
-def _python(value: PathLike) -> str:
-    arguments.path(value, "python")
-    return os.fspath(value)  # as it was written: without its ./ it would be looked for on the PATH
 
 
 def _maybe(convert: Any, value: Any) -> Any:

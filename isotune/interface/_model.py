@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -164,7 +163,7 @@ def open_model(
         "size": arguments.count(size, "size", 8), "seed": arguments.count(seed, "seed", 0),
         "classes": None if classes is None else arguments.count(classes, "classes", 2),
     }  # fmt: skip
-    interpreter = sys.executable if python is None else os.fspath(arguments.path(python, "python"))
+    interpreter = sys.executable if python is None else arguments.interpreter(python)
     library = name.adapter if name.engine is None else f"{name.adapter}@{name.engine}"
     with reporting(progress) as reporter:
         worker = WorkerProcess(library, python=interpreter)
