@@ -89,7 +89,7 @@ def parts(model: Any, block_pattern: str, *, scales_itself: bool) -> list[Part]:
     forms = {step.layer: step.layer[1] or _form(owners[step.layer[0]]) for step in steps}
     kinds = {step.layer: _KINDS.get(forms[step.layer], forms[step.layer]) for step in steps}
     named = {step.layer: f"{index:03d}.{kinds[step.layer]}" for index, step in enumerate(steps)}
-    found = [
+    canonical = [
         Part(Layer(SCALING, "other", number[keys[name]], name), name, "other")
         for name, layer in owners.items()
         if scales_itself and isinstance(layer, keras.layers.Normalization)
@@ -100,8 +100,8 @@ def parts(model: Any, block_pattern: str, *, scales_itself: bool) -> list[Part]:
             named[step.layer], kinds[step.layer], number[keys[owner]], f"{owner}.{half}" if half else owner,
             tuple(named[other] for other in step.inputs),
         )  # fmt: skip
-        found.append(Part(layer, owner, forms[step.layer]))
-    return found
+        canonical.append(Part(layer, owner, forms[step.layer]))
+    return canonical
 
 
 def is_buffer(name: str) -> bool:
@@ -113,11 +113,11 @@ def head_part(library_name: str) -> Part:
     return Part(Layer(HEAD, "dense", -1, library_name), HEAD, "dense")
 
 
-def tensors(found: list[Part], model: Any) -> dict[str, Tensor]:
-    """Canonical name -> tensor, of the layers of `model` (a clone, perhaps) that `found` names."""
+def tensors(named_parts: list[Part], model: Any) -> dict[str, Tensor]:
+    """Canonical name -> tensor, of the layers of `model` (a clone, perhaps) that `named_parts` names."""
     owners = {layer.name: layer for layer in flatten(model)}
     named: dict[str, Tensor] = {}
-    for part in found:
+    for part in named_parts:
         owner = owners[part.owner]
         for slot, variable in _variables(owner, part.form):
             named[f"{part.layer.name}.{slot}"] = Tensor(variable, _canonical_shape(part, owner, slot, variable))
@@ -180,9 +180,9 @@ def _blocks_by_merge(model: Any) -> dict[str, str]:
 def _blocks_by_name(layers: list[Any], pattern: str) -> dict[str, str]:
     """Layer -> key of its block."""
     keys: list[str] = []
-    found = [re.search(pattern, layer.name) for layer in layers]
-    last = max((index for index, match in enumerate(found) if match), default=-1)
-    for index, match in enumerate(found):
+    matches = [re.search(pattern, layer.name) for layer in layers]
+    last = max((index for index, match in enumerate(matches) if match), default=-1)
+    for index, match in enumerate(matches):
         if match:
             keys.append(match[1])
         elif index > last:

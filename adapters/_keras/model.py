@@ -75,8 +75,8 @@ class KerasModel(Model):
 
     def weights(self) -> Weights:
         with self.numeric():
-            found = {name: np.array(tensor.read(), self._dtype) for name, tensor in self._tensors.items()}
-        return Weights(found, self._axes, self._architecture, self._origin)
+            arrays = {name: np.array(tensor.read(), self._dtype) for name, tensor in self._tensors.items()}
+        return Weights(arrays, self._axes, self._architecture, self._origin)
 
     def portable(self) -> Weights:
         weights = self.weights()
@@ -163,11 +163,11 @@ class KerasModel(Model):
             if key not in self._gradients:
                 self._gradients[key] = self.engine.make_gradients(Loss(self.conventions.loss, float(label_smoothing)))
             before = {name: tensor.read().copy() for name, tensor in buffers.items()}
-            value, found = self._gradients[key](self.checked(images), np.asarray(labels, np.int64))
+            value, raw = self._gradients[key](self.checked(images), np.asarray(labels, np.int64))
             for name, tensor in buffers.items():
                 tensor.write(before[name])
-            by_variable = {id(variable): gradient for variable, gradient in zip(trainable, found, strict=True)}
-            found.clear()
+            by_variable = {id(variable): gradient for variable, gradient in zip(trainable, raw, strict=True)}
+            raw.clear()
             gradients = {"loss": np.asarray(float(value), self._dtype)}
             for name, tensor in self._tensors.items():
                 # one after the other, so that a large network's gradients are not held twice
@@ -243,10 +243,10 @@ class KerasModel(Model):
 
 def bind(parts: list[Part], network: Network) -> dict[str, Tensor]:
     """Canonical tensors of a network, the head last."""
-    found = tensors([part for part in parts if part.layer.name != HEAD], network.base)
+    bound = tensors([part for part in parts if part.layer.name != HEAD], network.base)
     for slot, variable in (("kernel", network.head.kernel), ("bias", network.head.bias)):
-        found[f"{HEAD}.{slot}"] = Tensor(variable, tuple(variable.shape))
-    return found
+        bound[f"{HEAD}.{slot}"] = Tensor(variable, tuple(variable.shape))
+    return bound
 
 
 @contextmanager

@@ -62,11 +62,11 @@ class ModuleLayer:
 def classifier_name(net: nn.Module, within: nn.Module | None = None) -> str | None:
     """Name of the last dense layer (or 1x1 convolution: SqueezeNet, DLA) of `net`, looked for in `within`."""
     inside = set((within or net).modules())
-    found = None
+    last = None
     for name, module in net.named_modules():
         if module in inside and isinstance(module, nn.Linear | nn.Conv2d):
-            found = name
-    return found
+            last = name
+    return last
 
 
 def canonical_layers(net: nn.Module, head: str | None, dataflow: Dataflow = _UNKNOWN) -> list[ModuleLayer]:
@@ -83,13 +83,13 @@ def canonical_layers(net: nn.Module, head: str | None, dataflow: Dataflow = _UNK
     if head is not None:
         named[head], kinds[head], blocks[head] = HEAD, "dense", -1
     inputs = {step.layer: tuple(named[other] for other in step.inputs if other in named) for step in dataflow.steps}
-    found = []
+    layers = []
     for name, canonical_name in named.items():
         module = net.get_submodule(name)
         layer = Layer(canonical_name, kinds[name], blocks[name], name, inputs.get(name, ()))
         window = dataflow.maps.get(name) if name != head else None
-        found.append(ModuleLayer(layer, module, tuple(_slots(layer.name, layer.kind, module, window))))
-    return found
+        layers.append(ModuleLayer(layer, module, tuple(_slots(layer.name, layer.kind, module, window))))
+    return layers
 
 
 def _in_order(registered: list[str], executed: list[str]) -> list[str]:

@@ -77,12 +77,12 @@ class TorchModel(Model):
     # -- structure and weights
 
     def layers(self) -> list[Layer]:
-        return [found.layer for found in self.module_layers]
+        return [owner.layer for owner in self.module_layers]
 
     def slots(self) -> Iterator[tuple[ModuleLayer, Slot]]:
-        for found in self.module_layers:
-            for slot in found.slots:
-                yield found, slot
+        for owner in self.module_layers:
+            for slot in owner.slots:
+                yield owner, slot
 
     def weights(self) -> Weights:
         """All tensors, copied. `conventions`: the network axes as the network has them."""
@@ -138,9 +138,9 @@ class TorchModel(Model):
         places = dict(replaced or {})
         seen: dict[str, Array] = {}
         handles = [
-            _record_output(found, seen, places.get(found.layer.name))
-            for found in self.module_layers
-            if found.slots and not _holds_layers(found)
+            _record_output(owner, seen, places.get(owner.layer.name))
+            for owner in self.module_layers
+            if owner.slots and not _holds_layers(owner)
         ]
         if INPUT in places:
             given = self._moved(places[INPUT]).to(self.dtype).permute(0, 3, 1, 2)
@@ -154,7 +154,7 @@ class TorchModel(Model):
                 handle.remove()
             self._tap.seen = None
         yield from (
-            (found.layer.name, seen[found.layer.name]) for found in self.module_layers if found.layer.name in seen
+            (owner.layer.name, seen[owner.layer.name]) for owner in self.module_layers if owner.layer.name in seen
         )
 
     # -- training
@@ -166,11 +166,11 @@ class TorchModel(Model):
             self.net.train()
             loss = self.loss(self.to_device(images), self.to_labels(labels), None, label_smoothing)
             parts = torch.autograd.grad(loss, [slot.tensor for slot in trainable], allow_unused=True)
-        found = {
+        gradients = {
             slot.name: np.zeros(slot.shape, to_array(loss).dtype) if part is None else canonical(slot, part)
             for slot, part in zip(trainable, parts, strict=True)
         }
-        return found | {"loss": to_array(loss)}
+        return gradients | {"loss": to_array(loss)}
 
     @contextmanager
     def _left_as_it_was(self, trainable: list[Slot]) -> Iterator[None]:
@@ -268,13 +268,13 @@ class _HeadTap:
         return (features, *inputs[1:])
 
 
-def _holds_layers(found: ModuleLayer) -> bool:
-    return any(True for child in found.module.children() for _ in child.parameters())
+def _holds_layers(owner: ModuleLayer) -> bool:
+    return any(True for child in owner.module.children() for _ in child.parameters())
 
 
-def _record_output(found: ModuleLayer, seen: dict[str, Array], instead: Array | None) -> Any:
+def _record_output(owner: ModuleLayer, seen: dict[str, Array], instead: Array | None) -> Any:
     """Put the layer's output into `seen` when it has run, NHWC, and have the network go on with `instead`."""
-    module, name = found.module, found.layer.name
+    module, name = owner.module, owner.layer.name
     per_channel = isinstance(module, nn.Conv2d | _BatchNorm | nn.GroupNorm) or type(module).__name__.endswith("2d")
 
     def keep(output: Any) -> Tensor | None:
@@ -290,6 +290,6 @@ def _record_output(found: ModuleLayer, seen: dict[str, Array], instead: Array | 
         return torch.empty_like(output).copy_(values)  # in the same memory format
 
     drop = getattr(module, "drop", None)
-    if found.layer.kind == "norm" and isinstance(drop, nn.Module) and hasattr(module, "act"):
+    if owner.layer.kind == "norm" and isinstance(drop, nn.Module) and hasattr(module, "act"):
         return drop.register_forward_pre_hook(lambda _module, inputs: keep(inputs[0]))  # None leaves the input
     return module.register_forward_hook(lambda _module, _inputs, output: keep(output))

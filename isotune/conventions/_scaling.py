@@ -32,9 +32,9 @@ def affine(scaling: str) -> tuple[bool, np.ndarray, np.ndarray]:
             return False, np.ones(3), np.zeros(3)
         case "caffe":
             return True, np.ones(3), -np.array(CAFFE_MEAN_RGB[::-1])
-    if found := _CUSTOM_SCALING.fullmatch(scaling.replace(" ", "")):
+    if custom := _CUSTOM_SCALING.fullmatch(scaling.replace(" ", "")):
         try:
-            mean, std = (tuple(float(number) for number in group.split(",")) for group in found.groups())
+            mean, std = (tuple(float(number) for number in group.split(",")) for group in custom.groups())
             if len(mean) == len(std) == 3 and np.isfinite([mean, std]).all() and min(std) > 0:
                 return False, *_mean_std(mean, std)
         except ValueError:

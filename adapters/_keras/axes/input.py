@@ -46,7 +46,7 @@ def own_scaling(model: Any, rescaled: bool) -> str | None:
     """
     import keras
 
-    scale, offset, found = np.ones(3), np.zeros(3), False
+    scale, offset, acts = np.ones(3), np.zeros(3), False
     for layer in scaling_layers(model):
         if isinstance(layer, keras.layers.Rescaling):
             factor, shift = np.asarray(layer.scale, np.float64), np.asarray(layer.offset, np.float64)
@@ -60,8 +60,8 @@ def own_scaling(model: Any, rescaled: bool) -> str | None:
             shift = -mean * factor
             if rescaled:
                 factor, shift = (values / np.sqrt(IMAGENET_STD) for values in (factor, shift))
-        scale, offset, found = scale * factor, offset * factor + shift, True
-    return named_scaling(scale, offset) if found else None
+        scale, offset, acts = scale * factor, offset * factor + shift, True
+    return named_scaling(scale, offset) if acts else None
 
 
 def set_normalization(model: Any, scaling: str) -> None:

@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from isotune.adapters._torch.layers import ModuleLayer
 
 
-def take_tensors(found: list[ModuleLayer], weights: Mapping[str, np.ndarray]) -> None:
+def take_tensors(layers: list[ModuleLayer], weights: Mapping[str, np.ndarray]) -> None:
     """Give convolutions a bias and BatchNorms a scale where the weights have one, and take it away where not."""
     import torch
     from torch import nn
 
-    layout = {slot.name: slot.shape for each in found for slot in each.slots}
-    modules = {each.layer.name: each.module for each in found}
-    for (layer, slot), wanted in differences(weights, [each.layer for each in found], layout).items():
+    layout = {slot.name: slot.shape for each in layers for slot in each.slots}
+    modules = {each.layer.name: each.module for each in layers}
+    for (layer, slot), wanted in differences(weights, [each.layer for each in layers], layout).items():
         values = torch.from_numpy(np.array(weights[f"{layer}.{slot}"], np.float32)) if wanted else None
         name = "bias" if slot == "bias" else "weight"
         modules[layer].register_parameter(name, None if values is None else nn.Parameter(values))
