@@ -23,7 +23,18 @@ from isotune.conventions import AXES
 
 ROOT = Path(__file__).parents[2]
 REFERENCE = (ROOT / "docs/reference/python.md").read_text(encoding="utf-8")
-LONG = {"run", "load_runs", "Leaderboard", "transfer", "study_variance", "prove", "investigate", "Protocol"}
+LONG = {
+    "run",
+    "load_runs",
+    "Leaderboard",
+    "transfer",
+    "study_variance",
+    "prove",
+    "prove_all",
+    "investigate",
+    "dump",
+    "Protocol",
+}
 
 
 def documented() -> Iterator[tuple[str, Any]]:
