@@ -10,9 +10,9 @@ True, False or a function, becomes a `Reporter`:
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
 
 from isotune.errors import UsageError
 
@@ -40,8 +40,8 @@ class Reporter:
 
 
 class Shown(Reporter):
-    """A bar of the whole and one of what is being done, when stderr is a terminal or where it is shown is a notebook
-    (with the package ipywidgets); a line for each part that ends, always."""
+    """A bar of the whole and one of what is being done, when stderr is a terminal; in a notebook one line of both; a
+    line for each part that ends, always."""
 
     def __init__(self) -> None:
         from rich.console import Console
@@ -55,7 +55,8 @@ class Shown(Reporter):
         )
 
         self._console = Console(stderr=True)
-        drawn = find_spec("ipywidgets") is not None if self._console.is_jupyter else sys.stderr.isatty()
+        self._line = _NotebookLine() if self._console.is_jupyter else None
+        drawn = self._line is None and sys.stderr.isatty()
         self._progress = Progress(
             TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn(), TimeElapsedColumn(),
             TimeRemainingColumn(), console=self._console, transient=True, disable=not drawn,
@@ -68,19 +69,56 @@ class Shown(Reporter):
 
     def stop(self) -> None:
         self._progress.stop()
+        if self._line:
+            self._line.clear()
 
     def __call__(self, what: str, done: int, total: int) -> None:
         self._progress.update(self._within, description=what, completed=done, total=total, visible=done < total)
+        if self._line:
+            self._line.within(what, done, total)
 
     def parts(self, what: str, count: int) -> None:
         self._progress.update(self._whole, description=what, total=count, completed=0, visible=True)
+        if self._line:
+            self._line.whole(what, 0, count)
 
     def ended(self, line: str) -> None:
         self._progress.advance(self._whole)
+        if self._line:
+            self._line.advance()
         self.note(line)
 
     def note(self, line: str) -> None:
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+class _NotebookLine:
+    """A line of a notebook's output, rewritten as work goes on: "cells 3/8; training 12/48"."""
+
+    SECONDS = 0.2  # between two of its states
+
+    def __init__(self) -> None:
+        from IPython.display import display
+
+        self._shown = display({"text/plain": ""}, raw=True, display_id=True)
+        self._all, self._told = ("", 0, 0), 0.0
+
+    def whole(self, what: str, done: int, count: int) -> None:
+        self._all = (what, done, count)
+
+    def advance(self) -> None:
+        what, done, count = self._all
+        self._all = (what, done + 1, count)
+
+    def within(self, what: str, done: int, total: int) -> None:
+        if time.monotonic() - self._told > self.SECONDS:
+            self._told = time.monotonic()
+            whole, ended, count = self._all
+            start = f"{whole} {ended}/{count}; " if count else ""
+            self._shown.update({"text/plain": f"{start}{what} {done}/{total}"}, raw=True)
+
+    def clear(self) -> None:
+        self._shown.update({"text/plain": ""}, raw=True)
 
 
 class Told(Reporter):

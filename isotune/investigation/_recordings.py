@@ -27,6 +27,9 @@ class Answering(Protocol):
     def ask(self, do: Callable[..., Any], **request: Any) -> Any:
         """UsageError, WorkerFailure: it cannot."""
 
+    def end(self) -> None:
+        """Answer nothing any more."""
+
 
 class Recordings:
     """Two sides, what answers for them, and what they have shown so far."""
@@ -59,7 +62,12 @@ class Recordings:
             return which, answer | {"axes": answer["axes"] | {name: getattr(side, name) for name in SETTINGS}}
 
         with ThreadPoolExecutor(2) as pool:
-            self.described = dict(pool.map(ask, self.sides))
+            try:
+                self.described = dict(pool.map(ask, self.sides))
+            except KeyboardInterrupt:  # workers do not end by themselves, and the pool waits for its threads
+                for worker in self._workers.values():
+                    worker.end()
+                raise
 
     def axes(self, which: str) -> dict[str, Any]:
         axes: dict[str, Any] = self.described[which]["axes"]

@@ -35,6 +35,10 @@ class Answerer:
             self.failure = error
             raise
 
+    def end(self) -> None:
+        """Answer nothing any more: what a thread still asks of the worker fails at once."""
+        self.workers.end()
+
 
 def failing(answerers: Mapping[str, Answerer], error: Exception) -> Which | None:
     """The side whose failure it is. None: neither's, as when images cannot be decoded."""

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import types
 
 import numpy as np
 import pytest
@@ -62,18 +63,31 @@ def test_a_reporter_serves_several_calls_and_other_things_are_refused():
         pass
 
 
-@pytest.mark.parametrize("widgets", [True, False])
-def test_a_notebook_shows_bars_where_it_can_draw_them(monkeypatch, widgets):
-    from importlib import util
-
+def test_a_notebook_has_one_line_that_is_rewritten(monkeypatch):
     from rich import console
 
+    shown = []
+
+    class Handle:
+        def update(self, said, raw):
+            shown.append(said["text/plain"])
+
+    def display(said, raw, display_id):
+        return Handle()
+
+    notebook = types.ModuleType("IPython.display")
+    notebook.display = display
+    monkeypatch.setitem(sys.modules, "IPython", types.ModuleType("IPython"))
+    monkeypatch.setitem(sys.modules, "IPython.display", notebook)
     monkeypatch.setattr(console, "_is_jupyter", lambda: True)
-    real = util.find_spec
-    monkeypatch.setattr(
-        "isotune.progress.find_spec", lambda name: object() if widgets and name == "ipywidgets" else real(name)
-    )
-    assert Shown()._progress.disable is not widgets
+    monkeypatch.setattr(Shown, "note", lambda self, line: shown.append(line))
+    monkeypatch.setattr("isotune.progress._NotebookLine.SECONDS", -1)
+    with reporting(True) as reporter:
+        reporter.parts("cells", 2)
+        reporter("training", 1, 48)
+        reporter.ended("the first")
+        reporter("training", 2, 48)
+    assert shown == ["cells 0/2; training 1/48", "the first", "cells 1/2; training 2/48", ""]
 
 
 INTERRUPTED = """
