@@ -81,7 +81,7 @@ def warm_workers():
 
 
 @pytest.fixture
-def warm(house, warm_workers, monkeypatch):
+def warm(warm_workers, monkeypatch):
     """Workers that are running already, for tests that need no fresh ones."""
     monkeypatch.setattr(process, "WorkerProcess", warm_workers.start)
 

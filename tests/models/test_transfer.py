@@ -36,8 +36,9 @@ MODELS = f"{KERAS}, {TIMM}, {OURS}"
 
 
 @pytest.fixture
-def transfer(warm, monkeypatch, capsys):
+def transfer(warm, shared_cache, monkeypatch, capsys):
     """Runs `isotune transfer` in this process, with the workers that are there already: (status, stdout, stderr)."""
+    monkeypatch.setenv("ISOTUNE_CACHE", str(shared_cache))
 
     def run(*arguments: object) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["isotune", "transfer", *map(str, arguments), "--size", "64"])
@@ -232,13 +233,13 @@ def test_a_file_for_keras_loads_into_the_plain_application_and_is_the_same_funct
     assert done.returncode == 0, done.stderr[-3000:]
 
 
-def test_the_command_answers_a_program_in_json(transfer, files, house):
-    status, out, err = transfer(OURS, TIMM, "-o", house / "a.pth", "--checkpoint", f"file:{files.ours}", "--json")
+def test_the_command_answers_a_program_in_json(transfer, files, tmp_path):
+    status, out, err = transfer(OURS, TIMM, "-o", tmp_path / "a.pth", "--checkpoint", f"file:{files.ours}", "--json")
     assert status == 0, err
     found = json.loads(out)
     assert (found["architecture"], found["tensors"], found["differing"]) == ("mobilenet_v2", 262, {})
     assert found["conventions"]["batchnorm_epsilon"] == 1e-5
-    assert set(state(house / "a.pth")) == set(state(files.timm))
+    assert set(state(tmp_path / "a.pth")) == set(state(files.timm))
 
 
 # -- wrong use
