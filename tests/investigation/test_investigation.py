@@ -166,7 +166,9 @@ def test_a_dump_stands_for_the_side_that_ran_elsewhere(here, house):
     changed = [*asked[:-1], "identical,batchnorm_momentum=0.01"]
     status, said, told = here("investigate", "dump:kept", "timm:mobilenetv2_035", *changed, "--json")
     assert status == 1, told
-    causes = [rung["cause"]["flips"] for rung in json.loads(said)["rungs"] if rung["cause"]]
+    found = json.loads(said)
+    assert found["stopped"] is None
+    causes = [rung["cause"]["flips"] for rung in found["rungs"] if rung["cause"]]
     assert [[(flip["side"], flip["axis"]) for flip in flips] for flips in causes] == [[("right", "batchnorm_momentum")]]
     status, said, told = here("dump", "torchvision:mobilenet_v9", *asked, *steps, "-o", "kept")
     assert (status, said) == (2, "")
