@@ -26,7 +26,9 @@ myst_links_external_new_tab = False
 default_role = "py:obj"  # `name` in a docstring: a link where the reference has it, code where not
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
-autodoc_type_aliases = {name: name for name in ("Model", "Dataset", "Protocol", "Conventions", "PathLike", "Progress")}
+# What an argument takes is named as NumPy names array_like; its docstring lists it.
+autodoc_type_aliases = {name: f"{name}Like" for name in ("Model", "Dataset", "Protocol", "Conventions")}
+autodoc_type_aliases |= {name: name for name in ("PathLike", "Progress")}
 python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 72
 add_module_names = False
