@@ -82,7 +82,7 @@ def transfer(
         if out.suffix != ".safetensors":
             raise UsageError(f"{out}: the canonical form is written as .safetensors; name a second model for others")
     else:
-        from isotune.parity import check_pair
+        from isotune.models.counterparts import check_pair
 
         check_pair(source, target, may_be_equal=True)
     if not out.parent.is_dir():
