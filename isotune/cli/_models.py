@@ -35,9 +35,9 @@ def doctor(
     from isotune.cli import _examination as examination
 
     if references:
-        found = examination.examine_references()
-        examination.show_references(found, as_json=as_json)
-        if found["problems"]:
+        facts = examination.examine_references()
+        examination.show_references(facts, as_json=as_json)
+        if facts["problems"]:
             raise typer.Exit(1)
         return
     examination.show(examination.examine(), as_json=as_json)

@@ -147,28 +147,28 @@ def recipes(value: Protocol | Iterable[Protocol], argument: str = "protocols") -
 
 def specs(value: Conventions | Iterable[Conventions], argument: str = "conventions") -> list[str]:
     """Set-ups, each `identical` or `native` with overrides; a dictionary holds overrides by what they override."""
-    found = []
+    setups = []
     for each in several(value, argument, _CONVENTIONS, lambda one: isinstance(one, str | Mapping)):
         if isinstance(each, Mapping):
             for base, overrides in each.items():
                 if not isinstance(overrides, Mapping):
                     raise wrong(argument, _CONVENTIONS, overrides)
-                found.append(",".join([str(base), *(f"{axis}={each}" for axis, each in overrides.items())]))
+                setups.append(",".join([str(base), *(f"{axis}={each}" for axis, each in overrides.items())]))
         elif isinstance(each, str):
-            found.append(each)
+            setups.append(each)
         else:
             raise wrong(argument, _CONVENTIONS, each)
-    for each in found:
+    for each in setups:
         conventions.parse(each)
-    return found
+    return setups
 
 
 def spec(value: Conventions, argument: str = "conventions") -> str:
     """One set-up."""
-    found = specs(value, argument)
-    if len(found) != 1:
-        raise UsageError(f"{argument}: takes one set-up, not {len(found)}")
-    return found[0]
+    setups = specs(value, argument)
+    if len(setups) != 1:
+        raise UsageError(f"{argument}: takes one set-up, not {len(setups)}")
+    return setups[0]
 
 
 def checkpoint(value: PathLike, argument: str = "checkpoint") -> str:

@@ -60,8 +60,8 @@ def investigate(
     A side that fails, and an interruption, end the walk: `.stopped` says why, and the rungs until then are there.
     Errors: UsageError: a name is wrong, or neither side can be built.
 
-    >>> found = isotune.investigate("torchvision:mobilenet_v2", "keras:MobileNetV2", dataset="digits")
-    >>> found.verdict, found.causes, found.write("reports/investigations")
+    >>> walk = isotune.investigate("torchvision:mobilenet_v2", "keras:MobileNetV2", dataset="digits")
+    >>> walk.verdict, walk.causes, walk.write("reports/investigations")
     """
     first, second = _side(left, "left"), _side(right, "right")
     return investigation.investigate(
