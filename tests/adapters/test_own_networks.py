@@ -13,6 +13,7 @@ from isotune.adapters.file_function import FileFunction
 from isotune.errors import UsageError
 from isotune.investigation import Side, walk
 
+pytestmark = pytest.mark.usefixtures("warm")
 HERE = Path(__file__).parent
 NETWORKS = HERE / "own_networks"
 PLAIN = f"torch:{NETWORKS / 'plain_torch.py'}:make"

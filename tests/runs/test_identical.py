@@ -14,6 +14,7 @@ from isotune import data, protocols
 from isotune.names import DEFAULT_MODELS
 from isotune.runs.executor import LocalExecutor
 from isotune.runs.records import Cell, Seeds, Store
+from isotune.workers import process
 from isotune.workers.process import Workers
 
 RECIPE = protocols.parse(
@@ -53,9 +54,11 @@ RECIPE = protocols.parse(
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory, shared_cache):
+def runs(tmp_path_factory, packages, shared_cache, warm_workers):
     """Records of the three libraries, and the store of their predictions."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(process, "WorkerProcess", warm_workers.start)
+        patch.setenv("PYTHONPATH", str(packages))
         patch.setenv("ISOTUNE_CACHE", str(shared_cache))
         patch.setenv("OMP_NUM_THREADS", "1")
         digest = data.prepare("digits").digest

@@ -80,13 +80,15 @@ def workplace(tmp_path_factory) -> Path:
     return place
 
 
+@pytest.mark.usefixtures("warm")
 @pytest.mark.parametrize(
     ("checkpoint", "mode"),
     [("file:weights.pth::torchvision:mobilenet_v2:width_mult=0.35", "float64"), ("random:0", "float32")],
 )
 def test_three_libraries_give_one_classifiers_predictions(workplace, house, monkeypatch, checkpoint, mode) -> None:
     monkeypatch.chdir(workplace)
-    name = "imagenet-subset:set"
+    checkpoint = checkpoint.replace("weights.pth", str(workplace / "weights.pth"))  # workers are elsewhere
+    name = f"imagenet-subset:{workplace / 'set'}"
     prepared = {name: data.prepare(name)}
     store = Store(house / "records")
     with Workers(threads=1, shared=True) as workers:
