@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from isotune import defaults
-from isotune.cli._shared import CheckpointOption, DatasetOption, JsonOption
+from isotune.cli._shared import CheckpointOption, DatasetOption, JsonOption, conventions_or_help
 
 
 def investigate(
@@ -23,7 +23,12 @@ def investigate(
         str, typer.Option(help="Of both: offline, pretrained, a library's own name, file:PATH or random:SEED.")
     ] = defaults.CHECKPOINT,
     right_checkpoint: Annotated[str, typer.Option(help="Of the right side. [default: --checkpoint]")] = "",
-    conventions: Annotated[str, typer.Option(help="Of both: native or identical; overrides follow.")] = "native",
+    conventions: Annotated[
+        str,
+        typer.Option(
+            help="Of both: native or identical; overrides follow; help lists them.", callback=conventions_or_help
+        ),
+    ] = "native",
     right_conventions: Annotated[str, typer.Option(help="Of the right side. [default: --conventions]")] = "",
     numeric_mode: Annotated[str, typer.Option(help="Of both: float64, float32 or bfloat16.")] = "float64",
     right_numeric_mode: Annotated[str, typer.Option(help="Of the right side. [default: --numeric-mode]")] = "",
@@ -80,7 +85,10 @@ def dump(
     dataset: DatasetOption = defaults.DATASET,
     protocol: Annotated[str, typer.Option(help="By name or TOML file: input and training step.")] = defaults.PROTOCOL,
     checkpoint: CheckpointOption = defaults.CHECKPOINT,
-    conventions: Annotated[str, typer.Option(help="native or identical; overrides follow.")] = "native",
+    conventions: Annotated[
+        str,
+        typer.Option(help="native or identical; overrides follow; help lists them.", callback=conventions_or_help),
+    ] = "native",
     python: Annotated[str, typer.Option(help="Another environment's interpreter.")] = "",
     images: Annotated[int, typer.Option(min=2, help="Images.")] = 8,
     steps: Annotated[int, typer.Option(min=2, help="Steps of training on them.")] = 5,

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from isotune.cli._shared import JsonOption
+from isotune.cli._shared import JsonOption, conventions_or_help
 from isotune.errors import UsageError
 
 
@@ -57,7 +57,10 @@ def parity(
     ] = "random:0",
     conventions: Annotated[
         str,
-        typer.Option(help="Of both: the checkpoint's (identical), the first model's (native); overrides follow."),
+        typer.Option(
+            help="Of both: the checkpoint's (identical), the first model's (native); overrides follow; help lists all.",
+            callback=conventions_or_help,
+        ),
     ] = "identical",
     size: Annotated[
         str, typer.Option(help="HEIGHTxWIDTH of the images, pixels. [default: 45x51, or what is just large enough]")

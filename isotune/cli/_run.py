@@ -7,7 +7,15 @@ from typing import Annotated
 import typer
 
 from isotune import defaults
-from isotune.cli._shared import DEFAULT_MODELS, CheckpointOption, ModelsOption, StoreOption, pythons, split
+from isotune.cli._shared import (
+    DEFAULT_MODELS,
+    CheckpointOption,
+    ModelsOption,
+    StoreOption,
+    conventions_or_help,
+    pythons,
+    split,
+)
 
 
 def run(
@@ -20,7 +28,9 @@ def run(
     conventions: Annotated[
         list[str] | None,
         typer.Option(
-            help="identical, native; overrides follow: native,input_scaling=caffe. Repeatable. [default: both]"
+            help="identical, native; overrides follow: native,input_scaling=caffe; help lists them. Repeatable."
+            " [default: both]",
+            callback=conventions_or_help,
         ),
     ] = None,
     checkpoint: CheckpointOption = defaults.CHECKPOINT,

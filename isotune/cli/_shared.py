@@ -22,6 +22,16 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Machine-readable.")]
 DEFAULT_MODELS = ",".join(names.DEFAULT_MODELS)
 
 
+def conventions_or_help(given: str | list[str] | None) -> str | list[str] | None:
+    """What was given with --conventions; for `help`, every axis with its values, and the end."""
+    if given in ("help", ["help"]):
+        from isotune import conventions
+
+        typer.echo(conventions.described())
+        raise typer.Exit
+    return given
+
+
 def split(text: str) -> list[str]:
     """`"a,b"` -> a, b."""
     return [part.strip() for part in text.split(",") if part.strip()]

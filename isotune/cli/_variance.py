@@ -16,6 +16,7 @@ from isotune.cli._shared import (
     DatasetOption,
     JsonOption,
     ModelsOption,
+    conventions_or_help,
     split,
 )
 
@@ -25,7 +26,11 @@ def variance(
     dataset: DatasetOption = defaults.DATASET,
     protocol: Annotated[str, typer.Option(help="One protocol, by name or TOML file.")] = "quick-fine-tune",
     conventions: Annotated[
-        str, typer.Option(help="identical or native; overrides follow: native,input_scaling=caffe.")
+        str,
+        typer.Option(
+            help="identical or native; overrides follow: native,input_scaling=caffe; help lists them.",
+            callback=conventions_or_help,
+        ),
     ] = "identical",
     checkpoint: CheckpointOption = defaults.CHECKPOINT,
     levels: Annotated[

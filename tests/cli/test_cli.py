@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from isotune import conventions
+
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
@@ -122,3 +124,14 @@ def test_the_schema_of_a_record_is_printed(here):
     status, out, _ = here("report", "--schema")
     assert status == 0
     assert {"cell", "metrics", "timings", "environment"} <= set(json.loads(out)["properties"])
+
+
+@pytest.mark.parametrize(
+    "command", [["run"], ["investigate", "a", "b"], ["parity"], ["variance"]], ids=lambda it: it[0]
+)
+def test_the_axes_are_listed_with_their_values(here, command):
+    status, said, _ = here(*command, "--conventions", "help")
+    assert status == 0
+    for name, axis in conventions.AXES.items():
+        assert f"{name} ({axis.kind}): " in said
+        assert all(f"    {value} " in said for value in axis.values)
