@@ -15,7 +15,7 @@ RESULTS := .isotune/benchmark.json
 TYPED := build/typed
 SPHINX := $(VENV)/.installed-docs
 # tests/conftest.py says which tests stay together
-PYTEST = $(BIN)/python -m pytest -n logical --dist loadgroup --no-loadscope-reorder
+PYTEST = $(BIN)/python -m pytest -n logical --dist loadscope --no-loadscope-reorder
 
 .PHONY: bench test test-all lint docs clean
 .DELETE_ON_ERROR:

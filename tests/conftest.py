@@ -3,7 +3,9 @@ suite runs: which tests stay together, and that none is skipped where ISOTUNE_NO
 
 from __future__ import annotations
 
+import functools
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -42,11 +44,25 @@ def _not_skipped(report):
     return report
 
 
-def pytest_collection_modifyitems(items):
-    """A file's tests share what its fixtures make, so one process has them all, unless they name another group."""
-    for item in items:
-        if item.get_closest_marker("xdist_group") is None:
-            item.add_marker(pytest.mark.xdist_group(item.nodeid.partition("::")[0]))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """A file's tests share what its fixtures make, so one process has them all; files of one xdist_group share more,
+    such as a process of Keras. `--dist loadgroup` does not do it: pytest-xdist 3.8 names groups in ids that pytest 9.2
+    computes anew, and every test would be a group of its own."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            return _group(nodeid.partition("::")[0])
+
+    return ByFile(config, log)
+
+
+@functools.cache
+def _group(file: str) -> str:
+    """The group that a test file names, or the file."""
+    named = re.search(r'xdist_group\("(\w+)"\)', (HERE.parent / file).read_text(encoding="utf-8"))
+    return named[1] if named else file
 
 
 @pytest.fixture(scope="session")
