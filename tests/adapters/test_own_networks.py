@@ -119,7 +119,7 @@ def test_a_keras_file_that_does_not_run_ends_an_investigation_in_one_line(here, 
     pytest.importorskip("h5py", reason="needs the extra keras")
     (house / "broken.py").write_text("import keras\nkeras.layers.Conv3000\n")
     asked = ["--checkpoint", "random:0", "--images", "4", "--steps", "2"]
-    status, said, told = here("investigate", PLAIN, "keras@torch:broken.py:make", *asked)
+    status, said, told = here("investigate", PLAIN, f"keras@torch:{house}/broken.py:make", *asked)
     assert (status, said) == (2, "")
     assert "broken.py cannot be run, line 2: AttributeError" in told
     assert len(told.strip().splitlines()) == 1
