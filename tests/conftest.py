@@ -47,13 +47,14 @@ def _not_skipped(report):
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
     """A file's tests share what its fixtures make, so one process has them all; files of one xdist_group share more,
-    such as a process of Keras. `--dist loadgroup` does not do it: pytest-xdist 3.8 names groups in ids that pytest 9.2
-    computes anew, and every test would be a group of its own."""
+    such as a process of Keras; tests of the group `apart` share nothing. `--dist loadgroup` does not do it:
+    pytest-xdist 3.8 names groups in ids that pytest 9.2 computes anew, and every test would be a group of its own."""
     from xdist.scheduler import LoadScopeScheduling
 
     class ByFile(LoadScopeScheduling):
         def _split_scope(self, nodeid):
-            return _group(nodeid.partition("::")[0])
+            group = _group(nodeid.partition("::")[0])
+            return nodeid if group == "apart" else group
 
     return ByFile(config, log)
 

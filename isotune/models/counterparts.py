@@ -58,16 +58,15 @@ def _families(adapter: str, others: tuple[str, ...]) -> Iterator[Family]:
         models = by_architecture.setdefault(entry.architecture, {}).setdefault(library, [])
         if name not in models:
             models.append(name)
+    known = {name: names.adapter_class(name) for name in (adapter, *others)}  # a look-up reads what is installed
     for architecture, models_of in by_architecture.items():
-        counterparts = [f"{other}:{_representative(other, models_of[other])}" for other in others if other in models_of]
-        engine = names.adapter_class(adapter).engine_for_proofs(architecture)
+        counterparts = [
+            f"{other}:{known[other].representative(models_of[other])}" for other in others if other in models_of
+        ]
+        engine = known[adapter].engine_for_proofs(architecture)
         library = f"{adapter}@{engine}" if engine else adapter
         for name in models_of.get(adapter, ()):
             yield Family(architecture, f"{library}:{name}", tuple(counterparts))
-
-
-def _representative(adapter: str, models: list[str]) -> str:
-    return names.adapter_class(adapter).representative(models)
 
 
 def check_pair(left: str, right: str, *, may_be_equal: bool = False) -> Family:

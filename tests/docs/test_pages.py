@@ -23,6 +23,15 @@ PAGES = {
     for path in FILES
 }
 
+# Pages whose quick blocks take half a minute of a core; what they use has tests of its own.
+LONG = {
+    "docs/tutorial.md",
+    "docs/tasks/a-port-that-differs.md",
+    "docs/tasks/many-machines.md",
+    "docs/tasks/my-checkpoint.md",
+    "docs/tasks/my-data.md",
+}
+
 # What a test cannot run, by page and first line. Keep it short: a page shows what a reader can do.
 NOT_RUN = {
     ("docs/tutorial.md", "$ python -m pip install '.[torch,keras,offline]'"),
@@ -32,12 +41,12 @@ NOT_RUN = {
 
 
 def journeys() -> list[object]:
-    """Each page without its slow blocks; with them, marked slow."""
+    """Each page without its slow blocks, unless it is LONG; with them, marked slow."""
     cases = []
     for page, blocks in PAGES.items():
         if run := [block for block in blocks if not block.not_run]:
             if quick := [block for block in run if not block.slow]:
-                cases.append(pytest.param(quick, id=page))
+                cases.append(pytest.param(quick, id=page, marks=pytest.mark.slow if page in LONG else []))
             if any(block.slow for block in run):
                 cases.append(pytest.param(run, id=f"{page}-slow", marks=pytest.mark.slow))
     return cases
@@ -60,10 +69,15 @@ def reader(house, packages, monkeypatch) -> Reader:
     return Reader(house, os.environ, ROOT)
 
 
+@pytest.mark.xdist_group("apart")
 @pytest.mark.parametrize("blocks", journeys())
 def test_the_page_does_what_it_says(blocks: list[Block], reader: Reader) -> None:
     for block in blocks:
         reader.follow(block)
+
+
+def test_long_pages_are_pages() -> None:
+    assert set(PAGES) >= LONG
 
 
 def test_what_is_not_run_is_little_and_named() -> None:
