@@ -6,6 +6,7 @@ Deliberate faults are in test_parity_mutations.py; reports/parity.md holds every
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -61,7 +62,7 @@ def test_every_architecture_of_keras_but_one_has_a_counterpart():
 def is_one_function(house, family):
     """Features and layers of the first and of its first counterpart; in float64, odd and oblong images."""
     asked = [parity.questions(family)[:1]]
-    (result,) = parity.prove(asked, parity.ResultStore(house / "store"), only=["inference"])
+    (result,) = parity.answer(asked, parity.ResultStore(house / "store"), only=["inference"])
     assert result.error is None, (result.question, result.error)
     assert result.first_failure is None, (result.question, result.first_failure)
     assert [rung.name for rung in result.rungs] == ["features", "layers"]
