@@ -173,7 +173,7 @@ def test_json_and_the_report_say_what_was_found(here, house):
     (result,) = json.loads(out)["results"]
     assert result["holds"] is True
     text = (house / "here/parity.md").read_text()
-    assert "torch's" in text
+    assert "under one set of conventions (the checkpoint's)" in text
     assert f"{given[0]} = {given[1]}" in text
     assert json.loads((house / "here/parity.json").read_text())["results"][0]["rungs"] == result["rungs"]
 
