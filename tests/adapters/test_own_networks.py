@@ -70,7 +70,7 @@ def test_what_is_wrong_in_a_keras_port_of_a_torch_network_is_named(house, engine
 
 
 @pytest.mark.parametrize("right", ["keras@torch", "torch"])
-@pytest.mark.parametrize("epsilon", ["", "0.001", "2e-05"])
+@pytest.mark.parametrize("epsilon", ["", "0.001", pytest.param("2e-05", marks=pytest.mark.slow)])
 def test_a_layernorm_of_another_epsilon_is_named_on_either_side(house, right, epsilon):
     network = NETWORKS / ("plain_torch.py" if right == "torch" else "plain_keras.py")
     option = f":epsilon={epsilon}" if epsilon else ""
