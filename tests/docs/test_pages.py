@@ -27,6 +27,7 @@ PAGES = {
 LONG = {
     "docs/tutorial.md",
     "docs/tasks/a-port-that-differs.md",
+    "docs/tasks/in-your-tests.md",
     "docs/tasks/many-machines.md",
     "docs/tasks/my-checkpoint.md",
     "docs/tasks/my-data.md",

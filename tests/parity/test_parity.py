@@ -92,7 +92,12 @@ KERAS_LIKE = (
     ("left", "right", "spec"),
     [
         ("torchvision:mobilenet_v2:width_mult=0.35", "keras:MobileNetV2:alpha=0.35", KERAS_LIKE),
-        ("keras:MobileNetV2:alpha=0.35", "timm:mobilenetv2_100:channel_multiplier=0.35", "native"),
+        pytest.param(
+            "keras:MobileNetV2:alpha=0.35",
+            "timm:mobilenetv2_100:channel_multiplier=0.35",
+            "native",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_keras_conventions_are_realised_by_the_other_libraries(house, left, right, spec):
