@@ -114,7 +114,7 @@ def test_wilson_narrows_with_more_images(accuracy: float, images: int) -> None:
 
 @pytest.mark.parametrize(("accuracy", "images"), [(1.5, 10), (-0.1, 10), (0.5, 0)])
 def test_wilson_refuses_what_is_no_accuracy(accuracy: float, images: int) -> None:
-    with pytest.raises(ValueError, match="at least one image"):
+    with pytest.raises(ValueError, match="images at least 1, not"):
         statistics.wilson(accuracy, images)
 
 
@@ -146,7 +146,7 @@ def test_share_changed_counts_images(triples: list[tuple[int, int, int]]) -> Non
 def test_predictions_of_unequal_length_are_refused() -> None:
     with pytest.raises(ValueError, match=r"\(3,\) and \(2,\)"):
         statistics.predictions_changed(np.zeros(3), np.zeros(2))
-    with pytest.raises(ValueError, match="same images"):
+    with pytest.raises(ValueError, match=r"one class for each image, not \(2,\) and \(3,\)"):
         statistics.mcnemar(np.zeros(3), np.zeros(2), np.zeros(3))
 
 
