@@ -1,8 +1,7 @@
 """Worker processes that outlive the test that started them: importing TensorFlow or torch takes seconds.
 
 The fixture `warm` puts them in the place of those that isotune would start. What they answer is what fresh ones would
-(tests/runs/test_execution.py holds a kept worker against a fresh one, bit by bit), but they stand in another test's
-folder: a test that hands relative paths to a worker takes none of them.
+(tests/runs/test_execution.py holds a kept worker against a fresh one, bit by bit).
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, TypeVar
 
 from isotune.errors import MissingExtra, NotCached, Unavailable, UsageError, WorkerFailure
@@ -85,7 +86,7 @@ class WorkerProcess:
         name = do if isinstance(do, str) else f"{do.__module__}:{do.__name__}"
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):
-            self._process.stdin.write(json.dumps({"do": name, **request}) + "\n")
+            self._process.stdin.write(json.dumps({"do": name, "from": _here(), "with": request}) + "\n")
             self._process.stdin.flush()
         return self._answer(progress)
 
@@ -149,6 +150,13 @@ class WorkerProcess:
         for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
             with contextlib.suppress(OSError):
                 stream.close()  # type: ignore[union-attr]
+
+
+def _here() -> str:
+    try:
+        return str(Path.cwd())
+    except FileNotFoundError:  # removed since
+        return ""
 
 
 def ask_once(do: Callable[..., Any] | str, progress: Progress | None = None, **request: Any) -> Any:

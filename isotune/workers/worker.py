@@ -3,8 +3,9 @@
     python -m isotune.workers.worker [ADAPTER[@ENGINE]] [--threads N] [--shared]
 
 It reads requests from standard input and answers on standard output, one JSON object a line; whatever a framework
-prints goes to standard error. A request is `{"do": "MODULE:FUNCTION", ...}`: the function is called with the worker
-and the other fields. Answers are `{"event": "progress", "what", "done", "total"}`, then `{"event": "done", "result"}`
+prints goes to standard error. A request is `{"do": "MODULE:FUNCTION", "from": FOLDER, "with": {...}}`: the function is
+called with the worker and the fields of `with`, in the caller's working folder, so that a relative path means to it
+what it means there. Answers are `{"event": "progress", "what", "done", "total"}`, then `{"event": "done", "result"}`
 or `{"event": "error", "kind", "message", "trace"}`; kind is the class of `isotune.errors`, or "failure" for anything
 else. An error ends the request, not the worker. `ready` is the first answer of all.
 """
@@ -12,6 +13,7 @@ else. An error ends the request, not the worker. `ready` is the first answer of 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import json
 import os
@@ -69,7 +71,9 @@ class Worker:
         for line in requests:
             request = json.loads(line)
             try:
-                result = _function(request.pop("do"))(self, **request)
+                with contextlib.suppress(OSError):  # the caller may be in a folder that is gone
+                    os.chdir(request["from"])
+                result = _function(request["do"])(self, **request["with"])
                 self._say({"event": "done", "result": result})
             except Misfit as error:
                 self._say(refusal(UsageError(f"{error}{_function(HINTS)(error)}")))

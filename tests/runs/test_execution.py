@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,7 +14,7 @@ from isotune.models import catalogue
 from isotune.runs import requests
 from isotune.runs.executor import LocalExecutor
 from isotune.runs.records import Cell, Seeds, Store
-from isotune.workers.process import WorkerFailure, WorkerProcess, Workers
+from isotune.workers.process import WorkerFailure, Workers
 
 RECIPE = protocols.parse(
     """
@@ -190,15 +188,6 @@ def test_progress_reaches_the_caller(house):
             store=str(house / "store"),
         )
     assert ("training", 8, 8) in seen
-
-
-def test_stopping_a_worker_leaves_no_process(house):
-    worker = WorkerProcess("example")
-    pid = worker._process.pid
-    worker.stop()
-    time.sleep(0.05)
-    assert not Path(f"/proc/{pid}").exists()
-    np.testing.assert_equal(worker.alive, False)
 
 
 def test_a_set_up_that_resolves_to_the_same_conventions_is_not_run_again(cells, house):

@@ -108,7 +108,8 @@ def test_what_every_worker_needs_is_all_that_it_needs(house, bare):
                 (links / top).symlink_to(Path(str(metadata.distribution(package).locate_file(top))))
     done = subprocess.run(
         [*interpreters.command("isotune.workers.worker", str(bare / "bin/python")), "example"],
-        input='{"do": "isotune.runs.requests:environment"}', capture_output=True, text=True, check=False,
+        input='{"do": "isotune.runs.requests:environment", "from": ".", "with": {}}',
+        capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout.splitlines()[-1])["result"]["isotune"] == metadata.version("isotune")
