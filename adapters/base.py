@@ -27,6 +27,7 @@ __all__ = [
     "Adapter",
     "Array",
     "Engine",
+    "LossScaling",
     "Model",
     "ModelInfo",
     "NumericMode",
@@ -60,6 +61,14 @@ class Recipe:
     label_smoothing: float = 0.0
     batchnorm: Literal["training", "inference"] = "training"  # of trained layers; frozen ones have a convention
     conventions: Conventions | None = None  # the optimizer's axes are these; None: the model's
+
+
+@dataclass(frozen=True)
+class LossScaling:
+    """What became of a trainer's loss scale, in the numeric mode float16."""
+
+    scale: float  # by which the next loss is multiplied
+    skipped: int  # steps that changed nothing, since a gradient was not finite
 
 
 @dataclass(frozen=True)
@@ -175,6 +184,7 @@ class Adapter(ABC):
         checkpoint: "pretrained" or a checkpoint's name in the library, loaded by the library's own
             function; canonical weights (with or without a head); None: the library's initial weights.
         compiled: torch.compile, or XLA in Keras.
+        numeric_mode: UsageError for one that the library or the device lacks.
         options: the library's own arguments, as given in `adapter:name:option=value`.
         Errors: UsageError for a name, option or checkpoint that does not exist or fit; NotCached when it
         must be downloaded and cannot be.
@@ -302,3 +312,7 @@ class Trainer(ABC):
     def state(self) -> dict[str, Array]:
         """Optimizer slots as `LAYER.SLOT/slot` (momentum, mean, square; named as in the literature:
         "velocity", "first_moment", "second_moment") and BatchNorm buffers as `LAYER.mean`, `LAYER.variance`."""
+
+    def loss_scaling(self) -> LossScaling | None:
+        """How the loss was scaled so far; None in modes that do without."""
+        return None

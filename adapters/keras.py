@@ -32,6 +32,7 @@ from isotune.weights import HEAD, Weights
 from isotune.weights.folding import fit
 
 _ENGINE_CLASSES = {"tensorflow": "TensorFlowEngine", "jax": "JaxEngine", "torch": "TorchEngine"}
+_NUMERIC_MODES = ("float32", "bfloat16", "float64")  # float16 would take a LossScaleOptimizer around the axes' own
 
 
 class KerasAdapter(Adapter):
@@ -120,6 +121,8 @@ class KerasAdapter(Adapter):
         source = self._source(name)
         if isinstance(checkpoint, str):
             source.check(checkpoint)
+        if numeric_mode not in _NUMERIC_MODES:
+            raise UsageError(f"Keras's models have no numeric mode {numeric_mode!r} here; {', '.join(_NUMERIC_MODES)}")
         engine = self._start()
         import keras
 

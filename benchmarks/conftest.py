@@ -13,7 +13,7 @@ import itertools
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 
@@ -53,7 +53,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--checkpoint", default="offline", help="offline, pretrained, a library's own, file:PATH, random:SEED"
     )
     group.addoption(
-        "--modes", default="float32", help="comma-separated float32, bfloat16, float64, each also as NAME-compiled"
+        "--modes",
+        default="float32",
+        help=f"comma-separated {', '.join(protocols.NUMERIC_MODES)}, each also as NAME-compiled",
     )
     group.addoption(
         "--store", default=str(defaults.STORE), help="folder of records; finished cells in it are not rerun"
@@ -96,8 +98,8 @@ def _split(text: str | None) -> list[str]:
 
 def _mode(text: str) -> tuple[str, bool]:
     numeric, _, compiled = text.partition("-")
-    if numeric not in get_args(protocols.NumericMode) or compiled not in ("", "compiled"):
-        raise UsageError(f"--modes {text!r}: float32, bfloat16 or float64, each optionally followed by -compiled")
+    if numeric not in protocols.NUMERIC_MODES or compiled not in ("", "compiled"):
+        raise UsageError(f"--modes {text!r}: {defaults.NUMERIC_MODES}, each optionally followed by -compiled")
     return numeric, bool(compiled)
 
 

@@ -1,5 +1,5 @@
-"""What is taken where nothing is said, beside `names.DEFAULT_MODELS`: said once, and light to import, since the command
-line's help tells it."""
+"""What is taken where nothing is said, beside `names.DEFAULT_MODELS`, and what else the command line's help tells: said
+once, and light to import."""
 
 from pathlib import Path
 
@@ -8,4 +8,5 @@ PROTOCOL = "quick"
 CHECKPOINT = "offline"
 CONVENTIONS = ("identical", "native")
 SEEDS = 3
+NUMERIC_MODES = "float32, tf32, bfloat16, float16 or float64"  # in words; declared in `protocols`
 STORE = Path(".isotune/records")

@@ -22,7 +22,7 @@ from isotune.adapters._torch.conventions import describe
 from isotune.adapters._torch.dataflow import Dataflow
 from isotune.adapters._torch.device import loud, synchronize
 from isotune.adapters._torch.layers import ModuleLayer, Slot, canonical, canonical_layers, to_array
-from isotune.adapters._torch.numeric import widen
+from isotune.adapters._torch.numeric import Precision, widen
 from isotune.adapters._torch.onednn import avoid_narrow_strided_pointwise
 from isotune.adapters._torch.trainer import TorchTrainer
 from isotune.adapters.base import INPUT, Array, Model, NumericMode, Recipe
@@ -36,8 +36,9 @@ class TorchModel(Model):
 
     net: conventions already realised, weights loaded. head: name of the classifier in it, None when it has none.
     dataflow: of the same network; without it layers stand in the order of registration.
-    numeric_mode: bfloat16 keeps float32 weights and runs the forward pass under autocast; float64 is double
-    throughout. compiled: forward and loss through torch.compile; an error of the compiler is a UsageError.
+    numeric_mode: bfloat16 and float16 keep float32 weights and run the forward pass under autocast; float64 is double
+    throughout. UsageError: the device has no such mode. compiled: forward and loss through torch.compile; an error of
+    the compiler is a UsageError.
     """
 
     def __init__(
@@ -53,17 +54,19 @@ class TorchModel(Model):
         architecture: str = "",
         origin: str = "",
     ) -> None:
-        self.dtype = torch.float64 if numeric_mode == "float64" else torch.float32
+        self.precision = Precision(numeric_mode, device)
+        self.dtype = self.precision.dtype
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
-        self.net = net.to(device=device, dtype=self.dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        with loud(compiled):
+            self.net = net.to(device=device, dtype=self.dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if numeric_mode == "float64":
             widen(self.net)
         if device.type == "cpu":
             avoid_narrow_strided_pointwise(self.net)
         self.conventions, self.device, self.compiled = conventions, device, compiled
         self.module_layers = canonical_layers(self.net, head, dataflow or Dataflow())
-        self._numeric_mode, self._architecture, self._origin = numeric_mode, architecture, origin
+        self._architecture, self._origin = architecture, origin
         self._tap = _HeadTap()
         (self.net.get_submodule(head) if head else self.net).register_forward_pre_hook(self._tap)
         self._reversed, *constants = affine(conventions.input_scaling)
@@ -113,7 +116,7 @@ class TorchModel(Model):
 
     def _arrays(self, images: Array) -> tuple[Array, Array]:
         self.set_mode("inference", self.net.eval)
-        with torch.no_grad(), loud(self.compiled):  # no inference_mode: networks keep tensors (ConViT's positions)
+        with torch.no_grad(), self.computing():  # no inference_mode: networks keep tensors (ConViT's positions)
             features, logits = self._infer(self.to_device(images))
         return to_array(features), to_array(logits)
 
@@ -146,7 +149,7 @@ class TorchModel(Model):
             given = self._moved(places[INPUT]).to(self.dtype).permute(0, 3, 1, 2)
             handles.append(self.net.register_forward_pre_hook(lambda _module, _inputs: (given,)))
         try:
-            with torch.no_grad(), loud(False), self._left_as_it_was([]):
+            with torch.no_grad(), self.computing(), self._left_as_it_was([]):
                 self.net.train(training)
                 self.forward(self.to_device(images))
         finally:
@@ -162,10 +165,10 @@ class TorchModel(Model):
     def gradients(self, images: Array, labels: Array, label_smoothing: float = 0.0) -> dict[str, Array]:
         """Every layer counts as trained, whatever a trainer has frozen."""
         trainable = [slot for _, slot in self.slots() if slot.trainable]
-        with self._left_as_it_was(trainable), loud(False):
+        with self._left_as_it_was(trainable), self.computing():
             self.net.train()
             loss = self.loss(self.to_device(images), self.to_labels(labels), None, label_smoothing)
-            parts = torch.autograd.grad(loss, [slot.tensor for slot in trainable], allow_unused=True)
+            parts = self.precision.gradients(loss, [slot.tensor for slot in trainable])
         gradients = {
             slot.name: np.zeros(slot.shape, to_array(loss).dtype) if part is None else canonical(slot, part)
             for slot, part in zip(trainable, parts, strict=True)
@@ -201,12 +204,7 @@ class TorchModel(Model):
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits of uint8 NCHW images on the device, through scaling and network."""
-        scaled = self.scaled(images)
-        if self._numeric_mode != "bfloat16":
-            return self.net(scaled)  # type: ignore[no-any-return]
-        with torch.autocast(self.device.type, torch.bfloat16):
-            logits = self.net(scaled)
-        return logits.float()  # type: ignore[no-any-return]
+        return self.precision.forward(self.net, self.scaled(images))
 
     def loss(self, images: Tensor, labels: Tensor, mask: Tensor | None, label_smoothing: float) -> Tensor:
         """Mean loss, a scalar; mask: [N, D] multiplied into the features."""
@@ -216,6 +214,12 @@ class TorchModel(Model):
         return self._cross_entropy(logits, labels, label_smoothing)
 
     # -- device
+
+    @contextmanager
+    def computing(self) -> Iterator[None]:
+        """Around all that the model computes: its numeric mode, and errors that a user can act on in one line."""
+        with loud(self.compiled), self.precision.calls():
+            yield
 
     def synchronize(self) -> None:
         synchronize(self.device)

@@ -1,4 +1,7 @@
-"""What torch rounds by itself in float64, mended.
+"""Numeric modes on torch, and what torch rounds by itself in float64, mended.
+
+TF32 is a flag of the whole process: it is raised for the calls of a model in that mode, and lowered after each. float16
+trains under `torch.amp.GradScaler`, since gradients below 6e-8 are zero in it.
 
 The gradient of `hardsigmoid` multiplies by 1/6 held in float32 whatever the dtype
 (aten/src/ATen/native/cpu/Activation.cpp, `hardsigmoid_backward_kernel`): 3.0e-8 too much in float64.
@@ -6,8 +9,77 @@ The gradient of `hardsigmoid` multiplies by 1/6 held in float32 whatever the dty
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from isotune.adapters.base import NumericMode
+from isotune.errors import UsageError
+
+_TF32_SINCE = (8, 0)  # Ampere's compute capability
+_LARGEST_SCALE = 2.0**16  # what torch.amp.GradScaler begins with
+_NARROW = {"bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+class Precision:
+    """One numeric mode on one device.
+
+    dtype: of weights, and of all else in modes without autocast. UsageError: the device has no such mode.
+    """
+
+    def __init__(self, mode: NumericMode, device: torch.device) -> None:
+        if mode == "tf32" and not _has_tf32(device):
+            raise UsageError(
+                f"numeric mode 'tf32': the device {device.type!r} has no TF32, which takes an NVIDIA GPU of compute"
+                " capability 8.0 or more; float32 is what comes nearest"
+            )
+        self.mode, self.dtype = mode, torch.float64 if mode == "float64" else torch.float32
+        self._device, self._narrow = device.type, _NARROW.get(mode)
+
+    def calls(self) -> AbstractContextManager[None]:
+        """Around everything that a model in this mode computes, backward passes included."""
+        return _tf32() if self.mode == "tf32" else nullcontext()
+
+    def forward(self, net: nn.Module, images: Tensor) -> Tensor:
+        """What `net` gives, in `dtype`."""
+        if self._narrow is None:
+            return net(images)  # type: ignore[no-any-return]
+        with torch.autocast(self._device, self._narrow):
+            outputs = net(images)
+        return outputs.float()  # type: ignore[no-any-return]
+
+    def scaler(self) -> torch.amp.GradScaler | None:
+        """A new one for a trainer, in the mode that needs it."""
+        return torch.amp.GradScaler(self._device, init_scale=_LARGEST_SCALE) if self.mode == "float16" else None
+
+    def gradients(self, loss: Tensor, tensors: Sequence[Tensor]) -> list[Tensor | None]:
+        """Of a scalar; None of what it does not depend on. In float16 under the largest scale that keeps all finite."""
+        if self.mode != "float16":
+            return list(torch.autograd.grad(loss, tensors, allow_unused=True))
+        scale = _LARGEST_SCALE
+        while True:
+            parts = torch.autograd.grad(loss * scale, tensors, allow_unused=True, retain_graph=True)
+            if scale <= 1 or all(part is None or bool(part.isfinite().all()) for part in parts):
+                return [None if part is None else part / scale for part in parts]
+            scale /= 2
+
+
+def _has_tf32(device: torch.device) -> bool:
+    is_nvidia = device.type == "cuda" and torch.version.cuda is not None
+    return is_nvidia and torch.cuda.get_device_capability(device) >= _TF32_SINCE
+
+
+@contextmanager
+def _tf32() -> Iterator[None]:
+    before = torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32
+    try:
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = True
+        yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
 
 
 class WideHardsigmoid(nn.Module):

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from isotune.adapters._torch.axes import decay, norms
-from isotune.adapters._torch.device import loud
 from isotune.adapters._torch.layers import ModuleLayer, Slot, canonical, to_array
+from isotune.adapters._torch.numeric import Precision
 from isotune.adapters._torch.updater import Updater
-from isotune.adapters.base import Array, Recipe, Trainer
+from isotune.adapters.base import Array, LossScaling, Recipe, Trainer
 from isotune.conventions import Conventions
 from isotune.errors import UsageError, nearest
 from isotune.weights import Layer
@@ -23,12 +24,13 @@ class Trainable(Protocol):
 
     net: nn.Module
     conventions: Conventions
-    compiled: bool
+    precision: Precision
     module_layers: list[ModuleLayer]
 
     def layers(self) -> list[Layer]: ...
     def slots(self) -> Iterator[tuple[ModuleLayer, Slot]]: ...
     def loss(self, images: Tensor, labels: Tensor, mask: Tensor | None, label_smoothing: float) -> Tensor: ...
+    def computing(self) -> AbstractContextManager[None]: ...
     def compile(self, function: Callable[..., Any]) -> Callable[..., Any]: ...
     def set_mode(self, mode: object, switch: Callable[[], object]) -> None: ...
     def to_device(self, images: Array) -> Tensor: ...
@@ -58,7 +60,9 @@ class TorchTrainer(Trainer):
         if not self._trained:
             raise UsageError("nothing is left to train: no trained layer has tensors")
         conventions = recipe.conventions or model.conventions
-        self._updater = Updater(recipe.optimizer, conventions, *decay.parted(self._trained, conventions))
+        self._scaler = model.precision.scaler()
+        parted = decay.parted(self._trained, conventions)
+        self._updater = Updater(recipe.optimizer, conventions, *parted, scaler=self._scaler)
         self._still_norms = norms.still(
             model.module_layers, recipe.trained, model.conventions, statistics=recipe.batchnorm == "training"
         )
@@ -71,11 +75,16 @@ class TorchTrainer(Trainer):
         mask = None if feature_mask is None else model.to_mask(feature_mask)
         for slot in self._trained:
             slot.tensor.grad = None
-        with loud(model.compiled):
+        with model.computing():
             loss: Tensor = self._loss(model.to_device(images), model.to_labels(labels), mask, self._smoothing)
-            loss.backward()  # type: ignore[no-untyped-call]
-        self._updater.step(learning_rate)
+            (loss if self._scaler is None else self._scaler.scale(loss)).backward()  # type: ignore[no-untyped-call]
+            self._updater.step(learning_rate)
         return loss.detach()
+
+    def loss_scaling(self) -> LossScaling | None:
+        if self._scaler is None:
+            return None
+        return LossScaling(self._scaler.get_scale(), self._updater.skipped)
 
     def _train(self) -> None:
         self._model.net.train()

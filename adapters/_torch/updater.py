@@ -23,10 +23,20 @@ SLOTS = {
 class Updater:
     """Clips, decays and steps: one optimizer on the tensors it is given.
 
-    decayed, other: tensors that weight decay acts on, and those that it leaves alone.
+    decayed, other: tensors that weight decay acts on, and those that it leaves alone. scaler: by which the loss was
+    multiplied; gradients are divided by it before they are clipped, and where one is not finite, nothing is changed.
     """
 
-    def __init__(self, spec: Optimizer, conventions: Conventions, decayed: list[Tensor], other: list[Tensor]) -> None:
+    def __init__(
+        self,
+        spec: Optimizer,
+        conventions: Conventions,
+        decayed: list[Tensor],
+        other: list[Tensor],
+        *,
+        scaler: torch.amp.GradScaler | None = None,
+    ) -> None:
+        self._scaler, self._asked, self._taken = scaler, 0, 0
         self._clip_norm = spec.clip_norm
         self._clip = clipper(conventions.clipping)
         self._decayed, self._tensors = decayed, [*decayed, *other]
@@ -39,20 +49,37 @@ class Updater:
             if tensors
         ]
         self.optimizer = make_optimizer(spec, conventions, groups)
+        self.optimizer.register_step_pre_hook(self._before_update)
+
+    @property
+    def skipped(self) -> int:
+        """Steps that the scaler left out."""
+        return self._asked - self._taken
 
     def step(self, learning_rate: float) -> None:
         """One step from the gradients in `.grad`, which clipping changes."""
+        self._asked += 1
+        if self._scaler is not None:
+            self._scaler.unscale_(self.optimizer)
         if self._clip_norm is not None:
             self._clip([tensor.grad for tensor in self._tensors if tensor.grad is not None], self._clip_norm)
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
+        if self._scaler is None:
+            self.optimizer.step()
+        else:
+            self._scaler.step(self.optimizer)
+            self._scaler.update()
+
+    def _before_update(self, optimizer: torch.optim.Optimizer, *_: object) -> None:
+        """What belongs to a step that is taken, and not to one that is skipped."""
+        self._taken += 1
         if self._decoupled_decay:
             with torch.no_grad():
                 torch._foreach_mul_(
                     [tensor for tensor in self._decayed if tensor.grad is not None],
-                    1 - learning_rate * self._decoupled_decay,
+                    1 - optimizer.param_groups[0]["lr"] * self._decoupled_decay,
                 )
-        self.optimizer.step()
 
     def slots(self, tensor: Tensor) -> dict[str, Tensor]:
         """The optimizer's state of one tensor under the literature's names; empty before the first step."""

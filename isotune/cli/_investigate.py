@@ -30,7 +30,7 @@ def investigate(
         ),
     ] = "native",
     right_conventions: Annotated[str, typer.Option(help="Of the right side. [default: --conventions]")] = "",
-    numeric_mode: Annotated[str, typer.Option(help="Of both: float64, float32 or bfloat16.")] = "float64",
+    numeric_mode: Annotated[str, typer.Option(help=f"Of both: {defaults.NUMERIC_MODES}.")] = "float64",
     right_numeric_mode: Annotated[str, typer.Option(help="Of the right side. [default: --numeric-mode]")] = "",
     left_compiled: Annotated[bool, typer.Option("--left-compiled", help="Compile the left side.")] = False,
     right_compiled: Annotated[bool, typer.Option("--right-compiled", help="Compile the right side.")] = False,

@@ -34,7 +34,7 @@ def run(
         ),
     ] = None,
     checkpoint: CheckpointOption = defaults.CHECKPOINT,
-    numeric_mode: Annotated[str, typer.Option(help="float32, bfloat16 or float64.")] = "float32",
+    numeric_mode: Annotated[str, typer.Option(help=f"{defaults.NUMERIC_MODES}.")] = "float32",
     compiled: Annotated[bool, typer.Option("--compiled", help="By the library's compiler: rows of their own.")] = False,
     store: StoreOption = defaults.STORE,
     jobs: Annotated[

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from isotune import conventions, data, names, parity, protocols
+from isotune import conventions, data, defaults, names, parity, protocols
 from isotune.data.sources import given
 from isotune.data.sources.source import Source
 from isotune.errors import UsageError
@@ -183,7 +183,7 @@ def checkpoint(value: PathLike, argument: str = "checkpoint") -> str:
 
 def mode(value: str, argument: str = "numeric_mode") -> protocols.NumericMode:
     if not isinstance(value, str):
-        raise wrong(argument, "'float32', 'bfloat16' or 'float64'", value)
+        raise wrong(argument, defaults.NUMERIC_MODES, value)
     return protocols.numeric_mode(value)
 
 

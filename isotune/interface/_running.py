@@ -52,7 +52,8 @@ def run(
     conventions: "identical" (the checkpoint's and the protocol's in every library), "native" (each library's own),
         either with overrides: "native,input_scaling=caffe", {"native": {"input_scaling": "caffe"}}; or several.
     checkpoint: "offline", "pretrained", a library's own name, "random:SEED", or a file of weights.
-    numeric_mode: "float32", "bfloat16" or "float64". compiled: torch.compile, or XLA in Keras.
+    numeric_mode: "float32", "tf32", "bfloat16", "float16" (with loss scaling) or "float64", as far as the library and
+        the device have it. compiled: torch.compile, or XLA in Keras.
     store: folder of records. jobs: workers at the same time; above 1 timings are marked as shared. fresh: run again
         what is already there. pythons: other environments' interpreters by adapter. skip_unreadable: leave out
         images that cannot be read. workers: run in these, which are left running for the next call

@@ -274,7 +274,12 @@ class CellRunner:
         result = training.train(built.model, protocol.stage, augmenter, labels, cell.seeds, progress)
         began = time.perf_counter()
         logits = training.logits_in_batches(built.model, test, protocol.evaluation.batch_size, progress)
-        metrics = {"train_images": len(labels), "train_loss": tuple(result.losses)}
+        metrics = {
+            "train_images": len(labels),
+            "train_loss": tuple(result.losses),
+            "loss_scale": result.loss_scale,
+            "skipped_steps": result.skipped_steps,
+        }
         timings = {
             "first_step": result.first_step,
             "training": result.seconds,

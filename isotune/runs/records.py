@@ -101,6 +101,10 @@ class Metrics(Strict):
     test_images: int = Field(gt=0)
     train_images: int = Field(ge=0, description="0: nothing was trained")
     l2: float | None = Field(None, description="the strength that the probe chose")
+    loss_scale: float | None = Field(None, gt=0, description="float16: by which the loss was multiplied in the end")
+    skipped_steps: int | None = Field(
+        None, ge=0, description="float16: steps that changed nothing, since a gradient was not finite"
+    )
 
 
 class Timings(Strict):

@@ -37,6 +37,8 @@ class Training:
     seconds: float = 0.0
     images: int = 0
     losses: list[float] = field(default_factory=list)  # mean of every epoch, nats
+    loss_scale: float | None = None  # at the end; None: the loss was not scaled
+    skipped_steps: int | None = None  # of all stages
 
 
 def sample_order(
@@ -107,6 +109,9 @@ def train(
             progress("training", done, total)
         model.synchronize()
         result.seconds += time.perf_counter() - began
+        if (scaling := trainer.loss_scaling()) is not None:
+            result.loss_scale = scaling.scale
+            result.skipped_steps = (result.skipped_steps or 0) + scaling.skipped
     return result
 
 

@@ -88,6 +88,7 @@ def test_logits_are_the_head_of_the_features_in_every_numeric_mode():
         ("float64", np.float64, 1e-12),
         ("float32", np.float32, 1e-5),
         ("bfloat16", np.float32, 0.05),
+        ("float16", np.float32, 0.01),
     ):
         model = small(numeric_mode=mode)
         features, logits, head = model.features(images), model.logits(images), model.weights()

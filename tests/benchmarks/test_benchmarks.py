@@ -111,7 +111,7 @@ def test_tests_can_be_chosen_by_name(suite):
         (["--tier", "slow"], "quick, standard or full"),
         (["--protocols", "quik"], "did you mean 'quick'"),
         (["--seeds", "x"], "0,4,7"),
-        (["--modes", "float31"], "float32, bfloat16 or float64"),
+        (["--modes", "float31"], "float32, tf32, bfloat16, float16 or float64"),
         (["--datasets", "digit"], "did you mean 'digits'"),
         (["--models", "tim:x"], "did you mean 'timm'"),
         (["--conventions", "natve"], "did you mean 'native'"),

@@ -58,7 +58,7 @@ def made_here():
         ({"conventions": {"native": {"reszie": "plain"}}}, "did you mean 'resize'"),
         ({"checkpoint": 3}, "checkpoint: takes a name such as 'pretrained'"),
         ({"checkpoint": Path("nowhere.pt")}, "there is no file nowhere.pt"),
-        ({"numeric_mode": 32}, "numeric_mode: takes 'float32'"),
+        ({"numeric_mode": 32}, "numeric_mode: takes float32, tf32"),
         ({"numeric_mode": "float33"}, "did you mean 'float32'"),
         ({"store": 3}, "store: takes a path, not int"),
         ({"jobs": 0}, "jobs: takes a whole number from 1"),

@@ -85,7 +85,7 @@ def test_the_command_says_what_is_no_default():
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({"numeric_mode": "float16"}, "float16"),
+        ({"numeric_mode": "float8"}, "float8"),
         ({"right_checkpoint": "random:1", "price": True}, "--price is of two set-ups with one checkpoint"),
         ({"right_python": "nowhere/python"}, "there is no interpreter nowhere/python"),
         ({"protocol": "quikc"}, "did you mean 'quick'"),

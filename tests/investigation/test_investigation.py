@@ -190,7 +190,7 @@ def test_a_dump_stands_for_the_side_that_ran_elsewhere(here, house):
 @pytest.mark.parametrize(
     ("wrong", "line"),
     [
-        (["--numeric-mode", "float16"], "float16"),
+        (["--numeric-mode", "float8"], "float8"),
         (["--right-python", "nowhere/python"], "nowhere/python"),
         (["--conventions", "identcal"], "identical"),
         (["--checkpoint", "random:x"], "random:"),

@@ -94,7 +94,10 @@ class JaxEngine:
 
 
 def configure(threads: int | None) -> None:
-    """JAX takes all cores that the process may use; there is no supported setting."""
+    """JAX takes all cores that the process may use; there is no supported setting. On an accelerator float32 means
+    float32, which is not JAX's default for products."""
+    if jax.default_backend() != "cpu":
+        jax.config.update("jax_default_matmul_precision", "highest")  # type: ignore[no-untyped-call]
 
 
 def environment() -> dict[str, str]:

@@ -116,7 +116,9 @@ class TensorFlowEngine:
 
 def configure(threads: int | None) -> None:
     """Set the number of threads, before TensorFlow's runtime starts; afterwards it stays as it is, and
-    `environment` says what it is."""
+    `environment` says what it is. On a GPU float32 means float32, which is not TensorFlow's default."""
+    if tf.config.list_physical_devices("GPU"):
+        tf.config.experimental.enable_tensor_float_32_execution(False)
     tf.get_logger().setLevel("ERROR")  # it warns when one process traces many models, which is a worker's work
     if threads is not None:
         with suppress(RuntimeError):

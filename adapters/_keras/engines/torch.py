@@ -70,6 +70,9 @@ def _exact(tensor: torch.Tensor) -> torch.dtype:
 
 
 def configure(threads: int | None) -> None:
+    """The number of threads; and on a GPU float32 means float32, which is not torch's default for convolutions."""
+    if torch.cuda.is_available():
+        torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     if threads is not None:
         torch.set_num_threads(threads)
 
@@ -79,6 +82,6 @@ def environment() -> dict[str, str]:
         "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
         "threads": str(torch.get_num_threads()),
         "deterministic": str(torch.are_deterministic_algorithms_enabled()),
-        "tf32": str(torch.backends.cuda.matmul.allow_tf32),
+        "tf32": str(torch.backends.cuda.matmul.allow_tf32 or torch.backends.cudnn.allow_tf32),
         "omp": os.environ.get("OMP_NUM_THREADS", ""),
     }

@@ -74,7 +74,7 @@ class ExampleAdapter(Adapter):
     ) -> ExampleModel:
         self.native_conventions(name)  # refuses an unknown name
         width = _width(options or {})
-        if compiled or numeric_mode == "bfloat16":
+        if compiled or numeric_mode not in ("float32", "float64"):
             raise UsageError("example runs in float32 and float64, not compiled")
         if conventions.loss != "logits":
             raise UsageError(f"example computes the loss from logits only, not loss={conventions.loss}")
