@@ -30,6 +30,8 @@ class TorchFileAdapter(TorchAdapter):
         "torch": Engine(packages={"torch": "isotune[torch]"}, beside=_TAKEN_FROM)
     }
 
+    own_code: ClassVar[bool] = True
+
     def models(self) -> Iterable[ModelInfo]:
         return ()
 

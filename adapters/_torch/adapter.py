@@ -39,6 +39,7 @@ class TorchAdapter(Adapter):
     """Every such library's adapter, but for `models`, `_network`, `_classifier` and `_input_scaling`."""
 
     suffixes: ClassVar[tuple[str, ...]] = (".pt", ".pth", ".bin", ".safetensors")
+    own_code: ClassVar[bool] = False  # networks may do in Python what another step does otherwise: no CUDA graphs
     rounds: ClassVar[tuple[tuple[str, str, str], ...]] = (
         ("torch", "the gradient of hard sigmoid with 1/6 in float32", "written out as relu6(x + 3)/6"),
     )
@@ -101,7 +102,7 @@ class TorchAdapter(Adapter):
         origin = checkpoint.origin if isinstance(checkpoint, Weights) else checkpoint
         model = TorchModel(
             net, head, conventions, dataflow=dataflow, numeric_mode=numeric_mode, device=device(), compiled=compiled,
-            architecture=self._architecture(name), origin=origin or "",
+            architecture=self._architecture(name), origin=origin or "", graphs=not self.own_code,
         )  # fmt: skip
         if isinstance(checkpoint, Weights):
             layout = {slot.name: slot.shape for _, slot in model.slots()}

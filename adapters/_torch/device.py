@@ -18,6 +18,7 @@ from contextlib import contextmanager, suppress
 
 import torch
 
+from isotune.adapters._torch import step_graph
 from isotune.errors import UsageError
 
 # What layers of torch, torchvision and timm say when a map has become too small, or must have one size.
@@ -76,6 +77,7 @@ def environment() -> dict[str, str]:
             "cudnn": str(torch.backends.cudnn.version()),  # type: ignore[no-untyped-call]
             "cudnn_benchmark": str(torch.backends.cudnn.benchmark),
             "cudnn_deterministic": str(torch.backends.cudnn.deterministic),
+            "cuda_graphs": str(step_graph.enabled(where)),
         }
     return settings
 

@@ -24,6 +24,7 @@ from isotune.adapters._torch.device import loud, synchronize
 from isotune.adapters._torch.layers import ModuleLayer, Slot, canonical, canonical_layers, to_array
 from isotune.adapters._torch.numeric import Precision, widen
 from isotune.adapters._torch.onednn import avoid_narrow_strided_pointwise
+from isotune.adapters._torch.step_graph import Recorder, recorder
 from isotune.adapters._torch.trainer import TorchTrainer
 from isotune.adapters.base import INPUT, Array, Model, NumericMode, Recipe
 from isotune.conventions import Conventions, affine
@@ -38,7 +39,7 @@ class TorchModel(Model):
     dataflow: of the same network; without it layers stand in the order of registration.
     numeric_mode: bfloat16 and float16 keep float32 weights and run the forward pass under autocast; float64 is double
     throughout. UsageError: the device has no such mode. compiled: forward and loss through torch.compile; an error of
-    the compiler is a UsageError.
+    the compiler is a UsageError. graphs: whether training steps may become CUDA graphs where that pays.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class TorchModel(Model):
         compiled: bool = False,
         architecture: str = "",
         origin: str = "",
+        graphs: bool = True,
     ) -> None:
         self.precision = Precision(numeric_mode, device)
         self.dtype = self.precision.dtype
@@ -66,7 +68,7 @@ class TorchModel(Model):
             avoid_narrow_strided_pointwise(self.net)
         self.conventions, self.device, self.compiled = conventions, device, compiled
         self.module_layers = canonical_layers(self.net, head, dataflow or Dataflow())
-        self._architecture, self._origin = architecture, origin
+        self._architecture, self._origin, self._graphs = architecture, origin, graphs
         self._tap = _HeadTap()
         (self.net.get_submodule(head) if head else self.net).register_forward_pre_hook(self._tap)
         self._reversed, *constants = affine(conventions.input_scaling)
@@ -226,6 +228,11 @@ class TorchModel(Model):
 
     def device_memory(self) -> int | None:
         return torch.cuda.max_memory_allocated(self.device) if self.device.type == "cuda" else None
+
+    def recorder(self) -> Recorder | None:
+        """What makes a graph of a trainer's steps; None: nothing does."""
+        plain = self._graphs and not self.compiled
+        return recorder(self.device, self.precision.mode) if plain else None
 
     def compile(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """The function through torch.compile when the model is compiled, itself otherwise."""

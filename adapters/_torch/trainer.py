@@ -12,6 +12,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from isotune.adapters._torch.axes import decay, norms
 from isotune.adapters._torch.layers import ModuleLayer, Slot, canonical, to_array
 from isotune.adapters._torch.numeric import Precision
+from isotune.adapters._torch.step_graph import Recorder, StepGraph
 from isotune.adapters._torch.updater import Updater
 from isotune.adapters.base import Array, LossScaling, Recipe, Trainer
 from isotune.conventions import Conventions
@@ -30,6 +31,7 @@ class Trainable(Protocol):
     def layers(self) -> list[Layer]: ...
     def slots(self) -> Iterator[tuple[ModuleLayer, Slot]]: ...
     def loss(self, images: Tensor, labels: Tensor, mask: Tensor | None, label_smoothing: float) -> Tensor: ...
+    def recorder(self) -> Recorder | None: ...
     def computing(self) -> AbstractContextManager[None]: ...
     def compile(self, function: Callable[..., Any]) -> Callable[..., Any]: ...
     def set_mode(self, mode: object, switch: Callable[[], object]) -> None: ...
@@ -42,7 +44,8 @@ class TorchTrainer(Trainer):
     """Freezes what the recipe does not train, and steps.
 
     Frozen tensors require no gradient, so that autograd does not even walk through layers below the lowest
-    trained one. A step waits for nothing: the loss that it returns is still on the device.
+    trained one. A step waits for nothing: the loss that it returns is still on the device. On a GPU its two passes
+    become a graph (`step_graph`); graph: that one, None where there is none.
     """
 
     def __init__(self, model: Trainable, recipe: Recipe) -> None:
@@ -68,17 +71,30 @@ class TorchTrainer(Trainer):
         )
         self._smoothing = recipe.label_smoothing
         self._loss = model.compile(model.loss)
+        self.graph: StepGraph | None = None
+        if (recorder := model.recorder()) is not None:
+            trained = [slot.tensor for slot in self._trained]
+            self.graph = StepGraph(self._passes, trained, list(model.net.buffers()), recorder)
 
     def step(self, images: Array, labels: Array, learning_rate: float, feature_mask: Array | None = None) -> Tensor:
         model = self._model
         model.set_mode(self, self._train)
-        mask = None if feature_mask is None else model.to_mask(feature_mask)
-        for slot in self._trained:
-            slot.tensor.grad = None
         with model.computing():
-            loss: Tensor = self._loss(model.to_device(images), model.to_labels(labels), mask, self._smoothing)
-            (loss if self._scaler is None else self._scaler.scale(loss)).backward()  # type: ignore[no-untyped-call]
+            mask = None if feature_mask is None else model.to_mask(feature_mask)
+            inputs = model.to_device(images), model.to_labels(labels), mask
+            if self.graph is not None:
+                loss = self.graph(*inputs)
+            else:
+                for slot in self._trained:
+                    slot.tensor.grad = None
+                loss = self._passes(*inputs)
             self._updater.step(learning_rate)
+        return loss
+
+    def _passes(self, images: Tensor, labels: Tensor, mask: Tensor | None) -> Tensor:
+        """The loss; gradients are left in `.grad`."""
+        loss: Tensor = self._loss(images, labels, mask, self._smoothing)
+        (loss if self._scaler is None else self._scaler.scale(loss)).backward()  # type: ignore[no-untyped-call]
         return loss.detach()
 
     def loss_scaling(self) -> LossScaling | None:
