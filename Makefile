@@ -3,6 +3,7 @@
 # make test-all  install, lint, every test: those marked slow too
 # make lint      ruff and mypy
 # make docs      the documentation, in build/docs; opens without a server
+# make gpu       what holds on this machine's GPU, with the Python that has torch: make gpu PYTHON=/path/to/python
 # make clean     remove what was built and measured here, the environment included
 
 PYTHON ?= python3
@@ -17,7 +18,10 @@ SPHINX := $(VENV)/.installed-docs
 # tests/conftest.py says which tests stay together
 PYTEST = $(BIN)/python -m pytest -n logical --dist loadscope --no-loadscope-reorder
 
-.PHONY: bench test test-all lint docs clean
+# The environment of this checkout where it is installed, unless a Python is named; another needs torch alone.
+GPU_PYTHON = $(if $(filter file default,$(origin PYTHON)),$(if $(wildcard $(INSTALLED)),$(BIN)/python,$(PYTHON)),$(PYTHON))
+
+.PHONY: bench test test-all lint docs gpu clean
 .DELETE_ON_ERROR:
 
 bench: $(INSTALLED)
@@ -41,6 +45,9 @@ lint: $(INSTALLED)
 	cp -R benchmarks/protocols $(TYPED)/isotune/protocols/builtin
 	cp -R reference_results $(TYPED)/isotune/reference_results
 	cd $(TYPED) && $(abspath $(BIN))/mypy --config-file $(CURDIR)/pyproject.toml --cache-dir $(CURDIR)/.mypy_cache -p isotune
+
+gpu:
+	$(GPU_PYTHON) benchmarks/validation/gpu.py $(if $(WHEELS),--wheels $(WHEELS))
 
 # A warning is an error: a link that leads nowhere, a name that the reference does not know.
 docs: $(SPHINX)
