@@ -25,6 +25,7 @@ from isotune.adapters._keras import applications
 from isotune.adapters._keras.native import NATIVE
 from isotune.adapters._keras.sources import ApplicationSource, FileSource, Source
 from isotune.adapters.base import Adapter, Engine, Model, ModelInfo, NumericMode, Remedy
+from isotune.adapters.kept_out import kept_out
 from isotune.conventions import Conventions
 from isotune.errors import UsageError
 from isotune.names import is_file
@@ -33,6 +34,10 @@ from isotune.weights.folding import fit
 
 _ENGINE_CLASSES = {"tensorflow": "TensorFlowEngine", "jax": "JaxEngine", "torch": "TorchEngine"}
 _NUMERIC_MODES = ("float32", "bfloat16", "float64")  # float16 would take a LossScaleOptimizer around the axes' own
+# What Keras and TensorFlow import where it is installed and do not require, longer together than TensorFlow itself: for
+# wrappers, plots and tables, of which isotune uses none. JAX requires SciPy.
+_OPTIONAL = ("cv2", "matplotlib", "pandas", "sklearn")
+_OPTIONAL_BESIDE = {"tensorflow": ("jax", "scipy"), "jax": (), "torch": ("scipy",)}
 
 
 class KerasAdapter(Adapter):
@@ -269,7 +274,7 @@ class KerasAdapter(Adapter):
         """Import Keras with its engine, once; gives the engine's module."""
         if self._engine_module is None:
             os.environ["KERAS_BACKEND"] = self.engine
-            with _quiet_start():
+            with _quiet_start(), kept_out(*_OPTIONAL, *_OPTIONAL_BESIDE[self.engine]):
                 engine = importlib.import_module(f"isotune.adapters._keras.engines.{self.engine}")
                 import keras
             if self.engine != "tensorflow":
@@ -314,9 +319,5 @@ def _keep_tensorflow_out() -> None:
     serialising layers, which cloning does (keras/src/saving/serialization_lib.py asks `tf.available`)."""
     from keras.src.utils import module_utils
 
-    if "tensorflow" not in sys.modules:
-        sys.modules["tensorflow"] = None  # type: ignore[assignment]  # makes importing it fail
-        try:
-            module_utils.tensorflow.available  # noqa: B018  # a property that remembers
-        finally:
-            del sys.modules["tensorflow"]
+    with kept_out("tensorflow"):
+        module_utils.tensorflow.available  # noqa: B018  # a property that remembers

@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from isotune.adapters._torch.adapter import TorchAdapter, engines
+from isotune.adapters._torch.adapter import TorchAdapter, engines, load
 from isotune.adapters._torch.timm_architectures import ARCHITECTURES
 from isotune.adapters.base import Engine, ModelInfo
 from isotune.errors import UsageError, nearest
@@ -67,6 +67,7 @@ class TimmAdapter(TorchAdapter):
     def _network(
         self, name: str, checkpoint: str | None, size: tuple[int, int], options: Mapping[str, Any]
     ) -> nn.Module:
+        load("timm")
         import timm
         from timm.models import (
             parse_model_name,
@@ -128,6 +129,7 @@ class TimmAdapter(TorchAdapter):
         return super()._renew_classifier(name, net, head, classes)
 
     def _input_scaling(self, name: str) -> str:
+        load("timm")
         from timm.models import parse_model_name
 
         if parse_model_name(name)[0]:
@@ -138,6 +140,7 @@ class TimmAdapter(TorchAdapter):
         return _SCALINGS.get((mean, std)) or "mean-std({};{})".format(*written)
 
     def _architecture(self, name: str) -> str:
+        load("timm")
         from timm.models import split_model_name_tag
 
         architecture = split_model_name_tag(name)[0]
@@ -158,6 +161,7 @@ def _of_width(name: str, width: Any, arguments: Mapping[str, Any]) -> nn.Module:
 
 @cache
 def _models() -> tuple[ModelInfo, ...]:
+    load("timm")
     from timm.models import list_models, list_pretrained, split_model_name_tag
 
     tags: dict[str, list[str]] = {name: [] for name in list_models()}
@@ -176,6 +180,7 @@ def _info(name: str, tags: list[str]) -> ModelInfo:
 def _config(full: str) -> Any:
     """What timm knows of a checkpoint: where it lies, the size and scaling of its input. Of a few models, in some
     versions, it knows nothing; then its defaults, which it takes as well."""
+    load("timm")
     from timm.models import PretrainedCfg, get_pretrained_cfg
 
     return get_pretrained_cfg(full, allow_unregistered=True) or PretrainedCfg()
@@ -183,6 +188,7 @@ def _config(full: str) -> Any:
 
 def _with_tag(name: str, checkpoint: str | None) -> str:
     """The name with the checkpoint's tag. UsageError: no such model, no such tag."""
+    load("timm")
     from timm.models import get_arch_pretrained_cfgs, is_model, split_model_name_tag
 
     architecture, tag = split_model_name_tag(name)

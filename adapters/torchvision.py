@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from isotune.adapters._torch.adapter import TorchAdapter, engines
+from isotune.adapters._torch.adapter import TorchAdapter, engines, load
 from isotune.adapters.base import Engine, ModelInfo
 from isotune.errors import UsageError, nearest
 
@@ -37,6 +37,7 @@ class TorchvisionAdapter(TorchAdapter):
     def _network(
         self, name: str, checkpoint: str | None, size: tuple[int, int], options: Mapping[str, Any]
     ) -> nn.Module:
+        load("torchvision")
         from torchvision.models import get_model
 
         from isotune.adapters._torch.files import Download, hub_file
@@ -67,6 +68,7 @@ class TorchvisionAdapter(TorchAdapter):
     def _input_scaling(self, name: str) -> str:
         if name in _WITH_AUXILIARIES:
             return "minus-one-to-one"
+        load("torchvision")
         from torchvision.models import get_model_weights
 
         preset = get_model_weights(_known(name)).DEFAULT.transforms()
@@ -76,7 +78,7 @@ class TorchvisionAdapter(TorchAdapter):
 
 @cache
 def _models() -> tuple[ModelInfo, ...]:
-    from torchvision import models
+    models = load("torchvision").models
 
     return tuple(_info(name) for name in models.list_models(module=models))
 

@@ -35,6 +35,13 @@ def engines(library: str) -> dict[str, Engine]:
     return {"torch": Engine(packages=dict.fromkeys((library, "torch"), "isotune[torch]"))}
 
 
+def load(library: str) -> Any:
+    """The library's module, imported without torch.compile's machinery."""
+    from isotune.adapters._torch import compiler
+
+    return compiler.load(library)
+
+
 class TorchAdapter(Adapter):
     """Every such library's adapter, but for `models`, `_network`, `_classifier` and `_input_scaling`."""
 
@@ -249,7 +256,9 @@ class TorchAdapter(Adapter):
 def _unallocated() -> Iterator[None]:
     import torch
 
-    with torch.device("meta"), torch.random.fork_rng(devices=[]):
+    from isotune.adapters._torch.compiler import without_compiler
+
+    with torch.device("meta"), torch.random.fork_rng(devices=[]), without_compiler():
         yield
 
 

@@ -8,6 +8,7 @@ from torch import Tensor
 from isotune.adapters._torch.axes.clipping import clipper
 from isotune.adapters._torch.axes.decay import is_decoupled
 from isotune.adapters._torch.axes.optimizers import held, make_optimizer
+from isotune.adapters._torch.compiler import without_compiler
 from isotune.conventions import Conventions
 from isotune.protocols import Optimizer
 
@@ -48,7 +49,8 @@ class Updater:
             for tensors, decays in ((decayed, True), (other, False))
             if tensors
         ]
-        self.optimizer = make_optimizer(spec, conventions, groups)
+        with without_compiler():
+            self.optimizer = make_optimizer(spec, conventions, groups)
         self.optimizer.register_step_pre_hook(self._before_update)
 
     @property
@@ -65,11 +67,12 @@ class Updater:
             self._clip([tensor.grad for tensor in self._tensors if tensor.grad is not None], self._clip_norm)
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate
-        if self._scaler is None:
-            self.optimizer.step()
-        else:
-            self._scaler.step(self.optimizer)
-            self._scaler.update()
+        with without_compiler():
+            if self._scaler is None:
+                self.optimizer.step()
+            else:
+                self._scaler.step(self.optimizer)
+                self._scaler.update()
 
     def _before_update(self, optimizer: torch.optim.Optimizer, *_: object) -> None:
         """What belongs to a step that is taken, and not to one that is skipped."""
