@@ -37,7 +37,7 @@ _NUMERIC_MODES = ("float32", "bfloat16", "float64")  # float16 would take a Loss
 # What Keras and TensorFlow import where it is installed and do not require, longer together than TensorFlow itself: for
 # wrappers, plots and tables, of which isotune uses none. JAX requires SciPy.
 _OPTIONAL = ("cv2", "matplotlib", "pandas", "sklearn")
-_OPTIONAL_BESIDE = {"tensorflow": ("jax", "scipy"), "jax": (), "torch": ("scipy",)}
+_OPTIONAL_BESIDE = {"tensorflow": ("jax", "scipy"), "jax": (), "torch": ("jax", "scipy")}
 
 
 class KerasAdapter(Adapter):
