@@ -291,6 +291,10 @@ class Model(ABC):
     def synchronize(self) -> None:
         """Return when the device has done all that was asked of it."""
 
+    def device_clocks(self) -> dict[str, float]:
+        """What an accelerator says of its clocks (MHz) and temperature (Celsius) now; empty on the CPU."""
+        return {}
+
     @abstractmethod
     def device_memory(self) -> int | None:
         """Peak bytes allocated on an accelerator since the model was built; None on the CPU."""

@@ -29,7 +29,7 @@ from isotune.runs.stopwatch import Measurement
 from isotune.workers.process import WorkerFailure, Workers
 
 TIERS: dict[str, dict[str, Any]] = {
-    "quick": {"protocols": ["quick", "quick-fine-tune"], "seeds": "3", "rounds": 5},
+    "quick": {"protocols": ["quick", "quick-fine-tune"], "seeds": "3", "rounds": 6},
     "standard": {"protocols": ["linear-probe", "frozen-head-sgd", "fine-tune-sgd"], "seeds": "5", "rounds": 15},
     "full": {
         "protocols": ["linear-probe", "frozen-head-sgd", "fine-tune-sgd", "fine-tune-adamw", "sfda"],
@@ -298,6 +298,7 @@ def measure(suite: Suite, replay: Any) -> Any:
             "mode": asked.numeric_mode + (" compiled" if asked.compiled else ""),
             "image_size": asked.image_size,
             "batch_size": asked.batch_size,
+            "disturbances": [one["disturbance"] for one in rounds],
             "first_step": last["first_step"],
             "resident": last["resident"],
             "device": last["device"],

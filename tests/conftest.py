@@ -16,10 +16,10 @@ from packages import PLANTED, install
 from warm_workers import WarmWorkers
 
 from isotune.workers import process
-from isotune.workers.environment import settle_threads
+from isotune.workers.threads import settle_threads
 
 os.environ.pop("PYTEST_XDIST_WORKER", None)  # a pytest that a test starts is no worker, and may measure
-settle_threads(shared=True)  # before a test imports torch; workers inherit it
+settle_threads()  # before a test imports torch; workers inherit it
 settings.register_profile("isotune", deadline=None)  # a busy machine is no failure
 settings.load_profile("isotune")
 HERE = Path(__file__).parent

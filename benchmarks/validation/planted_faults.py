@@ -27,7 +27,7 @@ from isotune import data
 from isotune.investigation import Findings, walk
 from isotune.investigation.findings import VERSION
 from isotune.progress import reporting
-from isotune.workers.environment import settle_threads
+from isotune.workers.threads import settle_threads
 
 if TYPE_CHECKING:
     from planted_cases import Case
@@ -78,7 +78,7 @@ def main() -> int:
     parser.add_argument("--store", type=Path, default=Path(".isotune/planted-faults"), help="folder of outcomes")
     parser.add_argument("--out", type=Path, default=REPORTS, help="folder of the report (reports)")
     asked = parser.parse_args()
-    settle_threads(shared=True)
+    settle_threads()
     with tempfile.TemporaryDirectory(prefix="isotune-planted-") as scratch, reporting(True) as reporter:
         install(Path(scratch))
         import planted_cases

@@ -11,20 +11,27 @@ from isotune import cache, data, names
 from isotune.data.sources.naming import kinds
 from isotune.errors import UsageError
 from isotune.models import embedded
+from isotune.progress import reporting
 from isotune.runs import requests
 from isotune.workers.environment import machine, version
+from isotune.workers.noise import Noise, measure
 from isotune.workers.process import WorkerFailure, WorkerProcess
+from isotune.workers.threads import contradictions
 
 OTHERS = {"ray": "isotune[ray]", "pytest-benchmark": "isotune[dev]"}  # optional packages of isotune's own
 
 
-def examine() -> dict[str, Any]:
-    """Everything that `show` prints."""
+def examine(noise: float = 0) -> dict[str, Any]:
+    """Everything that `show` prints. noise: seconds of watching the machine before anything else, 0 for none."""
+    with reporting(noise > 0) as reporter:
+        watched = measure(noise, reporter) if noise else None
     folder = cache.folder("").resolve()
     libraries = [known for adapter in sorted(names.adapters()) if (known := names.facts(adapter))]
     hosts = {what: host for library in libraries for what, host in library.hosts.items()}
     return {
         "machine": machine(),
+        "noise": watched or {},
+        "settings of threads that cannot be meant": contradictions(),
         "packages": {package: _version(package, install) for package, install in optional_packages().items()},
         "adapters": {adapter: _adapter(adapter) for adapter in sorted(names.adapters())},
         "cache": {"folder": str(folder), "free": f"{shutil.disk_usage(folder).free / 2**30:.0f} GiB"},
@@ -129,13 +136,23 @@ def show_references(facts: dict[str, Any], *, as_json: bool) -> None:
 
 def show(facts: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
-        print(json.dumps(facts, indent=1))
+        print(json.dumps(facts, indent=1, default=lambda model: model.model_dump()))
         return
     from rich.console import Console
 
     console = Console(soft_wrap=True)
-    for part, values in facts.items():
+    for part, given in facts.items():
+        values = _shown(given)
+        if not values:
+            continue
         console.print(f"[bold]{part}[/bold]")
         width = max(map(len, values), default=0)
         for name, value in values.items():
             console.print(f"  {name:<{width}}  {value}", markup=False, highlight=False)
+
+
+def _shown(part: Any) -> dict[str, Any]:
+    """A part of what was examined, as lines of a name and what is known of it."""
+    if isinstance(part, Noise):
+        return part.lines
+    return dict.fromkeys(part, "") if isinstance(part, list) else part

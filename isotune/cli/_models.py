@@ -26,9 +26,12 @@ def doctor(
     references: Annotated[
         bool, typer.Option("--references", help="Check the published numbers and their sources instead.")
     ] = False,
+    noise: Annotated[
+        float, typer.Option(min=0, help="Seconds of watching what else the machine does; 0: leave that out.")
+    ] = 10,
     as_json: JsonOption = False,
 ) -> None:
-    """Say what is installed, which devices and caches there are, and what is missing.
+    """Say what is installed, which devices and caches there are, what is missing, and how noisy the machine is.
 
     With --references exit status 1 says that a published number, a source or the installed torchvision is at odds.
     """
@@ -40,4 +43,4 @@ def doctor(
         if facts["problems"]:
             raise typer.Exit(1)
         return
-    examination.show(examination.examine(), as_json=as_json)
+    examination.show(examination.examine(noise), as_json=as_json)

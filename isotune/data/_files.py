@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -16,6 +15,7 @@ from isotune.data._decoding import Unreadable, read
 from isotune.data._writing import Writer
 from isotune.errors import UsageError
 from isotune.progress import Progress
+from isotune.workers import threads
 
 Item = tuple[str, Path | bytes, int]  # name for people, the file or its content, label
 
@@ -33,7 +33,7 @@ class Reader:
 
     def read(self, items: Iterable[Item]) -> Iterator[tuple[bytes, int]]:
         """Content and label of every image that can be read, in order."""
-        cores = os.cpu_count() or 1
+        cores = threads.cores()
         remaining = iter(items)
         # Warnings of Pillow, set once outside the threads: a possible bomb is an error, damaged metadata is not news.
         with warnings.catch_warnings(), ThreadPoolExecutor(cores) as pool:

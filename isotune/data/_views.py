@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-import os
 import shutil
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -26,6 +25,7 @@ from isotune.data._resizing import Resize, fixed_view
 from isotune.data._sealing import Damaged, check, seal
 from isotune.errors import UsageError, nearest
 from isotune.protocols import Images, Input
+from isotune.workers import threads
 from isotune.workers.process import ask_once
 
 DECODERS = "isotune.decoders"  # entry-point group: a value of the axis `decode` -> a function called in a worker
@@ -176,7 +176,7 @@ def _room(folder: Path, needed: int) -> None:
 
 def in_threads(work: Callable[[int], None], items: Iterable[int]) -> None:
     """Call `work` on every item, on all cores (Pillow decodes and resizes outside Python's lock)."""
-    cores = os.cpu_count() or 1
+    cores = threads.cores()
     remaining = iter(items)
     with ThreadPoolExecutor(cores) as pool:
         while some := list(islice(remaining, 64 * cores)):  # not all at once: an early error must end it

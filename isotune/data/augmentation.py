@@ -7,7 +7,6 @@ depends neither on the order of the samples nor on the size of the batches.
 from __future__ import annotations
 
 import math
-import os
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -18,6 +17,7 @@ from isotune.data._dataset import Dataset
 from isotune.data._resizing import Resize, resized
 from isotune.data._views import chosen, inputs
 from isotune.protocols import Augmentation, Images, Input
+from isotune.workers import threads
 
 _RATIO = (3 / 4, 4 / 3)  # torchvision.transforms.RandomResizedCrop's default
 _TRIES = 10
@@ -61,7 +61,7 @@ class Augmenter:
         Grain would do the same (MapDataset over the same map); `benchmarks/validation/input_pipeline.py` holds the
         two against each other, and as long as ours is not slower, a dependency less is a version less to record.
         """
-        cores = os.cpu_count() or 1
+        cores = threads.cores()
         with ThreadPoolExecutor(cores, "augmentation") as pool:
             waiting: deque[Future[np.ndarray]] = deque()
             try:

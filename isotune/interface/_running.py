@@ -16,6 +16,7 @@ from isotune.runs.executor import LocalExecutor
 from isotune.runs.planning import Matrix, check_models, parse_seeds, plan
 from isotune.runs.records import Store
 from isotune.workers.process import Workers
+from isotune.workers.threads import contradictions
 
 
 def run(
@@ -76,6 +77,8 @@ def run(
     wanted, place = arguments.datasets(datasets), arguments.path(store, "store")
     interpreters, jobs = arguments.interpreters(pythons), arguments.count(jobs, "jobs")
     with reporting(progress) as reporter:
+        for line in contradictions():
+            reporter.note(line)
         sets = arguments.prepared(wanted, reporter, skip_unreadable=skip_unreadable)
         with Workers(pythons=interpreters) if workers is None else nullcontext(workers) as running:
             cells = plan(matrix.over(list(sets)), sets, running)

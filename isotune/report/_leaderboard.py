@@ -178,11 +178,13 @@ def _view(findings: Sequence[Finding], records: Sequence[Record], speeds: Sequen
     from isotune.report.evidence import evidence
 
     failed = [record for finding in findings for record in finding.section.failed]
+    others = other_speeds(findings, speeds)
     return {
         "headline": findings[0].sentence if findings else NO_ACCURACY,
         "more": [f"[{f.text(each.section.title)}](#{each.section.slug}): {each.sentence}" for each in findings[1:]],
         "sections": [_conclusions.view(finding) for finding in findings],
-        "speeds": _tables.speed_table(other_speeds(findings, speeds)),
+        "speeds": _tables.speed_table(others),
+        "speeds_disturbed": _tables.disturbed(others),
         "failed": _tables.failed_table(failed),
         "failed_count": f"{len(failed):,} of {f.number(len(records), 'cell')}",
         "evidence": evidence(records, speeds),

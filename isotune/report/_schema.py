@@ -44,11 +44,16 @@ class Estimate(_Part):
     high: Number
 
 
-class Quartiles(_Part):
+class Timing(_Part):
+    """Of the rounds, or of the seeds where the cells' own clock was taken."""
+
     n: int
-    q1: Number
+    low: Number
     median: Number
-    q3: Number
+    high: Number
+    coverage: Number = Field(description="how often such an interval holds the median; below 0.95: a range of few")
+    left_out: int = Field(description="timings that were disturbed, where others were not")
+    cause: str = Field(description="what disturbed all of them: a speed is a lower bound then; empty: nothing")
 
 
 class Run(_Part):
@@ -67,14 +72,13 @@ class SetUpResult(_Part):
 
 
 class Measured(_Part):
-    training: Quartiles | None = Field(description="images/s")
-    inference: Quartiles | None = Field(description="images/s")
-    latency: Quartiles | None = Field(description="ms")
+    training: Timing | None = Field(description="images/s")
+    inference: Timing | None = Field(description="images/s")
+    latency: Timing | None = Field(description="ms")
     first_step: Number = Field(description="seconds")
     resident: int | None = Field(description="peak, bytes")
     above_baseline: int | None = Field(description="peak minus what was resident before, bytes")
     device: int | None = Field(description="peak on an accelerator, bytes")
-    disturbed: bool = Field(description="training was timed while other workers ran")
 
 
 class RowName(_Part):
@@ -222,7 +226,7 @@ class SectionResult(_Part):
 
 
 class Leaderboard(_Part):
-    version: Literal[2] = 2
+    version: Literal[3] = 3
     command: str | None
     cells: int
     failed: int

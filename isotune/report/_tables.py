@@ -9,9 +9,11 @@ from typing import TypeVar
 from isotune.report import wording as f
 from isotune.report.analysis.benchmark import Speed
 from isotune.report.analysis.sections import Row, Section
+from isotune.report.analysis.speeds import milliseconds, rate
+from isotune.report.analysis.timing import warning
 from isotune.report.wording import Table
 from isotune.runs.records import Record
-from isotune.statistics import quartiles, wilson
+from isotune.statistics import wilson
 
 Number = TypeVar("Number", int, float)
 
@@ -25,7 +27,7 @@ def board(section: Section) -> Table:
         "accuracy %, identical",
         "accuracy %, native",
         "seeds",
-        "training images/s" + ("\\*" if any(row.measured.disturbed for row in section.rows) else ""),
+        "training images/s",
         f"inference images/s, batch {batch.get('inference-throughput', 0)}",
         f"latency ms, batch {batch.get('inference-latency', 0)}",
         "first step s",
@@ -42,9 +44,9 @@ def board(section: Section) -> Table:
                 f.accuracy(row.identical.accuracy if row.identical else None, decimals),
                 f.accuracy(row.native.accuracy if row.native else None, decimals),
                 _seeds(row),
-                f.middle(cost.training),
-                f.middle(cost.inference),
-                f.middle(cost.latency),
+                f.timed(cost.training),
+                f.timed(cost.inference),
+                f.timed(cost.latency),
                 f.significant(cost.first_step),
                 f.mebibytes(cost.resident, cost.above_baseline),
                 f.mebibytes(cost.device),
@@ -75,8 +77,9 @@ def facts(section: Section) -> str:
         sentences.append(edge)
     if any(row.measured.training for row in rows):
         sentences.append(f"Training speed: {section.speeds.training_source}.")
-    if any(row.measured.disturbed for row in rows):
-        sentences.append("\\* Measured while other workers ran on the machine.")
+    costs = [row.measured for row in rows]
+    if said := warning(figure for cost in costs for figure in (cost.training, cost.inference, cost.latency)):
+        sentences.append(_marked(said))
     return " ".join(sentences)
 
 
@@ -108,8 +111,8 @@ def speed_table(speeds: Sequence[Speed]) -> Table | None:
         groups[s.question, s.image_size, s.batch_size, s.model, s.mode, s.conventions].append(s)
     rows = []
     for (question, size, batch, model, mode, conventions), group in sorted(groups.items()):
-        rates = quartiles([rate for s in group for rate in s.images_per_second])
-        times = quartiles([1000 * seconds for s in group for seconds in s.seconds])
+        rates, times = rate(group), milliseconds(group)
+        assert rates is not None, "a speed has a round at least"
         rows.append(
             [
                 f.code(model),
@@ -118,9 +121,9 @@ def speed_table(speeds: Sequence[Speed]) -> Table | None:
                 f.text(conventions),
                 f"{size}",
                 f"{batch}",
-                f.middle(rates),
-                f.middle(times),
-                f"{rates.n}",
+                f.timed(rates),
+                f.timed(times),
+                f"{rates.n}" + (f" of {rates.n + rates.left_out}" if rates.left_out else ""),
                 f.significant(_largest([s.first_step for s in group])),
                 f.mebibytes(_largest([s.resident for s in group])),
                 f.mebibytes(_largest([s.device for s in group])),
@@ -141,6 +144,16 @@ def speed_table(speeds: Sequence[Speed]) -> Table | None:
         "device memory MiB",
     ]
     return Table(columns, rows, left=4).filled() if rows else None
+
+
+def disturbed(speeds: Sequence[Speed]) -> str:
+    """What the mark below the table of speeds means; empty where none is marked."""
+    said = warning(rate([speed]) for speed in speeds)
+    return _marked(said) if said else ""
+
+
+def _marked(said: str) -> str:
+    return rf"\* {said}"
 
 
 def _largest(values: Sequence[Number | None]) -> Number | None:

@@ -10,7 +10,8 @@ from math import floor, isnan, log10
 from isotune.names import title
 from isotune.report.analysis.answers import Changed
 from isotune.report.analysis.sections import Row
-from isotune.statistics import Estimate, Interval, Quartiles
+from isotune.report.analysis.timing import Timing
+from isotune.statistics import Estimate, Interval, MedianInterval
 
 NOTHING = "-"
 _MARKUP = re.compile(r"([\\`*_{}\[\]<>#|~$&!])")
@@ -106,12 +107,17 @@ def significant(value: float | None, digits: int = 3) -> str:
     return f"{value:,.{decimals}f}"
 
 
-def middle(value: Quartiles | None) -> str:
-    """ "231 (224 to 238)": median and quartiles."""
+def middle(value: MedianInterval | None) -> str:
+    """ "231 (224 to 238)": median, and its interval."""
     if value is None or isnan(value.median):
         return NOTHING
-    low, mid, high = significant(value.q1), significant(value.median), significant(value.q3)
+    low, mid, high = significant(value.low), significant(value.median), significant(value.high)
     return mid if low == mid == high else f"{mid} ({low} to {high})"
+
+
+def timed(value: Timing | None) -> str:
+    """ "231 (224 to 238) \\*": with the mark of a disturbed figure."""
+    return middle(value) + (r" \*" if value is not None and value.cause else "")
 
 
 def mebibytes(value: int | None, above: int | None = None) -> str:

@@ -29,6 +29,7 @@ from isotune.protocols import NumericMode, relevant_axes
 from isotune.runs import memory, own_classifier, probe, training
 from isotune.runs.records import Cell, Memory, Metrics, Record, Timings, predictions_digest
 from isotune.weights import HEAD, Weights, head_weights
+from isotune.workers.disturbance import Watch
 from isotune.workers.environment import environment_of, versions
 
 if TYPE_CHECKING:
@@ -249,6 +250,7 @@ class CellRunner:
             "features": features.seconds,
             "features_images": features.images,
             "features_cached": features.cached,
+            "disturbance": features.disturbance,
         }
         return fitted.logits, truth, metrics, timings
 
@@ -256,12 +258,13 @@ class CellRunner:
         columns = data.outputs(dataset.classes, dataset.name)
         test, truth = self._inputs(cell, built, dataset, "test")
         began = time.perf_counter()
-        logits = training.logits_in_batches(built.model, test, cell.protocol.evaluation.batch_size, progress)
+        with Watch(built.model.device_clocks) as watch:
+            logits = training.logits_in_batches(built.model, test, cell.protocol.evaluation.batch_size, progress)
         own_classifier.check_outputs(logits.shape[1], cell.model, cell.checkpoint)
         seconds = time.perf_counter() - began
         logits = logits[:, columns]
         metrics = {"train_images": 0, "top5": own_classifier.top5(logits, truth)}
-        return logits, truth, metrics, {"evaluation": seconds}
+        return logits, truth, metrics, {"evaluation": seconds, "disturbance": watch.seen}
 
     def _train(self, cell: Cell, built: Built, dataset: data.Dataset, progress: Progress):  # type: ignore[no-untyped-def]
         protocol = cell.protocol
@@ -284,6 +287,7 @@ class CellRunner:
             "first_step": result.first_step,
             "training": result.seconds,
             "training_images": result.images,
+            "disturbance": result.disturbance,
             "evaluation": time.perf_counter() - began,
         }
         return logits, truth, metrics, timings

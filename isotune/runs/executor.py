@@ -8,7 +8,6 @@ yields records as cells end, so nothing is lost when a later one fails.
 from __future__ import annotations
 
 import contextlib
-import os
 import queue
 import threading
 from collections import deque
@@ -19,6 +18,7 @@ from typing import Protocol
 from isotune.errors import UsageError
 from isotune.progress import Progress, untold
 from isotune.runs.records import Cell, Record, Store
+from isotune.workers import threads
 from isotune.workers.environment import outdated
 from isotune.workers.process import WorkerFailure, Workers
 
@@ -82,7 +82,7 @@ class LocalExecutor:
         ended: queue.Queue[Record | BaseException] = queue.Queue()
         running: list[Workers] = []
         lock, stopping, count = threading.Lock(), threading.Event(), len(waiting)
-        threads = max(1, (os.cpu_count() or 1) // self.jobs)
+        share = threads.share(self.jobs)
 
         def take(workers: Workers) -> Cell | None:
             with lock:
@@ -94,7 +94,7 @@ class LocalExecutor:
 
         def work() -> None:
             try:
-                with Workers(threads=threads, shared=True, pythons=self._pythons) as workers:
+                with Workers(threads=share, shared=True, pythons=self._pythons) as workers:
                     running.append(workers)
                     while (cell := take(workers)) is not None:
                         ended.put(self._one(cell, workers, stopping))

@@ -13,7 +13,7 @@ import json
 import time
 import warnings
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,7 @@ from isotune.errors import UsageError
 from isotune.progress import Progress
 from isotune.protocols import Probe
 from isotune.runs.records import Seeds
+from isotune.workers.disturbance import Disturbance, Watch
 
 if TYPE_CHECKING:
     from isotune.adapters.base import Model
@@ -42,6 +43,7 @@ class Features:
     seconds: float  # of the batches after it
     images: int  # that went through those batches
     cached: bool
+    disturbance: Disturbance | None  # what else the machine did meanwhile; None: unknown
 
 
 def features(
@@ -55,6 +57,17 @@ def features(
     file = cache.folder("features") / f"{key}.npz"
     if (cached := _read(file)) is not None:
         return cached
+    with Watch(model.device_clocks) as watch:
+        made = _extracted(model, train, test, batch_size, progress)
+    made = replace(made, disturbance=watch.seen)
+    timing = np.array([made.first_batch, made.seconds, made.images])
+    seen = np.frombuffer(watch.seen.model_dump_json().encode(), np.uint8)
+    with cache.draft_file(file) as draft, draft.open("wb") as stream:
+        np.savez(stream, train=made.train, test=made.test, timing=timing, disturbance=seen)
+    return made
+
+
+def _extracted(model: Model, train: np.ndarray, test: np.ndarray, batch_size: int, progress: Progress) -> Features:
     total, done, first, images = len(train) + len(test), 0, 0.0, 0
     parts: dict[str, list[np.ndarray]] = {"train": [], "test": []}
     began = time.perf_counter()
@@ -70,12 +83,7 @@ def features(
             done += len(batch)
             progress("features", done, total)
     seconds = time.perf_counter() - began
-    made = Features(np.concatenate(parts["train"]), np.concatenate(parts["test"]), first, seconds, images, False)
-    timing = np.array([made.first_batch, made.seconds, made.images])
-
-    with cache.draft_file(file) as draft, draft.open("wb") as stream:
-        np.savez(stream, train=made.train, test=made.test, timing=timing)
-    return made
+    return Features(np.concatenate(parts["train"]), np.concatenate(parts["test"]), first, seconds, images, False, None)
 
 
 def _read(file: Path) -> Features | None:
@@ -85,7 +93,9 @@ def _read(file: Path) -> Features | None:
     try:
         with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
             first, seconds, images = arrays["timing"].tolist()
-            return Features(arrays["train"], arrays["test"], first, seconds, int(images), True)
+            kept = arrays["disturbance"].tobytes() if "disturbance" in arrays else b"null"
+            seen = Disturbance.model_validate_json(kept) if kept != b"null" else None
+            return Features(arrays["train"], arrays["test"], first, seconds, int(images), True, seen)
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
 

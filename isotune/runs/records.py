@@ -27,6 +27,7 @@ from isotune.conventions import Conventions
 from isotune.errors import UsageError
 from isotune.protocols import NumericMode, Protocol
 from isotune.runs import version_1
+from isotune.workers.disturbance import Disturbance
 
 
 class Strict(BaseModel):
@@ -126,6 +127,9 @@ class Timings(Strict):
         False, description="features were read, and their time is that of the run that made them"
     )
     alone: bool = Field(True, description="no other worker ran at the same time")
+    disturbance: Disturbance | None = Field(
+        None, description="what else the machine did during the training, or the features' extraction; null: unknown"
+    )
 
 
 class Memory(Strict):
@@ -170,7 +174,9 @@ class Record(Strict):
         """What became of the cell, in one line."""
         if self.metrics is None:
             return f"{self.cell}: FAILED: {self.error}"
-        return f"{self.cell}: {self.metrics.accuracy:.2%} of {self.metrics.test_images}"
+        line = f"{self.cell}: {self.metrics.accuracy:.2%} of {self.metrics.test_images}"
+        seen = self.timings.disturbance if self.timings and self.timings.alone else None
+        return f"{line}; timings are disturbed: {seen.cause}" if seen and seen.disturbed else line
 
 
 def predictions_digest(predictions: np.ndarray) -> str:

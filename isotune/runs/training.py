@@ -22,6 +22,7 @@ from isotune.protocols import Stage
 from isotune.protocols.schedules import learning_rates
 from isotune.runs.records import Seeds
 from isotune.weights import HEAD, select_trained
+from isotune.workers.disturbance import Disturbance, Watch
 
 if TYPE_CHECKING:
     from isotune.adapters.base import Model
@@ -39,6 +40,7 @@ class Training:
     losses: list[float] = field(default_factory=list)  # mean of every epoch, nats
     loss_scale: float | None = None  # at the end; None: the loss was not scaled
     skipped_steps: int | None = None  # of all stages
+    disturbance: Disturbance | None = None
 
 
 def sample_order(
@@ -76,6 +78,15 @@ def train(
     model: Model, stages: tuple[Stage, ...], augmenter: Augmenter, labels: np.ndarray, seeds: Seeds, progress: Progress
 ) -> Training:
     """Run all stages on the model. labels: int64 [N], in the order of the augmenter's images."""
+    with Watch(model.device_clocks) as watch:
+        result = _train(model, stages, augmenter, labels, seeds, progress)
+    result.disturbance = watch.seen
+    return result
+
+
+def _train(
+    model: Model, stages: tuple[Stage, ...], augmenter: Augmenter, labels: np.ndarray, seeds: Seeds, progress: Progress
+) -> Training:
     from isotune.adapters.base import Recipe
 
     result = Training()

@@ -19,10 +19,10 @@ Part of the spread over seeds comes from the test set too: `split_variance`.
 | which of several libraries differ? | `compare_all`, `paired_difference`, `outperformance` |
 | do two sets of predictions differ? | `mcnemar`, `predictions_changed`; of many sets, `holm` corrects |
 | which seed does the accuracy depend on? | `variance_by_source` over `Run`s |
-| what is typical of timings? | `quartiles` |
+| what is typical of timings, how sure? | `median_interval` |
 
 Answers are defined where a formula is not. The older functions (`estimate`, `paired_difference`, `wilson`,
-`predictions_changed`, `quartiles`) answer NaN: an empty sample is all NaN; one value has a mean, but NaN for its
+`predictions_changed`, `median_interval`) answer NaN: an empty sample is all NaN; one value has a mean, but NaN for its
 standard deviation and interval (one seed says nothing about spread); values that are all equal have an interval of no
 width, which says that the seeds change nothing, not that nothing is uncertain; a NaN among the values makes the whole
 answer NaN instead of vanishing from it. All others answer None, with a `reason` in one line; and a run that failed,
@@ -33,7 +33,14 @@ How far each interval and test keeps its level is measured: reports/calibration.
 """
 
 from isotune.statistics._bootstrap import BCA_FROM, Summary, summarise
-from isotune.statistics._estimates import Estimate, Interval, Quartiles, estimate, paired_difference, quartiles
+from isotune.statistics._estimates import (
+    Estimate,
+    Interval,
+    MedianInterval,
+    estimate,
+    median_interval,
+    paired_difference,
+)
 from isotune.statistics._images import McNemar, mcnemar, predictions_changed, wilson
 from isotune.statistics._outperformance import Outperformance, outperformance
 from isotune.statistics._pairs import Pair, compare_all, holm
@@ -48,10 +55,10 @@ __all__ = [
     "Estimate",
     "Interval",
     "McNemar",
+    "MedianInterval",
     "Outperformance",
     "Pair",
     "Published",
-    "Quartiles",
     "Run",
     "Summary",
     "VarianceBySource",
@@ -61,11 +68,11 @@ __all__ = [
     "estimate",
     "holm",
     "mcnemar",
+    "median_interval",
     "outperformance",
     "paired_difference",
     "power_of",
     "predictions_changed",
-    "quartiles",
     "seeds_for",
     "split_variance",
     "summarise",

@@ -1,9 +1,10 @@
-"""A mean over runs with Student's t interval, the gap of two models over the same seeds, and quartiles of timings."""
+"""A mean over runs with Student's t interval, the gap of two models over the same seeds, and the median of timings."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from math import nan, sqrt
 from typing import TypeVar
 
@@ -41,13 +42,14 @@ class Estimate:
 
 
 @dataclass(frozen=True)
-class Quartiles:
-    """The middle of skewed values, timings above all: outliers do not move it."""
+class MedianInterval:
+    """The middle of skewed values, timings above all, with an interval for the median of what they are drawn from."""
 
     n: int
-    q1: float
+    low: float
     median: float
-    q3: float
+    high: float
+    coverage: float  # how often such an interval holds the median; below 0.95 it is the range of too few values
 
 
 def estimate(values: Sequence[float] | np.ndarray, confidence: float = 0.95) -> Estimate:
@@ -77,12 +79,30 @@ def paired_difference(first: Mapping[Key, float], second: Mapping[Key, float], c
     return estimate([second[key] - value for key, value in first.items() if key in second], confidence)
 
 
-def quartiles(values: Sequence[float] | np.ndarray) -> Quartiles:
-    """Median and quartiles (linear interpolation); NaN for an empty sample or one that holds NaN."""
-    sample = np.asarray(values, dtype=np.float64).ravel()
-    if not sample.size:
-        return Quartiles(0, nan, nan, nan)
-    return Quartiles(sample.size, *(float(value) for value in np.quantile(sample, (0.25, 0.5, 0.75))))
+def median_interval(values: Sequence[float] | np.ndarray, confidence: float = 0.95) -> MedianInterval:
+    """The median, and the narrowest pair of order statistics that holds it with at least `confidence`.
+
+    Exact for independent values of any distribution (H. A. David, H. N. Nagaraja, "Order Statistics", 7.1): that both
+    of the k-th from either end lie on one side of the median has the probability of fewer than k heads in n throws,
+    twice. Fewer than six values never reach 0.95: the interval is their range then, and `coverage` says what that is
+    worth. All NaN for an empty sample or one that holds NaN.
+    """
+    check_confidence(confidence)
+    sample = np.sort(np.asarray(values, dtype=np.float64).ravel())
+    n = sample.size
+    if not n or np.isnan(sample).any():
+        return MedianInterval(n, nan, nan, nan, nan)
+    outer = 1
+    while _median_coverage(outer + 1, n) >= confidence:
+        outer += 1
+    low, high = float(sample[outer - 1]), float(sample[n - outer])
+    return MedianInterval(n, low, float(np.median(sample)), high, _median_coverage(outer, n))
+
+
+@cache
+def _median_coverage(outer: int, n: int) -> float:
+    """How often the `outer`-th values from both ends enclose the median of what n values are drawn from."""
+    return 1 - 2 * float(special.bdtr(outer - 1, n, 0.5)) if 2 * outer <= n else 0.0
 
 
 def check_confidence(confidence: float) -> None:

@@ -19,24 +19,13 @@ import numpy as np
 import psutil
 
 from isotune import _version, names
+from isotune.workers import threads
 
 if TYPE_CHECKING:
     from isotune.adapters.base import Adapter, Engine
 
-FLAGS = ("OMP_NUM_THREADS", "OMP_WAIT_POLICY", "MKL_NUM_THREADS", "CUDA_VISIBLE_DEVICES")  # of every engine
+FLAGS = (*threads.FLAGS, "CUDA_VISIBLE_DEVICES")  # of every engine
 _EVERYWHERE = ("isotune", "numpy")
-
-
-def settle_threads(threads: int | None = None, *, shared: bool = False) -> None:
-    """Settings of the thread pools, to be made before a framework is imported; what is set already stays.
-
-    shared: other work runs at the same time. OpenMP threads that wait for work then sleep instead of spinning against
-    the thread they wait for. Alone they spin, which is every framework's default and is faster.
-    """
-    if shared:
-        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    if threads:
-        os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "ISOTUNE_THREADS"), str(threads))
 
 
 @functools.cache
@@ -44,7 +33,7 @@ def machine() -> dict[str, str]:
     """CPU, cores, memory, Python, NumPy, commit, and the flags that are set."""
     facts = {
         "cpu": _cpu(),
-        "cores": str(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()),
+        "cores": str(threads.cores()),
         "memory": f"{psutil.virtual_memory().total / 2**30:.0f} GiB",
         "platform": platform.platform(),
         "python": platform.python_version(),

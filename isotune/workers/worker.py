@@ -25,7 +25,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 from isotune.errors import Misfit, UsageError
-from isotune.workers.environment import settle_threads
+from isotune.workers.threads import settle_threads
 
 if TYPE_CHECKING:
     from isotune.adapters.base import Adapter
@@ -109,7 +109,7 @@ def main() -> None:
     options = parser.parse_args()
     # Ctrl-C goes to every process of a terminal; the caller ends its workers, and knows what it interrupted.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    settle_threads(options.threads, shared=options.shared)
+    settle_threads(options.threads)
     # Frameworks print to standard output; keep it for answers alone.
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)

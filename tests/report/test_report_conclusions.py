@@ -400,7 +400,7 @@ def test_the_json_says_what_the_page_shows_unrounded(tmp_path: Path) -> None:
         [*default_run(), record(TIMM, seed=9, error="lost"), *tutorial(0.92, 0.93, 0.925)], tmp_path, command="make it"
     )
     content = document(tmp_path)
-    assert (content["version"], content["command"], content["cells"], content["failed"]) == (2, "make it", 34, 1)
+    assert (content["version"], content["command"], content["cells"], content["failed"]) == (3, "make it", 34, 1)
     by_title = {section["title"]: section for section in content["sections"]}
     quick = by_title["fashion-mnist, quick"]
     keras = next(row for row in quick["rows"] if row["model"] == KERAS)
@@ -450,7 +450,7 @@ def _checked(value: Any, schema: dict[str, Any], whole: dict[str, Any]) -> None:
 def test_the_json_follows_its_schema(tmp_path: Path) -> None:
     report.write(default_run() + crossed(), tmp_path)
     schema = report.schema()
-    assert schema["properties"]["version"]["const"] == 2
+    assert schema["properties"]["version"]["const"] == 3
     _checked(document(tmp_path), schema, schema)
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from isotune.report import wording as f
-from isotune.statistics import Estimate, Quartiles
+from isotune.statistics import Estimate, MedianInterval
 
 
 @pytest.mark.parametrize(
@@ -38,9 +38,9 @@ def test_a_gap_shows_its_sign_and_only_exact_zero_is_bare() -> None:
     assert f.gap(None, 1) == f.gap(Estimate(0, nan, nan, nan, nan), 1) == "-"
 
 
-def test_quartiles_that_print_alike_are_printed_once() -> None:
-    assert f.middle(Quartiles(1, 231, 231, 231)) == "231"
-    assert f.middle(Quartiles(5, 224, 231, 238)) == "231 (224 to 238)"
+def test_an_interval_that_prints_as_its_median_is_printed_once() -> None:
+    assert f.middle(MedianInterval(1, 231, 231, 231, 0)) == "231"
+    assert f.middle(MedianInterval(6, 224, 231, 238, 0.97)) == "231 (224 to 238)"
 
 
 MARKDOWN = MarkdownIt("commonmark").enable(["table", "strikethrough"])

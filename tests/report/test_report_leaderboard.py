@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import re
 import subprocess
@@ -217,8 +218,42 @@ def test_training_speed_falls_back_to_the_clock_of_the_cells(tmp_path: Path) -> 
 def test_speed_measured_beside_other_workers_is_marked(tmp_path: Path) -> None:
     busy = {"features": 10.0, "features_images": 3000, "alone": False}
     text = leaderboard(tmp_path, [record(timings=busy)])
-    assert "training images/s\\*" in text
-    assert "Measured while other workers ran" in text
+    (board, *_) = tables(text)
+    assert board[0]["training images/s"] == r"300 \*"
+    assert "Disturbed: other workers of isotune ran at the same time. These speeds are lower bounds" in text
+
+
+CALM, LOUD, LOUDER = ({"others": share} for share in (0.01, 0.2, 0.41))
+
+
+def test_a_speed_of_rounds_that_were_all_disturbed_is_marked_and_says_by_what(tmp_path: Path) -> None:
+    disturbed = speed(seconds=[0.2, 0.3, 0.4], disturbances=[LOUD, LOUDER, LOUD])
+    text = leaderboard(tmp_path, [record()], [disturbed, speed(image_size=128, seconds=[0.1], disturbances=[LOUD])])
+    (board, *_, others) = tables(text)
+    assert board[0]["training images/s"] == r"107 (80.0 to 160) \*"
+    assert "Disturbed: other programs used 41 % of the cores. These speeds are lower bounds" in text
+    assert others[0]["images/s"] == r"320 \*"
+    assert "Disturbed: other programs used 20 % of the cores." in text
+
+
+def test_disturbed_rounds_are_left_out_where_others_are_not(tmp_path: Path) -> None:
+    some = speed(image_size=128, seconds=[0.1, 0.9, 0.2], disturbances=[CALM, LOUD, CALM])
+    text = leaderboard(tmp_path, [record()], [some])
+    (*_, others) = tables(text)
+    assert (others[0]["images/s"], others[0]["rounds"]) == ("240 (160 to 320)", "2 of 3")
+    assert "Disturbed" not in text
+    kept = json.loads((tmp_path / "leaderboard.json").read_text(encoding="utf-8"))
+    assert [len(each["disturbances"]) for each in kept["speeds"]] == [3]
+
+
+def test_seeds_whose_time_was_disturbed_are_left_out_or_marked(tmp_path: Path) -> None:
+    rates = {"features_images": 3000}
+    calm = record(seed=0, timings={**rates, "features": 10.0, "disturbance": CALM})
+    loud = record(seed=1, timings={**rates, "features": 30.0, "disturbance": LOUDER})
+    assert "timings are disturbed: other programs used 41 % of the cores" in loud.line
+    assert "disturbed" not in calm.line
+    assert tables(leaderboard(tmp_path, [calm, loud]))[0][0]["training images/s"] == "300"
+    assert tables(leaderboard(tmp_path, [loud]))[0][0]["training images/s"] == r"100 \*"
 
 
 def test_failed_cells_are_listed_with_their_error(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from statistics import mean, stdev
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from isotune import statistics
@@ -150,8 +150,28 @@ def test_predictions_of_unequal_length_are_refused() -> None:
         statistics.mcnemar(np.zeros(3), np.zeros(2), np.zeros(3))
 
 
-def test_an_outlier_does_not_move_the_quartiles() -> None:
-    calm, disturbed = statistics.quartiles([10, 11, 12, 13, 14]), statistics.quartiles([10, 11, 12, 13, 1400])
-    assert calm == disturbed == statistics.Quartiles(5, 11, 12, 13)
-    assert isnan(statistics.quartiles([]).median)
-    assert isnan(statistics.quartiles([1, float("nan")]).median)
+def test_an_outlier_does_not_move_the_median_and_few_values_have_their_range() -> None:
+    calm = statistics.median_interval([10, 11, 12, 13, 14, 15, 16, 17, 18])
+    assert (calm.low, calm.median, calm.high) == (11, 14, 17)  # the 2nd of 9: 1 - 2 (1 + 9) / 2**9
+    assert calm.coverage == pytest.approx(1 - 20 / 512)
+    assert statistics.median_interval([10, 11, 12, 13, 14, 15, 16, 17, 1800]) == calm
+    few = statistics.median_interval([3, 1, 2])
+    assert (few.low, few.median, few.high, few.coverage) == (1, 2, 3, 0.75)
+    assert statistics.median_interval([7]).coverage == 0
+    assert isnan(statistics.median_interval([]).median)
+    assert isnan(statistics.median_interval([1, float("nan")]).low)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(6, 40), st.integers(0, 2**32 - 1))
+def test_the_interval_of_a_median_covers_whatever_the_distribution(count: int, seed: int) -> None:
+    stream = np.random.default_rng(seed)
+    slow = stream.random((2000, count)) < 0.2  # one in five rounds takes up to ten times as long
+    samples = stream.lognormal(0, 0.3, (2000, count)) * np.where(slow, stream.uniform(2, 10, (2000, count)), 1)
+    stream = np.random.default_rng(0)
+    many = stream.lognormal(0, 0.3, 10**6) * np.where(stream.random(10**6) < 0.2, stream.uniform(2, 10, 10**6), 1)
+    true = float(np.median(many))
+    intervals = [statistics.median_interval(sample) for sample in samples]
+    covered = np.mean([each.low <= true <= each.high for each in intervals])
+    assert covered > 0.95 - 4 * np.sqrt(0.95 * 0.05 / 2000)
+    assert covered == pytest.approx(intervals[0].coverage, abs=4 * np.sqrt(0.05 / 2000))

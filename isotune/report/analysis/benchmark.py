@@ -8,6 +8,7 @@ rounds are pytest-benchmark's own `stats.data`.
 from __future__ import annotations
 
 import json
+from itertools import zip_longest
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -16,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from isotune.errors import UsageError, nearest
 from isotune.runs import version_1
 from isotune.runs.records import Record
+from isotune.workers.disturbance import Disturbance
 
 SpeedQuestion = Literal["inference-latency", "inference-throughput", "training-step"]
 
@@ -38,6 +40,7 @@ class Speed(_FromOutside):
     seconds: tuple[Annotated[float, Field(gt=0, allow_inf_nan=False)], ...] = Field(
         min_length=1, description="one batch, each round"
     )
+    disturbances: tuple[Disturbance, ...] = Field((), description="what else the machine did, each round; or nothing")
     first_step: float | None = Field(
         None,
         ge=0,
@@ -48,9 +51,9 @@ class Speed(_FromOutside):
     environment: dict[str, str] = Field(default_factory=dict)
 
     @property
-    def images_per_second(self) -> list[float]:
-        """The rate of each round."""
-        return [self.batch_size / seconds for seconds in self.seconds]
+    def rounds(self) -> list[tuple[float, Disturbance | None]]:
+        """The seconds of each round, with what else the machine did."""
+        return list(zip_longest(self.seconds, self.disturbances[: len(self.seconds)]))
 
 
 class _FineTuning(_FromOutside):

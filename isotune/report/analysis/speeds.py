@@ -14,25 +14,25 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass
+from statistics import median
 
 from isotune.protocols import Protocol
 from isotune.report.analysis.benchmark import Speed, SpeedQuestion
+from isotune.report.analysis.timing import Taken, Timing, timing
 from isotune.runs.records import Record, Timings
-from isotune.statistics import Quartiles, quartiles
 
 
 @dataclass(frozen=True)
 class Measured:
     """What one row costs."""
 
-    training: Quartiles | None  # images/s
-    inference: Quartiles | None  # images/s
-    latency: Quartiles | None  # ms
+    training: Timing | None  # images/s
+    inference: Timing | None  # images/s
+    latency: Timing | None  # ms
     first_step: float | None  # seconds, median
     resident: int | None  # bytes, peak
     above_baseline: int | None  # bytes, peak minus what was resident before the cell
     device: int | None  # bytes, peak
-    disturbed: bool  # training was timed while other workers ran
     sources: tuple[Speed, ...]  # the suite's measurements used here
 
 
@@ -63,16 +63,15 @@ class SpeedTable:
         memories = [record.memory for record in records if record.memory]
         above = [m.resident - m.baseline for m in memories if m.resident is not None and m.baseline is not None]
         from_suite = "training-step" in self.batch_size
-        timed, disturbed = _undisturbed(records)
+        timed = [record.timings for record in records if record.timings]
         return Measured(
-            training=_rates(training) if from_suite else self._cell_rates(timed),
-            inference=_rates(inference),
-            latency=quartiles([1000 * s for speed in latency for s in speed.seconds]) if latency else None,
+            training=rate(training) if from_suite else self._cell_rate(timed),
+            inference=rate(inference),
+            latency=milliseconds(latency),
             first_step=_median([s.first_step for s in training] if from_suite else [t.first_step for t in timed]),
             resident=max((m.resident for m in memories if m.resident is not None), default=None),
             above_baseline=max(above, default=None),
             device=max((m.device for m in memories if m.device is not None), default=None),
-            disturbed=disturbed and not from_suite,
             sources=(*training, *inference, *latency),
         )
 
@@ -90,23 +89,27 @@ class SpeedTable:
                 return measured
         return []
 
-    def _cell_rates(self, timings: Sequence[Timings]) -> Quartiles | None:
+    def _cell_rate(self, timings: Sequence[Timings]) -> Timing | None:
         pairs = [(t.features_images, t.features) if self._probe else (t.training_images, t.training) for t in timings]
-        rates = [images / seconds for images, seconds in pairs if images and seconds]
-        return quartiles(rates) if rates else None
+        return timing(
+            [
+                Taken(images / seconds, of.disturbance, of.alone)
+                for of, (images, seconds) in zip(timings, pairs, strict=True)
+                if images and seconds
+            ]
+        )
 
 
-def _undisturbed(records: Sequence[Record]) -> tuple[list[Timings], bool]:
-    """Timings of runs that had the machine to themselves; all, and True, when none had."""
-    timings = [record.timings for record in records if record.timings]
-    alone = [t for t in timings if t.alone]
-    return (alone, False) if alone else (timings, bool(timings))
+def rate(speeds: Sequence[Speed]) -> Timing | None:
+    """Images/s."""
+    return timing([Taken(s.batch_size / seconds, seen) for s in speeds for seconds, seen in s.rounds])
 
 
-def _rates(speeds: Sequence[Speed]) -> Quartiles | None:
-    return quartiles([rate for speed in speeds for rate in speed.images_per_second]) if speeds else None
+def milliseconds(speeds: Sequence[Speed]) -> Timing | None:
+    """Of a batch."""
+    return timing([Taken(1000 * seconds, seen) for s in speeds for seconds, seen in s.rounds])
 
 
 def _median(values: Sequence[float | None]) -> float | None:
     known = [value for value in values if value is not None]
-    return quartiles(known).median if known else None
+    return median(known) if known else None

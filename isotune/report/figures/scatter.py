@@ -21,7 +21,7 @@ from isotune.report.analysis.sections import Row
 from isotune.report.figures import labels as _labels
 from isotune.report.figures import style as _style
 from isotune.report.figures.labels import Label, Mark
-from isotune.statistics import Quartiles
+from isotune.statistics import MedianInterval
 
 NAMED, NUMBERED = 8, 20  # models
 
@@ -29,7 +29,7 @@ NAMED, NUMBERED = 8, 20  # models
 @dataclass(frozen=True)
 class Point:
     row: Row
-    rate: Quartiles  # images/s
+    rate: MedianInterval  # images/s
 
     @property
     def accuracy(self) -> float:
@@ -78,7 +78,7 @@ def _draw(axes: Axes, point: Point) -> list[Mark]:
         axes.errorbar(
             x,
             mean,
-            xerr=[[x - rate.q1], [rate.q3 - x]],
+            xerr=[[x - rate.low], [rate.high - x]],
             yerr=margin,
             fmt="none",
             ecolor=hue,
@@ -87,7 +87,7 @@ def _draw(axes: Axes, point: Point) -> list[Mark]:
             zorder=2,
         )
         axes.plot(x, mean, zorder=3, **_style.marker(setup.name, point.row.library, 6.5))
-        marks.append(Mark((rate.q1, x, rate.q3), (mean - margin, mean, mean + margin)))
+        marks.append(Mark((rate.low, x, rate.high), (mean - margin, mean, mean + margin)))
     return marks
 
 
@@ -104,7 +104,7 @@ def _draw_faintly(axes: Axes, points: Sequence[Point]) -> None:
 
 def _limits(axes: Axes, points: Sequence[Point], decimals: int) -> None:
     """Wide enough that small differences look small; rates over more than a factor of eight are logarithmic."""
-    slowest, fastest = min(point.rate.q1 for point in points), max(point.rate.q3 for point in points)
+    slowest, fastest = min(point.rate.low for point in points), max(point.rate.high for point in points)
     if fastest > 8 * slowest:
         axes.set_xscale("log")
         axes.xaxis.set_major_formatter(lambda value, _: f.significant(value, 1))

@@ -39,7 +39,7 @@ def draw(finding: Finding, folder: Path) -> Iterator[Drawn]:
     with _style.style():
         points, speed = _speeds(section)
         if points:
-            caption = "accuracy (95 % interval over seeds) against {speed} (median, quartiles)."
+            caption = "accuracy (95 % interval over seeds) against {speed} (median, interval or range as in the table)."
             if len(points) > _scatter.NUMBERED:
                 caption += (
                     " Numbered: what no other model beats in both; the others are faint, without their intervals."
