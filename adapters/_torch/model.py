@@ -20,7 +20,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from isotune.adapters._torch.axes.loss import cross_entropy
 from isotune.adapters._torch.conventions import describe
 from isotune.adapters._torch.dataflow import Dataflow
-from isotune.adapters._torch.device import loud, synchronize
+from isotune.adapters._torch.device import clocks, loud, synchronize
 from isotune.adapters._torch.layers import ModuleLayer, Slot, canonical, canonical_layers, to_array
 from isotune.adapters._torch.numeric import Precision, widen
 from isotune.adapters._torch.onednn import avoid_narrow_strided_pointwise
@@ -225,6 +225,9 @@ class TorchModel(Model):
 
     def synchronize(self) -> None:
         synchronize(self.device)
+
+    def device_clocks(self) -> dict[str, float]:
+        return clocks()
 
     def device_memory(self) -> int | None:
         return torch.cuda.max_memory_allocated(self.device) if self.device.type == "cuda" else None

@@ -44,7 +44,7 @@ GNU = {
     "OMP_WAIT_POLICY=PASSIVE": {"OMP_WAIT_POLICY": "PASSIVE"},
     **{f"GOMP_SPINCOUNT={count}": {"GOMP_SPINCOUNT": str(count)} for count in (300, SPIN, 3000, 10000)},
 }
-CHOSEN = (f"GOMP_SPINCOUNT={SPIN}", {"GOMP_SPINCOUNT": SPIN})
+CHOSEN = f"GOMP_SPINCOUNT={SPIN}"
 INTEL = {f"KMP_BLOCKTIME={each}": {"KMP_BLOCKTIME": each} for each in ("200", "10", "1", "0")}
 LOADS = ("quiet", "a busy process a core", "two that spin")
 BUSY = "while True: pass"
@@ -128,7 +128,9 @@ def side_by_side(model: str, settings: Mapping[str, Mapping[str, str]], rounds: 
 def measure(engine: str, rounds: int, loads: tuple[str, ...], intel: str | None) -> dict[str, dict[str, list[float]]]:
     """{load: {setting: images/s of every round}} of one engine; of those that use OpenMP also two workers at once."""
     threads_of_its_own = engine in ("keras@tensorflow", "keras@jax")
-    settings: dict[str, Mapping[str, str]] = dict(list(GNU.items())[:2] + [CHOSEN]) if threads_of_its_own else dict(GNU)
+    settings: dict[str, Mapping[str, str]] = dict(GNU)
+    if threads_of_its_own:  # OpenMP is only in the libraries beside them
+        settings = {name: GNU[name] for name in [*list(GNU)[:2], CHOSEN]}
     if intel and not threads_of_its_own:
         settings |= {name: {**flags, "LD_PRELOAD": intel} for name, flags in INTEL.items()}
     rates = in_turn(MODELS[engine], settings, rounds, loads)
@@ -140,16 +142,18 @@ def report(measured: Mapping[str, Mapping[str, Mapping[str, list[float]]]]) -> s
     lines = [
         "# How long a waiting thread spins",
         "",
-        "Images/s of a training step of MobileNetV2 (batch 32, 96 px, all layers), median of the rounds, and in brackets"
-        " the share of the best setting's; the settings take turns. Workers run under"
-        f" `{CHOSEN[0]}` unless the user says otherwise.",
+        "Images/s of a training step of MobileNetV2 (batch 32, 96 px, all layers), median of the rounds, and in"
+        " brackets the share of the best setting's; the settings take turns. Workers run under"
+        f" `{CHOSEN}` unless the user says otherwise.",
         "",
         f"`python benchmarks/validation/thread_waiting.py`; {machine()['cpu']}, {machine()['cores']} cores.",
     ]
     for engine, loads in measured.items():
         names = list(dict.fromkeys(name for each in loads.values() for name in each))
         lines += ["", f"## {engine}", "", "| setting | " + " | ".join(loads) + " |", "|---|" + "---:|" * len(loads)]
-        medians = {load: {name: float(np.median(rates)) for name, rates in each.items()} for load, each in loads.items()}
+        medians = {
+            load: {name: float(np.median(rates)) for name, rates in each.items()} for load, each in loads.items()
+        }
         for name in names:
             cells = []
             for load in loads:
