@@ -48,6 +48,7 @@ class Measurement(Strict):
     image_size: int = Field(96, ge=8)
     batch_size: int = Field(gt=0)
     classes: int = Field(10, gt=0)
+    patience: float = Field(PATIENCE, ge=0, description="seconds for taking disturbed rounds again, of all rounds")
 
     @property
     def stages(self) -> tuple[Stage, ...]:
@@ -67,7 +68,7 @@ class _Prepared:
     first_step: float
     resident: int | None
     repetitions: int
-    patience: float = PATIENCE
+    patience: float
 
 
 class Stopwatch:
@@ -153,7 +154,9 @@ class Stopwatch:
         repeat()
         model.synchronize()
         once = time.perf_counter() - began
-        return _Prepared(built, repeat, first_step, memory.peak(), max(1, round(ROUND_SECONDS / max(once, 1e-6))))
+        return _Prepared(
+            built, repeat, first_step, memory.peak(), max(1, round(ROUND_SECONDS / max(once, 1e-6))), asked.patience
+        )
 
 
 def _timed(ready: _Prepared) -> Watch:

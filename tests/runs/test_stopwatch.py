@@ -25,7 +25,9 @@ def rounds(monkeypatch):
         monkeypatch.setattr(stopwatch, "wait_for_quiet", lambda most: waits.append(most) or min(most, wait))
         watch = Stopwatch(SimpleNamespace(kept=lambda _kind: runner))
         built = SimpleNamespace(model=model, architecture="a")
-        watch._prepare = lambda _asked: stopwatch._Prepared(built, lambda: None, 0.1, None, repetitions=2)
+        watch._prepare = lambda _asked: stopwatch._Prepared(
+            built, lambda: None, 0.1, None, repetitions=2, patience=stopwatch.PATIENCE
+        )
         asked = Measurement(question="training-step", model="example:any", batch_size=4)
         return [watch.round(asked) for _ in range(times)]
 
