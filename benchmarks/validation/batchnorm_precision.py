@@ -184,7 +184,8 @@ def main() -> None:
     options = parser.parse_args()
     text = f"""# The summation of BatchNorm on the CPU
 
-`python benchmarks/validation/batchnorm_precision.py`; torch {version("torch")}, {machine()["cpu"]}, {machine()["cores"]} cores.
+`python benchmarks/validation/batchnorm_precision.py`; torch {version("torch")},
+{machine()["cpu"]}, {machine()["cores"]} cores.
 
 ## One norm, in training
 

@@ -32,6 +32,10 @@ from isotune.workers.process import WorkerProcess
 REPORTS = Path(__file__).parents[2] / "reports"
 DRAWS = 4000
 ROUNDS = 6
+COLUMNS = [
+    "rounds", "marked as disturbed", "median / its own on a quiet machine (range)", "intervals within 2 % of it",
+    "taken again, a round",
+]  # fmt: skip
 LOAD = """
 import random, sys, time
 stream, until = random.Random(int(sys.argv[1])), 0
@@ -127,11 +131,12 @@ def measured(model: str, repeats: int) -> tuple[list[str], list[list[str]]]:
                     made = [figures(group, careful=careful) for group in groups]
                     clean = [each for each in made if not each.cause]
                     off = [each.median / goal for each in clean]
+                    held = sum(each.low <= goal * 1.02 and each.high >= goal * 0.98 for each in clean)
                     rows.append([
                         name,
                         f"{len(made) - len(clean)} of {repeats}",
                         f"{np.median(off):.2f} ({min(off):.2f} to {max(off):.2f})" if off else "-",
-                        f"{sum(each.low <= goal * 1.02 and each.high >= goal * 0.98 for each in clean)} of {len(clean)}",
+                        f"{held} of {len(clean)}",
                         f"{np.mean([one['again'] for group in groups for one in group]):.1f}",
                     ])  # fmt: skip
             finally:
@@ -174,7 +179,7 @@ Rounds that are like the one before them say less than they seem to: that is why
 
 {facts[0]}
 
-{table(["rounds", "marked as disturbed", "median / its own on a quiet machine (range)", "intervals within 2 % of it", "taken again, a round"], rows)}
+{table(COLUMNS, rows)}
 """
     (options.out / "disturbed-timings.md").write_text(text, encoding="utf-8")
     print(text)
