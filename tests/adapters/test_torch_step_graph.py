@@ -9,6 +9,7 @@ import torch
 from test_torch_model import RATE, batch, recipe, small
 from torch import nn
 
+from isotune.adapters._torch.axes.substitutes import Border, PaddedPool
 from isotune.adapters._torch.model import TorchModel
 from isotune.adapters._torch.step_graph import recorder
 from isotune.adapters.torch_file import TorchFileAdapter
@@ -69,8 +70,10 @@ def trained(monkeypatch, given, *, build=small, mask=False, **how):
     stream = np.random.default_rng(0)
     masks = [(stream.random((len(labels), 12)) < 0.5).astype(np.float32) * 2 if mask else None for _, labels in given]
     steps = zip(given, masks, strict=True)
-    losses = [float(trainer.step(images, labels, RATE, drop)) for (images, labels), drop in steps]
-    return losses, {**model.weights(), **trainer.state()}, trainer.graph
+    losses = [
+        trainer.step(images, labels, RATE, drop) for (images, labels), drop in steps
+    ]  # read at the end, as runs do
+    return [float(loss) for loss in losses], {**model.weights(), **trainer.state()}, trainer.graph
 
 
 def same(one, other):
@@ -145,6 +148,14 @@ def test_the_cpu_and_modes_that_scale_the_loss_or_prove_have_no_graphs(monkeypat
     assert [recorder(card, mode) for mode in ("float16", "float64")] == [None, None]
     monkeypatch.setenv("ISOTUNE_CUDA_GRAPHS", "0")
     assert recorder(card, "float32") is None
+
+
+def test_what_a_pools_hook_keeps_holds_no_autograd_graph():
+    """It would carry a step's accumulators, and the stream that they belong to, into the capture of the next."""
+    pool = PaddedPool(Border((3, 3), (2, 2), "same", 0.0, counted=False))
+    maps = torch.ones(1, 2, 5, 5, requires_grad=True)
+    pool.before(nn.AvgPool2d(3, 2), (maps * 2,))
+    assert pool.shape.grad_fn is None
 
 
 def test_networks_of_a_users_own_code_have_no_graphs(monkeypatch):

@@ -67,7 +67,7 @@ class PaddedPool:
 
     def before(self, _module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
         border = self.border
-        self.shape = inputs[0][:1, :1]
+        self.shape = inputs[0][:1, :1].detach()  # else the step's autograd graph would live on into the next
         return (padded(inputs[0], border.reach, border.stride, border.form, border.fill),)
 
     def after(self, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
