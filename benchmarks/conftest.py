@@ -154,6 +154,7 @@ class Suite:
         self._records: dict[tuple[Any, ...], Sequence[Record]] = {}
         self._rounds: dict[str, list[dict[str, Any]] | Exception] = {}
         self._measured_as: dict[str, Measurement] = {}
+        self._noises: dict[str, dict[str, float] | None] = {}
         self._asked: set[str] = set()
 
     def _selected(self, function: str, **fixed: Any) -> list[dict[str, Any]]:
@@ -202,6 +203,8 @@ class Suite:
             self._reporter.parts("rounds", len(distinct) * self.choices.rounds)
             for number, one in itertools.product(range(self.choices.rounds), distinct.values()):
                 self._one_round(number, one)
+            if asked.stages:
+                self._noises |= {one.model_dump_json(): self._noise(one) for one in distinct.values()}
             for adapter in {one.model.partition(":")[0] for one in group}:
                 if adapter in self._workers:
                     self._workers[adapter].ask(requests.close)
@@ -233,6 +236,20 @@ class Suite:
         except (UsageError, WorkerFailure):  # measuring it will say what is wrong
             return one.model_dump_json()
         return one.model_copy(update={"conventions": json.dumps(axes, sort_keys=True)}).model_dump_json()
+
+    def noise(self, asked: Measurement) -> dict[str, float] | None:
+        """What the numeric mode leaves of the digits, of a training step that was measured."""
+        return self._noises.get(self._measured_as[asked.model_dump_json()].model_dump_json())
+
+    def _noise(self, one: Measurement) -> dict[str, float] | None:
+        if one.numeric_mode == "float64" or isinstance(self._rounds[one.model_dump_json()], Exception):
+            return None
+        self._reporter(f"{one.model} {one.conventions}: noise of {one.numeric_mode}", 0, 1)
+        try:
+            worker = self._workers[one.model.partition(":")[0]]
+            return dict(worker.ask(requests.noise, measurement=one.model_dump(mode="json")))
+        except (UsageError, WorkerFailure):  # float64 may not fit into memory
+            return None
 
     def _one_round(self, number: int, one: Measurement) -> None:
         key = one.model_dump_json()
@@ -303,6 +320,7 @@ def measure(suite: Suite, replay: Any) -> Any:
             "resident": last["resident"],
             "device": last["device"],
             "environment": last["environment"],
+            "noise": suite.noise(asked),
         }
         replay([one["seconds"] for one in rounds], extra)
 

@@ -185,6 +185,7 @@ def _view(findings: Sequence[Finding], records: Sequence[Record], speeds: Sequen
         "sections": [_conclusions.view(finding) for finding in findings],
         "speeds": _tables.speed_table(others),
         "speeds_disturbed": _tables.disturbed(others),
+        "noise": _tables.noise_table(speeds),
         "failed": _tables.failed_table(failed),
         "failed_count": f"{len(failed):,} of {f.number(len(records), 'cell')}",
         "evidence": evidence(records, speeds),

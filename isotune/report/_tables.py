@@ -146,6 +146,20 @@ def speed_table(speeds: Sequence[Speed]) -> Table | None:
     return Table(columns, rows, left=4).filled() if rows else None
 
 
+def noise_table(speeds: Sequence[Speed]) -> Table | None:
+    """What each mode leaves of the digits: relative errors of one training step."""
+    rows = [
+        [
+            f.code(s.model), f.text(s.mode), f.text(s.conventions), f"{s.image_size}", f"{s.batch_size}",
+            *(f"{value:.0e}".replace("e-0", "e-") for value in (s.noise.features, s.noise.loss, s.noise.gradients)),
+        ]
+        for s in sorted(speeds, key=lambda s: (s.image_size, s.batch_size, s.model, s.mode, s.conventions))
+        if s.noise and not s.same_as
+    ]  # fmt: skip
+    columns = ["model", "mode", "conventions", "px", "batch", "features", "loss", "gradients"]
+    return Table(columns, rows, left=3) if rows else None
+
+
 def disturbed(speeds: Sequence[Speed]) -> str:
     """What the mark below the table of speeds means; empty where none is marked."""
     said = warning(rate([speed]) for speed in speeds)

@@ -24,6 +24,11 @@ def measure(worker: Worker, measurement: dict[str, Any]) -> dict[str, Any]:
     return worker.kept(Stopwatch).round(Measurement.model_validate(measurement))
 
 
+def noise(worker: Worker, measurement: dict[str, Any]) -> dict[str, float]:
+    """What the numeric mode of a measurement leaves of the digits."""
+    return worker.kept(Stopwatch).noise(Measurement.model_validate(measurement)).model_dump()
+
+
 def network(worker: Worker, measurement: dict[str, Any]) -> dict[str, Any]:
     """The axes that can change what a measurement measures, resolved."""
     return worker.kept(Stopwatch).network(Measurement.model_validate(measurement))

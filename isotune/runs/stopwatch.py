@@ -21,6 +21,7 @@ from pydantic import Field
 from isotune.protocols import SGD, NumericMode, Schedule, Stage, relevant_axes
 from isotune.runs import memory
 from isotune.runs.cell_runner import CellRunner
+from isotune.runs.precision import Noise, noise
 from isotune.runs.records import Strict
 from isotune.weights import head_weights, select_trained
 from isotune.workers.disturbance import Watch, wait_for_quiet
@@ -106,15 +107,23 @@ class Stopwatch:
         axes = self.runner.conventions(asked.model, asked.checkpoint, asked.conventions, asked.image_size)
         return axes.model_dump(mode="json", include=set(relevant_axes(asked.stages)))
 
+    def noise(self, asked: Measurement) -> Noise:
+        """How far the training step's parts are from float64's, not compiled. It builds the model twice."""
+        self.close()
+
+        def build(mode: NumericMode) -> Built:
+            return self._build(asked.model_copy(update={"numeric_mode": mode, "compiled": False}))
+
+        return noise(
+            build, asked.numeric_mode, batch_size=asked.batch_size, image_size=asked.image_size, classes=asked.classes
+        )
+
     def close(self) -> None:
         """Forget what is ready, and its models."""
         self._ready.clear()
 
-    def _prepare(self, asked: Measurement) -> _Prepared:
-        from isotune.adapters.base import Recipe
-
-        memory.reset_peak()
-        built = self.runner.build(
+    def _build(self, asked: Measurement) -> Built:
+        return self.runner.build(
             asked.model,
             checkpoint=asked.checkpoint,
             spec=asked.conventions,
@@ -124,6 +133,12 @@ class Stopwatch:
             compiled=asked.compiled,
             size=asked.image_size,
         )
+
+    def _prepare(self, asked: Measurement) -> _Prepared:
+        from isotune.adapters.base import Recipe
+
+        memory.reset_peak()
+        built = self._build(asked)
         model = built.model
         built.reset()
         features = built.initial["head.kernel"].shape[0]

@@ -428,3 +428,12 @@ def test_runs_that_repeat_another_are_counted_apart(tmp_path: Path) -> None:
     assert "## Other speeds" in text
     repeated = speed(TORCHVISION, conventions="native", same_as="identical")
     assert "## Other speeds" not in leaderboard(tmp_path, [first, same], [speed(TORCHVISION), repeated])
+
+
+def test_what_a_mode_leaves_of_the_digits_has_a_table(tmp_path: Path) -> None:
+    noise = {"features": 3.1e-6, "loss": 3.6e-4, "gradients": 0.17}
+    text = leaderboard(tmp_path, [record()], [speed(noise=noise), speed(noise=None, image_size=128)])
+    (row,) = next(table for table in tables(text) if "gradients" in table[0])
+    assert [row[name] for name in ("features", "loss", "gradients", "mode")] == ["3e-6", "4e-4", "2e-1", "float32"]
+    assert "No two libraries agree to more than that" in text
+    assert "What a numeric mode leaves" not in leaderboard(tmp_path, [record()], [speed()])

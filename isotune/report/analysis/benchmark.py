@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from isotune.errors import UsageError, nearest
 from isotune.runs import version_1
+from isotune.runs.precision import Noise
 from isotune.runs.records import Record
 from isotune.workers.disturbance import Disturbance
 
@@ -49,6 +50,7 @@ class Speed(_FromOutside):
     resident: int | None = Field(None, description="peak resident set of the worker, bytes")
     device: int | None = Field(None, description="peak allocated on an accelerator, bytes")
     environment: dict[str, str] = Field(default_factory=dict)
+    noise: Noise | None = Field(None, description="of a training step: how far the mode is from float64")
 
     @property
     def rounds(self) -> list[tuple[float, Disturbance | None]]:
