@@ -19,7 +19,7 @@ import numpy as np
 
 from isotune.conventions import Conventions
 from isotune.errors import MissingExtra, UsageError, nearest
-from isotune.protocols import NumericMode, Optimizer
+from isotune.protocols import Layout, NumericMode, Optimizer
 from isotune.weights import Layer, Weights
 
 __all__ = [
@@ -27,6 +27,7 @@ __all__ = [
     "Adapter",
     "Array",
     "Engine",
+    "Layout",
     "LossScaling",
     "Model",
     "ModelInfo",
@@ -80,6 +81,9 @@ class Engine:
     packages: Mapping[str, str]
     beside: tuple[str, ...] = ()  # packages whose versions matter too where `Adapter.environment` names them
     flags: tuple[str, ...] = ()  # environment variables that results depend on: ("XLA_FLAGS",)
+    # Orders of a batch in memory that `Adapter.build` can be asked for, the one that a user gets by default first;
+    # empty: it is asked for none, and records say none.
+    layouts: tuple[Layout, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -144,6 +148,20 @@ class Adapter(ABC):
         return None
 
     @classmethod
+    def layout_on(cls, engine: str | None = None, asked: Layout | None = None) -> Layout | None:
+        """The layout in which a model is computed, on the default engine or another: the one asked for, or the one that
+        the library's user gets; None: nothing is known. UsageError: the library has no such layout there."""
+        name = engine or next(iter(cls.engines))
+        layouts = cls.engines[name].layouts if name in cls.engines else ()
+        if asked is None:
+            return layouts[0] if layouts else None
+        if asked not in layouts:
+            on = f" on {name}" if len(cls.engines) > 1 else ""
+            has = f"it has {' and '.join(layouts)} only" if layouts else "leave it out"
+            raise UsageError(f"{cls.name}{on} has no layout {asked!r}; {has}")
+        return asked
+
+    @classmethod
     def resized_side(cls, size: int, crop: float) -> int:
         """Pixels of the shorter side, of which the library's evaluation takes the central `size`, by its `crop`."""
         return round(size / crop)
@@ -176,6 +194,7 @@ class Adapter(ABC):
         numeric_mode: NumericMode = "float32",
         image_size: tuple[int, int] = (224, 224),
         compiled: bool = False,
+        layout: Layout | None = None,
         options: Mapping[str, str] | None = None,
     ) -> Model:
         """One network, ready.
@@ -185,6 +204,7 @@ class Adapter(ABC):
             function; canonical weights (with or without a head); None: the library's initial weights.
         compiled: torch.compile, or XLA in Keras.
         numeric_mode: UsageError for one that the library or the device lacks.
+        layout: one of the engine's, or None for the first of them; not given where the engine declares none.
         options: the library's own arguments, as given in `adapter:name:option=value`.
         Errors: UsageError for a name, option or checkpoint that does not exist or fit; NotCached when it
         must be downloaded and cannot be.

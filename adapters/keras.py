@@ -24,7 +24,7 @@ from typing import Any, ClassVar
 from isotune.adapters._keras import applications
 from isotune.adapters._keras.native import NATIVE
 from isotune.adapters._keras.sources import ApplicationSource, FileSource, Source
-from isotune.adapters.base import Adapter, Engine, Model, ModelInfo, NumericMode, Remedy
+from isotune.adapters.base import Adapter, Engine, Layout, Model, ModelInfo, NumericMode, Remedy
 from isotune.adapters.kept_out import kept_out
 from isotune.conventions import Conventions
 from isotune.errors import UsageError
@@ -32,6 +32,7 @@ from isotune.names import is_file
 from isotune.weights import HEAD, Weights
 from isotune.weights.folding import fit
 
+_LAYOUTS: tuple[Layout, ...] = ("channels_last",)  # Keras's own image_data_format, which `_start` sets
 _ENGINE_CLASSES = {"tensorflow": "TensorFlowEngine", "jax": "JaxEngine", "torch": "TorchEngine"}
 _NUMERIC_MODES = ("float32", "bfloat16", "float64")  # float16 would take a LossScaleOptimizer around the axes' own
 # What Keras and TensorFlow import where it is installed and do not require, longer together than TensorFlow itself: for
@@ -50,11 +51,14 @@ class KerasAdapter(Adapter):
         "tensorflow": Engine(
             packages={"keras": "isotune[keras]", "tensorflow": "isotune[keras]"},
             flags=("TF_ENABLE_ONEDNN_OPTS", "XLA_FLAGS", "TF_XLA_FLAGS"),
+            layouts=_LAYOUTS,
         ),
         "jax": Engine(
-            packages={"keras": "isotune[keras]", "jax": "isotune[jax]", "jaxlib": "isotune[jax]"}, flags=("XLA_FLAGS",)
+            packages={"keras": "isotune[keras]", "jax": "isotune[jax]", "jaxlib": "isotune[jax]"},
+            flags=("XLA_FLAGS",),
+            layouts=_LAYOUTS,
         ),
-        "torch": Engine(packages={"keras": "isotune[keras]", "torch": "isotune[torch]"}),
+        "torch": Engine(packages={"keras": "isotune[keras]", "torch": "isotune[torch]"}, layouts=_LAYOUTS),
     }
     suffixes: ClassVar[tuple[str, ...]] = (".h5", ".keras")
     hosts: ClassVar[Mapping[str, str]] = {"Keras's weights": "storage.googleapis.com"}
@@ -117,12 +121,14 @@ class KerasAdapter(Adapter):
         numeric_mode: NumericMode = "float32",
         image_size: tuple[int, int] = (224, 224),
         compiled: bool = False,
+        layout: Layout | None = None,
         options: Mapping[str, str] | None = None,
     ) -> Model:
         """As in the base class. Options are the application's own arguments (`alpha=0.35`); its dropout and
         stochastic depth are taken out, since what is random is drawn outside. `pretrained` is `imagenet`. A new
         classifier stands on the hidden layers of the old one (VGG, MobileNetV3), as in torch's libraries;
         `include_top=false` leaves these out, as Keras's guides do."""
+        self.layout_on(self.engine, layout)
         source = self._source(name)
         if isinstance(checkpoint, str):
             source.check(checkpoint)
@@ -172,8 +178,8 @@ class KerasAdapter(Adapter):
                 else f"{source.what} {checkpoint or ''}".strip(),
             )
         if isinstance(checkpoint, Weights):
-            layout = {key: tensor.shape for key, tensor in bind(found, network).items()}
-            model.load(fit(checkpoint, model.layers(), layout, source.what, renewed=classes is not None))
+            shapes = {key: tensor.shape for key, tensor in bind(found, network).items()}
+            model.load(fit(checkpoint, model.layers(), shapes, source.what, renewed=classes is not None))
         return model
 
     def load_file(

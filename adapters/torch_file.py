@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from isotune.adapters._torch.adapter import TorchAdapter
+from isotune.adapters._torch.adapter import LAYOUTS, TorchAdapter
 from isotune.adapters.base import Engine, ModelInfo
 from isotune.adapters.file_function import FileFunction
 from isotune.errors import UsageError
@@ -27,7 +27,7 @@ class TorchFileAdapter(TorchAdapter):
 
     name: ClassVar[str] = "torch"
     engines: ClassVar[Mapping[str, Engine]] = {
-        "torch": Engine(packages={"torch": "isotune[torch]"}, beside=_TAKEN_FROM)
+        "torch": Engine(packages={"torch": "isotune[torch]"}, beside=_TAKEN_FROM, layouts=LAYOUTS)
     }
 
     own_code: ClassVar[bool] = True

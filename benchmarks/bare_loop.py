@@ -2,10 +2,11 @@
 
     python benchmarks/bare_loop.py torchvision --rounds 7
 
-One process, one framework: the same MobileNetV2, batch, size, optimizer and threads on both sides. The
+One process, one framework: the same MobileNetV2, batch, size, optimizer, layout and threads on both sides. The
 bare sides are what a user would write by hand: torch's loop on float32 NCHW tensors that are scaled
 already, once as it comes and once with channels_last; Keras's `model.fit` on scaled float32 arrays. The
-adapter gets uint8 images and scales them within the step. Prints JSON: seconds a step, round by round.
+adapter gets uint8 images and scales them within the step. Prints JSON: seconds a step, round by round, and the ratio
+of each bare side to the adapter in its layout.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ import numpy as np
 from isotune import names
 from isotune.adapters.base import Recipe
 from isotune.conventions import Conventions, affine
-from isotune.protocols import SGD
+from isotune.models import layouts
+from isotune.protocols import SGD, Layout
 from isotune.weights import select_trained
 
 MODELS = {"torchvision": "mobilenet_v2", "timm": "mobilenetv2_100", "keras": "MobileNetV2"}
@@ -81,8 +83,10 @@ def keras_sides(library: str, images: np.ndarray, labels: np.ndarray) -> dict[st
     return {"bare": run}
 
 
-def adapter_side(library: str, images: np.ndarray, labels: np.ndarray) -> Callable[[int], Any]:
-    """The step as the core calls it, under the library's native conventions."""
+def adapter_side(
+    library: str, images: np.ndarray, labels: np.ndarray, layout: Layout | None = None
+) -> Callable[[int], Any]:
+    """The step as the core calls it, under the library's native conventions, in its user's layout or another."""
     name = names.parse(f"{library}:{MODELS[library]}")
     adapter = names.load_adapter(name)
     model = adapter.build(
@@ -91,6 +95,7 @@ def adapter_side(library: str, images: np.ndarray, labels: np.ndarray) -> Callab
         checkpoint=None,
         conventions=adapter.native_conventions(name.name) if library == "keras" else Conventions(),
         image_size=images.shape[1:3],
+        layout=layout,
     )
     trained = frozenset(select_trained(model.layers(), "all"))
     trainer = model.trainer(Recipe(SGD(name="sgd", momentum=MOMENTUM, nesterov=True), trained))
@@ -116,6 +121,8 @@ def main() -> None:
     images = stream.integers(0, 256, (options.batch, options.size, options.size, 3), dtype=np.uint8)
     labels = stream.integers(0, CLASSES, options.batch)
     sides = {"adapter": adapter_side(options.library, images, labels)}
+    for layout in layouts.others(options.library):
+        sides[f"adapter {layout}"] = adapter_side(options.library, images, labels, layout)
     sides |= (keras_sides if options.library == "keras" else torch_sides)(options.library, images, labels)
     for run in sides.values():  # compilation and first steps apart
         run(2)
@@ -128,9 +135,9 @@ def main() -> None:
             run(options.steps)
             seconds[name].append((time.perf_counter() - began) / options.steps)
     ratios = {
-        name: float(np.median(np.array(seconds[name]) / np.array(seconds["adapter"])))
+        name: float(np.median(np.array(seconds[name]) / np.array(seconds[name.replace("bare", "adapter")])))
         for name in sides
-        if name != "adapter"
+        if name.startswith("bare")
     }
     facts = {"library": options.library, "batch": options.batch, "size": options.size}
     facts["graph"] = sides["adapter"].graph()

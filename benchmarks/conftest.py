@@ -20,8 +20,9 @@ import pytest
 import isotune
 from isotune import conventions, data, defaults, names, protocols
 from isotune.errors import UsageError
-from isotune.models import checkpoints
+from isotune.models import checkpoints, layouts
 from isotune.progress import Reporter, reporting
+from isotune.protocols import Mode
 from isotune.runs import requests
 from isotune.runs.planning import parse_seeds
 from isotune.runs.records import Record
@@ -54,8 +55,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption(
         "--modes",
-        default="float32",
-        help=f"comma-separated {', '.join(protocols.NUMERIC_MODES)}, each also as NAME-compiled",
+        help="comma-separated NUMERIC_MODE[-LAYOUT][-compiled]: float32-channels_last, bfloat16-compiled; numeric modes are"
+        f" {defaults.NUMERIC_MODES}; default: float32, and for speeds also in the other layouts that a library has",
     )
     group.addoption(
         "--store", default=str(defaults.STORE), help="folder of records; finished cells in it are not rerun"
@@ -84,6 +85,8 @@ class Choices:
         for recipe in self.protocols:
             protocols.load(recipe)
         for model in self.models:
+            for mode in self.modes:
+                layouts.as_asked(mode, _adapter(model))
             names.parse(model)
         for dataset in self.datasets:
             data.describe(dataset)
@@ -96,11 +99,17 @@ def _split(text: str | None) -> list[str]:
     return [part.strip() for part in (text or "").split(",") if part.strip()]
 
 
-def _mode(text: str) -> tuple[str, bool]:
-    numeric, _, compiled = text.partition("-")
-    if numeric not in protocols.NUMERIC_MODES or compiled not in ("", "compiled"):
-        raise UsageError(f"--modes {text!r}: {defaults.NUMERIC_MODES}, each optionally followed by -compiled")
-    return numeric, bool(compiled)
+def _mode(text: str) -> Mode:
+    try:
+        return Mode.parse(text)
+    except UsageError as error:
+        raise UsageError(
+            f"--modes {text!r}: {error}; {defaults.NUMERIC_MODES}, each optionally followed by -LAYOUT and -compiled"
+        ) from None
+
+
+def _adapter(model: str) -> str:
+    return str(names.parse(model)).partition(":")[0]
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -117,23 +126,34 @@ CHOICES: pytest.StashKey[Choices] = pytest.StashKey()
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     choices = metafunc.config.stash[CHOICES]
-    values: dict[str, list[Any]] = {
+    values: dict[str, list[str]] = {
         "dataset": choices.datasets,
         "recipe": choices.protocols,
         "conventions": choices.conventions,
-        "mode": choices.modes,
-        "model": choices.models,
     }
     for name, options in values.items():
         if name in metafunc.fixturenames:
-            ids = [_identifier(option) for option in options]
-            metafunc.parametrize(name, options, ids=ids)
+            metafunc.parametrize(name, options, ids=[_identifier(option) for option in options])
+    if "mode" in metafunc.fixturenames:
+        pairs = list(_modes(choices, speeds="recipe" not in metafunc.fixturenames))
+        metafunc.parametrize(("mode", "model"), pairs, ids=["-".join(map(_identifier, pair)) for pair in pairs])
 
 
-def _identifier(option: Any) -> str:
-    if isinstance(option, tuple):
-        return option[0] + ("-compiled" if option[1] else "")
-    return Path(option).stem if str(option).endswith(".toml") else str(option)
+def _modes(choices: Choices, *, speeds: bool) -> Iterator[tuple[str, str]]:
+    """Every model in every mode, as words, once: a library's default layout is no further mode of it."""
+    seen: set[tuple[Mode, str]] = set()
+    for mode in choices.modes or [Mode(), *(Mode(layout=layout) for layout in get_args(protocols.Layout) if speeds)]:
+        for model in choices.models:
+            if not choices.modes and mode.layout and mode.layout not in layouts.others(_adapter(model)):
+                continue
+            own = layouts.as_asked(mode, _adapter(model))
+            if (own, model) not in seen:
+                seen.add((own, model))
+                yield own.spelling, model
+
+
+def _identifier(option: str) -> str:
+    return Path(option).stem if option.endswith(".toml") else option
 
 
 _worker_clock = 0.0
@@ -162,7 +182,7 @@ class Suite:
         parameters = [item.callspec.params for item in self._items if item.originalname == function]
         return [params for params in parameters if all(params[name] == value for name, value in fixed.items())]
 
-    def records(self, dataset: str, recipe: str, mode: tuple[str, bool], model: str, conventions: str) -> list[Record]:
+    def records(self, dataset: str, recipe: str, mode: str, model: str, conventions: str) -> list[Record]:
         """One record a seed; those of the whole group (data set, protocol, mode) are run in turn at the first call."""
         group = (dataset, recipe, mode)
         if group not in self._records:
@@ -177,8 +197,7 @@ class Suite:
                 self.choices.seeds,
                 list(dict.fromkeys(spec for _, spec in chosen)),
                 checkpoint=self.choices.checkpoint,
-                numeric_mode=mode[0],
-                compiled=mode[1],
+                **Mode.parse(mode).settings,
                 store=self.choices.store,
                 fresh=self.choices.fresh,
                 workers=self._workers,
@@ -214,16 +233,13 @@ class Suite:
             pytest.fail(str(rounds), pytrace=False)
         return rounds, (None if measured == asked else measured.conventions)
 
-    def measurement(
-        self, question: str, batch_size: int, model: str, conventions: str, mode: tuple[str, bool]
-    ) -> Measurement:
+    def measurement(self, question: str, batch_size: int, model: str, conventions: str, mode: str) -> Measurement:
         return Measurement(
             question=question,  # type: ignore[arg-type]
             model=model,
             checkpoint=self.choices.checkpoint,
             conventions=conventions,
-            numeric_mode=mode[0],  # type: ignore[arg-type]
-            compiled=mode[1],
+            **Mode.parse(mode).settings,
             batch_size=batch_size,
         )
 
@@ -256,7 +272,7 @@ class Suite:
         rounds = self._rounds.setdefault(key, [])
         if isinstance(rounds, Exception):
             return
-        self._reporter(f"{one.model} {one.conventions}: {one.question}", number + 1, self.choices.rounds)
+        self._reporter(f"{one.model} {one.mode} {one.conventions}: {one.question}", number + 1, self.choices.rounds)
         try:
             worker = self._workers[one.model.partition(":")[0]]
             rounds.append(worker.ask(requests.measure, measurement=one.model_dump(mode="json")))
@@ -312,7 +328,7 @@ def measure(suite: Suite, replay: Any) -> Any:
             "architecture": last["architecture"],
             "conventions": asked.conventions,
             "same_as": same_as,
-            "mode": asked.numeric_mode + (" compiled" if asked.compiled else ""),
+            "mode": asked.mode,
             "image_size": asked.image_size,
             "batch_size": asked.batch_size,
             "disturbances": [one["disturbance"] for one in rounds],

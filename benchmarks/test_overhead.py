@@ -3,8 +3,8 @@
     pytest benchmarks/test_overhead.py --tier standard --benchmark-json=out.json
 
 A round is 16 steps of one side, in the same process; the figure to read is
-`extra_info["adapter_images_per_second_over"]`: the adapter's images/s over the bare side's, median of the
-rounds' ratios. The goal is at least 0.98. The quick tier leaves it out: it is about isotune, not about models.
+`extra_info["adapter_images_per_second_over"]`: the adapter's images/s over the bare side's in the same layout, median
+of the rounds' ratios. The goal is at least 0.98. The quick tier leaves it out: it is about isotune, not about models.
 """
 
 from __future__ import annotations

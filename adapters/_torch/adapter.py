@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from isotune.adapters.base import Adapter, Engine, NumericMode, Remedy
+from isotune.adapters.base import Adapter, Engine, Layout, NumericMode, Remedy
 from isotune.conventions import Conventions
 from isotune.errors import UsageError, nearest
 from isotune.names import option_value
@@ -27,12 +27,13 @@ if TYPE_CHECKING:
     from isotune.adapters._torch.model import TorchModel
 
 _Size = tuple[int, int]
+LAYOUTS: tuple[Layout, ...] = ("contiguous", "channels_last")
 _SEED = 0  # of a library's initial weights, and of dropout that options ask for
 
 
 def engines(library: str) -> dict[str, Engine]:
     """The one engine of a library on torch: its package and torch, which one extra brings."""
-    return {"torch": Engine(packages=dict.fromkeys((library, "torch"), "isotune[torch]"))}
+    return {"torch": Engine(packages=dict.fromkeys((library, "torch"), "isotune[torch]"), layouts=LAYOUTS)}
 
 
 def load(library: str) -> Any:
@@ -80,6 +81,7 @@ class TorchAdapter(Adapter):
         numeric_mode: NumericMode = "float32",
         image_size: _Size = (224, 224),
         compiled: bool = False,
+        layout: Layout | None = None,
         options: Mapping[str, str] | None = None,
     ) -> TorchModel:
         """As in `base`. A head among canonical weights is loaded where its shape fits, and is left out where `classes`
@@ -93,6 +95,7 @@ class TorchAdapter(Adapter):
         from isotune.adapters._torch.layers import canonical_layers
         from isotune.adapters._torch.model import TorchModel
 
+        in_memory = self.layout_on(self.engine, layout)
         library_checkpoint = checkpoint if isinstance(checkpoint, str) else None
         net = self._built(name, library_checkpoint, image_size, options or {})
         head = self._classifier(net)
@@ -109,12 +112,13 @@ class TorchAdapter(Adapter):
         origin = checkpoint.origin if isinstance(checkpoint, Weights) else checkpoint
         model = TorchModel(
             net, head, conventions, dataflow=dataflow, numeric_mode=numeric_mode, device=device(), compiled=compiled,
-            architecture=self._architecture(name), origin=origin or "", graphs=not self.own_code,
+            layout=in_memory or LAYOUTS[0], architecture=self._architecture(name), origin=origin or "",
+            graphs=not self.own_code,
         )  # fmt: skip
         if isinstance(checkpoint, Weights):
-            layout = {slot.name: slot.shape for _, slot in model.slots()}
+            shapes = {slot.name: slot.shape for _, slot in model.slots()}
             what = f"{self.name}:{name}"
-            model.load(fit(checkpoint, model.layers(), layout, what, renewed=classes is not None))
+            model.load(fit(checkpoint, model.layers(), shapes, what, renewed=classes is not None))
         return model
 
     def load_file(

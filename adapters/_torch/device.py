@@ -66,7 +66,6 @@ def environment() -> dict[str, str]:
         "device": torch.cuda.get_device_name(where) if where.type == "cuda" else f"cpu ({platform.machine()})",
         "threads": str(torch.get_num_threads()),
         "interop_threads": str(torch.get_num_interop_threads()),
-        "memory_format": "channels_last",
         "deterministic_algorithms": str(torch.are_deterministic_algorithms_enabled()),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "mkldnn": str(torch.backends.mkldnn.is_available() and torch.backends.mkldnn.enabled),  # type: ignore[no-untyped-call]

@@ -1,8 +1,8 @@
 """One `nn.Module` behind the interface: what torchvision and timm share.
 
-Images arrive as uint8 NHWC, which permuted to NCHW is torch's channels_last for free; the network is put into
-that format too (on the CPU its training and inference are about 1.3 to 2 times as fast). A hook on the classifier
-sees the features, so that any network will do, whatever its forward looks like. Input scaling happens on the
+Images arrive as uint8 NHWC, which permuted to NCHW is torch's channels_last for free; in the layout `contiguous` they
+are copied into the order that a DataLoader stacks them in. Weights are put into the same layout. A hook on the
+classifier sees the features, so that any network will do, whatever its forward looks like. Input scaling happens on the
 device. Nothing here waits for the device but what hands out arrays.
 """
 
@@ -26,7 +26,7 @@ from isotune.adapters._torch.numeric import Precision, widen
 from isotune.adapters._torch.onednn import avoid_narrow_strided_pointwise
 from isotune.adapters._torch.step_graph import Recorder, recorder
 from isotune.adapters._torch.trainer import TorchTrainer
-from isotune.adapters.base import INPUT, Array, Model, NumericMode, Recipe
+from isotune.adapters.base import INPUT, Array, Layout, Model, NumericMode, Recipe
 from isotune.conventions import Conventions, affine
 from isotune.errors import UsageError, nearest
 from isotune.weights import Layer, Weights
@@ -39,7 +39,8 @@ class TorchModel(Model):
     dataflow: of the same network; without it layers stand in the order of registration.
     numeric_mode: bfloat16 and float16 keep float32 weights and run the forward pass under autocast; float64 is double
     throughout. UsageError: the device has no such mode. compiled: forward and loss through torch.compile; an error of
-    the compiler is a UsageError. graphs: whether training steps may become CUDA graphs where that pays.
+    the compiler is a UsageError. layout: of weights and images in memory; a network may change it on the way (ConvNeXt
+    does). graphs: whether training steps may become CUDA graphs where that pays.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class TorchModel(Model):
         numeric_mode: NumericMode = "float32",
         device: torch.device,
         compiled: bool = False,
+        layout: Layout = "contiguous",
         architecture: str = "",
         origin: str = "",
         graphs: bool = True,
@@ -60,8 +62,9 @@ class TorchModel(Model):
         self.dtype = self.precision.dtype
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
+        self._memory_format = torch.channels_last if layout == "channels_last" else torch.contiguous_format
         with loud(compiled):
-            self.net = net.to(device=device, dtype=self.dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
+            self.net = net.to(device=device, dtype=self.dtype, memory_format=self._memory_format)  # type: ignore[call-overload]
         if numeric_mode == "float64":
             widen(self.net)
         if device.type == "cpu":
@@ -148,7 +151,7 @@ class TorchModel(Model):
             if owner.slots and not _holds_layers(owner)
         ]
         if INPUT in places:
-            given = self._moved(places[INPUT]).to(self.dtype).permute(0, 3, 1, 2)
+            given = self._laid_out(self._moved(places[INPUT]).to(self.dtype))
             handles.append(self.net.register_forward_pre_hook(lambda _module, _inputs: (given,)))
         try:
             with torch.no_grad(), self.computing(), self._left_as_it_was([]):
@@ -248,10 +251,14 @@ class TorchModel(Model):
             self._mode = mode
 
     def to_device(self, images: Array) -> Tensor:
-        """uint8 [N, H, W, 3] as NCHW on the device, channels_last in memory."""
+        """uint8 [N, H, W, 3] as NCHW on the device, in the model's layout."""
         if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] != 3:
             raise UsageError(f"images must be uint8 [N, H, W, 3], not {images.dtype} {list(images.shape)}")
-        return self._moved(images).permute(0, 3, 1, 2)
+        return self._laid_out(self._moved(images))
+
+    def _laid_out(self, images: Tensor) -> Tensor:
+        """[N, H, W, C] as NCHW, in the model's layout."""
+        return images.permute(0, 3, 1, 2).contiguous(memory_format=self._memory_format)
 
     def to_labels(self, labels: Array) -> Tensor:
         return self._moved(np.asarray(labels, dtype=np.int64))

@@ -73,8 +73,7 @@ def cell(side: Side, dataset: data.Dataset, protocol: Protocol, seed: int) -> Ce
         protocol=protocol,
         conventions=side.conventions,
         seeds=Seeds.all(seed),
-        numeric_mode=side.numeric_mode,
-        compiled=side.compiled,
+        **side.settings,
     )
     return next(own_classifier.setups(asked)) if protocol.own_classifier else asked
 

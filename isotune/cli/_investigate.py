@@ -32,6 +32,11 @@ def investigate(
     right_conventions: Annotated[str, typer.Option(help="Of the right side. [default: --conventions]")] = "",
     numeric_mode: Annotated[str, typer.Option(help=f"Of both: {defaults.NUMERIC_MODES}.")] = "float64",
     right_numeric_mode: Annotated[str, typer.Option(help="Of the right side. [default: --numeric-mode]")] = "",
+    layout: Annotated[
+        str,
+        typer.Option(help="Of both: contiguous or channels_last. [default: what each library's user gets]"),
+    ] = "",
+    right_layout: Annotated[str, typer.Option(help="Of the right side. [default: --layout]")] = "",
     left_compiled: Annotated[bool, typer.Option("--left-compiled", help="Compile the left side.")] = False,
     right_compiled: Annotated[bool, typer.Option("--right-compiled", help="Compile the right side.")] = False,
     left_python: Annotated[
@@ -65,9 +70,9 @@ def investigate(
     result = interface.investigate(
         left, right, dataset=dataset, protocol=protocol, checkpoint=checkpoint, right_checkpoint=right_checkpoint,
         conventions=conventions, right_conventions=right_conventions, numeric_mode=numeric_mode,
-        right_numeric_mode=right_numeric_mode, left_compiled=left_compiled, right_compiled=right_compiled,
-        left_python=left_python, right_python=right_python, images=images, steps=steps, price=price, seeds=seeds,
-        store=store, jobs=jobs, keep=out, name=name,
+        right_numeric_mode=right_numeric_mode, layout=layout, right_layout=right_layout, left_compiled=left_compiled,
+        right_compiled=right_compiled, left_python=left_python, right_python=right_python, images=images, steps=steps,
+        price=price, seeds=seeds, store=store, jobs=jobs, keep=out, name=name,
     )  # fmt: skip
     path = result.write(out)
     if as_json:

@@ -35,6 +35,13 @@ def run(
     ] = None,
     checkpoint: CheckpointOption = defaults.CHECKPOINT,
     numeric_mode: Annotated[str, typer.Option(help=f"{defaults.NUMERIC_MODES}.")] = "float32",
+    layout: Annotated[
+        str,
+        typer.Option(
+            help="Of tensors in memory, contiguous or channels_last: rows of their own."
+            " [default: what each library's user gets]"
+        ),
+    ] = "",
     compiled: Annotated[bool, typer.Option("--compiled", help="By the library's compiler: rows of their own.")] = False,
     store: StoreOption = defaults.STORE,
     jobs: Annotated[
@@ -58,8 +65,8 @@ def run(
 
     runs = interface.run(
         split(models), split(datasets), split(protocols), seeds, conventions or defaults.CONVENTIONS,
-        checkpoint=checkpoint, numeric_mode=numeric_mode, compiled=compiled, store=store, jobs=jobs, fresh=fresh,
-        pythons=pythons(python or []), skip_unreadable=skip_unreadable,
+        checkpoint=checkpoint, numeric_mode=numeric_mode, layout=layout, compiled=compiled, store=store, jobs=jobs,
+        fresh=fresh, pythons=pythons(python or []), skip_unreadable=skip_unreadable,
     )  # fmt: skip
     if lines := runs.preprocessing_lines():
         typer.echo("\n".join(lines))

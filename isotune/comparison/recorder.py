@@ -80,7 +80,7 @@ class Recorder:
             "axes": built.conventions.model_dump() | own,
             "architecture": built.architecture,
             "layers": {layer.name: layer.library_name for layer in built.model.layers()},
-            "environment": self._runner.environment(),
+            "environment": self._runner.environment(built),
         }
 
     def record(self, request: Request, folder: Path) -> None:
@@ -99,7 +99,7 @@ class Recorder:
         """The side with its own weights and head."""
         built = self._runner.build(
             side.model, checkpoint=side.checkpoint, spec=side.conventions, recipe=inputs.recipe,
-            classes=inputs.classes, numeric_mode=side.numeric_mode, compiled=side.compiled, size=inputs.size,
+            classes=inputs.classes, mode=side, size=inputs.size,
         )  # fmt: skip
         features = built.initial[f"{HEAD}.kernel"].shape[0]
         drawn = head_weights(features, inputs.classes, built.conventions.head_initialisation, inputs.seed)

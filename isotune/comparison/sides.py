@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from isotune import conventions
-from isotune.protocols import NumericMode, Stage
+from isotune.protocols import Mode, NumericMode, Stage
 
 Part = Literal["input", "weights", "layers", "logits", "training layers", "gradients", "step", "drift"]
 
@@ -17,14 +17,13 @@ class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Side(_Frozen):
+class Side(Mode):
     """A model with its checkpoint and conventions, and how it is computed."""
 
     model: str  # adapter[@engine]:name
     checkpoint: str
     conventions: str = "native"  # identical or native, with overrides
     numeric_mode: NumericMode = "float64"
-    compiled: bool = False
     python: str | None = None  # another environment's interpreter
 
     @property

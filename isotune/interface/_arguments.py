@@ -181,10 +181,22 @@ def checkpoint(value: PathLike, argument: str = "checkpoint") -> str:
     return value
 
 
-def mode(value: str, argument: str = "numeric_mode") -> protocols.NumericMode:
+def numeric_mode(value: str, argument: str = "numeric_mode") -> protocols.NumericMode:
     if not isinstance(value, str):
         raise wrong(argument, defaults.NUMERIC_MODES, value)
     return protocols.numeric_mode(value)
+
+
+def layout(value: str | None, argument: str = "layout") -> protocols.Layout | None:
+    """None, and an empty text of the command line: what the library's user gets."""
+    if not isinstance(value, str | None):
+        raise wrong(argument, "'contiguous' or 'channels_last'", value)
+    return protocols.layout(value) if value else None
+
+
+def mode(numeric: str, in_memory: str | None, compiled: bool) -> protocols.Mode:
+    """The arguments `numeric_mode`, `layout` and `compiled`."""
+    return protocols.Mode(numeric_mode=numeric_mode(numeric), layout=layout(in_memory), compiled=bool(compiled))
 
 
 def path(value: PathLike, argument: str) -> Path:

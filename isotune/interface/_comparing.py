@@ -29,6 +29,8 @@ def investigate(
     right_conventions: Conventions | None = None,
     numeric_mode: str = "float64",
     right_numeric_mode: str | None = None,
+    layout: str | None = None,
+    right_layout: str | None = None,
     left_compiled: bool = False,
     right_compiled: bool = False,
     left_python: PathLike | None = None,
@@ -51,8 +53,8 @@ def investigate(
 
     left, right: models as of `isotune.run`, an `isotune.investigation.Side` with a set-up of its own, or a dump
         (`dump:FOLDER`, or its folder as a path), which is the left one wherever it is given and has its own images.
-    dataset, protocol, checkpoint, conventions, numeric_mode: as of `isotune.run`, one each, of both sides or of the
-        left where the right has its own. left_python, right_python: other environments' interpreters.
+    dataset, protocol, checkpoint, conventions, numeric_mode, layout: as of `isotune.run`, one each, of both sides or of
+        the left where the right has its own. left_python, right_python: other environments' interpreters.
     images: how many the ladder is walked with. steps: of training on them. seed: of the classifier.
     price: also run the protocol with every set of differing conventions, and share the difference in accuracy out among
         them, points; seeds, store, jobs: of these runs, as of `isotune.run`.
@@ -73,8 +75,10 @@ def investigate(
         right_checkpoint=_maybe(arguments.checkpoint, right_checkpoint),
         conventions=arguments.spec(conventions),
         right_conventions=_maybe(arguments.spec, right_conventions),
-        numeric_mode=arguments.mode(numeric_mode),
-        right_numeric_mode=_maybe(arguments.mode, right_numeric_mode),
+        numeric_mode=arguments.numeric_mode(numeric_mode),
+        right_numeric_mode=_maybe(arguments.numeric_mode, right_numeric_mode),
+        layout=arguments.layout(layout),
+        right_layout=arguments.layout(right_layout, "right_layout"),
         left_compiled=bool(left_compiled),
         right_compiled=bool(right_compiled),
         left_python=_maybe(arguments.interpreter, left_python),
@@ -216,7 +220,7 @@ def _asked(
         "checkpoint": arguments.checkpoint(checkpoint), "conventions": arguments.spec(conventions),
         "size": None if size is None else arguments.sides(size),
         "batch": None if batch is None else arguments.count(batch, "batch", 2),
-        "seed": arguments.count(seed, "seed", 0), "numeric_mode": arguments.mode(numeric_mode),
+        "seed": arguments.count(seed, "seed", 0), "numeric_mode": arguments.numeric_mode(numeric_mode),
         "only": _words(only, "only"), "until_failure": bool(until_failure), "store": arguments.path(store, "store"),
         "fresh": bool(fresh),
     }  # fmt: skip

@@ -30,8 +30,8 @@ class OpenModel:
 
     name: as given, in its canonical spelling. architecture: what libraries have in common, "mobilenet_v2".
     conventions: one value for each axis. layers: those that own tensors, in the order of execution. environment:
-    versions, device, threads. classifier: "the checkpoint's own", or that it was drawn; classes: of how many (None: it
-    is no layer of its own).
+    versions, device, threads, layout. classifier: "the checkpoint's own", or that it was drawn; classes: of how many
+    (None: it is no layer of its own).
     """
 
     def __init__(self, worker: WorkerProcess, known: Mapping[str, Any], size: int, seed: int, reporter: Any) -> None:
@@ -136,6 +136,7 @@ def open_model(
     checkpoint: PathLike = defaults.CHECKPOINT,
     conventions: arguments.Conventions = "identical",
     numeric_mode: str = "float32",
+    layout: str | None = None,
     compiled: bool = False,
     size: int = 224,
     classes: int | None = None,
@@ -145,9 +146,9 @@ def open_model(
 ) -> OpenModel:
     """Open one model in its library's worker: features, logits, activations, gradients, weights.
 
-    model, checkpoint, conventions, numeric_mode, compiled: as of `isotune.run`, each one. size: of the images that it
-    is built for, pixels; most networks take others too. classes: outputs of a new classifier, drawn from `seed` as
-    the conventions say; None keeps the checkpoint's own, and where it has none (`model.classifier` says so) one for
+    model, checkpoint, conventions, numeric_mode, layout, compiled: as of `isotune.run`, each one. size: of the images
+    that it is built for, pixels; most networks take others too. classes: outputs of a new classifier, drawn from `seed`
+    as the conventions say; None keeps the checkpoint's own, and where it has none (`model.classifier` says so) one for
     ten classes is drawn. python: another environment's interpreter. progress: as of `isotune.run`.
     Errors: UsageError: a name is wrong, or the checkpoint does not fit; NotCached: it cannot be downloaded.
 
@@ -159,7 +160,7 @@ def open_model(
     name, spec = names.parse(arguments.model(model)), arguments.spec(conventions)
     request: dict[str, Any] = {
         "model": str(name), "checkpoint": arguments.checkpoint(checkpoint), "conventions": spec,
-        "numeric_mode": arguments.mode(numeric_mode), "compiled": bool(compiled),
+        "mode": arguments.mode(numeric_mode, layout, compiled).settings,
         "size": arguments.count(size, "size", 8), "seed": arguments.count(seed, "seed", 0),
         "classes": None if classes is None else arguments.count(classes, "classes", 2),
     }  # fmt: skip

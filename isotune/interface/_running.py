@@ -28,6 +28,7 @@ def run(
     *,
     checkpoint: PathLike = defaults.CHECKPOINT,
     numeric_mode: str = "float32",
+    layout: str | None = None,
     compiled: bool = False,
     store: PathLike = defaults.STORE,
     jobs: int = 1,
@@ -55,6 +56,7 @@ def run(
     checkpoint: "offline", "pretrained", a library's own name, "random:SEED", or a file of weights.
     numeric_mode: "float32", "tf32", "bfloat16", "float16" (with loss scaling) or "float64", as far as the library and
         the device have it. compiled: torch.compile, or XLA in Keras.
+    layout: of tensors in memory, "contiguous" or "channels_last"; None: what each library's user gets.
     store: folder of records. jobs: workers at the same time; above 1 timings are marked as shared. fresh: run again
         what is already there. pythons: other environments' interpreters by adapter. skip_unreadable: leave out
         images that cannot be read. workers: run in these, which are left running for the next call
@@ -71,8 +73,7 @@ def run(
         conventions=arguments.specs(conventions),
         seeds=parse_seeds(seeds),
         checkpoint=arguments.checkpoint(checkpoint),
-        numeric_mode=arguments.mode(numeric_mode),
-        compiled=bool(compiled),
+        mode=arguments.mode(numeric_mode, layout, compiled),
     )
     wanted, place = arguments.datasets(datasets), arguments.path(store, "store")
     interpreters, jobs = arguments.interpreters(pythons), arguments.count(jobs, "jobs")

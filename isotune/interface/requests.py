@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from isotune import names
-from isotune.protocols import NumericMode
+from isotune.protocols import Mode
 from isotune.runs.cell_runner import Built, CellRunner
 from isotune.weights import HEAD, Weights, head_weights
 from isotune.workers.worker import Worker
@@ -36,8 +36,7 @@ def open_model(
     model: str,
     checkpoint: str,
     conventions: str,
-    numeric_mode: NumericMode,
-    compiled: bool,
+    mode: dict[str, Any],
     size: int,
     classes: int | None,
     seed: int,
@@ -50,7 +49,7 @@ def open_model(
     outputs = (kernel.shape[-1] if kernel is not None else None) if own else classes or DRAWN_CLASSES
     opened.built = built = opened.runner.build(
         model, checkpoint=checkpoint, spec=conventions, recipe={}, classes=outputs, size=size,
-        numeric_mode=numeric_mode, compiled=compiled,
+        mode=Mode.model_validate(mode),
     )  # fmt: skip
     if not own:
         features = built.initial[f"{HEAD}.kernel"].shape[0]
@@ -60,7 +59,7 @@ def open_model(
         "architecture": built.architecture,
         "conventions": built.conventions.model_dump(mode="json"),
         "layers": [asdict(layer) for layer in built.model.layers()],
-        "environment": opened.runner.environment(),
+        "environment": opened.runner.environment(built),
         "own_classifier": own,
         "classes": kernel.shape[-1] if (kernel := built.initial.get(f"{HEAD}.kernel")) is not None else None,
     }

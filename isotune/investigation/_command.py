@@ -30,6 +30,7 @@ def options_of_sides(left: Side | None, right: Side) -> dict[str, tuple[Any, Any
             "--checkpoint": (right.checkpoint, "offline"),
             "--conventions": (right.conventions, "native"),
             "--numeric-mode": (right.numeric_mode, "float64"),
+            "--layout": (right.layout, None),
             "--right-compiled": (right.compiled, False),
             "--right-python": (right.python, None),
         }
@@ -40,6 +41,8 @@ def options_of_sides(left: Side | None, right: Side) -> dict[str, tuple[Any, Any
         "--right-conventions": (right.conventions, left.conventions),
         "--numeric-mode": (left.numeric_mode, "float64"),
         "--right-numeric-mode": (right.numeric_mode, left.numeric_mode),
+        "--layout": (left.layout, None),
+        "--right-layout": (right.layout, left.layout),
         "--left-compiled": (left.compiled, False),
         "--right-compiled": (right.compiled, False),
         "--left-python": (left.python, None),

@@ -114,7 +114,10 @@ class Dump:
             raise UsageError(f"{folder} is no whole dump: it lacks {_FILE}; write it with 'isotune dump'") from None
         except ValidationError:
             raise UsageError(f"{folder / _FILE} is damaged or of another version; write the dump again") from None
-        side = contents.side.model_copy(update={"conventions": upgraded_spec(contents.side.conventions)})
+        then = {"conventions": upgraded_spec(contents.side.conventions)}
+        if layout := contents.described["environment"].get("memory_format"):  # from before sides had a layout
+            then["layout"] = layout
+        side = contents.side.model_copy(update=then)
         described = contents.described | {"axes": completed(contents.described["axes"])}
         self.contents = contents.model_copy(update={"side": side, "described": described})
 

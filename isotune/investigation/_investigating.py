@@ -40,6 +40,8 @@ def investigate(
     right_conventions: str | None = None,
     numeric_mode: str = "float64",
     right_numeric_mode: str | None = None,
+    layout: str | None = None,
+    right_layout: str | None = None,
     left_compiled: bool = False,
     right_compiled: bool = False,
     left_python: str | PathLike[str] | None = None,
@@ -60,7 +62,7 @@ def investigate(
     left, right: `adapter:name`, a `Side`, which says for itself how it is set up, or a dump (`dump:FOLDER`), which is
     the left one wherever it is given, with a data set, protocol, images, steps and seed of its own.
     dataset: what `data.prepare` takes. protocol: what `protocols.load` takes.
-    checkpoint, conventions, numeric_mode: of both, or of the left where the right's are given. left_python,
+    checkpoint, conventions, numeric_mode, layout: of both, or of the left where the right's are given. left_python,
     right_python: another environment's interpreter. images: how many the ladder is walked with. steps: of training on
     them. seed: of the classifier.
     price: also run the protocol with every set of differing conventions, and attribute the difference in accuracy to
@@ -75,11 +77,11 @@ def investigate(
     if dump and price:
         raise UsageError("a dump has no accuracy; leave --price out")
     first = dump.contents.side if dump else left if isinstance(left, Side) else side(
-        str(left), checkpoint, conventions, numeric_mode, left_compiled, left_python or ""
+        str(left), checkpoint, conventions, numeric_mode, layout, left_compiled, left_python or ""
     )  # fmt: skip
     second = right if isinstance(right, Side) else side(
         right, right_checkpoint or checkpoint, right_conventions or conventions, right_numeric_mode or numeric_mode,
-        right_compiled, right_python or "",
+        right_layout or layout, right_compiled, right_python or "",
     )  # fmt: skip
     if price and (first.checkpoint != second.checkpoint or first.python or second.python):
         raise UsageError("--price is of two set-ups with one checkpoint in this environment; leave it out")

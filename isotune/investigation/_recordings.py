@@ -16,6 +16,7 @@ from isotune.comparison.observations import Observations
 from isotune.comparison.sides import Inputs, Part, Request, Side
 from isotune.investigation._images import Batch
 from isotune.investigation._rung_specs import SETTINGS
+from isotune.models import layouts
 from isotune.weights import Weights
 
 Array = np.ndarray
@@ -59,7 +60,7 @@ class Recordings:
             answer = self._workers[which].ask(
                 requests.describe, side=side.model_dump(), inputs=self.inputs.model_dump()
             )
-            return which, answer | {"axes": answer["axes"] | {name: getattr(side, name) for name in SETTINGS}}
+            return which, answer | {"axes": answer["axes"] | self._settings(which)}
 
         with ThreadPoolExecutor(2) as pool:
             try:
@@ -68,6 +69,13 @@ class Recordings:
                 for worker in self._workers.values():
                     worker.end()
                 raise
+
+    def _settings(self, which: str) -> dict[str, Any]:
+        """The side's SETTINGS. A layout is compared between sides of one library only: no other has the same ones."""
+        side = self.sides[which]
+        alike = len({each.adapter for each in self.sides.values()}) == 1
+        layout = layouts.resolved(side.layout, side.adapter) if alike else None
+        return {name: getattr(side, name) for name in SETTINGS} | {"layout": layout}
 
     def axes(self, which: str) -> dict[str, Any]:
         axes: dict[str, Any] = self.described[which]["axes"]

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 from isotune.comparison.sides import Part
 from isotune.conventions import RUNGS, Rung, shown_at
+from isotune.protocols import Mode
 
-SETTINGS = ("numeric_mode", "compiled")  # not conventions, but what a side can be asked to do otherwise
+SETTINGS = tuple(Mode.model_fields)  # not conventions, but what a side can be asked to do otherwise
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Any
 from isotune import data, names, protocols
 from isotune.comparison.sides import Inputs, Side
 from isotune.errors import UsageError
-from isotune.models import checkpoints, embedded
+from isotune.models import checkpoints, embedded, layouts
 from isotune.protocols import Protocol, Stage
 from isotune.protocols.schedules import learning_rates
 from isotune.runs.training import steps_of
@@ -23,6 +23,7 @@ def side(
     checkpoint: str = "offline",
     conventions: str = "native",
     numeric_mode: str = "float64",
+    layout: str | None = None,
     compiled: bool = False,
     python: str | PathLike[str] = "",
 ) -> Side:
@@ -30,18 +31,18 @@ def side(
 
     The embedded checkpoint comes with a package that another environment need not have: it is put into the cache here.
     """
-    mode = protocols.numeric_mode(numeric_mode)
+    mode, name = protocols.numeric_mode(numeric_mode), names.parse(model)
     checkpoints.check_name(checkpoint)
     if python and not Path(python).is_file():
         raise UsageError(f"there is no interpreter {python}; give the path of another environment's python")
     made = Side(
-        model=str(names.parse(model)), checkpoint=checkpoint, conventions=conventions, numeric_mode=mode,
-        compiled=compiled, python=str(python) or None,
+        model=str(name), checkpoint=checkpoint, conventions=conventions, numeric_mode=mode,
+        layout=protocols.layout(layout) if layout else None, compiled=compiled, python=str(python) or None,
     )  # fmt: skip
     if python and (held := embedded.find(checkpoint)):
         with suppress(UsageError):  # where it is not installed here either, the side's own worker says so
             held.weights()
-    return made.under({})  # parsed once
+    return layouts.as_asked(made, made.adapter).under({})  # parsed once
 
 
 def inputs(recipe: Protocol, dataset: data.Dataset, steps: int, seed: int) -> Inputs:

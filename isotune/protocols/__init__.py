@@ -10,6 +10,7 @@ The TOML files are those of benchmarks/protocols, installed as `isotune.protocol
 learning rate of every step.
 """
 
+from isotune.protocols._mode import Layout, Mode, layout
 from isotune.protocols._numeric_mode import NUMERIC_MODES, NumericMode, numeric_mode
 from isotune.protocols._protocol import (
     Augmentation,
@@ -34,6 +35,8 @@ __all__ = [
     "Images",
     "Input",
     "InputChange",
+    "Layout",
+    "Mode",
     "NumericMode",
     "Optimizer",
     "OwnClassifier",
@@ -43,6 +46,7 @@ __all__ = [
     "Schedule",
     "Stage",
     "Step",
+    "layout",
     "load",
     "names",
     "numeric_mode",

@@ -25,7 +25,7 @@ from isotune.data.augmentation import Augmenter
 from isotune.errors import UsageError
 from isotune.models.checkpoints import Checkpoint, architecture_of, resolve
 from isotune.progress import Progress
-from isotune.protocols import NumericMode, relevant_axes
+from isotune.protocols import Layout, Mode, relevant_axes
 from isotune.runs import memory, own_classifier, probe, training
 from isotune.runs.records import Cell, Memory, Metrics, Record, Timings, predictions_digest
 from isotune.weights import HEAD, Weights, head_weights
@@ -47,6 +47,7 @@ class Built:
     model: Model
     initial: Weights
     conventions: Conventions
+    layout: Layout | None  # of its tensors in memory; None: the adapter does not say
     architecture: str
     seconds: float
 
@@ -94,8 +95,7 @@ class CellRunner:
         spec: str,
         recipe: dict[str, object],
         classes: int | None,
-        numeric_mode: NumericMode,
-        compiled: bool,
+        mode: Mode,
         size: int,
         keep: bool = True,
     ) -> Built:
@@ -104,7 +104,8 @@ class CellRunner:
         classes: of a new classifier; None keeps the checkpoint's. UsageError: it has none.
         """
         axes = self.conventions(model, checkpoint, spec, size, recipe)
-        key = (model, checkpoint, axes, classes, numeric_mode, compiled, size)
+        layout = type(self.adapter).layout_on(self.adapter.engine, mode.layout)
+        key = (model, checkpoint, axes, classes, *(mode.settings | {"layout": layout}).values(), size)
         if key in self._built and keep:
             self._built.move_to_end(key)
             return self._built[key]
@@ -121,15 +122,16 @@ class CellRunner:
             classes=classes,
             checkpoint=weights,
             conventions=axes,
-            numeric_mode=numeric_mode,
+            numeric_mode=mode.numeric_mode,
             image_size=(size, size),
-            compiled=compiled,
+            compiled=mode.compiled,
             options=name.options,
+            **({"layout": layout} if layout else {}),
         )
         self._loaded = None
         initial = built.weights()
         architecture = architecture_of(self.adapter, name)
-        kept = Built(built, initial, axes, architecture, time.perf_counter() - began)
+        kept = Built(built, initial, axes, layout, architecture, time.perf_counter() - began)
         if keep:
             self._built[key] = kept
         return kept
@@ -165,8 +167,7 @@ class CellRunner:
             spec=cell.conventions,
             recipe=protocol.conventions,
             classes=own_classifier.classes_to_build(cell.checkpoint) if own else len(dataset.classes),
-            numeric_mode=cell.numeric_mode,
-            compiled=cell.compiled,
+            mode=cell,
             size=protocol.input.size,
         )
         began = time.perf_counter()
@@ -202,15 +203,16 @@ class CellRunner:
                 **timings,
             ),
             memory=Memory(resident=memory.peak(), baseline=baseline, device=built.model.device_memory()),
-            environment=self.environment(),
+            environment=self.environment(built),
             started=started,
             finished=datetime.now(UTC),
         )
         return record, predictions
 
-    def environment(self) -> dict[str, str]:
-        """What results depend on beside the cell: versions, device, threads, flags."""
-        return environment_of(self.adapter)
+    def environment(self, built: Built | None = None) -> dict[str, str]:
+        """What results depend on beside the cell: versions, device, threads, flags; of a model, its layout."""
+        layout = {"layout": built.layout} if built and built.layout else {}
+        return environment_of(self.adapter) | layout
 
     def _inputs(self, cell: Cell, built: Built, dataset: data.Dataset, split: Literal["train", "test"]):  # type: ignore[no-untyped-def]
         return data.inputs(

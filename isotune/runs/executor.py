@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from isotune.errors import UsageError
+from isotune.models import layouts
 from isotune.progress import Progress, untold
 from isotune.runs.records import Cell, Record, Store
 from isotune.workers import threads
@@ -60,7 +61,7 @@ class LocalExecutor:
         if self.fresh or (record := self.store.read(cell)) is None or record.status != "done":
             return None
         own = cell.adapter not in self._pythons
-        return None if own and outdated(record.environment, cell.adapter) else record
+        return None if own and (outdated(record.environment, cell.adapter) or _in_another_layout(record)) else record
 
     def run(self, cells: Iterable[Cell]) -> Generator[Record, None, None]:
         waiting: deque[Cell] = deque()
@@ -140,3 +141,9 @@ class LocalExecutor:
             record = Record(cell=cell, status="failed", error=str(error), started=started, finished=datetime.now(UTC))
             self.store.write(record)
             return record
+
+
+def _in_another_layout(record: Record) -> bool:
+    """Whether the layout that the library's user gets is another one now."""
+    cell, then = record.cell, record.environment.get("layout")
+    return then is not None and then != layouts.resolved(cell.layout, cell.adapter)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import itertools
 import operator
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from isotune import conventions, data, defaults, names, protocols
 from isotune.errors import UsageError
-from isotune.models import checkpoints
-from isotune.protocols import NumericMode
+from isotune.models import checkpoints, layouts
+from isotune.protocols import Mode
 from isotune.runs import own_classifier, requests
 from isotune.runs.records import Cell, Seeds
 from isotune.workers.process import WorkerFailure, Workers
@@ -28,8 +28,7 @@ class Matrix:
     conventions: Sequence[str] = defaults.CONVENTIONS
     seeds: Sequence[int] = tuple(range(defaults.SEEDS))
     checkpoint: str = defaults.CHECKPOINT
-    numeric_mode: NumericMode = "float32"
-    compiled: bool = False
+    mode: Mode = field(default_factory=Mode)
 
     def over(self, datasets: Sequence[str]) -> Matrix:
         """The same on these data sets."""
@@ -46,6 +45,7 @@ def plan(matrix: Matrix, prepared: dict[str, data.Dataset], workers: Workers) ->
     recipes = [protocols.load(name) for name in matrix.protocols]
     specs = [_canonical(spec) for spec in matrix.conventions]
     models = list(dict.fromkeys(str(names.parse(model)) for model in matrix.models))
+    modes = {model: layouts.as_asked(matrix.mode, model.partition(":")[0]) for model in models}
     checkpoints.check_name(matrix.checkpoint)
     for name, recipe in itertools.product(matrix.datasets, recipes):
         if recipe.own_classifier:
@@ -62,8 +62,7 @@ def plan(matrix: Matrix, prepared: dict[str, data.Dataset], workers: Workers) ->
             protocol=recipe,
             conventions=spec,
             seeds=Seeds.all(seed),
-            numeric_mode=matrix.numeric_mode,
-            compiled=matrix.compiled,
+            **modes[model].settings,
         )
 
     cells: list[Cell] = []

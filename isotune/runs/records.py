@@ -25,8 +25,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from isotune.conventions import Conventions
 from isotune.errors import UsageError
-from isotune.protocols import NumericMode, Protocol
-from isotune.runs import version_1
+from isotune.protocols import Mode, Protocol
+from isotune.runs import version_1, version_2
 from isotune.workers.disturbance import Disturbance
 
 
@@ -50,7 +50,7 @@ class Seeds(Strict):
         return str(self.head) if len(set(values)) == 1 else "/".join(map(str, values))
 
 
-class Cell(Strict):
+class Cell(Mode):
     """One run: model x checkpoint x data set x protocol x conventions x seeds, in one mode."""
 
     model: str = Field(description="adapter:name, canonical spelling")
@@ -60,8 +60,6 @@ class Cell(Strict):
     protocol: Protocol
     conventions: str = Field("identical", description="identical or native, then overrides: native,axis=value")
     seeds: Seeds
-    numeric_mode: NumericMode = "float32"
-    compiled: bool = Field(False, description="by the library's compiler")
 
     @cached_property
     def key(self) -> str:
@@ -73,15 +71,10 @@ class Cell(Strict):
         return self.model.partition(":")[0]
 
     def __str__(self) -> str:
-        mode = "" if (self.numeric_mode, self.compiled) == ("float32", False) else f" {self.mode}"
+        mode = "" if self.settings == Mode().settings else f" {self.mode}"
         own = self.protocol.own_classifier
         step = f" {own.step}" if own and own.step else ""
         return f"{self.model} {self.dataset} {self.protocol.name}{step} {self.conventions}{mode} seed {self.seeds}"
-
-    @property
-    def mode(self) -> str:
-        """Numeric mode, and whether compiled: "float32", "bfloat16 compiled"."""
-        return self.numeric_mode + (" compiled" if self.compiled else "")
 
 
 def _finite(value: Any) -> Any:
@@ -143,7 +136,7 @@ class Memory(Strict):
 class Record(Strict):
     """What one cell gave."""
 
-    version: Literal[2] = 2
+    version: Literal[3] = 3
     cell: Cell
     status: Literal["done", "failed"]
     error: str | None = Field(None, description="why it failed, in one line")
@@ -166,8 +159,13 @@ class Record(Strict):
     @model_validator(mode="before")
     @classmethod
     def of_any_version(cls, values: Any) -> Any:
-        is_former = isinstance(values, dict) and values.get("version") == 1
-        return version_1.upgraded(values) if is_former else values
+        for version, former in enumerate((version_1, version_2), 1):
+            if isinstance(values, dict) and values.get("version") == version:
+                try:
+                    values = former.upgraded(values)
+                except (AttributeError, KeyError, TypeError) as error:
+                    raise ValueError(f"no record of version {version}: {error}") from None
+        return values
 
     @property
     def line(self) -> str:
@@ -200,7 +198,7 @@ class Store:
             (draft / "record.json").write_text(record.model_dump_json(indent=1) + "\n", encoding="utf-8")
             former = self._place(record.cell)
             self._put(draft, place)
-            if former != place:  # of version 1: the cell would count twice
+            if former != place:  # of an earlier version: the cell would count twice
                 shutil.rmtree(former)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
@@ -223,7 +221,7 @@ class Store:
                 place.rename(Path(aside) / "record")
 
     def read(self, cell: Cell) -> Record | None:
-        """The cell's record, or None. One of version 1 is found under the key that the cell had then."""
+        """The cell's record, or None. One of an earlier version is found under the key that the cell had then."""
         path = self._place(cell) / "record.json"
         return self._parse(path) if path.exists() else None
 
@@ -241,9 +239,10 @@ class Store:
     def _place(self, cell: Cell) -> Path:
         """The folder of the cell's record, where it is or would be."""
         place = self.folder / cell.key
-        if not place.exists() and (former := self.folder / version_1.key(cell.model_dump(mode="json"))).exists():
-            return former
-        return place
+        if place.exists() or (then := version_2.cell(cell.model_dump(mode="json"))) is None:
+            return place
+        formers = (self.folder / key for key in (version_1.digest(then), version_1.key(then)))
+        return next((former for former in formers if former.exists()), place)
 
     def __iter__(self) -> Iterator[Record]:
         for path in sorted(self.folder.glob("*/record.json"), key=str):

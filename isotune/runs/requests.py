@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from isotune.protocols import Mode
 from isotune.runs import own_classifier
 from isotune.runs.cell_runner import CellRunner
 from isotune.runs.records import Cell, Store
@@ -45,7 +46,7 @@ def check(worker: Worker, model: str, checkpoint: str, size: int, own: bool = Fa
     own: with the checkpoint's own classifier, which must be ImageNet-1k's.
     """
     built = worker.kept(CellRunner).build(
-        model, checkpoint=checkpoint, spec="identical", recipe={}, numeric_mode="float32", compiled=False,
+        model, checkpoint=checkpoint, spec="identical", recipe={}, mode=Mode(),
         classes=own_classifier.classes_to_build(checkpoint) if own else 1, size=size, keep=False,
     )  # fmt: skip
     if own:

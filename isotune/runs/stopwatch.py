@@ -18,11 +18,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from isotune.protocols import SGD, NumericMode, Schedule, Stage, relevant_axes
+from isotune.protocols import SGD, Mode, NumericMode, Schedule, Stage, relevant_axes
 from isotune.runs import memory
 from isotune.runs.cell_runner import CellRunner
 from isotune.runs.precision import Noise, noise
-from isotune.runs.records import Strict
 from isotune.weights import head_weights, select_trained
 from isotune.workers.disturbance import Watch, wait_for_quiet
 
@@ -37,15 +36,13 @@ AGAIN, PATIENCE = 3, 6.0  # how often a disturbed round is taken again; seconds 
 Question = Literal["inference-latency", "inference-throughput", "training-step"]
 
 
-class Measurement(Strict):
+class Measurement(Mode):
     """What is measured. Images are drawn at random: speed does not depend on what they show."""
 
     question: Question
     model: str
     checkpoint: str = "offline"
     conventions: str = "identical"
-    numeric_mode: NumericMode = "float32"
-    compiled: bool = False
     image_size: int = Field(96, ge=8)
     batch_size: int = Field(gt=0)
     classes: int = Field(10, gt=0)
@@ -99,7 +96,7 @@ class Stopwatch:
             "resident": ready.resident,
             "device": model.device_memory(),
             "architecture": ready.built.architecture,
-            "environment": self.runner.environment(),
+            "environment": self.runner.environment(ready.built),
         }
 
     def network(self, asked: Measurement) -> dict[str, Any]:
@@ -129,8 +126,7 @@ class Stopwatch:
             spec=asked.conventions,
             recipe={},
             classes=asked.classes,
-            numeric_mode=asked.numeric_mode,
-            compiled=asked.compiled,
+            mode=asked,
             size=asked.image_size,
         )
 

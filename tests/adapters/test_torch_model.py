@@ -14,6 +14,7 @@ import pytest
 import torch
 from torch import nn
 
+from isotune.adapters._torch.adapter import LAYOUTS
 from isotune.adapters._torch.conventions import realise
 from isotune.adapters._torch.model import TorchModel
 from isotune.adapters.base import Recipe
@@ -385,7 +386,8 @@ def test_a_batch_that_leaves_batchnorm_one_value_is_explained():
         model.trainer(recipe(model)).step(np.zeros((1, 2, 2, 3), np.uint8), np.zeros(1, np.int64), RATE)
 
 
-def test_narrow_strided_1x1_convolutions_train_in_channels_last_too():
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_narrow_strided_1x1_convolutions_train_in_both_layouts(layout):
     """oneDNN crashes on the weight gradient of these, or gets it wrong (uxlfoundation/oneDNN#6035)."""
 
     class Narrow(nn.Module):
@@ -402,7 +404,7 @@ def test_narrow_strided_1x1_convolutions_train_in_channels_last_too():
     torch.manual_seed(0)
     net = Narrow()
     plain = copy.deepcopy(net).double()
-    model = TorchModel(net, "fc", Conventions(), device=torch.device("cpu"))
+    model = TorchModel(net, "fc", Conventions(), device=torch.device("cpu"), layout=layout)
     assert model.net.stem.stride == (1, 1)  # the fault itself comes and goes with what lies beside the workspace
     found = model.gradients(images, labels)
     _, scale, offset = affine("mean-std")

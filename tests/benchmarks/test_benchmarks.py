@@ -105,6 +105,32 @@ def test_tests_can_be_chosen_by_name(suite):
     assert "keras" not in done.stdout
 
 
+def test_speeds_are_measured_in_every_layout_that_a_library_has_and_accuracies_in_its_users(suite):
+    collected = suite("--collect-only", "-q", "-k", "native and not overhead").stdout.splitlines()
+    laid_out = sorted(line.partition("::")[2] for line in collected if "channels_last" in line)
+    assert laid_out == [
+        f"{test}[native-float32-channels_last-{model}]"
+        for test in ("test_latency", "test_throughput", "test_training_step")
+        for model in ("timm:mobilenetv2_100", "torchvision:mobilenet_v2")
+    ]
+    assert sum("test_fine_tuning" in line for line in collected) == 2 * 3, "protocols, models"
+    assert sum("keras" in line for line in collected) == 2 + 3, "protocols, questions of speed"
+
+
+def test_a_mode_that_is_a_librarys_own_is_measured_once(suite):
+    modes = "float32,float32-channels_last,bfloat16-channels_last-compiled"
+    collected = suite("--collect-only", "-q", "--modes", modes, "-k", "native and step or native and quick-native")
+    chosen = [line.partition("::")[2] for line in collected.stdout.splitlines() if "::" in line]
+    for test in ("test_training_step[native", "test_fine_tuning[digits-quick-native"):
+        assert sorted(line for line in chosen if line.startswith(test)) == sorted([
+            f"{test}-{mode}-{model}]"
+            for model, own in (("keras:MobileNetV2", ("float32", "bfloat16-compiled")),
+                               ("timm:mobilenetv2_100", modes.split(",")),
+                               ("torchvision:mobilenet_v2", modes.split(",")))
+            for mode in own
+        ])  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -112,6 +138,12 @@ def test_tests_can_be_chosen_by_name(suite):
         (["--protocols", "quik"], "did you mean 'quick'"),
         (["--seeds", "x"], "0,4,7"),
         (["--modes", "float31"], "float32, tf32, bfloat16, float16 or float64"),
+        (["--modes", "float31"], "did you mean 'float32'"),
+        (["--modes", "float32,float32-channel_last"], "did you mean 'channels_last'"),
+        (
+            ["--modes", "float32-contiguous"],
+            "keras on tensorflow has no layout 'contiguous'; it has channels_last only",
+        ),
         (["--datasets", "digit"], "did you mean 'digits'"),
         (["--models", "tim:x"], "did you mean 'timm'"),
         (["--conventions", "natve"], "did you mean 'native'"),

@@ -60,6 +60,13 @@ def made_here():
         ({"checkpoint": Path("nowhere.pt")}, "there is no file nowhere.pt"),
         ({"numeric_mode": 32}, "numeric_mode: takes float32, tf32"),
         ({"numeric_mode": "float33"}, "did you mean 'float32'"),
+        ({"layout": 3}, "layout: takes 'contiguous' or 'channels_last', not int"),
+        ({"layout": "channel_last"}, "did you mean 'channels_last'"),
+        (
+            {"models": "keras:MobileNetV2", "layout": "contiguous"},
+            "keras on tensorflow has no layout 'contiguous'; it has channels_last only",
+        ),
+        ({"layout": "channels_last"}, "example on numpy has no layout 'channels_last'; leave it out"),
         ({"store": 3}, "store: takes a path, not int"),
         ({"jobs": 0}, "jobs: takes a whole number from 1"),
         ({"jobs": "two"}, "jobs: takes a whole number"),

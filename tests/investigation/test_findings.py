@@ -78,6 +78,10 @@ def test_the_command_says_what_is_no_default():
         "--dataset", "cats", "--right-conventions", "native,gelu=tanh", "--right-numeric-mode", "float32",
         "--right-compiled", "--right-python", "old env/python",
     ]  # fmt: skip
+    laid_out = [side.model_copy(update={"layout": layout}) for side, layout in ((LEFT, "channels_last"), (RIGHT, None))]
+    assert "--layout channels_last" in investigation_command(*laid_out, options_of_sides(*laid_out))
+    laid_out.reverse()
+    assert "--right-layout channels_last" in investigation_command(*laid_out, options_of_sides(*laid_out))
     onwards = shlex.split(investigation_command("dump:kept", changed, options_of_sides(None, changed)))
     assert onwards[2:6] == ["dump:kept", changed.model, "--conventions", "native,gelu=tanh"]
 
@@ -86,6 +90,7 @@ def test_the_command_says_what_is_no_default():
     ("given", "said"),
     [
         ({"numeric_mode": "float8"}, "float8"),
+        ({"layout": "channels_first"}, "channels_first"),
         ({"right_checkpoint": "random:1", "price": True}, "--price is of two set-ups with one checkpoint"),
         ({"right_python": "nowhere/python"}, "there is no interpreter nowhere/python"),
         ({"protocol": "quikc"}, "did you mean 'quick'"),

@@ -181,6 +181,7 @@ def test_modes_and_engines_are_rows_of_their_own(tmp_path: Path) -> None:
         record(TIMM, 0.84, numeric_mode="bfloat16"),
         record(TIMM, 0.85, compiled=True, seed=1),
         record("keras@jax:MobileNetV2", 0.83),
+        record(TIMM, 0.82, layout="channels_last"),
         record(TIMM, 0.7, conventions="native,input_scaling=unit"),
         record(TIMM, 0.6, checkpoint="pretrained"),
     ]
@@ -190,6 +191,7 @@ def test_modes_and_engines_are_rows_of_their_own(tmp_path: Path) -> None:
         "`timm:mobilenetv2_100` float32 compiled `offline`",
         "`timm:mobilenetv2_100` bfloat16 `offline`",
         "`keras@jax:MobileNetV2` `offline`",
+        "`timm:mobilenetv2_100` float32 channels\\_last `offline`",
         "`timm:mobilenetv2_100` `offline` `input_scaling=unit`",
         "`timm:mobilenetv2_100` `pretrained`",
     ]
@@ -198,7 +200,7 @@ def test_modes_and_engines_are_rows_of_their_own(tmp_path: Path) -> None:
 def test_speeds_of_another_size_mode_or_batch_never_enter_a_column(tmp_path: Path) -> None:
     odd = [
         speed(TIMM, 111.0, image_size=64),
-        speed(TIMM, 222.0, mode="float32 compiled"),
+        speed(TIMM, 222.0, mode="float32 channels_last"),
         speed(TIMM, 333.0, batch_size=7),
         speed(TIMM, 444.0, conventions="native,input_scaling=unit"),
     ]

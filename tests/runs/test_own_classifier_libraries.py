@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from isotune import data
+from isotune.protocols import Mode
 from isotune.runs.executor import LocalExecutor
 from isotune.runs.planning import Matrix, plan
 from isotune.runs.preprocessing_costs import costs
@@ -83,7 +84,7 @@ def workplace(tmp_path_factory) -> Path:
 @pytest.mark.usefixtures("warm")
 @pytest.mark.parametrize(
     ("checkpoint", "mode"),
-    [("file:weights.pth::torchvision:mobilenet_v2:width_mult=0.35", "float64"), ("random:0", "float32")],
+    [("file:weights.pth::torchvision:mobilenet_v2:width_mult=0.35", "float64"), ("random:0", "float32-channels_last")],
 )
 def test_three_libraries_give_one_classifiers_predictions(workplace, house, monkeypatch, checkpoint, mode) -> None:
     monkeypatch.chdir(workplace)
@@ -93,12 +94,17 @@ def test_three_libraries_give_one_classifiers_predictions(workplace, house, monk
     store = Store(house / "records")
     with Workers(threads=1, shared=True) as workers:
         matrix = Matrix(
-            MODELS, (name,), ("./own.toml",), ("identical",), (4, 5), checkpoint=checkpoint, numeric_mode=mode
+            MODELS, (name,), ("./own.toml",), ("identical",), (4, 5), checkpoint=checkpoint, mode=Mode.parse(mode)
         )
         cells = plan(matrix, prepared, workers)
         records = list(LocalExecutor(store, workers=workers).run(cells))
     assert [record.error for record in records if record.status == "failed"] == []
     assert len(records) == 9, "three models, the evaluation and two steps; seeds make no difference"
+    for record in records:
+        others, own = ("contiguous", None) if mode == "float64" else ("channels_last", "channels_last")
+        is_keras = record.cell.adapter.startswith("keras")
+        assert record.environment["layout"] == ("channels_last" if is_keras else others)
+        assert record.cell.layout == (None if is_keras else own), "Keras has one layout, its user's"
     by_step = {(cost.record.cell.model, cost.what): cost for cost in costs(records, store)}
     tolerance = 1e-9 if mode == "float64" else 1e-4
     for what in ("", "resize=plain", "squash"):

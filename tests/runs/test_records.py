@@ -49,6 +49,7 @@ cells = st.builds(
     protocol=st.sampled_from([protocols.load(name) for name in protocols.names()]),
     seeds=st.builds(Seeds, head=st.integers(0, 9), order=st.integers(0, 9), augmentation=st.integers(0, 2**40)),
     numeric_mode=st.sampled_from(["float32", "bfloat16", "float64"]),
+    layout=st.sampled_from([None, "contiguous", "channels_last"]),
     compiled=st.booleans(),
 )
 losses = st.floats(allow_nan=True, allow_infinity=True)
@@ -91,6 +92,8 @@ def test_every_part_of_a_cell_is_in_its_key() -> None:
         cell(conventions="native"),
         cell(seeds=Seeds(head=0, order=0, augmentation=1)),
         cell(numeric_mode="float64"),
+        cell(layout="channels_last"),
+        cell(layout="contiguous"),
         cell(compiled=True),
     ]
     assert len({asked.key for asked in changed}) == len(changed)
@@ -202,7 +205,7 @@ def test_many_writers_of_one_cell_leave_one_whole_record(tmp_path) -> None:
         lambda text: text[: len(text) // 2],
         lambda text: "",
         lambda text: "\0" * len(text),
-        lambda text: text.replace('"version": 2', '"version": 3'),
+        lambda text: text.replace('"version": 3', '"version": 4'),
         lambda text: text.replace('"status": "done"', '"status": "dnoe"'),
         lambda text: text.replace('"model"', '"modle"'),
     ],

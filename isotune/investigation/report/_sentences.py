@@ -69,6 +69,7 @@ def versions(findings: Findings) -> list[tuple[str, str, str]]:
 def _how(side: Side) -> list[str]:
     words = [side.conventions]
     words += [side.numeric_mode] if side.numeric_mode != "float64" else []
+    words += [side.layout] if side.layout else []
     words += ["compiled"] if side.compiled else []
     return words
 

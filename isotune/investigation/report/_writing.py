@@ -25,11 +25,7 @@ def default_name(left: Side, right: Side) -> str:
     """A file's name: both models, and what tells the sides apart when they are one model."""
     words = [left.model, right.model]
     if left.model == right.model:
-        words = [
-            f"{side.model} {side.conventions} {side.numeric_mode}{' compiled' if side.compiled else ''}"
-            f" {environment_of(side)}"
-            for side in (left, right)
-        ]
+        words = [f"{side.model} {side.conventions} {side.mode} {environment_of(side)}" for side in (left, right)]
     return "-vs-".join(re.sub(r"[^a-z0-9.]+", "-", word.lower()).strip("-") for word in words)
 
 

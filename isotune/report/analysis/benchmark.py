@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from isotune.errors import UsageError, nearest
-from isotune.runs import version_1
+from isotune.runs import version_1, version_2
 from isotune.runs.precision import Noise
 from isotune.runs.records import Record
 from isotune.workers.disturbance import Disturbance
@@ -35,7 +35,7 @@ class Speed(_FromOutside):
     architecture: str = ""
     conventions: str = Field("identical", description="as in a cell: identical or native, then overrides")
     same_as: str | None = Field(None, description="the conventions of the equal network whose rounds these are")
-    mode: str = Field("float32", description='as `Cell.mode`: "float32", "bfloat16 compiled"')
+    mode: str = Field("float32", description='as `Cell.mode`: "float32", "bfloat16 channels_last compiled"')
     image_size: int = Field(gt=0, description="side of the network's input, pixels")
     batch_size: int = Field(gt=0)
     seconds: tuple[Annotated[float, Field(gt=0, allow_inf_nan=False)], ...] = Field(
@@ -117,7 +117,7 @@ def _parse(benchmark: dict[str, Any], isotune: Any, where: str) -> _FineTuning |
         stats = benchmark.get("stats")
         isotune = {**isotune, "seconds": stats.get("data", ()) if isinstance(stats, dict) else ()}
     try:
-        return _PARSER.validate_python(version_1.upgraded_speed(isotune))
+        return _PARSER.validate_python(version_2.upgraded_speed(version_1.upgraded_speed(isotune)))
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(part) for part in first["loc"] if part not in _QUESTIONS)
