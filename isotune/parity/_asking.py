@@ -8,6 +8,7 @@ from isotune import conventions
 from isotune.errors import UsageError, nearest
 from isotune.models import checkpoints
 from isotune.models.counterparts import BATCH, BATCHES, SIZE, SIZES, Family
+from isotune.models.layouts import resolved
 from isotune.parity._proof_inputs import STAGES
 from isotune.parity._results import Question
 from isotune.workers.environment import versions
@@ -35,10 +36,15 @@ def questions(
             left=family.first, right=right, checkpoint=checkpoint, conventions=spec,
             size=size or SIZES.get(family.architecture, SIZE),
             batch=batch or BATCHES.get(family.architecture, BATCH), seed=seed,
-            numeric_mode=numeric_mode, versions=versions(*(model.partition(":")[0] for model in (family.first, right))),
+            numeric_mode=numeric_mode, versions=versions(_adapter(family.first), _adapter(right)),
+            layouts=(resolved(None, _adapter(family.first)), resolved(None, _adapter(right))),
         )
         for right in family.others
     ]  # fmt: skip
+
+
+def _adapter(model: str) -> str:
+    return model.partition(":")[0]
 
 
 def chosen(known: list[Family], architectures: list[str]) -> list[Family]:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from isotune import cache
 from isotune.comparison.bounds import BOUND, NOISE_FACTOR
+from isotune.protocols import Layout
 
 VERSION: Literal[2] = 2  # of the JSON; results of version 1, which did not say so, are read as they are
 
@@ -53,6 +54,9 @@ class Question(_Kept):
     seed: int
     numeric_mode: Literal["float64", "float32"] = "float64"
     versions: dict[str, str]
+    layouts: tuple[Layout | None, Layout | None] = Field(
+        (None, None), description="in memory, of left and right: what each library's user gets; null: not known"
+    )
 
     @property
     def key(self) -> str:

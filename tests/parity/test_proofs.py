@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from isotune.errors import UsageError
-from isotune.parity import Proofs, Question, Result, ResultStore, Rung
+from isotune.parity import Family, Proofs, Question, Result, ResultStore, Rung, questions
 
 KEPT = Path(__file__).parent / "data" / "result-version-1.json"  # as isotune wrote it before results had a version
 
@@ -28,6 +28,13 @@ def result(right: str, *rungs: tuple[str, float], error: str | None = None) -> R
 SOUND = result("timm:mobilenetv2_100", ("features", 2e-13), ("loss", 0.0))
 WRONG = result("torchvision:mobilenet_v2", ("features", 2e-13), ("loss", 3e-4))
 BROKEN = result("timm:other", error="RuntimeError: out of luck")
+
+
+def test_a_proof_is_of_the_layouts_that_users_get():
+    """One that was carried out in another is another proof."""
+    (asked,) = questions(Family("mobilenet_v2", "keras:MobileNetV2", ("timm:mobilenetv2_100",)))
+    assert asked.layouts == ("channels_last", "contiguous")
+    assert asked.model_copy(update={"layouts": ("channels_last", "channels_last")}).key != asked.key
 
 
 def test_an_assertion_says_what_is_not_identical_and_nothing_of_what_is():
