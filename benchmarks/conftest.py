@@ -55,8 +55,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption(
         "--modes",
-        help="comma-separated NUMERIC_MODE[-LAYOUT][-compiled]: float32-channels_last, bfloat16-compiled; numeric modes are"
-        f" {defaults.NUMERIC_MODES}; default: float32, and for speeds also in the other layouts that a library has",
+        help=f"comma-separated {defaults.NUMERIC_MODES}, each also as NAME-LAYOUT, NAME-compiled, NAME-LAYOUT-compiled;"
+        " default: float32, and for speeds also in the other layouts that a library has",
     )
     group.addoption(
         "--store", default=str(defaults.STORE), help="folder of records; finished cells in it are not rerun"
@@ -142,7 +142,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def _modes(choices: Choices, *, speeds: bool) -> Iterator[tuple[str, str]]:
     """Every model in every mode, as words, once: a library's default layout is no further mode of it."""
     seen: set[tuple[Mode, str]] = set()
-    for mode in choices.modes or [Mode(), *(Mode(layout=layout) for layout in get_args(protocols.Layout) if speeds)]:
+    further = [Mode(layout=layout) for layout in protocols.LAYOUTS] if speeds else []
+    for mode in choices.modes or [Mode(), *further]:
         for model in choices.models:
             if not choices.modes and mode.layout and mode.layout not in layouts.others(_adapter(model)):
                 continue

@@ -10,7 +10,7 @@ The TOML files are those of benchmarks/protocols, installed as `isotune.protocol
 learning rate of every step.
 """
 
-from isotune.protocols._mode import Layout, Mode, layout
+from isotune.protocols._mode import LAYOUTS, Layout, Mode, layout
 from isotune.protocols._numeric_mode import NUMERIC_MODES, NumericMode, numeric_mode
 from isotune.protocols._protocol import (
     Augmentation,
@@ -27,6 +27,7 @@ from isotune.protocols._reading import load, names, parse
 from isotune.protocols._stages import SGD, Adam, Optimizer, RMSprop, Schedule, Stage, optimizer_features, relevant_axes
 
 __all__ = [
+    "LAYOUTS",
     "NUMERIC_MODES",
     "SGD",
     "Adam",

@@ -16,15 +16,15 @@ from isotune.protocols._numeric_mode import NumericMode, numeric_mode
 Layout = Literal["contiguous", "channels_last"]
 """The order of a batch of images and of convolutions' weights in memory: [N, C, H, W] or [N, H, W, C]."""
 
-_LAYOUTS: tuple[Layout, ...] = get_args(Layout)
+LAYOUTS: tuple[Layout, ...] = get_args(Layout)
 
 
 def layout(text: str) -> Layout:
     """The layout of that name. UsageError: there is none."""
-    for each in _LAYOUTS:
+    for each in LAYOUTS:
         if each == text:
             return each
-    raise UsageError(f"layout {text!r}: {nearest(text, _LAYOUTS)}")
+    raise UsageError(f"layout {text!r}: {nearest(text, LAYOUTS)}")
 
 
 class Mode(BaseModel):
