@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from isotune import names
+from isotune.protocols import Mode
 from isotune.runs.cell_runner import CellRunner
 from isotune.workers.environment import machine, versions
 from isotune.workers.process import WorkerProcess
@@ -38,9 +39,8 @@ def ready(worker: Worker, model: str) -> None:
 def first_features(worker: Worker, model: str) -> list[int]:
     """In a worker: the shape of one batch's features."""
     built = worker.kept(CellRunner).build(
-        model, checkpoint="offline", spec="identical", recipe={}, classes=10, numeric_mode="float32", compiled=False,
-        size=SIZE,
-    )  # fmt: skip
+        model, checkpoint="offline", spec="identical", recipe={}, classes=10, mode=Mode(), size=SIZE
+    )
     return list(built.model.features(np.zeros((BATCH, SIZE, SIZE, 3), np.uint8)).shape)
 
 
