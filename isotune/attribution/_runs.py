@@ -30,9 +30,8 @@ from isotune.models import checkpoints
 from isotune.progress import Progress, reporting
 from isotune.protocols import Protocol
 from isotune.runs import own_classifier, planning
-from isotune.runs.executor import Executor, LocalExecutor
+from isotune.runs.executor import Executor, LocalExecutor, workers_for
 from isotune.runs.records import Record, Store
-from isotune.workers.process import Workers
 
 EXACT = 6  # axes whose 2^n sets are all run
 PAIRS = 4  # orders that are drawn for each seed beyond that, each with its reverse
@@ -69,15 +68,14 @@ def attribute(
         for model, spec in ((left, conventions), (right, right_conventions or conventions))
     )
     wanted = planning.parse_seeds(seeds)[: 1 if recipe.own_classifier else None]
-    with reporting(progress) as reporter, Workers() as workers:
+    with reporting(progress) as reporter, workers_for(jobs) as workers:
         images = data.prepare(dataset, progress=reporter)
         if recipe.own_classifier:
             own_classifier.check_dataset(images)
         else:
             planning.check_images(images, recipe)
         planned = plan(ours, theirs, images, recipe, workers)
-        own = workers if jobs == 1 else None
-        executor = LocalExecutor(Store(Path(store)), jobs=jobs, workers=own, progress=reporter)
+        executor = LocalExecutor(Store(Path(store)), jobs=jobs, workers=workers, progress=reporter)
         return run_plan(planned, wanted, executor)
 
 

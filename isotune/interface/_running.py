@@ -12,7 +12,7 @@ from isotune.interface import _arguments as arguments
 from isotune.interface._arguments import Conventions, Dataset, Model, PathLike, Protocol
 from isotune.interface._runs import Runs
 from isotune.progress import Progress, reporting
-from isotune.runs.executor import LocalExecutor
+from isotune.runs.executor import LocalExecutor, workers_for
 from isotune.runs.planning import Matrix, check_models, parse_seeds, plan
 from isotune.runs.records import Store
 from isotune.workers.process import Workers
@@ -81,12 +81,12 @@ def run(
         for line in contradictions():
             reporter.note(line)
         sets = arguments.prepared(wanted, reporter, skip_unreadable=skip_unreadable)
-        with Workers(pythons=interpreters) if workers is None else nullcontext(workers) as running:
+        with workers_for(jobs, interpreters) if workers is None else nullcontext(workers) as running:
             cells = plan(matrix.over(list(sets)), sets, running)
             reporter.parts("cells", len(cells))
             executor = LocalExecutor(
-                Store(place), jobs=jobs, fresh=fresh, pythons=interpreters, workers=running if jobs == 1 else None,
-                progress=reporter,
+                Store(place), jobs=jobs, fresh=fresh, pythons=interpreters,
+                workers=running if workers is None or jobs == 1 else None, progress=reporter,
             )  # fmt: skip
             records = []
             with closing(executor.run(cells)) as ending:

@@ -8,7 +8,6 @@ yields records as cells end, so nothing is lost when a later one fails.
 from __future__ import annotations
 
 import contextlib
-import queue
 import threading
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Mapping
@@ -19,6 +18,7 @@ from isotune.errors import UsageError
 from isotune.models import layouts
 from isotune.progress import Progress, untold
 from isotune.runs.records import Cell, Record, Store
+from isotune.runs.turns import Turns, several
 from isotune.workers import threads
 from isotune.workers.environment import outdated
 from isotune.workers.process import WorkerFailure, Workers
@@ -33,13 +33,21 @@ class Executor(Protocol):
         ...
 
 
+def workers_for(jobs: int, pythons: Mapping[str, str] | None = None) -> Workers:
+    """Workers of so many jobs at the same time, among which the cores are shared out. With one job a worker has the
+    machine to itself."""
+    if jobs == 1:
+        return Workers(pythons=pythons)
+    return Workers(threads=threads.share(jobs), shared=True, pythons=pythons)
+
+
 class LocalExecutor:
     """Worker processes on this machine.
 
     jobs: workers at the same time; the cores are shared out among them. With one (the default) a worker
         has the machine to itself, and timings mean something.
     pythons: interpreters of other environments by adapter: {ADAPTER: "/opt/other/bin/python"}.
-    workers: run in these instead of starting own ones (jobs = 1); they are left running.
+    workers: run in these, of `workers_for` so many jobs, before starting own ones; they are left running.
     """
 
     def __init__(
@@ -72,51 +80,12 @@ class LocalExecutor:
                 waiting.append(cell)
         if self.jobs == 1:
             with contextlib.ExitStack() as stack:
-                workers = self._workers or stack.enter_context(Workers(pythons=self._pythons))
+                workers = self._workers or stack.enter_context(workers_for(1, self._pythons))
                 for cell in waiting:
                     yield self._one(cell, workers)
         elif waiting:
-            yield from self._several(waiting)
-
-    def _several(self, waiting: deque[Cell]) -> Iterator[Record]:
-        """Threads, each with workers of its own, take cells of an adapter they already have if they can."""
-        ended: queue.Queue[Record | BaseException] = queue.Queue()
-        running: list[Workers] = []
-        lock, stopping, count = threading.Lock(), threading.Event(), len(waiting)
-        share = threads.share(self.jobs)
-
-        def take(workers: Workers) -> Cell | None:
-            with lock:
-                if not waiting or stopping.is_set():
-                    return None
-                mine = next((cell for cell in waiting if cell.adapter in workers), waiting[0])
-                waiting.remove(mine)
-                return mine
-
-        def work() -> None:
-            try:
-                with Workers(threads=share, shared=True, pythons=self._pythons) as workers:
-                    running.append(workers)
-                    while (cell := take(workers)) is not None:
-                        ended.put(self._one(cell, workers, stopping))
-            except BaseException as error:
-                ended.put(error)
-
-        pool = [threading.Thread(target=work, daemon=True) for _ in range(min(self.jobs, count))]
-        for thread in pool:
-            thread.start()
-        try:
-            for _ in range(count):
-                record = ended.get()
-                if isinstance(record, BaseException):
-                    raise record
-                yield record
-        finally:
-            stopping.set()
-            for workers in running:
-                workers.end()
-            for thread in pool:
-                thread.join(timeout=10)
+            turns = Turns(waiting, lambda: workers_for(self.jobs, self._pythons), self._workers)
+            yield from several(turns, min(self.jobs, len(waiting)), self._one)
 
     def _one(self, cell: Cell, workers: Workers, stopping: threading.Event | None = None) -> Record:
         """Run one cell in its worker; a failure becomes a record, unless the workers are being stopped."""

@@ -1,0 +1,115 @@
+"""Cells at the same time: which one is next, and in which worker it runs.
+
+A worker belongs to no thread: whoever is free takes a cell of a library whose worker is free, first of the library of
+which most cells wait, so that each framework is imported once and no worker is left with the rest. Another worker of
+the same library is started where all that wait are of libraries at work, and it pays.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
+
+from isotune.runs.records import Cell, Record
+from isotune.workers.process import Workers
+
+ANOTHER_SECONDS = 10.0  # importing a framework and building models beside others' work
+
+
+class Turns:
+    """Cells that wait, and workers, shared by threads.
+
+    make: workers that hold none yet. given: others, used first and not ended by `end`.
+    """
+
+    def __init__(self, cells: Sequence[Cell], make: Callable[[], Workers], given: Workers | None = None) -> None:
+        self.waiting = list(cells)
+        self.stopping = threading.Event()
+        self._make, self._given = make, given
+        self._made: list[Workers] = []
+        self._free: dict[str, list[Workers]] = defaultdict(list)
+        self._took: dict[str, list[float]] = defaultdict(list)  # seconds of cells, by adapter
+        self._at_work: Counter[str] = Counter()
+        self._changed = threading.Condition()
+        if given is not None:
+            for adapter in {cell.adapter for cell in cells if cell.adapter in given}:
+                self._free[adapter].append(given)
+
+    def take(self) -> tuple[Cell, Workers] | None:
+        """The next cell and the workers of which its library's is free; None: there is none any more. It may wait."""
+        with self._changed:
+            while self.waiting and not self.stopping.is_set():
+                if (adapter := self._next()) is not None:
+                    cell = next(cell for cell in self.waiting if cell.adapter == adapter)
+                    self.waiting.remove(cell)
+                    self._at_work[adapter] += 1
+                    return cell, self._free[adapter].pop() if self._free[adapter] else self._another()
+                self._changed.wait()
+            return None
+
+    def give_back(self, cell: Cell, workers: Workers, seconds: float) -> None:
+        """The cell has ended."""
+        with self._changed:
+            self._took[cell.adapter].append(seconds)
+            self._at_work[cell.adapter] -= 1
+            self._free[cell.adapter].append(workers)
+            self._changed.notify_all()
+
+    def end(self, *, given: bool) -> None:
+        """Take no cell any more, and end the workers; given: those that were given too."""
+        with self._changed:
+            self.stopping.set()
+            for workers in (*self._made, *([self._given] if given and self._given else ())):
+                workers.end()
+            self._changed.notify_all()
+
+    def _next(self) -> str | None:
+        """The library whose turn it is."""
+        waiting = Counter(cell.adapter for cell in self.waiting).most_common()
+        free = (adapter for adapter, _ in waiting if self._free[adapter])
+        idle = (adapter for adapter, _ in waiting if not self._at_work[adapter])
+        more = (adapter for adapter, count in waiting if self._pays(adapter, count))
+        return next((adapter for choice in (free, idle, more) for adapter in choice), None)
+
+    def _pays(self, adapter: str, count: int) -> bool:
+        """Whether so many cells are worth another worker; unknown before the first has ended, and then they are."""
+        took = self._took[adapter]
+        return not took or count * sum(took) / len(took) > ANOTHER_SECONDS
+
+    def _another(self) -> Workers:
+        self._made.append(self._make())
+        return self._made[-1]
+
+
+def several(turns: Turns, threads: int, run: Callable[[Cell, Workers, threading.Event], Record]) -> Iterator[Record]:
+    """Records of all cells as they end. run: gives a cell's record, whatever goes wrong in it."""
+    ended: queue.Queue[Record | BaseException] = queue.Queue()
+    count = len(turns.waiting)
+
+    def work() -> None:
+        try:
+            while (taken := turns.take()) is not None:
+                began = time.monotonic()
+                record = run(*taken, turns.stopping)
+                turns.give_back(*taken, time.monotonic() - began)
+                ended.put(record)
+        except BaseException as error:
+            ended.put(error)
+
+    pool = [threading.Thread(target=work, daemon=True) for _ in range(threads)]
+    for thread in pool:
+        thread.start()
+    try:
+        while count:
+            record = ended.get()
+            if isinstance(record, BaseException):
+                raise record
+            count -= 1
+            yield record
+    finally:
+        turns.end(given=bool(count))
+        for thread in pool:
+            thread.join(timeout=10)
