@@ -66,6 +66,11 @@ class Turns:
                 workers.end()
             self._changed.notify_all()
 
+    def close(self) -> None:
+        """Give back what the own workers hold; nobody asks them any more."""
+        for workers in self._made:
+            workers.stop()
+
     def _next(self) -> str | None:
         """The library whose turn it is."""
         waiting = Counter(cell.adapter for cell in self.waiting).most_common()
@@ -113,3 +118,4 @@ def several(turns: Turns, threads: int, run: Callable[[Cell, Workers, threading.
         turns.end(given=bool(count))
         for thread in pool:
             thread.join(timeout=10)
+        turns.close()
