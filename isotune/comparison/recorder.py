@@ -73,7 +73,7 @@ class Recorder:
 
     def describe(self, side: Side, inputs: Inputs) -> dict[str, Any]:
         """{"axes": resolved, as the network has them; "architecture"; "layers": canonical name -> library's;
-        "environment"}."""
+        "environment"; "parameters", BatchNorm's statistics among them}."""
         built = self._built(side, inputs)
         own = network_axes(built.model.weights().conventions)
         return {
@@ -81,6 +81,7 @@ class Recorder:
             "architecture": built.architecture,
             "layers": {layer.name: layer.library_name for layer in built.model.layers()},
             "environment": self._runner.environment(built),
+            "parameters": sum(array.size for array in built.initial.values()),
         }
 
     def record(self, request: Request, folder: Path) -> None:

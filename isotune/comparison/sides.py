@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 from isotune import conventions
 from isotune.protocols import Mode, NumericMode, Stage
 
+ONE_AT_A_TIME = 150_000_000  # parameters: two workers with such networks at work would not fit into 16 GB
 Part = Literal["input", "weights", "layers", "logits", "training layers", "gradients", "step", "drift"]
 
 

@@ -72,13 +72,14 @@ class Judge:
         recordings = self._recordings
         ours = reference_images or recordings.images("left")
         left, right = (_flipped(recordings.sides[which], which, flips) for which in ("left", "right"))
-        reference = recordings.of("left", left.in_mode("float64"), spec.part, ours)
         given: dict[str, str] = {}
         if fed and spec.part not in ("weights", "input"):
             given["weights"] = recordings.weights(left)
-        if fed and spec.layered:
-            given["replaced"] = str(reference)
-        other = recordings.of("right", right, spec.part, images, **given)
+        if fed and spec.layered:  # the right waits for what the left shows
+            given["replaced"] = str(recordings.of("left", left.in_mode("float64"), spec.part, ours))
+        reference, other = recordings.both(
+            (left.in_mode("float64"), spec.part, ours, {}), (right, spec.part, images, given)
+        )
         if left.numeric_mode == "float64":
 
             def noise() -> float:

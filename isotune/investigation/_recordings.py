@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
 from isotune.comparison import requests
 from isotune.comparison.observations import Observations
-from isotune.comparison.sides import Inputs, Part, Request, Side
+from isotune.comparison.sides import ONE_AT_A_TIME, Inputs, Part, Request, Side
 from isotune.investigation._images import Batch
 from isotune.investigation._rung_specs import SETTINGS
 from isotune.models import layouts
 from isotune.weights import Weights
 
 Array = np.ndarray
+T = TypeVar("T")
+Asked = tuple[Side, Part, str, Mapping[str, Any]]  # of one side: how set up, which part, of which images, what else
 
 
 class Answering(Protocol):
@@ -48,7 +51,7 @@ class Recordings:
         self.left_is_dump = left_images is not None
         self._workers, self._scratch, self._left_images = workers, scratch, left_images
         self._kept: dict[tuple[object, ...], Path] = {}
-        self._count = 0
+        self._count = count(1)
         self._took: dict[tuple[str, str], float] = {}
         self.described: dict[str, dict[str, Any]] = {}
 
@@ -62,13 +65,7 @@ class Recordings:
             )
             return which, answer | {"axes": answer["axes"] | self._settings(which)}
 
-        with ThreadPoolExecutor(2) as pool:
-            try:
-                self.described = dict(pool.map(ask, self.sides))
-            except KeyboardInterrupt:  # workers do not end by themselves, and the pool waits for its threads
-                for worker in self._workers.values():
-                    worker.end()
-                raise
+        self.described = dict(self._at_once(ask, list(self.sides)))
 
     def _settings(self, which: str) -> dict[str, Any]:
         """The side's SETTINGS. A layout is compared between sides of one library only: no other has the same ones."""
@@ -98,8 +95,7 @@ class Recordings:
 
     def keep(self, images: Array) -> str:
         """A file of other images, for a question that is not asked again."""
-        self._count += 1
-        path = self._scratch / f"{self._count:04d}.npy"
+        path = self._scratch / f"{next(self._count):04d}.npy"
         np.save(path, images)
         return str(path)
 
@@ -121,8 +117,7 @@ class Recordings:
         """The folder of what a side shows, from an earlier recording where there is one."""
         key = (which, side, part, images, *sorted(given.items()))
         if key not in self._kept:
-            self._count += 1
-            folder = self._scratch / f"{self._count:04d}-{which}"
+            folder = self._scratch / f"{next(self._count):04d}-{which}"
             request = Request(
                 side=side, inputs=self.inputs, part=part, images=images, labels=self.labels(), **given
             )  # fmt: skip
@@ -131,6 +126,28 @@ class Recordings:
             self._took.setdefault((which, part), time.perf_counter() - began)
             self._kept[key] = folder
         return self._kept[key]
+
+    def both(self, left: Asked, right: Asked) -> tuple[Path, Path]:
+        """The folders of what both show, recorded at the same time where both have the room."""
+        asked = {"left": left, "right": right}
+        self.labels()  # once
+
+        def of(which: str) -> Path:
+            side, part, images, given = asked[which]
+            return self.of(which, side, part, images, **given)
+
+        large = any(each.get("parameters", 0) > ONE_AT_A_TIME for each in self.described.values())
+        ours, theirs = map(of, asked) if large else self._at_once(of, list(asked))
+        return ours, theirs
+
+    def _at_once(self, ask: Callable[[str], T], sides: Sequence[str]) -> list[T]:
+        with ThreadPoolExecutor(len(sides)) as pool:
+            try:
+                return list(pool.map(ask, sides))
+            except KeyboardInterrupt:  # workers do not end by themselves, and the pool waits for its threads
+                for worker in self._workers.values():
+                    worker.end()
+                raise
 
     def took(self, which: str, part: Part) -> float:
         """Seconds of a side's first answer about a part; 0 before."""

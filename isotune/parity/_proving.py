@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from isotune.comparison.sides import ONE_AT_A_TIME
 from isotune.errors import UsageError
 from isotune.parity._checkpoint import draw
 from isotune.parity._judging import rungs
@@ -26,7 +27,6 @@ from isotune.progress import Progress, untold
 from isotune.workers.process import WorkerFailure, Workers
 
 LARGE = 60_000_000  # parameters: four workers with such networks would not fit into 16 GB
-ONE_AT_A_TIME = 150_000_000  # nor would two with these
 
 
 def answer(
