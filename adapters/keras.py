@@ -50,7 +50,13 @@ class KerasAdapter(Adapter):
     engines: ClassVar[Mapping[str, Engine]] = {
         "tensorflow": Engine(
             packages={"keras": "isotune[keras]", "tensorflow": "isotune[keras]"},
-            flags=("TF_ENABLE_ONEDNN_OPTS", "XLA_FLAGS", "TF_XLA_FLAGS"),
+            flags=(
+                "TF_ENABLE_ONEDNN_OPTS",
+                "TF_NUM_INTRAOP_THREADS",
+                "TF_NUM_INTEROP_THREADS",
+                "XLA_FLAGS",
+                "TF_XLA_FLAGS",
+            ),
             layouts=_LAYOUTS,
         ),
         "jax": Engine(

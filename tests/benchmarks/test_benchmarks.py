@@ -53,7 +53,7 @@ def test_the_suite_gives_json_that_becomes_a_leaderboard_and_can_be_compared(sui
         # the rounds of pytest-benchmark are the seconds that the worker measured
         assert one["stats"]["data"] == pytest.approx([record["timings"]["total"] for record in records], rel=1e-6)
     step = next(one for one in benchmarks if "training_step" in one["name"])
-    assert step["stats"]["rounds"] == 5
+    assert step["stats"]["rounds"] == 6
     assert step["extra_info"]["isotune"]["question"] == "training-step"
     steps = {
         (one["params"]["model"], one["params"]["conventions"]): one for one in benchmarks if "training" in one["name"]

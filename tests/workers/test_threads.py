@@ -17,7 +17,7 @@ from isotune.workers.process import WorkerProcess
 @pytest.fixture
 def flags(monkeypatch) -> None:
     """No setting of threads."""
-    for name in (*threads.FLAGS, "ISOTUNE_THREADS", "OPENBLAS_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", *threads._PINS):
+    for name in (*threads.FLAGS, "ISOTUNE_THREADS", "OPENBLAS_NUM_THREADS", *threads._PINS):
         monkeypatch.delenv(name, raising=False)
 
 
