@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import socket
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from isotune import cache, data, names
@@ -26,17 +27,22 @@ def examine(noise: float = 0) -> dict[str, Any]:
     with reporting(noise > 0) as reporter:
         watched = measure(noise, reporter) if noise else None
     folder = cache.folder("").resolve()
-    libraries = [known for adapter in sorted(names.adapters()) if (known := names.facts(adapter))]
+    adapters = sorted(names.adapters())
+    libraries = [known for adapter in adapters if (known := names.facts(adapter))]
     hosts = {what: host for library in libraries for what, host in library.hosts.items()}
+    with ThreadPoolExecutor() as pool:  # frameworks take seconds to import, each in its worker; hosts, to be missed
+        started, reached = pool.map(_adapter, adapters), pool.map(_reachable, hosts.values())
     return {
         "machine": machine(),
         "noise": watched or {},
         "settings of threads that cannot be meant": contradictions(),
         "packages": {package: _version(package, install) for package, install in optional_packages().items()},
-        "adapters": {adapter: _adapter(adapter) for adapter in sorted(names.adapters())},
+        "adapters": dict(zip(adapters, started, strict=True)),
         "cache": {"folder": str(folder), "free": f"{shutil.disk_usage(folder).free / 2**30:.0f} GiB"},
         "data sets": data.status(),
-        "network": {name: "reachable" if _reachable(host) else "not reachable" for name, host in hosts.items()},
+        "network": {
+            name: "reachable" if there else "not reachable" for name, there in zip(hosts, reached, strict=True)
+        },
     }
 
 

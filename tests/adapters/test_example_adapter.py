@@ -173,7 +173,7 @@ def test_a_report_has_its_name_and_colour_and_imports_no_framework(isotune, hous
 
 
 def test_the_doctor_says_what_it_needs(isotune) -> None:
-    facts = json.loads(isotune("doctor", "--json").stdout)
+    facts = json.loads(isotune("doctor", "--noise", "0", "--json").stdout)
     assert facts["adapters"]["example"].startswith("engine numpy")
     assert "Example's weights" in facts["network"]
 
