@@ -78,20 +78,21 @@ class _Reading(NamedTuple):
 class Watch:
     """Notes what the machine does from `with` to its end; `seen` then.
 
-    device: what an accelerator says of itself: MHz, Celsius. `seconds` is the wall clock between the two.
+    device: what an accelerator says of itself: MHz, Celsius. children: what processes that this one started and waited
+    for have used is its own. `seconds` is the wall clock between the two.
     """
 
-    def __init__(self, device: Callable[[], dict[str, float]] | None = None) -> None:
-        self._device = device
+    def __init__(self, device: Callable[[], dict[str, float]] | None = None, *, children: bool = False) -> None:
+        self._device, self._children = device, children
         self.seconds = 0.0
         self.seen = Disturbance(others=0)
 
     def __enter__(self) -> Watch:
-        self._before = _read()
+        self._before = self._read()
         return self
 
     def __exit__(self, *_: object) -> None:
-        before, after = self._before, _read()
+        before, after = self._before, self._read()
         self.seconds = span = max(after.clock - before.clock, 1e-9)
         capacity = span * threads.bound()
         others = after.busy - before.busy - (after.own - before.own)
@@ -106,6 +107,13 @@ class Watch:
             megahertz=_frequency(),
             device=self._device() if self._device else {},
         )
+
+    def _read(self) -> _Reading:
+        reading = _read()
+        if not self._children:
+            return reading
+        spent = os.times()
+        return reading._replace(own=reading.own + spent.children_user + spent.children_system)
 
 
 def wait_for_quiet(most: float) -> float:

@@ -31,6 +31,16 @@ def watched(monkeypatch):
     return said
 
 
+def test_programs_that_were_started_and_waited_for_are_no_others():
+    with Watch(children=True) as watch:
+        before = os.times()
+        subprocess.run([sys.executable, "-c", "import time\nwhile time.process_time() < 0.5: pass"], check=True)
+        took = os.times().children_user - before.children_user
+    own = watch._read().own - watch._before.own
+    assert took >= 0.45
+    assert own >= took, "their time is on the watch's own account"
+
+
 def test_what_the_process_took_itself_disturbs_nothing(watched):
     seen = watched(own=51.9, busy=501.91)
     assert (seen.others, seen.disturbed) == (0.005, False)
