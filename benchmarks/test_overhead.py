@@ -5,7 +5,8 @@
 A round is 16 steps of one side, in the same process; the figure to read is
 `extra_info["adapter_images_per_second_over"]`: the adapter's images/s over the bare side's in the same layout, median
 of the rounds' ratios, with what holds it in 95 % of cases under `intervals`. The goal is at least 1.0. More
-comparisons are in `benchmarks/validation/performance`. The quick tier leaves it out: it is about isotune, not about models.
+comparisons are in `benchmarks/validation/performance`. The quick tier leaves it out: it is about isotune, not about
+models.
 """
 
 from __future__ import annotations
