@@ -44,8 +44,8 @@ def test_each_mode_is_held_against_the_same_and_against_what_comes_by_itself(rep
     found = [(*names, figure.median) for *names, figure in report.pairs({"sides": sides}, "adapter")]
     assert found == [
         ("adapter | float32", "by hand", "float32", 1.5),
-        ("adapter | bfloat16", "by hand", "float32", 3.0),
         ("adapter | bfloat16", "by hand", "bfloat16", 1.0),
+        ("adapter | bfloat16", "by hand", "float32", 3.0),
     ]
 
 
@@ -66,7 +66,7 @@ def test_a_measurement_that_failed_and_one_that_is_not_there_are_named(report):
 
 
 def test_a_step_is_measured_in_turn_and_its_operations_counted():
-    asked = {"library": "torchvision", "network": "mobilenet_v2", "question": "inference", "size": 32, "batch": 2,
+    asked = {"library": "torchvision", "network": "mobilenet_v2", "question": "training", "size": 32, "batch": 2,
              "modes": ["float32"], "rounds": 2, "seconds": 0.0}  # fmt: skip
     command = [sys.executable, str(PERFORMANCE / "row.py"), json.dumps(asked)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -74,5 +74,6 @@ def test_a_step_is_measured_in_turn_and_its_operations_counted():
     assert set(found["sides"]) == {"adapter | float32", "by hand | float32"}
     assert all(len(each["seconds"]) == 2 for each in found["sides"].values())
     # Sandler et al., CVPR 2018: 300 million multiplications and additions at 224 pixels, 1.28 of them the classifier's
-    body = 2 * (300.8e6 - 1.28e6) * (32 / 224) ** 2
-    assert found["flops"] / 2 == pytest.approx(body + 2 * 12800, rel=0.02)
+    forward = 2 * (300.8e6 - 1.28e6) * (32 / 224) ** 2 + 2 * 12800
+    # backward twice as much, but for the images' gradient
+    assert found["flops"] / 2 == pytest.approx(3 * forward, rel=0.04)

@@ -44,7 +44,7 @@ def folder_of_images(place: Path, most: int | None) -> Path:
 
 
 def isotune(*arguments: str, **settings: str) -> str:
-    command = [sys.executable, "-m", "isotune", *arguments]
+    command = [str(Path(sys.executable).with_name("isotune")), *arguments]
     return _ended(command, settings)
 
 

@@ -48,8 +48,9 @@ def pairs(found: Measured, ours: str) -> Iterator[tuple[str, str, str, Timing]]:
     for name, side in found["sides"].items():
         if not name.startswith(ours):
             continue
-        for other, rival in found["sides"].items():
-            if not other.startswith(ours) and _mode(other) in (_mode(name), PLAIN):
+        rivals = [(o, s) for o, s in found["sides"].items() if not o.startswith(ours)]
+        for other, rival in sorted(rivals, key=lambda each: _mode(each[0]) != _mode(name)):
+            if _mode(other) in (_mode(name), PLAIN):
                 yield name, other.partition(" | ")[0], _mode(other), ratio(side, rival)
 
 
@@ -115,12 +116,11 @@ def _range(values: Sequence[float]) -> str:
 
 def goals(figures: Sequence[Timing]) -> str:
     """How many ratios are at the goal."""
-    surely = sum(each.low >= 1 for each in figures)
-    reached = sum(each.median >= 1 for each in figures)
-    below = sum(each.high < 1 for each in figures)
+    faster, slower = sum(each.low > 1 for each in figures), sum(each.high < 1 for each in figures)
     return (
-        f"Of {len(figures)} ratios {reached} are at least 1.00 (of {surely} the whole interval), {below} have their"
-        f" whole interval below, and {sum(each.median >= 1.2 for each in figures)} are at least 1.20."
+        f"Of {len(figures)} ratios {sum(each.median >= 1 for each in figures)} are at least 1.00 and"
+        f" {sum(each.median >= 1.2 for each in figures)} at least 1.20. {faster} are surely above 1, {slower} surely below;"
+        " the interval of the others holds 1."
     )
 
 
