@@ -119,8 +119,8 @@ def goals(figures: Sequence[Timing]) -> str:
     faster, slower = sum(each.low > 1 for each in figures), sum(each.high < 1 for each in figures)
     return (
         f"Of {len(figures)} ratios {sum(each.median >= 1 for each in figures)} are at least 1.00 and"
-        f" {sum(each.median >= 1.2 for each in figures)} at least 1.20. {faster} are surely above 1, {slower} surely below;"
-        " the interval of the others holds 1."
+        f" {sum(each.median >= 1.2 for each in figures)} at least 1.20. {faster} have their whole"
+        f" interval above 1, {slower} below; that of the others holds 1."
     )
 
 
