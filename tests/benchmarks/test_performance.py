@@ -62,7 +62,7 @@ def test_a_measurement_that_failed_and_one_that_is_not_there_are_named(report):
     assert "| timm | resnet50 | float32 | 4.0 | by hand | 1.50 (1.50 to 1.50) | 12.50 | 0.50 | 0.50 | 2, 2 |" in text
     assert "- two: not done after 5 s" in text
     assert "- one, by hand | float64: ValueError: no" in text
-    assert "- three: not measured" in text
+    assert "- Not measured: three." in text
 
 
 def test_a_step_is_measured_in_turn_and_its_operations_counted():

@@ -80,6 +80,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--timm", help="folder of timm's benchmark.py")
     parser.add_argument("--torchvision", help="folder of torchvision's references/classification")
+    parser.add_argument("--loops", default="", help="which versions those are, for the report")
     parser.add_argument("--only", default="", help="comma-separated parts of names: training,keras; see --list")
     parser.add_argument("--list", action="store_true", help="names of the measurements, and nothing else")
     parser.add_argument("--quick", action="store_true", help="short rounds, few images: to see that all of it runs")
@@ -108,7 +109,9 @@ def main() -> None:
         kept[name] = measured(each, options.limit)
         options.store.parent.mkdir(parents=True, exist_ok=True)
         options.store.write_text(json.dumps(kept), encoding="utf-8")
-    options.out.write_text(report.report({name: kept[name] for name in asked if name in kept}, list(asked)), "utf-8")
+    options.out.write_text(
+        report.report({name: kept[name] for name in asked if name in kept}, list(asked), options.loops), "utf-8"
+    )
     print(options.out)
 
 

@@ -128,11 +128,12 @@ def missing(measured: Mapping[str, Measured], asked: Sequence[str]) -> list[str]
     lines = [f"- {name}: {found['error']}" for name, found in measured.items() if "error" in found]
     for name, found in measured.items():
         lines += [f"- {name}, {side}: {why}" for side, why in found.get("failed", {}).items()]
-    return lines + [f"- {name}: not measured" for name in asked if name not in measured]
+    absent = [name for name in asked if name not in measured]
+    return lines + ([f"- Not measured: {', '.join(absent)}."] if absent else [])
 
 
-def report(measured: Mapping[str, Measured], asked: Sequence[str]) -> str:
-    """measured: by name; asked: names of all measurements there are."""
+def report(measured: Mapping[str, Measured], asked: Sequence[str], loops: str = "") -> str:
+    """measured: by name; asked: names of all measurements there are; loops: which versions of the published ones."""
     rate = {name: value for name, value in measured.get("machine", {}).items() if isinstance(value, float)}
     here = machine()
     used = ", ".join(f"{name} {version}" for name, version in versions("torchvision", "timm", "keras").items())
@@ -145,7 +146,7 @@ def report(measured: Mapping[str, Measured], asked: Sequence[str]) -> str:
         " holds that median with 95 % from six rounds on, and is the range of fewer. Above 1 isotune is faster."
         " Where no mode is named, the other side is in the same.",
         "",
-        f"{here['cpu']}, {here['cores']} cores; {used}.",
+        f"{here['cpu']}, {here['cores']} cores; {used}{'; ' if loops else ''}{loops}.",
     ]
     if rate:
         lines += [
@@ -154,8 +155,9 @@ def report(measured: Mapping[str, Measured], asked: Sequence[str]) -> str:
             f" {rate['float32 (NumPy)'] / 1e9:.0f}) and {rate['bfloat16'] / 1e9:.0f} in bfloat16 on matrices of"
             f" 2048 x 2048; a copy reads and writes {rate['copy'] / 1e9:.1f} GB/s. FLOPs are those of convolutions and"
             " matrix products. Bytes are the inputs and outputs of every operation of the float32 step, unfused: above"
-            " 1.00 of the bandwidth, caches served. Memory is what building the side and its first steps added"
-            " at most, isotune's first.",
+            " 1.00 of the bandwidth, caches served. Memory is what a side added to the"
+            " process when it was built and in its first steps, isotune's first: a lower bound, since it finds what"
+            " sides before it have left.",
         ]
     every: list[Timing] = []
     for question, title in (("training", "A training step"), ("inference", "Inference")):
