@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from isotune.report.analysis.timing import Taken, Timing, timing, warning
+from isotune.report.analysis.timing import Taken, Timing, timing
 from isotune.workers.disturbance import Disturbance
 from isotune.workers.environment import machine, versions
 
@@ -175,8 +175,8 @@ def report(measured: Mapping[str, Measured], asked: Sequence[str], loops: str = 
             " `benchmarks/by_hand.py`.", "",
             WHOLE, *rows, "", goals(figures),
         ]  # fmt: skip
-    if said := warning(every):
-        lines += ["", f"* {said}"]
+    if causes := list(dict.fromkeys(each.cause for each in every if each.cause)):
+        lines += ["", f"\\* Every round was disturbed ({'; '.join(causes)}): measure these again on a quiet machine."]
     if gone := missing(measured, asked):
         lines += ["", "## Not here", "", *gone]
     return "\n".join([*lines, ""])
