@@ -51,7 +51,7 @@ def measurements(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
             for task in ("probe", "tune"):
                 for library in LIBRARIES:
                     whole = {"library": library, "task": task, "rounds": options.whole, "script": "end_to_end.py"}
-                    asked[f"end-to-end {task} {library}"] = whole | ({"images": 200} if options.quick else {})
+                    asked[f"end-to-end {task} {library}"] = whole | ({"images": 400} if options.quick else {})
     for question in ("training", "inference"):  # a compiler takes minutes
         for library in LIBRARIES:
             plain = asked[f"{question} mobilenet_v2 {library}"]
