@@ -26,7 +26,7 @@ from isotune.protocols import Mode
 from isotune.runs import requests
 from isotune.runs.planning import parse_seeds
 from isotune.runs.records import Record
-from isotune.runs.stopwatch import Measurement
+from isotune.runs.stopwatch import PATIENCE, Measurement
 from isotune.workers.process import WorkerFailure, Workers
 
 TIERS: dict[str, dict[str, Any]] = {
@@ -61,6 +61,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--store", default=str(defaults.STORE), help="folder of records; finished cells in it are not rerun"
     )
+    group.addoption(
+        "--patience", default=PATIENCE, type=float, metavar="SECONDS",
+        help=f"for taking rounds again that others disturbed, of all rounds of a measurement; default: {PATIENCE:g}",
+    )  # fmt: skip
     group.addoption("--fresh", action="store_true", help="rerun cells that are already in the store")
 
 
@@ -82,6 +86,9 @@ class Choices:
         self.modes = [_mode(text) for text in _split(option("modes"))]
         self.store = Path(option("store"))
         self.fresh: bool = option("fresh")
+        self.patience: float = option("patience")
+        if not self.patience >= 0:
+            raise UsageError(f"--patience {self.patience:g}: seconds, 0 or more")
         for recipe in self.protocols:
             protocols.load(recipe)
         for model in self.models:
@@ -242,6 +249,7 @@ class Suite:
             conventions=conventions,
             **Mode.parse(mode).settings,
             batch_size=batch_size,
+            patience=self.choices.patience,
         )
 
     def _network(self, one: Measurement) -> str:

@@ -25,6 +25,7 @@ def suite(house):
             "no:cacheprovider",
             "--checkpoint",
             "random:0",
+            "--patience=0",  # other tests disturb all rounds
         ]
         return subprocess.run([*command, *arguments], capture_output=True, text=True, check=False, cwd=house)
 

@@ -25,12 +25,14 @@ PAGES = {
 
 # Pages whose quick blocks take half a minute of a core; what they use has tests of its own.
 LONG = {
+    "README.md",
     "docs/tutorial.md",
     "docs/tasks/a-port-that-differs.md",
     "docs/tasks/in-your-tests.md",
     "docs/tasks/many-machines.md",
     "docs/tasks/my-checkpoint.md",
     "docs/tasks/my-data.md",
+    "docs/tasks/my-protocol.md",
 }
 
 # What a test cannot run, by page and first line. Keep it short: a page shows what a reader can do.

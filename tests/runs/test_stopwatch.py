@@ -15,7 +15,7 @@ from isotune.workers.disturbance import Disturbance
 def rounds(monkeypatch):
     """Has a stopwatch see these rounds, (seconds, share of the cores that others took), and gives what it says."""
     model = SimpleNamespace(device_memory=lambda: None)
-    runner = SimpleNamespace(environment=dict)
+    runner = SimpleNamespace(environment=lambda _built: {})
     waits: list[float] = []
 
     def given(seen: list[tuple[float, float]], times: int = 1, wait: float = 0.5) -> list[dict]:
