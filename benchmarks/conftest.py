@@ -231,7 +231,8 @@ class Suite:
             for number, one in itertools.product(range(self.choices.rounds), distinct.values()):
                 self._one_round(number, one)
             if asked.stages:
-                self._noises |= {one.model_dump_json(): self._noise(one) for one in distinct.values()}
+                first = [one for one in distinct.values() if one.conventions == self.choices.conventions[0]]
+                self._noises |= {one.model_dump_json(): self._noise(one) for one in first}  # it takes a while
             for adapter in {one.model.partition(":")[0] for one in group}:
                 if adapter in self._workers:
                     self._workers[adapter].ask(requests.close)
