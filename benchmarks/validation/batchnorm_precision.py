@@ -74,10 +74,10 @@ class Normalised(torch.autograd.Function):
         parts = torch.ops.aten.native_batch_norm_backward(
             gradient, images, weight, None, None, mean, scale, True, EPSILON, [True, True, True]
         )
-        return (*parts, None)
+        return (*parts, *[None] * (len(ctx.needs_input_grad) - len(parts)))
 
 
-class Centred(torch.autograd.Function):
+class Centred(Normalised):
     """As `Normalised` with sums of 64 rows, the centred values made once: for the variance and for the output."""
 
     @staticmethod
@@ -94,13 +94,6 @@ class Centred(torch.autograd.Function):
         made = torch.empty_like(images)
         torch.addcmul(bias, centred, weight * scale, out=rows(made))
         return made
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Any:
-        images, weight, mean, scale = ctx.saved_tensors
-        return torch.ops.aten.native_batch_norm_backward(
-            gradient, images, weight, None, None, mean, scale, True, EPSILON, [True, True, True]
-        )
 
 
 def native(images: Tensor, weight: Tensor, bias: Tensor) -> Tensor:

@@ -2,11 +2,11 @@
 
 OpenMP's threads wait for each other several hundred times a training step. GNU's runtime spins 300,000 times before it
 sleeps, which costs nothing where every thread has a core, and on any other machine holds the core of the very thread
-that is waited for: beside busy processes, a step took 12 to 40 times as long. A spin as long as putting a thread to
-sleep and waking it costs at most twice the better of the two, whatever else the machine does (A. Karlin et al.,
-"Empirical studies of competitive spinning for a shared-memory multiprocessor", SOSP 1991). 1,000 rounds are about that
-long (libgomp/env.c reckons 100,000 a millisecond, five times fewer on some CPUs), and what libgomp itself takes where
-an active policy meets more threads than cores. benchmarks/validation/thread_waiting.py measures it.
+that is waited for: beside two trainings, a step took nine times as long as under a bounded spin. A spin as long as
+putting a thread to sleep and waking it costs at most twice the better of the two, whatever else the machine does
+(A. Karlin et al., "Empirical studies of competitive spinning for a shared-memory multiprocessor", SOSP 1991). 1,000
+rounds are about that long (libgomp/env.c reckons 100,000 a millisecond, five times fewer on some CPUs), and what it
+takes itself where an active policy meets more threads than cores. benchmarks/validation/thread_waiting.py measures it.
 """
 
 from __future__ import annotations
