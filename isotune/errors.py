@@ -9,9 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
+from isotune.printable import one_line
+
+_LISTED = 12  # names in a message
+_LONGEST = 200  # characters of a word that is compared with others
+_NEAR = 0.7  # of difflib's ratio: "alexnet" is 0.6 of "haloregnetz_b"
+
 
 class UsageError(Exception):
-    """Wrong input: the message is one line and says what would be right."""
+    """Wrong input: the message is one line, whatever it quotes, and says what would be right."""
+
+    def __str__(self) -> str:
+        return one_line(super().__str__())
 
 
 class Misfit(UsageError):
@@ -56,18 +65,26 @@ class WorkerFailure(Exception):
         super().__init__(message)
         self.trace = trace
 
+    def __str__(self) -> str:
+        return one_line(super().__str__())
+
 
 def nearest(word: str, valid: Iterable[str], *, noun: str = "one of") -> str:
-    """The end of an error line: the nearest valid word, or the list when nothing is near.
+    """The end of an error line: the nearest valid word, or the list when nothing is near; of a long list what holds the
+    word, if something does.
 
     >>> nearest("qick", ["quick", "sfda"])
     "did you mean 'quick'?"
     """
     names = sorted(set(valid))
-    if close := get_close_matches(word, names, n=1, cutoff=0.6):
-        return f"did you mean {close[0]!r}?"
-    folded = {name.casefold(): name for name in names}
-    if close := get_close_matches(word.casefold(), folded, n=1, cutoff=0.6):
-        return f"did you mean {folded[close[0]]!r}?"
-    shown = ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")
-    return f"{noun}: {shown}" if names else "there is none"
+    if not names:
+        return "there is none"
+    holding = [name for name in names if word.strip() and word.casefold() in name.casefold()]
+    if len(names) <= _LISTED or len(holding) < 2:
+        folded = {name.casefold(): name for name in names}
+        for asked, known in ((word, {name: name for name in names}), (word.casefold(), folded)):
+            if close := get_close_matches(asked[:_LONGEST], known, n=1, cutoff=_NEAR):
+                return f"did you mean {known[close[0]]!r}?"
+        holding = names
+    shown = ", ".join(one_line(name, 60) for name in holding[:_LISTED])
+    return f"{noun}: {shown}" + (f", ... ({len(holding):,} in all)" if len(holding) > _LISTED else "")

@@ -11,6 +11,7 @@ from typing import Any
 
 import typer
 
+from isotune.cli import _streams as streams
 from isotune.cli._investigate import dump, investigate
 from isotune.cli._models import doctor, models
 from isotune.cli._proof import parity, transfer
@@ -18,6 +19,7 @@ from isotune.cli._report import report
 from isotune.cli._run import prepare, run
 from isotune.cli._variance import variance
 from isotune.errors import UsageError
+from isotune.printable import one_line
 
 __all__ = ["app", "main"]
 
@@ -36,20 +38,32 @@ for command in (run, report, variance, investigate, dump, parity, transfer, mode
 
 def main() -> None:
     """Console entry point: wrong use ends in one line on stderr and status 2."""
+    streams.settle()
+    try:
+        status = _run()
+        sys.stdout.flush()  # here, where it can still be said that it is full
+        sys.exit(status)
+    except UsageError as error:
+        message, status = str(error), 2
+    except (KeyboardInterrupt, typer.Abort):
+        message, status = "interrupted; what was done is kept, and the same command goes on from there", 130
+    except OSError as error:  # of a disk, a folder, a network: nothing that a traceback would explain
+        where = f"{error.filename}: " if error.filename else ""
+        message, status = f"{where}{error.strerror or error}", 2
+    print(f"isotune: {one_line(message)}", file=sys.stderr)
+    sys.exit(status)
+
+
+def _run() -> int:
+    """The command's exit status. UsageError for options that it does not have or take too."""
     # click's exceptions by way of typer's, since typer may carry a click of its own
     wrong_use: Any = typer.BadParameter.__mro__[2]
     try:
-        sys.exit(app(standalone_mode=False) or 0)
-    except UsageError as error:
-        message, status = str(error), 2
+        return app(standalone_mode=False) or 0
     except wrong_use as error:
         if type(error).__name__ == "NoArgsIsHelpError":
             print(error.ctx.get_help())
-            sys.exit(2)
+            return 2
         where = f"{error.param.opts[-1]}: " if getattr(error, "param", None) else ""
-        text = error.format_message().splitlines()[0].rstrip(".")
-        message, status = f"{where}{text}; --help shows what there is", 2
-    except (KeyboardInterrupt, typer.Abort):
-        message, status = "interrupted; what was done is kept, and the same command goes on from there", 130
-    print(f"isotune: {message}", file=sys.stderr)
-    sys.exit(status)
+        text = error.format_message().rstrip(".")
+        raise UsageError(f"{where}{text}; --help shows what there is") from None
