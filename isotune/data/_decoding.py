@@ -13,16 +13,19 @@
 | EXIF orientation | applied |
 | several frames | the first |
 
-Unreadable: what Pillow cannot decode to the last byte, and images beyond `PIL.Image.MAX_IMAGE_PIXELS`
-(about 89 million pixels), which may be decompression bombs.
+What a file begins with chooses the decoder, whatever its name: PNG, JPEG, BMP, GIF, WebP, TIFF or PPM, and no other of
+Pillow's (`isotune.reading.images`). Unreadable: what these cannot decode to the last byte, a PNG whose checksums are
+not those of its content, and images beyond `PIL.Image.MAX_IMAGE_PIXELS` (about 89 million pixels), which may be
+decompression bombs.
 """
 
 from __future__ import annotations
 
-import io
-
 import numpy as np
 from PIL import Image, ImageOps
+
+from isotune.errors import UsageError
+from isotune.reading import images
 
 
 class Unreadable(Exception):
@@ -37,13 +40,13 @@ def decode(data: bytes) -> np.ndarray:
 def read(data: bytes) -> tuple[np.ndarray, tuple[str, ...]]:
     """The image as `decode` gives it, and what had to be changed ("alpha dropped")."""
     try:
-        with Image.open(io.BytesIO(data)) as image:
-            if Image.MAX_IMAGE_PIXELS and image.width * image.height > Image.MAX_IMAGE_PIXELS:
-                raise Unreadable(f"{image.width} x {image.height} pixels: possibly a decompression bomb")
+        with images.image(data) as image:
             image.load()
             return to_rgb(image)
     except Unreadable:
         raise
+    except UsageError as error:
+        raise Unreadable(str(error)) from None
     except Exception as error:  # Pillow's readers raise almost anything on damaged files
         raise Unreadable(f"{type(error).__name__}: {error}".splitlines()[0].strip()[:200]) from None
 
@@ -67,7 +70,7 @@ def to_rgb(image: Image.Image) -> tuple[np.ndarray, tuple[str, ...]]:
         changes.append("greyscale to RGB")
     elif mode != "RGB":
         changes.append(f"{'palette' if mode == 'P' else mode} to RGB")
-    return np.array(image.convert("RGB")), tuple(changes)
+    return np.array(image if image.mode == "RGB" else image.convert("RGB")), tuple(changes)
 
 
 def _oriented(image: Image.Image) -> tuple[Image.Image, bool]:
@@ -79,10 +82,9 @@ def _oriented(image: Image.Image) -> tuple[Image.Image, bool]:
 
 
 def _from_integers(values: np.ndarray) -> np.ndarray:
-    values = values.astype(np.int64)
     if values.min() < 0 or values.max() > 65535:
         raise Unreadable("32-bit integers beyond 0..65535 have no defined brightness")
-    scaled: np.ndarray = (values + 128) // 257  # 257 is odd: there are no ties
+    scaled: np.ndarray = (values.astype(np.int32) + 128) // 257  # 257 is odd: there are no ties
     return scaled.astype(np.uint8)
 
 

@@ -15,11 +15,14 @@ from isotune.data._decoding import Unreadable, read
 from isotune.data._writing import Writer
 from isotune.errors import UsageError
 from isotune.progress import Progress
+from isotune.reading import content
+from isotune.reading.images import LIMIT
 from isotune.workers import threads
 
 Item = tuple[str, Path | bytes, int]  # name for people, the file or its content, label
 
 _NAMED = 5  # unreadable images that a message names
+_UNNAMED = "image"  # what an error begins with; the message names it before
 
 
 class Reader:
@@ -68,12 +71,12 @@ def _tried(item: Item) -> tuple[bytes, tuple[str, ...], str]:
     """(content, changes, problem) of one image; the problem is empty when it can be read."""
     _, source, _ = item
     try:
-        data = source.read_bytes() if isinstance(source, Path) else source
+        data = content(source, LIMIT, _UNNAMED) if isinstance(source, Path) else source
         return data, read(data)[1], ""
     except Unreadable as error:
         return b"", (), str(error)
-    except OSError as error:
-        return b"", (), error.strerror or str(error)
+    except UsageError as error:
+        return b"", (), str(error).removeprefix(f"{_UNNAMED}: ")
 
 
 def write_both(reader: Reader, writer: Writer, train: Iterable[Item], test: Iterable[Item]) -> str:

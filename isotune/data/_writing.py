@@ -12,6 +12,22 @@ from isotune.data._dataset import ABOUT, CLASSES, SPLITS, digest_of
 from isotune.data._sealing import seal
 from isotune.errors import UsageError
 
+MOST_CLASSES = 100_000  # ImageNet-21k has 21,841; a label beyond is a mistake
+
+
+def numbered_classes(name: str, *labels: np.ndarray) -> tuple[str, ...]:
+    """Names of classes that labels, integers from 0, do without: "0" to the highest. UsageError: more than there may
+    be.
+
+    name: of the data set, for the error.
+    """
+    count = max((int(part.max()) for part in labels if part.size), default=-1) + 1
+    if count > MOST_CLASSES:
+        raise UsageError(
+            f"data set {name}: the highest label is {count - 1}; at most {MOST_CLASSES:,} classes are taken"
+        )
+    return tuple(map(str, range(count)))
+
 
 class Writer:
     """Fills `folder` with a training and a test part, by `arrays`, `stream` or `files` each, then `finish`."""
@@ -65,6 +81,8 @@ def _check(name: str, classes: list[str], train: np.ndarray, test: np.ndarray) -
 
     A data set without training images (ImageNet's validation images) is for evaluation only.
     """
+    if len(classes) > MOST_CLASSES:
+        raise UsageError(f"data set {name}: it has more than {MOST_CLASSES:,} classes")
     if len(classes) < 2:
         raise UsageError(f"data set {name}: {len(classes)} class; classification needs at least two")
     if not len(test):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import tomllib
 from collections.abc import Mapping
 from importlib import resources
 from pathlib import Path
@@ -13,10 +12,12 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ValidationError
 
+from isotune import reading
 from isotune.errors import UsageError, nearest
 from isotune.protocols._explaining import explain
 from isotune.protocols._protocol import Protocol
 
+_MOST = 256 * reading.KIB  # of a protocol's file
 BUILTIN = "isotune.protocols.builtin"  # where benchmarks/protocols is installed
 
 
@@ -39,12 +40,7 @@ def load(protocol: str | os.PathLike[str] | Mapping[str, Any] | Protocol) -> Pro
     name_or_path = os.fspath(protocol)
     if name_or_path.endswith(".toml") or "/" in name_or_path or not isinstance(protocol, str):
         path = Path(name_or_path)
-        try:
-            return parse(path.read_text(encoding="utf-8"), str(path))
-        except OSError as error:
-            raise UsageError(f"protocol file {name_or_path}: {error.strerror}") from None
-        except UnicodeDecodeError:
-            raise UsageError(f"protocol file {name_or_path}: not UTF-8 text") from None
+        return parse(reading.text(path, _MOST, f"protocol file {name_or_path}"), str(path))
     if name_or_path not in names():
         raise UsageError(f"protocol {name_or_path!r} is unknown; {nearest(name_or_path, names())}")
     file = f"{name_or_path}.toml"
@@ -56,15 +52,12 @@ def parse(text: str, where: str) -> Protocol:
 
     Types are taken as written: "10" and true are no numbers.
     """
-    try:
-        values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{where}: not TOML: {error}") from None
-    return from_values(values, where)
+    return from_values(reading.toml(text, where), where)
 
 
 def from_values(values: Mapping[str, Any], where: str) -> Protocol:
     """A protocol from what a TOML file holds, parts of a protocol among them; errors as of `parse`."""
+    reading.check_plain(values, where)
     try:
         # By way of JSON, pydantic's strict mode takes an array for a tuple and an integer for a float.
         protocol = Protocol.model_validate_json(json.dumps(dict(values), default=_plain), strict=True)

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-import zipfile
-import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from isotune import cache
-from isotune.data._writing import Writer
+from isotune import cache, reading
+from isotune.data._writing import MOST_CLASSES, Writer, numbered_classes
 from isotune.data.sources.download import download
 from isotune.data.sources.source import Described, Source
-from isotune.errors import UsageError, nearest
+from isotune.errors import UsageError
 from isotune.progress import Progress
+from isotune.reading.arrays import archive
 
 
 class Digits(Source):
@@ -82,10 +80,7 @@ class FashionMnist(Source):
             download(
                 self.url + file, path, name=self.name, advice="apt-get install dataset-fashion-mnist", progress=progress
             )
-        try:
-            content = gzip.decompress(path.read_bytes())
-        except (OSError, EOFError, zlib.error) as error:
-            raise UsageError(f"{path}: cannot be decompressed ({error}); remove or reinstall it") from None
+        content = reading.gunzipped(path, 64 * reading.MIB)
         if hashlib.sha256(content).hexdigest() != self.files[file]:
             raise UsageError(f"{path}: not the published file (its SHA-256 differs); remove or reinstall it")
         dimensions = content[3]  # IDX: 0, 0, type, number of dimensions; then the dimensions, big-endian int32
@@ -119,23 +114,11 @@ class Npz(Source):
                 raise self._wrong(f"x_{split} holds {len(images)} images, y_{split} {len(labels[split])} labels")
             writer.arrays(split, images, labels[split])
         if "classes" in arrays:
-            return Described(tuple(str(name) for name in arrays["classes"].ravel()))
-        return Described(
-            tuple(str(label) for label in range(int(max(part.max(initial=0) for part in labels.values())) + 1))
-        )
+            return Described(tuple(str(name) for name in arrays["classes"].ravel()[: MOST_CLASSES + 1]))
+        return Described(numbered_classes(self.name, *labels.values()))
 
     def _read(self) -> dict[str, np.ndarray]:
-        try:
-            with self.path.open("rb") as file:  # NumPy leaves it open when the archive is broken
-                archive = np.load(file, allow_pickle=False)
-                if isinstance(archive, np.ndarray):
-                    raise self._wrong("it is one array, not an archive (numpy.savez)")
-                for key in self.keys:
-                    if key not in archive:
-                        raise self._wrong(f"{key} is missing; {nearest(key, archive.files, noun='it holds')}")
-                return {key: archive[key] for key in (*self.keys, "classes") if key in archive}
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-            raise self._wrong(f"not a readable NumPy archive without pickles ({error})") from None
+        return archive(self.path, self.keys, ("classes",), f"data set {self.name}: {self.path}")
 
     def _images(self, images: np.ndarray, key: str) -> np.ndarray:
         if images.dtype != np.uint8:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from isotune.data._files import Item, Reader, write_both
-from isotune.data._writing import Writer
+from isotune.data._writing import Writer, numbered_classes
 from isotune.data.sources.source import Described, Source
 from isotune.data.sources.splitting import NOTE, split_by_name
 from isotune.errors import UsageError
@@ -134,8 +134,8 @@ def numbered(
         return [np.array([place[word] for word in part.tolist()], np.int64) for part in words], known
     if (least := min((int(part.min(initial=0)) for part in parts), default=0)) < 0:
         raise UsageError(f"{where}: the labels must be integers from 0 on; the least is {least}")
-    count = max(int(part.max(initial=0)) for part in parts) + 1
-    return [part.astype(np.int64) for part in parts], list(classes) or [str(label) for label in range(count)]
+    names = list(classes) or list(numbered_classes(where.removeprefix("data set "), *parts))
+    return [part.astype(np.int64) for part in parts], names
 
 
 def _array(values: Any, what: str) -> np.ndarray:
