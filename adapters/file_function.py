@@ -11,6 +11,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from isotune import reading
 from isotune.errors import Unavailable, UsageError, nearest
 
 
@@ -23,8 +24,9 @@ class FileFunction:
             raise UsageError(f"{adapter}:{name} is not {adapter}:PATH.py:FUNCTION")
         self.what = f"{adapter}:{name}"
         self._path = Path(path).expanduser()
-        if not self._path.is_file():
+        if not self._path.exists():
             raise UsageError(f"there is no {self._path}; write {adapter}:PATH.py:FUNCTION")
+        reading.regular(self._path, 4 * reading.MIB)
         self._module = self._run()
 
     def constant(self, name: str, otherwise: str) -> str:

@@ -28,14 +28,15 @@ class Misfit(UsageError):
     known of them.
 
     architecture: the weights'; empty: not known. model: what they were to fit. layers: of a file whose architecture is
-    not known, for each layer the shapes of what is trained in it.
+    not known, for each layer the shapes of what is trained in it. surplus: they have all that the model has, and more.
     """
 
     def __init__(
-        self, message: str, *, architecture: str = "", model: str = "", layers: Sequence[Sequence[tuple[int, ...]]] = ()
-    ) -> None:
+        self, message: str, *, architecture: str = "", model: str = "",
+        layers: Sequence[Sequence[tuple[int, ...]]] = (), surplus: bool = False,
+    ) -> None:  # fmt: skip
         super().__init__(message)
-        self.architecture, self.model, self.layers = architecture, model, layers
+        self.architecture, self.model, self.layers, self.surplus = architecture, model, layers, surplus
 
 
 class Unavailable(UsageError):

@@ -136,8 +136,9 @@ def fit_layers(found: dict[str, list[Array]], layers: list[Any], features: int, 
     Errors: Misfit that names the first layer that differs, and both shapes.
     """
 
-    def refuse(difference: str) -> NoReturn:
-        raise Misfit(f"{what}: {difference}", layers=[_trained(arrays) for arrays in found.values()])
+    def refuse(difference: str, *, surplus: bool = False) -> NoReturn:
+        layers = [_trained(arrays) for arrays in found.values()]
+        raise Misfit(f"{what}: {difference}", layers=layers, surplus=surplus)
 
     left = dict(found)
     pairs = {layer.name: left.pop(layer.name) for layer in layers if layer.name in left}
@@ -153,7 +154,7 @@ def fit_layers(found: dict[str, list[Array]], layers: list[Any], features: int, 
     head = [name for name, arrays in left.items() if _is_classifier(arrays, features)]
     if extra := [name for name in left if name not in head[-1:]]:
         shapes = ", ".join(str(array.shape) for array in left[extra[0]])
-        refuse(f"the file has {len(extra)} layers that the model lacks, first {extra[0]!r} ({shapes})")
+        refuse(f"the file has {len(extra)} layers that the model lacks, first {extra[0]!r} ({shapes})", surplus=True)
     for layer in layers:
         layer.set_weights(
             [array.reshape(tuple(v.shape)) for array, v in zip(pairs[layer.name], layer.weights, strict=True)]

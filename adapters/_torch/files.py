@@ -70,8 +70,8 @@ def fit_state_dict(net: nn.Module, state: Mapping[str, Tensor], what: str, *, wi
     Errors: Misfit that names the first tensor that differs, and both shapes.
     """
 
-    def refuse(difference: str) -> NoReturn:
-        raise Misfit(f"{what}: {difference}", layers=_trained(state))
+    def refuse(difference: str, *, surplus: bool = False) -> NoReturn:
+        raise Misfit(f"{what}: {difference}", layers=_trained(state), surplus=surplus)
 
     own = net.state_dict()
     optional = {name for name in own if name.endswith("num_batches_tracked")}
@@ -84,7 +84,7 @@ def fit_state_dict(net: nn.Module, state: Mapping[str, Tensor], what: str, *, wi
             refuse(f"tensor {name!r} of the model {tuple(tensor.shape)} is missing from the file")
     if extra := [name for name in state if name not in own and not name.startswith(_AUXILIARIES)]:
         shape = tuple(state[extra[0]].shape)
-        refuse(f"the file has {len(extra)} tensors that the model lacks, first {extra[0]!r} {shape}")
+        refuse(f"the file has {len(extra)} tensors that the model lacks, first {extra[0]!r} {shape}", surplus=True)
     net.load_state_dict(state, strict=False)
 
 

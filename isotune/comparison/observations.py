@@ -6,12 +6,15 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 
+from isotune import reading
 from isotune.errors import UsageError
+from isotune.reading import arrays
 
 Array = np.ndarray
 _INDEX = "index.json"
@@ -27,6 +30,25 @@ def write(folder: Path, seen: Iterable[tuple[str, Array]]) -> None:
     (folder / _INDEX).write_text(json.dumps(index), encoding="utf-8")
 
 
+def copy(folder: Path, target: Path) -> None:
+    """Copy a folder of observations, and nothing else that lies there. UsageError: it is not whole."""
+    target.mkdir()
+    for file in {f"{number}.npy" for number in _index(folder).values()}:
+        arrays.array(folder / file, mapped=True)
+        shutil.copyfile(folder / file, target / file)
+    shutil.copyfile(folder / _INDEX, target / _INDEX)
+
+
+def _index(folder: Path) -> dict[str, int]:
+    """The numbers of the arrays' files, by name."""
+    if not (folder / _INDEX).exists():
+        raise UsageError(f"{folder}: no whole folder of observations; it lacks {_INDEX}")
+    index = reading.json(folder / _INDEX, 64 * reading.MIB)
+    if not isinstance(index, dict) or not all(type(number) is int and number >= 0 for number in index.values()):
+        raise UsageError(f"{folder / _INDEX}: no list of arrays by name")
+    return index
+
+
 class Observations(Mapping[str, Array]):
     """A folder that `write` wrote: name -> array, in the order of writing, memory-mapped and read-only.
 
@@ -35,10 +57,7 @@ class Observations(Mapping[str, Array]):
 
     def __init__(self, folder: Path, prefix: str = "") -> None:
         self.folder = folder
-        try:
-            index: dict[str, int] = json.loads((folder / _INDEX).read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            raise UsageError(f"{folder}: no whole folder of observations; it lacks {_INDEX}") from None
+        index = _index(folder)
         self._index = {name.removeprefix(prefix): file for name, file in index.items() if name.startswith(prefix)}
 
     def without(self, *names: str) -> Observations:
@@ -49,8 +68,7 @@ class Observations(Mapping[str, Array]):
         return fewer
 
     def __getitem__(self, name: str) -> Array:
-        array: Array = np.load(self.folder / f"{self._index[name]}.npy", mmap_mode="r", allow_pickle=False)
-        return array
+        return arrays.array(self.folder / f"{self._index[name]}.npy", mapped=True)
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._index)

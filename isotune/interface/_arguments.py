@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from isotune import conventions, data, defaults, names, parity, protocols
+from isotune import conventions, data, defaults, names, parity, protocols, reading
 from isotune.data.sources import given
 from isotune.data.sources.source import Source
 from isotune.errors import UsageError
@@ -26,6 +26,7 @@ Dataset = given.Given | data.Dataset
 Protocol = str | os.PathLike[str] | Mapping[str, Any] | protocols.Protocol
 Conventions = str | Mapping[str, Mapping[str, Any]]
 
+_MOST = 4 * reading.MIB  # of a Python file
 _MODEL = (
     f"a name such as {DEFAULT_MODELS[0]!r}, an entry of isotune.models(...), or a function that makes a network, or its"
     " file"
@@ -77,10 +78,8 @@ def _of_file(path: Path, argument: str) -> str:
     if file.suffix != ".py":
         raise UsageError(f"{argument}: {path} is no Python file; it takes {_MODEL}")
     try:
-        tree = ast.parse(file.read_bytes())
-    except OSError as error:
-        raise UsageError(f"{argument}: {file}: {error.strerror}") from None
-    except (SyntaxError, ValueError) as error:
+        tree = ast.parse(reading.content(file, _MOST, f"{argument}: {file}"))
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise UsageError(f"{argument}: {file} is no Python ({error})") from None
     imported = set()
     for node in ast.walk(tree):

@@ -9,7 +9,6 @@ A dump answers as a worker would, as long as it is asked what it holds: it stand
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -18,8 +17,8 @@ from typing import Any, Literal, get_args
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from isotune import cache, data
-from isotune.comparison import requests
+from isotune import cache, data, reading
+from isotune.comparison import observations, requests
 from isotune.comparison.sides import Inputs, Part, Request, Side
 from isotune.conventions import completed, upgraded_spec
 from isotune.errors import UsageError
@@ -108,10 +107,10 @@ class Dump:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        if not (folder / _FILE).exists():
+            raise UsageError(f"{folder} is no whole dump: it lacks {_FILE}; write it with 'isotune dump'")
         try:
-            contents = DumpContents.model_validate_json((folder / _FILE).read_text(encoding="utf-8"))
-        except OSError:
-            raise UsageError(f"{folder} is no whole dump: it lacks {_FILE}; write it with 'isotune dump'") from None
+            contents = DumpContents.model_validate_json(reading.content(folder / _FILE, 16 * reading.MIB))
         except ValidationError:
             raise UsageError(f"{folder / _FILE} is damaged or of another version; write the dump again") from None
         then = {"conventions": upgraded_spec(contents.side.conventions)}
@@ -130,7 +129,7 @@ class Dump:
             raise UsageError(
                 f"the dump {self.folder} is of {self.contents.side.model} as it was, and cannot be changed"
             )
-        shutil.copytree(_place(self.folder, asked.part, asked.permuted), request["folder"])
+        observations.copy(_place(self.folder, asked.part, asked.permuted), Path(request["folder"]))
         return None
 
     def check_images(self, dataset: data.Dataset) -> None:

@@ -24,7 +24,9 @@ _NEAR = 0.01  # a share; neutral tensors are at most 0.13 % (ResNet152's biases 
 
 def of(error: Misfit) -> str:
     """The end of the line, "; the weights are those of ..."; empty where nothing is known. Never raises."""
-    return by_size(error.layers) if error.layers else by_architecture(error.architecture, error.model)
+    if not error.layers:
+        return by_architecture(error.architecture, error.model)
+    return by_size(error.layers, surplus=error.surplus)
 
 
 def by_architecture(architecture: str, model: str) -> str:
@@ -37,10 +39,11 @@ def by_architecture(architecture: str, model: str) -> str:
     return f"; the weights are those of {architecture}{_listed(models)}"
 
 
-def by_size(layers: Iterable[Sequence[Shape]]) -> str:
+def by_size(layers: Iterable[Sequence[Shape]], *, surplus: bool = False) -> str:
     """A file's layers do not fit a model: which architecture has as many parameters, or nearly. Never raises.
 
     layers: for each layer the shapes of what is trained in it (no BatchNorm statistics), in canonical layout.
+    surplus: they have all that the model has, and more; then what is merely nearest would mislead.
     """
     shapes = [sorted(layer, key=len, reverse=True) for layer in layers]
     total = sum(math.prod(shape) for layer in shapes for shape in layer)
@@ -57,6 +60,8 @@ def by_size(layers: Iterable[Sequence[Shape]]) -> str:
     if near := list(dict.fromkeys(name for share, _, name in nearest if share <= _NEAR))[:2]:
         models = _listed(_models(set(near), entries))
         return f"; by its size, {_millions(total)} parameters, it is perhaps {_named(near)}{models}"
+    if surplus:
+        return ""
     _, count, name = nearest[0]
     classes = "" if likely == total else f" with {_CLASSES} classes"
     return f"; nearest in size is {name} with {_millions(count)} parameters; the file has {_millions(likely)}{classes}"

@@ -14,9 +14,13 @@ import pytest
 from PIL import Image
 
 from isotune import data, protocols, reading
+from isotune.adapters.file_function import FileFunction
+from isotune.comparison import observations
 from isotune.data._decoding import Unreadable, decode
 from isotune.errors import UsageError
+from isotune.interface._arguments import model
 from isotune.reading import arrays, images
+from isotune.report.analysis.benchmark import read_benchmark
 
 
 def npz(path: Path, **changes: object) -> Path:
@@ -280,3 +284,57 @@ def test_pipes_and_devices_among_the_images_are_unreadable_images(
         "a/pipe.png (a named pipe, not a file)"
         in data.prepare(f"imagefolder:{tmp_path / 'set'}", skip_unreadable=True).note
     )
+
+
+def test_folders_nest_and_multiply_within_bounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ISOTUNE_CACHE", str(tmp_path / "cache"))
+    one, other = tmp_path / "set" / "a", tmp_path / "set" / "b"
+    other.mkdir(parents=True)
+    Image.new("RGB", (8, 8)).save(other / "1.png")
+    (one / "/".join("d" * 100)).mkdir(parents=True)
+    with pytest.raises(UsageError, match="folders are nested more than 32 deep"):
+        data.prepare(f"imagefolder:{tmp_path / 'set'}")
+    (one / "d").rename(tmp_path / "elsewhere")
+    for number in range(20):  # each leads twice into the next
+        place = tmp_path / "links" / str(number)
+        place.mkdir(parents=True)
+        for name in "xy":
+            (place / name).symlink_to(tmp_path / "links" / str(number + 1))
+    (one / "links").symlink_to(tmp_path / "links" / "0")
+    with pytest.raises(UsageError, match="a class has more than 10,000 folders"):
+        data.prepare(f"imagefolder:{tmp_path / 'set'}")
+
+
+def test_a_pipe_is_no_network(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="a named pipe, not a file"):
+        model(pipe(tmp_path / "net.py"))
+    with pytest.raises(UsageError, match="a named pipe, not a file"):
+        FileFunction("torch", f"{tmp_path / 'net.py'}:make")
+    (tmp_path / "deep.py").write_text("x = " + "(" * 5000)
+    with pytest.raises(UsageError, match="is no Python"):
+        model(tmp_path / "deep.py")
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[" * 5000, '{"benchmarks": ' + "9" * 5000 + "}", "[]", '{"benchmarks": [{"extra_info": {}}]}']
+)
+def test_a_benchmark_file_is_json_within_bounds(tmp_path: Path, content: str) -> None:
+    (tmp_path / "b.json").write_text(content)
+    with pytest.raises(UsageError, match=r"b\.json: "):
+        read_benchmark(tmp_path / "b.json")
+
+
+def test_a_folder_of_observations_has_its_own_files_alone(tmp_path: Path) -> None:
+    observations.write(tmp_path / "seen", [("a", np.arange(3.0)), ("b", np.arange(4.0))])
+    (tmp_path / "seen" / "zero").symlink_to("/dev/zero")
+    observations.copy(tmp_path / "seen", tmp_path / "copy")
+    assert sorted(path.name for path in (tmp_path / "copy").iterdir()) == ["0.npy", "1.npy", "index.json"]
+    assert observations.Observations(tmp_path / "copy")["b"].tolist() == [0, 1, 2, 3]
+    for index in ('{"a": "../../0"}', '{"a": -1}', "[]", '{"a": true}', "[" * 5000):
+        (tmp_path / "copy" / "index.json").write_text(index)
+        with pytest.raises(UsageError, match=r"index\.json: "):
+            observations.Observations(tmp_path / "copy")
+    (tmp_path / "seen" / "1.npy").unlink()
+    (tmp_path / "seen" / "1.npy").symlink_to("/dev/zero")
+    with pytest.raises(UsageError, match="a device, not a file"):
+        observations.copy(tmp_path / "seen", tmp_path / "again")

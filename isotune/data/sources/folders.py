@@ -1,6 +1,6 @@
 """Image folders: one subfolder a class.
 
-What counts: files whose name ends in one of `SUFFIXES` (in any case), at any depth below a class folder.
+What counts: files whose name ends in one of `SUFFIXES` (in any case), at any depth up to 32 below a class folder.
 Hidden files and folders (a leading dot) and `__MACOSX` are passed over, other files are ignored and
 counted. Links are followed, also out of the folder, but never in a circle. Nothing is written there.
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from itertools import chain
 from pathlib import Path
@@ -27,6 +27,7 @@ from isotune.progress import Progress
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm"})
 SYNSET = re.compile(r"n\d{8}")  # an ImageNet class
+DEPTH, FOLDERS = 32, 10_000  # of folders in a class's
 _TRAIN = "train"
 _TEST = ("test", "val", "valid", "validation")  # the first that is there is evaluated
 
@@ -130,7 +131,7 @@ def scan(folder: Path, base: Path, name: str, *, only: list[str] | None = None) 
         raise UsageError(f"data set {name}: {folder} holds no class folders (one subfolder of images for each class)")
     found, others = [], 0
     for path in classes.values():
-        images, ignored = _images(path, base, name, set())
+        images, ignored = _images(path, base, name, set(), iter(range(FOLDERS)))
         if not images:
             raise UsageError(f"data set {name}: class folder {path} holds no image; remove it, or the name is wrong")
         found.append(sorted(images, key=lambda image: image.name))
@@ -138,11 +139,19 @@ def scan(folder: Path, base: Path, name: str, *, only: list[str] | None = None) 
     return Part(list(classes), found, others)
 
 
-def _images(folder: Path, base: Path, name: str, above: set[str]) -> tuple[list[Image], int]:
-    """Images below a folder, and the number of other files; `above`: real paths on the way, against circles."""
+def _images(folder: Path, base: Path, name: str, above: set[str], left: Iterator[int]) -> tuple[list[Image], int]:
+    """Images below a folder, and the number of other files.
+
+    above: real paths on the way, against circles. left: an item for each folder that may still be looked into, since
+    links that lead to one folder on many ways multiply.
+    """
     real = os.path.realpath(folder)
     if real in above:
         return [], 0
+    if len(above) > DEPTH:
+        raise UsageError(f"data set {name}: {base}: folders are nested more than {DEPTH} deep")
+    if next(left, None) is None:
+        raise UsageError(f"data set {name}: {base}: a class has more than {FOLDERS:,} folders")
     images: list[Image] = []
     others = 0
     try:
@@ -152,7 +161,7 @@ def _images(folder: Path, base: Path, name: str, above: set[str]) -> tuple[list[
                     continue
                 path = folder / entry.name
                 if entry.is_dir():
-                    more, ignored = _images(path, base, name, above | {real})
+                    more, ignored = _images(path, base, name, above | {real}, left)
                     images += more
                     others += ignored
                 elif path.suffix.lower() in SUFFIXES:

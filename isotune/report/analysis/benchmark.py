@@ -7,13 +7,13 @@ rounds are pytest-benchmark's own `stats.data`.
 
 from __future__ import annotations
 
-import json
 from itertools import zip_longest
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from isotune import reading
 from isotune.errors import UsageError, nearest
 from isotune.runs import version_1, version_2
 from isotune.runs.precision import Noise
@@ -63,6 +63,7 @@ class _FineTuning(_FromOutside):
     records: tuple[Record, ...]
 
 
+_MOST = 64 * reading.MIB  # of a file
 _QUESTIONS = ("fine-tuning", "inference-latency", "inference-throughput", "training-step")
 _PARSER: TypeAdapter[_FineTuning | Speed] = TypeAdapter(Annotated[_FineTuning | Speed, Field(discriminator="question")])
 
@@ -94,13 +95,10 @@ def read_benchmark(path: str | Path) -> tuple[list[Record], list[Speed]]:
 
 
 def _benchmarks(path: Path) -> list[Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"benchmark file {path}: {error.strerror}") from None
-    except (ValueError, RecursionError) as error:  # bad JSON, bad UTF-8, nesting without end
-        detail = "; the run that wrote it may not have finished" if not path.stat().st_size else ""
-        raise UsageError(f"{path}: not JSON ({' '.join(str(error).split()) or 'nested too deep'}){detail}") from None
+    data = reading.content(path, _MOST, f"benchmark file {path}")
+    if not data:
+        raise UsageError(f"{path}: not JSON, since it is empty; the run that wrote it may not have finished")
+    content = reading.json_text(data, str(path))
     benchmarks = content.get("benchmarks") if isinstance(content, dict) else None
     if not isinstance(benchmarks, list):
         raise UsageError(
