@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from isotune.adapters._torch.adapter import TorchAdapter, engines, load
 from isotune.adapters._torch.timm_architectures import ARCHITECTURES
 from isotune.adapters.base import Engine, ModelInfo
-from isotune.errors import UsageError, nearest
+from isotune.errors import UnknownModel, UsageError, nearest
 
 if TYPE_CHECKING:
     from torch import nn
@@ -194,7 +194,7 @@ def _with_tag(name: str, checkpoint: str | None) -> str:
     architecture, tag = split_model_name_tag(name)
     if not is_model(architecture):
         known = [info.name for info in _models()]
-        raise UsageError(f"timm has no model {architecture!r}; {nearest(architecture, known)}")
+        raise UnknownModel("timm", architecture, known)
     if checkpoint not in (None, "pretrained"):
         tag = checkpoint
     known = list(get_arch_pretrained_cfgs(architecture))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from isotune.adapters._torch.adapter import TorchAdapter, engines, load
 from isotune.adapters.base import Engine, ModelInfo
-from isotune.errors import UsageError, nearest
+from isotune.errors import UnknownModel, UsageError, nearest
 
 if TYPE_CHECKING:
     from torch import nn
@@ -102,7 +102,7 @@ def _info(name: str) -> ModelInfo:
 def _known(name: str) -> str:
     names = [info.name for info in _models()]
     if name not in names:
-        raise UsageError(f"torchvision has no classification model {name!r}; {nearest(name, names)}")
+        raise UnknownModel("torchvision", name, names)
     return name
 
 

@@ -10,3 +10,4 @@ CONVENTIONS = ("identical", "native")
 SEEDS = 3
 NUMERIC_MODES = "float32, tf32, bfloat16, float16 or float64"  # in words; declared in `protocols`
 STORE = Path(".isotune/records")
+REPORT = Path("isotune-report")  # no folder of a clone, whose reports/ are committed

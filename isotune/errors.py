@@ -39,6 +39,17 @@ class Misfit(UsageError):
         self.architecture, self.model, self.layers, self.surplus = architecture, model, layers, surplus
 
 
+class UnknownModel(UsageError):
+    """A library has no model of that name. Which other library has it is looked up where the error is shown.
+
+    adapter: of the library. name: that was asked for. known: the library's names.
+    """
+
+    def __init__(self, adapter: str, name: str, known: Iterable[str]) -> None:
+        super().__init__(f"{adapter} has no model {name!r}; {nearest(name, known)}")
+        self.adapter, self.name = adapter, name
+
+
 class Unavailable(UsageError):
     """What exists and cannot be used now: another environment, another machine or a repair may change that."""
 
@@ -87,5 +98,14 @@ def nearest(word: str, valid: Iterable[str], *, noun: str = "one of") -> str:
             if close := get_close_matches(asked[:_LONGEST], known, n=1, cutoff=_NEAR):
                 return f"did you mean {known[close[0]]!r}?"
         holding = names
-    shown = ", ".join(one_line(name, 60) for name in holding[:_LISTED])
-    return f"{noun}: {shown}" + (f", ... ({len(holding):,} in all)" if len(holding) > _LISTED else "")
+    return f"{noun}: {listed(holding)}"
+
+
+def listed(names: Sequence[str], *, most: int = _LISTED, between: str = ", ") -> str:
+    """Names in a message: the first of them, and how many there are.
+
+    >>> listed(["a", "b", "c"], most=2)
+    'a, b, ... (3 in all)'
+    """
+    shown = between.join(one_line(name, 60) for name in names[:most])
+    return shown + (f"{between}... ({len(names):,} in all)" if len(names) > most else "")

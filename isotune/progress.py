@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from isotune.errors import UsageError
+from isotune.printable import printable
 
 Progress = Callable[[str, int, int], object]  # (what is being done, how much of it is done, of how much)
 
@@ -89,7 +90,7 @@ class Shown(Reporter):
         self.note(line)
 
     def note(self, line: str) -> None:
-        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+        self._console.print(printable(line), markup=False, highlight=False, soft_wrap=True)
 
 
 class _NotebookLine:

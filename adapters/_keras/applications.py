@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from isotune.adapters.file_function import one_line
-from isotune.errors import NotCached, UsageError, nearest
+from isotune.errors import NotCached, UnknownModel, UsageError, nearest
 
 CHECKPOINT = "imagenet"  # the only one that keras.applications has
 
@@ -115,7 +115,7 @@ _FIXED = frozenset(  # what the adapter decides itself; dropout is drawn outside
 def application(name: str) -> Application:
     """The row of `name`. UsageError: there is none."""
     if name not in APPLICATIONS:
-        raise UsageError(f"keras has no model {name!r}; {nearest(name, APPLICATIONS)}")
+        raise UnknownModel("keras", name, APPLICATIONS)
     return APPLICATIONS[name]
 
 

@@ -6,6 +6,7 @@ Exit status: 0 done, 1 ran and found a failure, 2 wrong use.
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import Any
 
@@ -17,6 +18,7 @@ from isotune.cli._models import doctor, models
 from isotune.cli._proof import parity, transfer
 from isotune.cli._report import report
 from isotune.cli._run import prepare, run
+from isotune.cli._shared import Command
 from isotune.cli._variance import variance
 from isotune.errors import UsageError
 from isotune.printable import one_line
@@ -33,7 +35,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for command in (run, report, variance, investigate, dump, parity, transfer, models, prepare, doctor):
-    app.command()(command)
+    app.command(cls=Command)(command)
 
 
 def main() -> None:
@@ -64,6 +66,6 @@ def _run() -> int:
         if type(error).__name__ == "NoArgsIsHelpError":
             print(error.ctx.get_help())
             return 2
-        where = f"{error.param.opts[-1]}: " if getattr(error, "param", None) else ""
-        text = error.format_message().rstrip(".")
+        where = f"{error.param.opts[0]}: " if getattr(error, "param", None) else ""
+        text = re.sub(r"^Invalid value for [^:]+: ", "", error.format_message().rstrip("."))
         raise UsageError(f"{where}{text}; --help shows what there is") from None

@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from isotune import defaults
-from isotune.cli._shared import CheckpointOption, DatasetOption, JsonOption, conventions_or_help
+from isotune import defaults, places
+from isotune.cli._shared import CheckpointOption, DatasetOption, JsonOption, ProtocolOption, conventions_or_help
 
 
 def investigate(
@@ -17,7 +17,12 @@ def investigate(
     right: Annotated[str, typer.Argument(help="The one to compare with: keras:MobileNetV2, keras@torch:MobileNetV2.")],
     dataset: DatasetOption = defaults.DATASET,
     protocol: Annotated[
-        str, typer.Option(help="By name or TOML file: input, training step and what accuracy is measured by.")
+        str,
+        typer.Option(
+            "--protocol",
+            "--protocols",
+            help="By name or TOML file: input, training step and what accuracy is measured by.",
+        ),
     ] = defaults.PROTOCOL,
     checkpoint: Annotated[
         str, typer.Option(help="Of both: offline, pretrained, a library's own name, file:PATH or random:SEED.")
@@ -54,7 +59,7 @@ def investigate(
         bool, typer.Option("--price/--no-price", help="Also run the protocol: what each difference costs in accuracy.")
     ] = False,
     store: Annotated[Path, typer.Option(help="Folder of the records of --price.")] = defaults.STORE,
-    out: Annotated[Path, typer.Option(help="Folder for NAME.md.")] = Path("reports/investigations"),
+    out: Annotated[Path, typer.Option(help="Folder for NAME.md.")] = defaults.REPORT / "investigations",
     name: Annotated[str, typer.Option(help="Of the report. [default: both models]")] = "",
     as_json: JsonOption = False,
     jobs: Annotated[int, typer.Option(min=1, help="Of --price: workers at the same time.")] = 1,
@@ -67,6 +72,7 @@ def investigate(
     """
     from isotune import interface
 
+    places.check_folder(out, "--out")
     result = interface.investigate(
         left, right, dataset=dataset, protocol=protocol, checkpoint=checkpoint, right_checkpoint=right_checkpoint,
         conventions=conventions, right_conventions=right_conventions, numeric_mode=numeric_mode,
@@ -88,7 +94,7 @@ def dump(
     model: Annotated[str, typer.Argument(help="The model: torchvision:mobilenet_v2, keras@jax:MobileNetV2.")],
     out: Annotated[Path, typer.Option("-o", "--out", help="The folder to write.")],
     dataset: DatasetOption = defaults.DATASET,
-    protocol: Annotated[str, typer.Option(help="By name or TOML file: input and training step.")] = defaults.PROTOCOL,
+    protocol: ProtocolOption = defaults.PROTOCOL,
     checkpoint: CheckpointOption = defaults.CHECKPOINT,
     conventions: Annotated[
         str,

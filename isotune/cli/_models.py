@@ -11,15 +11,21 @@ from isotune.cli._shared import JsonOption, split
 
 def models(
     pattern: Annotated[str, typer.Argument(help="Part of a model's or architecture's name.")] = "",
-    adapter: Annotated[str, typer.Option(help="Comma-separated adapters. [default: all installed]")] = "",
-    architecture: Annotated[str, typer.Option(help="Only this architecture: what the libraries share.")] = "",
+    adapter: Annotated[
+        str | None,
+        typer.Option("--adapter", "--adapters", help="Comma-separated adapters. [default: all installed]"),
+    ] = None,
+    architecture: Annotated[str | None, typer.Option(help="Only this architecture: what the libraries share.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Machine-readable, every checkpoint.")] = False,
 ) -> None:
     """List what can be run: models, architectures, checkpoints and published ImageNet top-1."""
     from isotune.models.catalogue import show
     from isotune.models.listing import models as listed
 
-    show(listed(pattern, adapters=split(adapter), architecture=architecture), as_json=as_json)
+    show(
+        listed(pattern, adapters=None if adapter is None else split(adapter), architecture=architecture),
+        as_json=as_json,
+    )
 
 
 def doctor(
@@ -27,7 +33,7 @@ def doctor(
         bool, typer.Option("--references", help="Check the published numbers and their sources instead.")
     ] = False,
     noise: Annotated[
-        float, typer.Option(min=0, help="Seconds of watching what else the machine does; 0: leave that out.")
+        float, typer.Option(min=0, max=3600, help="Seconds of watching what else the machine does; 0: leave that out.")
     ] = 10,
     as_json: JsonOption = False,
 ) -> None:

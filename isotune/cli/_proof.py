@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from isotune import defaults, places
 from isotune.cli._shared import JsonOption, conventions_or_help
 from isotune.errors import UsageError
 
@@ -32,6 +33,7 @@ def transfer(
     """
     from isotune import interface
 
+    places.check_file(out, "--out")
     done = interface.transfer(source, target, out, checkpoint=checkpoint, size=size, classifier=classifier)
     if as_json:
         typer.echo(json.dumps(done.as_json(), indent=1))
@@ -50,7 +52,10 @@ def parity(
     everything: Annotated[
         bool, typer.Option("--all", help="Every model of a library that names where its counterparts are; resumable.")
     ] = False,
-    architecture: Annotated[str, typer.Option(help="With --all: only these, comma-separated.")] = "",
+    architecture: Annotated[
+        str | None,
+        typer.Option("--architecture", "--architectures", help="With --all: only these, comma-separated."),
+    ] = None,
     listing: Annotated[bool, typer.Option("--list", help="Name the pairs that exist, and end.")] = False,
     checkpoint: Annotated[
         str, typer.Option(help="The first model's: random:SEED, offline, pretrained, file:PATH.")
@@ -71,7 +76,7 @@ def parity(
         str, typer.Option(help="float64 proves; of float32 a float64 run of the first model judges the forward pass.")
     ] = "float64",
     out: Annotated[
-        Path | None, typer.Option(help="Folder for parity.md and parity.json. [default: reports with --all]")
+        Path | None, typer.Option(help=f"Folder for parity.md and parity.json. [default: {defaults.REPORT} with --all]")
     ] = None,
     as_json: JsonOption = False,
     store: Annotated[Path, typer.Option(help="Folder of results, a file a pair.")] = Path(".isotune/parity"),
@@ -80,8 +85,8 @@ def parity(
         bool, typer.Option("--until-failure", help="Leave a pair at its first stage that does not hold.")
     ] = False,
     only: Annotated[
-        str, typer.Option(help="Only these stages: inference, gradients, sgd, nesterov, adam, adamw, rmsprop.")
-    ] = "",
+        str | None, typer.Option(help="Only these stages: inference, gradients, sgd, nesterov, adam, adamw, rmsprop.")
+    ] = None,
     fresh: Annotated[bool, typer.Option("--fresh", help="Prove again what is already proved.")] = False,
 ) -> None:
     """Prove that two models are one function and train as one, rung by rung; exit status 1 when they are not.
@@ -94,18 +99,25 @@ def parity(
     if listing:
         from isotune.parity import families
 
+        if models or everything or architecture:
+            raise UsageError("--list names all pairs; leave the rest out")
         for family in families():
             others = ", ".join(family.others) or "no counterpart"
             typer.echo(f"{family.architecture}: {family.first} = {others}")
         return
+    if architecture and not everything:
+        raise UsageError("--architecture is of --all; two models say for themselves what they are")
     if everything == bool(models) or (models and len(models) != 2):
         raise UsageError("give two models, or --all; --list names the pairs that exist")
     asked: dict[str, Any] = {
         "checkpoint": checkpoint, "conventions": conventions, "size": size or None, "batch": batch, "seed": seed,
         "numeric_mode": numeric_mode, "only": only, "until_failure": until_failure, "store": store, "fresh": fresh,
     }  # fmt: skip
+    folder = out or (defaults.REPORT if everything else None)
+    if folder:
+        places.check_folder(folder, "--out")
     proved = interface.prove(*models, **asked) if models else interface.prove_all(architecture, **asked, jobs=jobs)
-    if folder := out or (Path("reports") if everything else None):
+    if folder:
         typer.echo(proved.write(folder), err=as_json)
     if as_json:
         typer.echo(json.dumps(proved.as_json(), indent=1))

@@ -19,7 +19,7 @@ def report(
     ] = defaults.STORE,
     out: Annotated[
         Path, typer.Option(help="Folder for the leaderboard, as .md, .html and .json, and its figures.")
-    ] = Path("reports"),
+    ] = defaults.REPORT,
     form: Annotated[
         str,
         typer.Option(

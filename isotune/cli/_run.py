@@ -21,9 +21,19 @@ from isotune.cli._shared import (
 def run(
     models: ModelsOption = DEFAULT_MODELS,
     datasets: Annotated[
-        str, typer.Option(help="Comma-separated names, or imagefolder:PATH; see 'isotune prepare'.")
+        str,
+        typer.Option(
+            "--datasets",
+            "--dataset",
+            help="Comma-separated names, or imagefolder:PATH; 'isotune datasets' lists them.",
+        ),
     ] = defaults.DATASET,
-    protocols: Annotated[str, typer.Option(help="Comma-separated names or TOML files.")] = defaults.PROTOCOL,
+    protocols: Annotated[
+        str,
+        typer.Option(
+            "--protocols", "--protocol", help="Comma-separated names or TOML files; 'isotune protocols' lists them."
+        ),
+    ] = defaults.PROTOCOL,
     seeds: Annotated[str, typer.Option(help="How many (3), which (0,4,7) or a range (5-9).")] = str(defaults.SEEDS),
     conventions: Annotated[
         list[str] | None,
@@ -77,8 +87,10 @@ def run(
 
 
 def prepare(
-    datasets: Annotated[str, typer.Option(help="Comma-separated data sets.")] = "",
-    models: Annotated[str, typer.Option(help="Comma-separated models whose checkpoint is fetched.")] = "",
+    datasets: Annotated[str | None, typer.Option("--datasets", "--dataset", help="Comma-separated data sets.")] = None,
+    models: Annotated[
+        str | None, typer.Option("--models", "--model", help="Comma-separated models whose checkpoint is fetched.")
+    ] = None,
     checkpoint: Annotated[str, typer.Option(help="The checkpoint to fetch.")] = defaults.CHECKPOINT,
     skip_unreadable: Annotated[
         bool, typer.Option("--skip-unreadable", help="Leave out images that cannot be read.")
@@ -89,7 +101,7 @@ def prepare(
     from isotune import interface
 
     ready = interface.prepare(
-        split(datasets), split(models), checkpoint=checkpoint, size=size, skip_unreadable=skip_unreadable
+        split(datasets or ""), split(models or ""), checkpoint=checkpoint, size=size, skip_unreadable=skip_unreadable
     )
     for name, dataset in ready.datasets.items():
         counts = f"{len(dataset.train)} training and {len(dataset.test)} test images, {len(dataset.classes)} classes"

@@ -9,13 +9,14 @@ from typing import Annotated
 
 import typer
 
-from isotune import defaults
+from isotune import defaults, places
 from isotune.cli._shared import (
     DEFAULT_MODELS,
     CheckpointOption,
     DatasetOption,
     JsonOption,
     ModelsOption,
+    ProtocolOption,
     conventions_or_help,
     split,
 )
@@ -24,7 +25,7 @@ from isotune.cli._shared import (
 def variance(
     models: ModelsOption = DEFAULT_MODELS,
     dataset: DatasetOption = defaults.DATASET,
-    protocol: Annotated[str, typer.Option(help="One protocol, by name or TOML file.")] = "quick-fine-tune",
+    protocol: ProtocolOption = "quick-fine-tune",
     conventions: Annotated[
         str,
         typer.Option(
@@ -43,7 +44,7 @@ def variance(
         typer.Option("--plan", help="Only say which streams are drawn, how many runs that is, how long they take."),
     ] = False,
     store: Annotated[Path, typer.Option(help="Folder of records, one folder a repeat.")] = Path(".isotune/variance"),
-    out: Annotated[Path, typer.Option(help="Folder for variance.md and its figure.")] = Path("reports"),
+    out: Annotated[Path, typer.Option(help="Folder for variance.md and its figure.")] = defaults.REPORT,
     as_json: JsonOption = False,
     jobs: Annotated[int, typer.Option(min=1, help="Workers at the same time.")] = 1,
 ) -> None:
@@ -54,6 +55,8 @@ def variance(
     """
     from isotune import interface
 
+    if not planned:
+        places.check_folder(out, "--out")
     study = interface.study_variance(
         split(models), dataset, protocol, conventions=conventions, checkpoint=checkpoint, levels=levels,
         repeats=repeats, planned=planned, store=store, jobs=jobs,

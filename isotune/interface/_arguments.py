@@ -14,7 +14,7 @@ from typing import Any
 from isotune import conventions, data, defaults, names, parity, protocols, reading
 from isotune.data.sources import given
 from isotune.data.sources.source import Source
-from isotune.errors import UsageError
+from isotune.errors import UsageError, listed, nearest
 from isotune.models import checkpoints
 from isotune.models.catalogue import Entry
 from isotune.names import DEFAULT_MODELS, ModelName
@@ -100,12 +100,17 @@ def models(value: Model | Iterable[Model], argument: str = "models") -> list[str
     return [model(one, argument) for one in each]
 
 
+# Beyond these a typing error is likelier than a purpose, and memory or time would end before the work.
+_MOST = {
+    "batch": 4_096, "batch_size": 100_000, "classes": 1_000_000, "images": 100_000, "jobs": 1_000,
+    "seed": 2**32 - 1, "size": 9_999, "steps": 100_000,
+}  # fmt: skip
 _ONE_MODEL = (str, os.PathLike, ModelName, Entry)
 
 
 def datasets(value: Dataset | Iterable[Dataset] | Mapping[str, Dataset], argument: str = "datasets") -> list[Any]:
     """Sources and prepared data sets: of one, several, or several by name."""
-    if isinstance(value, Mapping) and not given.is_one(value):
+    if isinstance(value, Mapping) and value and not given.is_one(value):
         return [dataset(each, argument, str(name)) for name, each in value.items()]
     each = several(value, argument, given.ACCEPTED, _is_dataset)
     return [dataset(one, argument) for one in each]
@@ -153,6 +158,8 @@ def specs(value: Conventions | Iterable[Conventions], argument: str = "conventio
                 if not isinstance(overrides, Mapping):
                     raise wrong(argument, _CONVENTIONS, overrides)
                 setups.append(",".join([str(base), *(f"{axis}={each}" for axis, each in overrides.items())]))
+            if not each:
+                raise UsageError(f"{argument}: there is none; give at least one: {_CONVENTIONS}")
         elif isinstance(each, str):
             setups.append(each)
         else:
@@ -176,6 +183,8 @@ def checkpoint(value: PathLike, argument: str = "checkpoint") -> str:
         value = f"file:{os.fspath(value)}"
     if not isinstance(value, str):
         raise wrong(argument, "a name such as 'pretrained', or a file of weights", value)
+    if not value.strip():
+        raise UsageError(f"{argument}: is empty; give a name such as 'pretrained', or a file of weights")
     checkpoints.check_name(value)
     return value
 
@@ -201,6 +210,8 @@ def mode(numeric: str, in_memory: str | None, compiled: bool) -> protocols.Mode:
 def path(value: PathLike, argument: str) -> Path:
     if not isinstance(value, str | os.PathLike):
         raise wrong(argument, "a path", value)
+    if not os.fspath(value) or "\0" in os.fspath(value):
+        raise UsageError(f"{argument}: takes a path, not {os.fspath(value)!r}; '.' is this folder")
     return Path(value)
 
 
@@ -217,22 +228,38 @@ def whole(value: int, argument: str) -> int:
         raise wrong(argument, "a whole number", value) from None
     if isinstance(value, bool):
         raise wrong(argument, "a whole number", value)
+    if number.bit_length() > 63:
+        raise UsageError(f"{argument}: takes a whole number, not one of {number.bit_length()} bits")
     return number
 
 
 def count(value: int, argument: str, least: int = 1) -> int:
-    if (number := whole(value, argument)) < least:
-        raise UsageError(f"{argument}: takes a whole number from {least} on, not {value}")
+    most = _MOST[argument]
+    if not least <= (number := whole(value, argument)) <= most:
+        raise UsageError(f"{argument}: takes a whole number from {least} to {most:,}, not {number}")
     return number
 
 
-def interpreters(value: Mapping[str, PathLike] | None, argument: str = "pythons") -> dict[str, str]:
-    """Interpreters by adapter. UsageError: there is no such file."""
+def interpreters(
+    value: Mapping[str, PathLike] | None, models: Iterable[str] | None = None, argument: str = "pythons"
+) -> dict[str, str]:
+    """Interpreters by adapter. UsageError: there is no such file or adapter, or it runs none of the models."""
     if value is not None and not isinstance(value, Mapping):
         raise wrong(argument, "interpreters by adapter, {ADAPTER: 'other/bin/python'}", value)
     for adapter, python in (value or {}).items():
-        if not Path(python).is_file():
+        library, _, engine = str(adapter).partition("@")
+        if library not in (known := names.adapters()):
+            raise UsageError(
+                f"{argument}: {adapter}={python}: there is no adapter {library!r}; {nearest(library, known)}"
+            )
+        if engine and engine not in (engines := names.adapter_class(library).engines):
+            raise UsageError(
+                f"{argument}: {adapter}={python}: there is no engine {engine!r}; {nearest(engine, engines)}"
+            )
+        if not path(python, argument).is_file():
             raise UsageError(f"{argument}: {adapter}={python}: there is no such interpreter")
+    if models is not None and (idle := sorted(set(value or {}) - {name.partition(":")[0] for name in models})):
+        raise UsageError(f"{argument}: {idle[0]} runs none of the models {listed(list(models))}; leave it out")
     return {adapter: os.fspath(python) for adapter, python in (value or {}).items()}
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from isotune import defaults, investigation, parity
+from isotune.errors import UsageError
 from isotune.interface import _arguments as arguments
 from isotune.interface._arguments import Conventions, Dataset, Model, PathLike, Protocol
 from isotune.investigation import Dump, Investigation, Side
@@ -141,7 +142,7 @@ def prove(
     batch: int | None = None,
     seed: int = 0,
     numeric_mode: str = "float64",
-    only: str | Iterable[str] = (),
+    only: str | Iterable[str] | None = None,
     until_failure: bool = False,
     store: PathLike = parity.DEFAULT_STORE,
     fresh: bool = False,
@@ -173,7 +174,7 @@ def prove(
 
 
 def prove_all(
-    architectures: str | Iterable[str] = (),
+    architectures: str | Iterable[str] | None = None,
     *,
     jobs: int = 2,
     checkpoint: PathLike = "random:0",
@@ -182,7 +183,7 @@ def prove_all(
     batch: int | None = None,
     seed: int = 0,
     numeric_mode: str = "float64",
-    only: str | Iterable[str] = (),
+    only: str | Iterable[str] | None = None,
     until_failure: bool = False,
     store: PathLike = parity.DEFAULT_STORE,
     fresh: bool = False,
@@ -211,7 +212,7 @@ def _asked(
     batch: int | None,
     seed: int,
     numeric_mode: str,
-    only: str | Iterable[str],
+    only: str | Iterable[str] | None,
     until_failure: bool,
     store: PathLike,
     fresh: bool,
@@ -226,14 +227,16 @@ def _asked(
     }  # fmt: skip
 
 
-def _words(value: str | Iterable[str], argument: str) -> list[str]:
-    """Words, or one text with commas between."""
-    if isinstance(value, str):
-        return [word.strip() for word in value.split(",") if word.strip()]
-    words = list(value) if isinstance(value, Iterable) else [value]
+def _words(value: str | Iterable[str] | None, argument: str) -> list[str]:
+    """Words, or one text with commas between; none for None, which selects all. UsageError: there is none."""
+    if value is None:
+        return []
+    words = value.split(",") if isinstance(value, str) else list(value) if isinstance(value, Iterable) else [value]
     if strange := [word for word in words if not isinstance(word, str)]:
         raise arguments.wrong(argument, "names", strange[0])
-    return words
+    if not (chosen := [word.strip() for word in words if word.strip()]):
+        raise UsageError(f"{argument}: there is none; leave it out for all, or give at least one")
+    return chosen
 
 
 def _side(value: Compared, argument: str) -> str | Side | Dump:

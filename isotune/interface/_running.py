@@ -11,6 +11,7 @@ from isotune.errors import UsageError
 from isotune.interface import _arguments as arguments
 from isotune.interface._arguments import Conventions, Dataset, Model, PathLike, Protocol
 from isotune.interface._runs import Runs
+from isotune.models import patterns
 from isotune.progress import Progress, reporting
 from isotune.runs.executor import LocalExecutor, workers_for
 from isotune.runs.planning import Matrix, check_models, parse_seeds, plan
@@ -43,8 +44,9 @@ def run(
     A run that is in the store already is not run again. One that fails is recorded with its error, and the others go
     on: `runs.failed`. Interrupted (Ctrl-C, a notebook's stop), the workers are ended and what was done is kept.
 
-    models: names, `adapter[@engine]:name[:option=value]` as `isotune.models()` lists them; entries of that list, which
-        stand for their models; functions that make a network, or the Python files in which they stand.
+    models: names, `adapter[@engine]:name[:option=value]` as `isotune.models()` lists them, or patterns of names
+        ("timm:mobilenetv3*": those that have the checkpoint); entries of that list, which stand for their models;
+        functions that make a network, or the Python files in which they stand.
     datasets: a name, a folder of images by class, an .npz file, `(images, labels)`,
         `((images, labels), (images, labels))` for training and testing, a table of image files with labels; or several,
         in a list, or in a dictionary by names of your own. Images are uint8 [N, H, W, 3], [N, H, W, 1] or [N, H, W],
@@ -67,18 +69,20 @@ def run(
     >>> runs = isotune.run("torchvision:mobilenet_v2", "digits", "quick", seeds=1)
     >>> print(runs.leaderboard().markdown())
     """
+    held = arguments.checkpoint(checkpoint)
+    named, lines = patterns.expanded(arguments.models(models), held)
     matrix = Matrix(
-        models=arguments.models(models),
+        models=named,
         protocols=arguments.recipes(protocols),
         conventions=arguments.specs(conventions),
         seeds=parse_seeds(seeds),
-        checkpoint=arguments.checkpoint(checkpoint),
+        checkpoint=held,
         mode=arguments.mode(numeric_mode, layout, compiled),
     )
     wanted, place = arguments.datasets(datasets), arguments.path(store, "store")
-    interpreters, jobs = arguments.interpreters(pythons), arguments.count(jobs, "jobs")
+    interpreters, jobs = arguments.interpreters(pythons, matrix.models), arguments.count(jobs, "jobs")
     with reporting(progress) as reporter:
-        for line in contradictions():
+        for line in (*contradictions(), *lines):
             reporter.note(line)
         sets = arguments.prepared(wanted, reporter, skip_unreadable=skip_unreadable)
         with workers_for(jobs, interpreters) if workers is None else nullcontext(workers) as running:
@@ -121,11 +125,13 @@ def prepare(
     ('0', '1', '2', '3', '4', '5', '6', '7', '8', '9')
     """
     wanted = arguments.datasets(datasets) if not _none(datasets) else []
-    named = arguments.models(models) if not _none(models) else []
-    if not wanted and not named:
-        raise UsageError(f"nothing to prepare: give data sets ({', '.join(data.names())}) or models")
     held, side = arguments.checkpoint(checkpoint), arguments.count(size, "size", 32)
+    named, lines = patterns.expanded(arguments.models(models), held) if not _none(models) else ([], [])
+    if not wanted and not named:
+        raise UsageError("nothing to prepare: give data sets ('isotune datasets' lists them) or models")
     with reporting(progress) as reporter:
+        for line in lines:
+            reporter.note(line)
         sets = arguments.prepared(wanted, reporter, skip_unreadable=skip_unreadable)
         with Workers() as workers:
             return Prepared(sets, check_models(named, held, side, workers) if named else {})

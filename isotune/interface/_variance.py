@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from isotune import defaults, names, variance
 from isotune.interface import _arguments as arguments
 from isotune.interface._arguments import Conventions, Dataset, Model, PathLike, Protocol
+from isotune.models import patterns
 from isotune.progress import Progress, reporting
 from isotune.runs.records import Store
 from isotune.workers.process import Workers
@@ -105,12 +106,15 @@ def study_variance(
 
     >>> isotune.study_variance("torchvision:mobilenet_v2", planned=True).plan
     """
-    named, given, recipe = arguments.models(models), arguments.dataset(dataset), arguments.recipe(protocol)
-    spec, held, place = arguments.spec(conventions), arguments.checkpoint(checkpoint), arguments.path(store, "store")
+    given, recipe, held = arguments.dataset(dataset), arguments.recipe(protocol), arguments.checkpoint(checkpoint)
+    named, lines = patterns.expanded(arguments.models(models), held)
+    spec, place = arguments.spec(conventions), arguments.path(store, "store")
     levels = None if levels is None else arguments.whole(levels, "levels")
     wanted = variance.design(recipe, spec, levels, arguments.whole(repeats, "repeats"))
     jobs = arguments.count(jobs, "jobs")
     with reporting(progress) as reporter:
+        for line in lines:
+            reporter.note(line)
         sets = arguments.prepared([given], reporter)
         (name,) = sets
         with Workers() as workers:

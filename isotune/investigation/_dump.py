@@ -17,7 +17,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from isotune import cache, data, reading
+from isotune import cache, data, places, reading
 from isotune.comparison import observations, requests
 from isotune.comparison.sides import Inputs, Part, Request, Side
 from isotune.conventions import completed, upgraded_spec
@@ -64,6 +64,7 @@ def write_dump(
     """
     if side.numeric_mode != "float64" or side.compiled:
         raise UsageError("a dump is of the reference, which is in float64 and not compiled; leave the numeric mode out")
+    places.check_folder(folder, "dump")
     if folder.exists() and any(folder.iterdir()) and not (folder / _FILE).exists():
         raise UsageError(f"{folder} holds something else; choose an empty folder")
     with ExitStack() as stack:

@@ -7,7 +7,7 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from isotune import data, defaults, protocols
+from isotune import data, defaults, file_names, protocols
 from isotune.attribution import Attribution, attribute
 from isotune.comparison.sides import Side
 from isotune.data.sources.given import Given
@@ -87,7 +87,7 @@ def investigate(
         raise UsageError("--price is of two set-ups with one checkpoint in this environment; leave it out")
     recipe = dump.contents.protocol if dump else protocols.load(protocol)
     wanted = planning.parse_seeds(seeds)
-    name = name or report.default_name(first, second)
+    name = file_names.checked(name, "name") if name else report.default_name(first, second)
     with reporting(progress) as reporter:
         arrays = data.prepare(dump.contents.dataset if dump else dataset, progress=reporter)
         if dump:

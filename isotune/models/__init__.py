@@ -5,7 +5,8 @@
 - `listing`: `models(...)` and what it gives; `catalogue`: the entries, kept in the cache;
 - `checkpoints`: weights and the conventions they were trained with, by name; `embedded`: those in an installed package;
 - `counterparts`: the models of several libraries that are one architecture;
-- `transfer`: a checkpoint of one library as a file of another; `hints`: what else weights would fit.
+- `patterns`: several models by `*` and `?`; `transfer`: a checkpoint of one library as a file of another;
+- `hints`: what else weights would fit, and which library has a model that another has not.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ if TYPE_CHECKING:
 class _Listing(ModuleType):
     """This package, which can be called."""
 
-    def __call__(self, pattern: str = "", *, adapters: str | Iterable[str] = (), architecture: str = "") -> Models:
+    def __call__(
+        self, pattern: str = "", *, adapters: str | Iterable[str] | None = None, architecture: str | None = None
+    ) -> Models:
         """See `isotune.models.listing.models`."""
         from isotune.models.listing import models
 

@@ -11,6 +11,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from isotune import cache, names
@@ -105,16 +106,25 @@ def _listed(adapter: str) -> list[Entry]:
     return entries
 
 
+def kept(adapter: str) -> list[dict[str, Any]]:
+    """What the adapter's worker listed before, from the cache, under the versions installed; none where it did not."""
+    try:
+        rows: list[dict[str, Any]] = json.loads(_file(adapter).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return []  # not listed yet, or damaged: to be listed again
+    return rows
+
+
+def _file(adapter: str) -> Path:
+    key = hashlib.sha256(json.dumps([adapter, versions(adapter)], sort_keys=True).encode()).hexdigest()[:16]
+    return cache.folder("catalogue") / f"{adapter}-{key}.json"
+
+
 def _rows(adapter: str) -> list[dict[str, Any]]:
     """What the adapter's worker lists, from the cache when no version changed."""
-    key = hashlib.sha256(json.dumps([adapter, versions(adapter)], sort_keys=True).encode()).hexdigest()[:16]
-    file = cache.folder("catalogue") / f"{adapter}-{key}.json"
-    if file.exists():
-        try:
-            rows: list[dict[str, Any]] = json.loads(file.read_text(encoding="utf-8"))
-            return rows
-        except ValueError:
-            pass  # damaged: listed again
+    rows: list[dict[str, Any]] = kept(adapter)
+    if rows:
+        return rows
     from isotune.workers.process import WorkerProcess
 
     worker = WorkerProcess(adapter)
@@ -122,7 +132,7 @@ def _rows(adapter: str) -> list[dict[str, Any]]:
         rows = worker.ask(listed)
     finally:
         worker.stop()
-    with cache.draft_file(file) as draft:
+    with cache.draft_file(_file(adapter)) as draft:
         draft.write_text(json.dumps(rows), encoding="utf-8")
     return rows
 

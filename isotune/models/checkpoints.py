@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from isotune.workers.worker import Worker
 
 CANONICAL_SUFFIX = ".safetensors"
+_LARGEST_SEED = 2**32 - 1
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,10 @@ def check_name(spec: str) -> None:
 
 def _check_form(spec: str) -> None:
     kind, _, rest = spec.partition(":")
-    if kind == "random" and not rest.isdecimal():
-        raise UsageError(f"checkpoint {spec!r}: random needs a seed, a whole number from 0: random:0")
+    if kind == "random" and (not rest.isdecimal() or len(rest) > 10 or int(rest) > _LARGEST_SEED):
+        raise UsageError(
+            f"checkpoint {spec!r}: random needs a seed, a whole number from 0 to {_LARGEST_SEED}: random:0"
+        )
     if kind == "file":
         path = Path(rest.partition("::")[0]).expanduser()
         if not path.is_file():

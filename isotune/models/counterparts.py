@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from isotune import names
-from isotune.errors import UsageError, nearest
+from isotune.errors import UnknownModel, UsageError, listed
 from isotune.models.catalogue import Entry, catalogue
+from isotune.models.hints import completed
 
 SIZE = (45, 51)  # height and width: odd and oblong; strides meet odd and even maps on the way down
 SIZES = {  # of architectures that this is too small for
@@ -99,12 +100,10 @@ def _architecture(name: names.ModelName, entries: list[Entry]) -> str:
         return known[model]
     if library.is_remote(name.name):
         return name.name
-    raise UsageError(
-        f"{name.adapter} has no model {name.name!r}; {nearest(name.name, (m.partition(':')[2] for m in known))}"
-    )
+    raise completed(UnknownModel(name.adapter, name.name, (model.partition(":")[2] for model in known)))
 
 
 def _counterparts(architecture: str, entries: list[Entry]) -> list[str]:
     """The models of an architecture in one line, when there are several."""
     models = list(dict.fromkeys(entry.model for entry in entries if entry.architecture == architecture))
-    return [" = ".join(models)] if len(models) > 1 else []
+    return [listed(models, between=" = ")] if len(models) > 1 else []

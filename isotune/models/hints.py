@@ -1,4 +1,5 @@
-"""What weights that do not fit would fit: the end of the line that refuses them.
+"""What weights that do not fit would fit, and what library has a model that another has not: the end of the line that
+refuses them.
 
 Canonical weights name their architecture. A library's file does not, but the number of its parameters tells most
 architectures apart, once its classifier is counted as one of 1000 classes. Libraries count the same to the last
@@ -13,13 +14,37 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from isotune import names
-from isotune.errors import Misfit
+from isotune.errors import Misfit, UnknownModel, UsageError, listed
 from isotune.models import catalogue
 from isotune.models.catalogue import Entry
 
 Shape = tuple[int, ...]
 _CLASSES = 1000  # of the classifier that a library's count includes
 _NEAR = 0.01  # a share; neutral tensors are at most 0.13 % (ResNet152's biases in Keras)
+
+
+def completed(error: UsageError) -> UsageError:
+    """The error as it is shown, with what is known beside it. Never raises."""
+    if isinstance(error, UnknownModel):
+        elsewhere = by_name(error.adapter, error.name)
+        return UsageError(f"{error.adapter} has no model {error.name!r}; {elsewhere}") if elsewhere else error
+    return UsageError(f"{error}{of(error)}") if isinstance(error, Misfit) else error
+
+
+def by_name(adapter: str, name: str) -> str:
+    """ "alexnet is torchvision:alexnet", as far as the libraries were listed already; empty: no other has it."""
+    kept = {each: catalogue.kept(each) for each in sorted(names.adapters())}
+    found = {
+        f"{library}:{row['name']}": row["architecture"]
+        for library, rows in kept.items()
+        for row in rows
+        if library != adapter and name.casefold() == row["name"].casefold()
+    }
+    if not found:
+        return ""
+    here = [row["name"] for row in kept.get(adapter, ()) if row["architecture"] in found.values()]
+    its = f", whose architecture is {adapter}'s {listed(here, most=4)}" if here else ""
+    return f"{name} is {' and '.join(found)}{its}"
 
 
 def of(error: Misfit) -> str:
@@ -111,4 +136,4 @@ def _named(architectures: Iterable[str]) -> str:
 
 
 def _listed(models: list[str]) -> str:
-    return f": {', '.join(models)}" if models else ""
+    return f": {listed(models)}" if models else ""

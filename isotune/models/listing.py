@@ -49,7 +49,9 @@ class Models(Sequence[Entry]):
         return html
 
 
-def models(pattern: str = "", *, adapters: str | Iterable[str] = (), architecture: str = "") -> Models:
+def models(
+    pattern: str = "", *, adapters: str | Iterable[str] | None = None, architecture: str | None = None
+) -> Models:
     """Models that the installed libraries list, with their checkpoints and published ImageNet top-1.
 
     pattern: part of a model's, an architecture's or a checkpoint's name. adapters: only these; absent: every library
@@ -59,12 +61,16 @@ def models(pattern: str = "", *, adapters: str | Iterable[str] = (), architectur
     >>> isotune.models("mobilenet_v2").frame()[["model", "checkpoint", "top1"]]
     """
     for argument, value in (("pattern", pattern), ("architecture", architecture)):
-        if not isinstance(value, str):
+        if not isinstance(value, str) and not (value is None and argument == "architecture"):
             raise UsageError(f"{argument}: takes text, not {type(value).__name__}")
+    if architecture is not None and not architecture.strip():
+        raise UsageError("architecture: is empty; leave it out for all")
     takes = "adapters: takes a name, such as one of an adapter that isotune doctor shows, or several"
-    if not isinstance(adapters, Iterable):
+    if adapters is not None and not isinstance(adapters, Iterable):
         raise UsageError(f"{takes}, not {type(adapters).__name__}")
-    named = [adapters] if isinstance(adapters, str) else list(adapters)
+    named = [adapters] if isinstance(adapters, str) else list(adapters or ())
+    if adapters is not None and not named:
+        raise UsageError("adapters: there is none; leave it out for all, or give at least one")
     if stray := next((each for each in named if not isinstance(each, str)), None):
         raise UsageError(f"{takes}, not {type(stray).__name__}")
-    return Models(catalogue(named, pattern=pattern, architecture=architecture))
+    return Models(catalogue(named, pattern=pattern, architecture=architecture or ""))

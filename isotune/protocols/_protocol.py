@@ -76,7 +76,7 @@ class InputChange(Strict):
 class Step(Strict):
     """One step of preprocessing done as another library does it; the rest stays."""
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=100)
     input: InputChange = InputChange()
     conventions: dict[str, str] = Field(default_factory=dict, description="axes of the input: decode, resize, scaling")
 
@@ -133,7 +133,7 @@ class Protocol(Strict):
     >>> isotune.run("timm:mobilenetv2_100", "digits", recipe, seeds=1)
     """
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$")
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=100)
     title: str
     source: str = Field(description="where the recipe comes from")
     deviations: tuple[str, ...] = Field((), description="in what it differs from its source")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from math import floor, isnan, log10
 
 from isotune.names import title
+from isotune.printable import printable
 from isotune.report.analysis.answers import Changed
 from isotune.report.analysis.sections import Row
 from isotune.report.analysis.timing import Timing
@@ -38,14 +39,14 @@ class Table:
 
 def text(words: object) -> str:
     """Words of others, to appear as they are in markdown, also within a table; addresses become links."""
-    line = " ".join(str(words).split())
+    line = printable(" ".join(str(words).split()))
     parts = _ADDRESS.split(line)  # words and addresses by turns
     return "".join(f"<{part}>" if i % 2 else _MARKUP.sub(r"\\\1", part) for i, part in enumerate(parts))
 
 
 def code(words: object) -> str:
     """A code span that is valid in a table (where a pipe is escaped even within code)."""
-    line = " ".join(str(words).split())
+    line = printable(" ".join(str(words).split()))
     fence = "`" * (max((len(run) for run in re.findall(r"`+", line)), default=0) + 1)
     pad = " " if line.startswith("`") or line.endswith("`") or not line else ""
     return f"{fence}{pad}{line}{pad}{fence}".replace("|", r"\|")
@@ -165,7 +166,8 @@ def plain_name(row: Row, most: int = 44) -> str:
 
 
 def short(name: str, most: int = 56) -> str:
-    """Shortened in the middle."""
+    """Shortened in the middle, without markdown."""
+    name = printable(name)
     return name if len(name) <= most else f"{name[: most // 2 - 1]}...{name[-most // 2 + 2 :]}"
 
 

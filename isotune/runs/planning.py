@@ -16,6 +16,7 @@ from isotune.runs.records import Cell, Seeds
 from isotune.workers.process import WorkerFailure, Workers
 
 MOST_SEEDS = 10_000
+LARGEST_SEED = 2**32 - 1  # every library and NumPy take it
 
 
 @dataclass(frozen=True)
@@ -139,12 +140,22 @@ def parse_seeds(seeds: str | int | Iterable[int]) -> list[int]:
         given = list(seeds)
         ranges = [range(seed, seed + 1) for seed in given] if all(_whole(seed) and seed >= 0 for seed in given) else []
         seeds = given
-    count = sum(map(len, ranges))
-    if not count or not all(map(len, ranges)):
+    counts = [each.stop - each.start for each in ranges]  # len() takes no more than a machine's word
+    if not counts or min(counts) < 1:
         raise UsageError(f"seeds {seeds!r}: give how many (3), which (0,4,7) or a range (5-9)")
-    if count > MOST_SEEDS:
-        raise UsageError(f"seeds {seeds!r}: {count} are too many; at most {MOST_SEEDS}")
+    if sum(counts) > MOST_SEEDS:
+        raise UsageError(f"seeds {_shown(seeds)}: that is too many; at most {MOST_SEEDS}")
+    if max(each.stop for each in ranges) > LARGEST_SEED + 1:
+        raise UsageError(f"seeds {_shown(seeds)}: at most {LARGEST_SEED}")
     return list(dict.fromkeys(itertools.chain(*ranges)))
+
+
+def _shown(seeds: object) -> str:
+    """Python writes no whole number of more than some thousand digits."""
+    try:
+        return repr(seeds)
+    except ValueError:
+        return "of thousands of digits"
 
 
 def _ranges(text: str) -> list[range]:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from isotune.workers.process import Workers
 
 STREAMS = tuple(Seeds.model_fields)  # head, order, augmentation
+MOST_RUNS = 10_000  # of one model
 LEVELS = {1: 10, 2: 4, 3: 3}  # seeds of each stream by the number of streams: 10, 16 or 27 runs a model
 
 
@@ -62,7 +63,7 @@ def seeded(cell: Cell, seeds: Seeds) -> Cell:
 def design(recipe: Protocol, spec: str, levels: int | None, repeats: int) -> Design:
     """The design for a protocol under the conventions `spec`. levels: None is what LEVELS says.
 
-    UsageError: the protocol draws nothing at random, fewer than two levels, or repeats below 0.
+    UsageError: the protocol draws nothing at random, fewer than two levels, repeats below 0, or too many runs.
     """
     reasons = _idle(recipe, spec)
     drawn = {stream: text for stream, text in _decides(recipe).items() if stream not in reasons}
@@ -75,6 +76,11 @@ def design(recipe: Protocol, spec: str, levels: int | None, repeats: int) -> Des
     levels = LEVELS[len(drawn)] if levels is None else levels
     if levels < 2 or repeats < 0:
         raise UsageError(f"levels = {levels}, repeats = {repeats}: give at least 2 levels and 0 repeats")
+    if (runs := levels ** len(drawn) + repeats) > MOST_RUNS:
+        raise UsageError(
+            f"levels = {levels} of {', '.join(drawn)}, repeats = {repeats}: {runs:,} runs a model are too many; at most"
+            f" {MOST_RUNS:,}"
+        )
     return Design(drawn, reasons, levels, repeats)
 
 

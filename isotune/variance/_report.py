@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from math import sqrt
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from isotune import cache
+from isotune import cache, file_names
 from isotune.errors import UsageError
 from isotune.statistics import Component
 from isotune.variance._design import Design, Study
@@ -173,7 +172,7 @@ def write(study: Study, findings: Sequence[Finding], folder: Path, command: str 
         raise UsageError("there is nothing to report: the study was planned and not run")
 
     first = study.firsts[0]
-    name = re.sub(r"[^a-z0-9]+", "-", f"{first.dataset} {first.protocol.name} {first.conventions}".lower()).strip("-")
+    name = file_names.of_words(f"{first.dataset} {first.protocol.name} {first.conventions}")
     figure = f"figures/variance-{name}.svg"
     report = folder / "variance.md"
     try:

@@ -24,14 +24,14 @@ import traceback
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
-from isotune.errors import Misfit, UsageError
+from isotune.errors import Misfit, UnknownModel, UsageError
 from isotune.workers.threads import settle_threads
 
 if TYPE_CHECKING:
     from isotune.adapters.base import Adapter
 
 PROGRESS_SECONDS = 0.2
-HINTS = "isotune.models.hints:of"  # what else weights that do not fit would fit
+HINTS = "isotune.models.hints:completed"  # what else weights would fit, and where else a model is
 T = TypeVar("T")
 
 
@@ -75,8 +75,8 @@ class Worker:
                     os.chdir(request["from"])
                 result = _function(request["do"])(self, **request["with"])
                 self._say({"event": "done", "result": result})
-            except Misfit as error:
-                self._say(refusal(UsageError(f"{error}{_function(HINTS)(error)}")))
+            except (Misfit, UnknownModel) as error:
+                self._say(refusal(_function(HINTS)(error)))
             except UsageError as error:
                 self._say(refusal(error))
             except Exception as error:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
-import re
 from collections.abc import Iterator
 from html import escape
 from pathlib import Path
 from typing import Any
 
 from isotune import attribution as attributions
-from isotune import cache
+from isotune import cache, file_names
 from isotune.attribution import Attribution
 from isotune.comparison.sides import Side
 from isotune.errors import UsageError
@@ -26,7 +25,7 @@ def default_name(left: Side, right: Side) -> str:
     words = [left.model, right.model]
     if left.model == right.model:
         words = [f"{side.model} {side.conventions} {side.mode} {environment_of(side)}" for side in (left, right)]
-    return "-vs-".join(re.sub(r"[^a-z0-9.]+", "-", word.lower()).strip("-") for word in words)
+    return file_names.shortened("-vs-".join(file_names.of_words(word, keep=".") for word in words))
 
 
 def as_json(findings: Findings, attribution: Attribution | None) -> dict[str, Any]:
@@ -76,7 +75,8 @@ def _lines(findings: Findings, attribution: Attribution | None) -> Iterator[str]
 
 def write(findings: Findings, attribution: Attribution | None, folder: Path, name: str, command: str) -> Path:
     """Write `name.md`, whose path is given back, `name.json` and the figures. UsageError: the folder cannot be
-    written."""
+    written, or the name is none of a file."""
+    file_names.checked(name, "name")
     try:
         (folder / "figures").mkdir(parents=True, exist_ok=True)
         texts = {

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from isotune import file_names
 from isotune.report import wording as f
 from isotune.report.analysis.judging import Finding
 from isotune.report.analysis.sections import Section
@@ -75,7 +76,7 @@ _COMPONENTS = (
 
 
 def _saved(made: Figure, section: Section, folder: Path, kind: str, caption: str, alt: str) -> Drawn:
-    path = f"figures/{section.slug}-{kind}.svg"
+    path = f"figures/{file_names.shortened(section.slug)}-{kind}.svg"
     _style.save(made, folder / path)
     return Drawn(path, f.text(f"{section.title}: {caption}"), f.text(f"{alt}, {section.title}"))
 

@@ -19,8 +19,10 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 from matplotlib.lines import Line2D
+from matplotlib.text import Text
 
 from isotune.names import facts
+from isotune.printable import printable
 from isotune.report import wording as f
 from isotune.report.analysis.sections import Row
 
@@ -72,7 +74,10 @@ def style() -> Iterator[None]:
 
 
 def save(made: Figure, path: Path) -> None:
-    """As SVG without a date or version; the same figure gives the same bytes."""
+    """As SVG without a date or version; the same figure gives the same bytes. What does not print is escaped, as SVG
+    does not hold it."""
+    for words in made.findobj(Text):
+        words.set_text("\n".join(map(printable, words.get_text().split("\n"))))
     made.savefig(path, format="svg", metadata={"Date": None, "Creator": None})
 
 

@@ -1,0 +1,36 @@
+"""Places that results are written to: whether they can be is found before the work, not after it."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from isotune.errors import UsageError
+
+
+def check_folder(folder: Path, argument: str) -> None:
+    """UsageError: the folder is something else, or takes no file. It is made to find that out, and removed again where
+    it was not there."""
+    place = folder.expanduser().absolute()
+    made: list[Path] = []
+    try:
+        missing = [path for path in (place, *place.parents) if not path.exists()]
+        for path in reversed(missing):
+            path.mkdir()
+            made.append(path)
+        with tempfile.TemporaryFile(dir=place):
+            pass
+    except OSError as error:
+        raise UsageError(
+            f"{argument}: {folder} cannot be written ({error.strerror}); name a folder that takes files"
+        ) from None
+    finally:
+        for path in reversed(made):
+            path.rmdir()
+
+
+def check_file(file: Path, argument: str) -> None:
+    """UsageError: the file cannot be written: it is a folder, or its folder takes no file."""
+    if file.is_dir():
+        raise UsageError(f"{argument}: {file} is a folder; name a file")
+    check_folder(file.parent, argument)
