@@ -101,7 +101,7 @@ def models(value: Model | Iterable[Model], argument: str = "models") -> list[str
 
 
 # Beyond these a typing error is likelier than a purpose, and memory or time would end before the work.
-_MOST = {
+_LARGEST = {
     "batch": 4_096, "batch_size": 100_000, "classes": 1_000_000, "images": 100_000, "jobs": 1_000,
     "seed": 2**32 - 1, "size": 9_999, "steps": 100_000,
 }  # fmt: skip
@@ -234,7 +234,7 @@ def whole(value: int, argument: str) -> int:
 
 
 def count(value: int, argument: str, least: int = 1) -> int:
-    most = _MOST[argument]
+    most = _LARGEST[argument]
     if not least <= (number := whole(value, argument)) <= most:
         raise UsageError(f"{argument}: takes a whole number from {least} to {most:,}, not {number}")
     return number
