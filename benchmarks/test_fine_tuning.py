@@ -19,6 +19,6 @@ def test_fine_tuning(suite, replay, dataset, recipe, conventions, mode, model):
     timed = [r.timings.total for r in records if r.status == "done"]
     if not timed:  # the leaderboard names failures too, so they need a place in the JSON
         timed = [(r.finished - r.started).total_seconds() for r in records]
-    replay(timed, {"question": "fine-tuning", "records": [record.model_dump(mode="json") for record in records]})
+    replay(timed, {"question": "fine-tuning", "records": [record.sealed() for record in records]})
     for record in records:
         assert record.status == "done", f"{record.cell}: {record.error}"

@@ -15,6 +15,7 @@ lock that other processes wait for; a process that is killed leaves a draft, nev
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import tempfile
@@ -83,26 +84,65 @@ def draft_folder(target: Path) -> Iterator[Path]:
 
 def place_folder(draft: Path, target: Path) -> None:
     """Rename `draft` to `target`; a folder that is already there is replaced."""
+    settle(draft)
     if not target.exists():
         draft.rename(target)
-        return
-    aside = Path(tempfile.mkdtemp(prefix=".replaced-", dir=target.parent))
-    try:
-        target.rename(aside / "old")  # a rename cannot replace a folder that is not empty
-        draft.rename(target)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
+    else:
+        aside = Path(tempfile.mkdtemp(prefix=".replaced-", dir=target.parent))
+        try:
+            target.rename(aside / "old")  # a rename cannot replace a folder that is not empty
+            draft.rename(target)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+    settle_one(target.parent)
 
 
 @contextmanager
-def draft_file(target: Path) -> Iterator[Path]:
-    """A path beside `target`; the file written there replaces `target` when the block ends well."""
+def draft_file(target: Path, *, durable: bool = True) -> Iterator[Path]:
+    """A path beside `target`; the file written there replaces `target` when the block ends well.
+
+    durable: it outlives a machine that loses power just then.
+    """
     handle, name = tempfile.mkstemp(prefix=".draft-", suffix=target.suffix, dir=target.parent)
     os.close(handle)
     draft = Path(name)
     try:
         yield draft
         draft.chmod(0o666 & ~_UMASK)  # drafts are made for their owner alone
+        if durable:
+            settle(draft)
         draft.replace(target)
+        if durable:
+            settle_one(target.parent)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def settle(path: Path) -> None:
+    """Have the disk hold a file, or a folder and all in it, before a rename lets others find it."""
+    for each in path.rglob("*") if path.is_dir() else ():
+        settle_one(each)
+    settle_one(path)
+
+
+def settle_one(path: Path) -> None:
+    """Have the disk hold a file's content, or the names in a folder."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:  # some file systems cannot for a folder
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(handle)
+
+
+def set_aside(path: Path) -> Path:
+    """Move what is damaged to `NAME.damaged` beside it, in the place of an earlier one; where it is then."""
+    aside = path.with_name(f"{path.name}.damaged")
+    if aside.is_dir() and not aside.is_symlink():
+        shutil.rmtree(aside, ignore_errors=True)
+    else:
+        aside.unlink(missing_ok=True)
+    path.rename(aside)
+    return aside

@@ -70,12 +70,16 @@ class NotCached(Unavailable):
     """Something must be downloaded, and the network cannot be reached."""
 
 
+class Unwritable(UsageError):
+    """Results cannot be kept: no room, no permission. Nothing more can be done until that is mended."""
+
+
 class WorkerFailure(Exception):
     """No wrong use: a request failed in a worker process, or the worker died. `trace` may hold its traceback."""
 
-    def __init__(self, message: str, trace: str = "") -> None:
+    def __init__(self, message: str, trace: str = "", *, died: bool = False) -> None:
         super().__init__(message)
-        self.trace = trace
+        self.trace, self.died = trace, died
 
     def __str__(self) -> str:
         return one_line(super().__str__())

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from isotune import cache
 from isotune.conventions import REFERENCE_CONVENTIONS
 from isotune.errors import MissingExtra, UsageError
 from isotune.models.embedded import Embedded
@@ -49,8 +48,7 @@ def convert(
     for place, (module, slots) in enumerate(modules.items()):
         for slot, array in _canonical(f"{source}: {module}", slots).items():
             tensors[f"{place:03d}.{slot}"] = array
-    with cache.draft_file(Path(file)) as draft:
-        Weights(tensors, conventions, architecture, origin).write(draft)
+    Weights(tensors, conventions, architecture, origin).write(Path(file))
 
 
 def _canonical(what: str, slots: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -23,7 +23,8 @@ from pathlib import Path
 import numpy as np
 
 from isotune import protocols
-from isotune.runs.records import Cell, Memory, Metrics, Record, Seeds, Store, Timings
+from isotune.runs.records import Cell, Memory, Metrics, Record, Seeds, Timings
+from isotune.runs.store import Store
 
 LIBRARIES = ("torchvision", "timm", "keras")
 DATASETS = ("fashion-mnist", "cifar10")  # published numbers of both are in reference_results

@@ -31,7 +31,8 @@ from isotune.progress import Progress, reporting
 from isotune.protocols import Protocol
 from isotune.runs import own_classifier, planning
 from isotune.runs.executor import Executor, LocalExecutor, workers_for
-from isotune.runs.records import Record, Store
+from isotune.runs.records import Record
+from isotune.runs.store import Store
 
 EXACT = 6  # axes whose 2^n sets are all run
 PAIRS = 4  # orders that are drawn for each seed beyond that, each with its reverse
@@ -75,7 +76,7 @@ def attribute(
         else:
             planning.check_images(images, recipe)
         planned = plan(ours, theirs, images, recipe, workers)
-        executor = LocalExecutor(Store(Path(store)), jobs=jobs, workers=workers, progress=reporter)
+        executor = LocalExecutor(Store(Path(store)), jobs=jobs, workers=workers, progress=reporter, note=reporter.note)
         return run_plan(planned, wanted, executor)
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import typer
 
+from isotune.cli import _ending as ending
 from isotune.cli import _streams as streams
 from isotune.cli._investigate import dump, investigate
 from isotune.cli._models import doctor, models
@@ -39,19 +40,24 @@ for command in (run, report, variance, investigate, dump, parity, transfer, mode
 
 
 def main() -> None:
-    """Console entry point: wrong use ends in one line on stderr and status 2."""
+    """Console entry point: wrong use ends in one line on stderr and status 2; a signal in one line and 128 and it."""
     streams.settle()
+    ending.listen()
     try:
         status = _run()
         sys.stdout.flush()  # here, where it can still be said that it is full
-        sys.exit(status)
+        if not ending.asked():
+            sys.exit(status)
+        message = ending.MESSAGE  # typer turns the interrupt into a status
     except UsageError as error:
         message, status = str(error), 2
     except (KeyboardInterrupt, typer.Abort):
-        message, status = "interrupted; what was done is kept, and the same command goes on from there", 130
+        message, status = ending.MESSAGE, 130
     except OSError as error:  # of a disk, a folder, a network: nothing that a traceback would explain
         where = f"{error.filename}: " if error.filename else ""
         message, status = f"{where}{error.strerror or error}", 2
+    if ending.asked():
+        ending.end()
     print(f"isotune: {one_line(message)}", file=sys.stderr)
     sys.exit(status)
 

@@ -1,6 +1,6 @@
 """What a prepared data set is, and how it lies on disk.
 
-    datasets/DIGEST/           sealed (isotune.data._sealing)
+    datasets/DIGEST/           sealed (isotune.sealing)
       classes.json             names of the classes; a label is an index into them
       about.json               name and note; not part of the digest
       train.labels.npy         int64 [N]
@@ -23,7 +23,7 @@ from typing import Literal
 import numpy as np
 
 from isotune.data._decoding import decode
-from isotune.data._sealing import Damaged, check
+from isotune.sealing import Damaged, check
 
 SplitName = Literal["train", "test"]
 SPLITS: tuple[SplitName, ...] = ("train", "test")

@@ -15,18 +15,18 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from isotune import cache
+from isotune import cache, sealing
 from isotune.data._dataset import Dataset, open_dataset
-from isotune.data._sealing import Damaged
 from isotune.data._writing import Writer
 from isotune.data.sources import given
 from isotune.data.sources.naming import find, listed
 from isotune.data.sources.source import Source
 from isotune.errors import UsageError
 from isotune.progress import Progress, untold
+from isotune.sealing import Damaged
 
 Given = given.Given | Dataset
-_FORMAT = 1  # raised when the same source is written in another form
+_FORMAT = 2  # raised when the same source is written in another form
 _log = logging.getLogger("isotune")
 
 
@@ -130,12 +130,14 @@ def _entry(source: Source, skip_unreadable: bool) -> Path:
 
 def _cached(entry: Path, name: str, *, verify: bool = False) -> Dataset | None:
     try:
-        content = json.loads(entry.read_text(encoding="utf-8"))
-        folder, note = entry.parent / str(content["digest"]), str(content["note"])
+        content = sealing.read_json(entry)
+        folder, note = entry.parent / content["dataset"], content["note"]
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (ValueError, KeyError, TypeError):
-        raise Damaged(f"{entry} cannot be read") from None
+    except KeyError:
+        raise Damaged(f"{entry} is of another version") from None
+    if content["entry"] != entry.name:
+        raise Damaged(f"{entry} contains what belongs into {content['entry']}")
     return open_dataset(folder, name=name, note=note, verify=verify)
 
 
@@ -152,10 +154,11 @@ def _prepared(source: Source, entry: Path, skip_unreadable: bool, progress: Prog
             try:
                 open_dataset(place / digest)
             except (Damaged, OSError, ValueError, KeyError):
+                if (place / digest).exists():
+                    _log.warning("set aside: %s", cache.set_aside(place / digest))
                 cache.place_folder(draft, place / digest)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
-    with cache.draft_file(entry) as file:
-        content = {"name": source.name, "digest": digest, "note": described.note}
-        file.write_text(json.dumps(content) + "\n", encoding="utf-8")
+    content = {"entry": entry.name, "name": source.name, "dataset": digest, "note": described.note}
+    sealing.write_json(entry, content)
     return open_dataset(place / digest, name=source.name, note=described.note)

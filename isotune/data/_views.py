@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import logging
 import shutil
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -19,10 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from isotune import cache
+from isotune import cache, sealing
 from isotune.data._dataset import Dataset, FileSplit, Split, SplitName
 from isotune.data._resizing import Resize, fixed_view
-from isotune.data._sealing import Damaged, check, seal
 from isotune.errors import UsageError, nearest
 from isotune.protocols import Images, Input
 from isotune.workers import threads
@@ -31,7 +29,6 @@ from isotune.workers.process import ask_once
 DECODERS = "isotune.decoders"  # entry-point group: a value of the axis `decode` -> a function called in a worker
 
 _FORMAT = 1  # raised when a change here alters the views' bytes
-_log = logging.getLogger("isotune")
 
 
 def subset(labels: np.ndarray, n: int | None, seed: int = 0, *, field: str = "images") -> np.ndarray:
@@ -142,27 +139,7 @@ def _decoder(decode: str) -> str:
 def _made(kind: str, key: dict[str, Any], build: Callable[[Path], None]) -> Path:
     """The sealed folder of a key; built when it is not there or damaged."""
     name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:32]
-    target = cache.folder("views") / f"{kind}-{name}"
-    if _intact(target):
-        return target
-    with cache.locked(target):
-        if not _intact(target, warn=True):
-            with cache.draft_folder(target) as draft:
-                build(draft)
-                seal(draft)
-    return target
-
-
-def _intact(folder: Path, *, warn: bool = False) -> bool:
-    if not folder.exists():
-        return False
-    try:
-        check(folder)
-    except Damaged as error:
-        if warn:
-            _log.warning("damaged cache: %s; rebuilding it", error)
-        return False
-    return True
+    return sealing.made(cache.folder("views") / f"{kind}-{name}", build)
 
 
 def _room(folder: Path, needed: int) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from isotune.data._dataset import ABOUT, CLASSES, SPLITS, digest_of
-from isotune.data._sealing import seal
 from isotune.errors import UsageError
+from isotune.sealing import seal
 
 MOST_CLASSES = 100_000  # ImageNet-21k has 21,841; a label beyond is a mistake
 

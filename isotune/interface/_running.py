@@ -15,7 +15,7 @@ from isotune.models import patterns
 from isotune.progress import Progress, reporting
 from isotune.runs.executor import LocalExecutor, workers_for
 from isotune.runs.planning import Matrix, check_models, parse_seeds, plan
-from isotune.runs.records import Store
+from isotune.runs.store import Store
 from isotune.workers.process import Workers
 from isotune.workers.threads import contradictions
 
@@ -90,13 +90,17 @@ def run(
             reporter.parts("cells", len(cells))
             executor = LocalExecutor(
                 Store(place), jobs=jobs, fresh=fresh, pythons=interpreters,
-                workers=running if workers is None or jobs == 1 else None, progress=reporter,
+                workers=running if workers is None or jobs == 1 else None, progress=reporter, note=reporter.note,
             )  # fmt: skip
             records = []
-            with closing(executor.run(cells)) as ending:
-                for record in ending:
-                    records.append(record)
-                    reporter.ended(record.line)
+            try:
+                with closing(executor.run(cells)) as ending:
+                    for record in ending:
+                        records.append(record)
+                        reporter.ended(record.line)
+            except KeyboardInterrupt:
+                reporter.note(f"{len(records)} of {len(cells)} cells are done; their records are in {place}")
+                raise
     return Runs(records, store=place)
 
 

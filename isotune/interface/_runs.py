@@ -11,7 +11,8 @@ from isotune import defaults
 from isotune.errors import UsageError
 from isotune.interface import _arguments as arguments
 from isotune.report import Leaderboard, Speed, read_benchmark
-from isotune.runs.records import Record, Store
+from isotune.runs.records import Record, latest
+from isotune.runs.store import Store
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,13 +25,23 @@ class Runs:
     It is a sequence of records (`isotune.runs.records.Record`, fields as in `isotune report --schema`): `len(runs)`,
     `runs[0].metrics.accuracy`, `for record in runs`. A notebook shows its leaderboard.
 
-    records: of any models, data sets, protocols. speeds: see `isotune.report.Speed`. store: where predictions lie.
+    records: of any models, data sets, protocols; of a cell that was run several times the last one counts, and the
+    others are in `earlier`. speeds: see `isotune.report.Speed`. store: where predictions lie.
+    damaged: a line for each record of the store that could not be read.
     """
 
     def __init__(
-        self, records: Iterable[Record], speeds: Iterable[Speed] = (), store: str | os.PathLike[str] | None = None
+        self,
+        records: Iterable[Record],
+        speeds: Iterable[Speed] = (),
+        store: str | os.PathLike[str] | None = None,
+        damaged: Iterable[str] = (),
     ) -> None:
-        self.records, self.speeds = tuple(records), tuple(speeds)
+        given = list(records)
+        counted = {id(record) for record in latest(given)}
+        self.records = tuple(record for record in given if id(record) in counted)
+        self.earlier = tuple(record for record in given if id(record) not in counted)
+        self.speeds, self.damaged = tuple(speeds), tuple(damaged)
         self.store = None if store is None else Path(store)
 
     def __len__(self) -> int:
@@ -59,7 +70,7 @@ class Runs:
 
     def where(self, choose: Callable[[Record], bool]) -> Runs:
         """The runs whose record is chosen: `runs.where(lambda record: record.cell.dataset == "digits")`."""
-        return Runs(filter(choose, self.records), self.speeds, self.store)
+        return Runs(filter(choose, (*self.records, *self.earlier)), self.speeds, self.store, self.damaged)
 
     def predictions(self, record: Record) -> np.ndarray:
         """The classes that a run predicted, int64 [test images]. UsageError: they are not kept, or damaged."""
@@ -67,7 +78,7 @@ class Runs:
             raise UsageError(
                 "these runs came without predictions; load them from their store: isotune.load_runs(STORE)"
             )
-        return Store(self.store).predictions(record.cell)
+        return Store(self.store).predictions(record)
 
     def frame(self) -> pd.DataFrame:
         """A pandas table with a row for each run.
@@ -82,7 +93,8 @@ class Runs:
     def leaderboard(self, *, command: str | None = None) -> Leaderboard:
         """The report on these runs. command: what made them, for its evidence. UsageError: there is none."""
         predictions = Store(self.store).predictions if self.store is not None else None
-        return Leaderboard(self.records, self.speeds, command=command, predictions=predictions)
+        every = (*self.records, *self.earlier)
+        return Leaderboard(every, self.speeds, command=command, predictions=predictions, damaged=self.damaged)
 
     def preprocessing_lines(self) -> list[str]:
         """Of evaluations of a checkpoint's own classifier: what each step of preprocessing costs, a line a step,
@@ -112,7 +124,8 @@ def load_runs(
     """
     place = arguments.path(source, "source")
     if place.is_dir():
-        runs = Runs(Store(place).all(), store=place)
+        kept = Store(place)
+        runs = Runs(kept.all(), store=place, damaged=kept.damaged)
     elif place.is_file():
         runs = Runs(*read_benchmark(place), store=arguments.path(store, "store"))
     else:

@@ -11,7 +11,7 @@ from isotune.interface import _arguments as arguments
 from isotune.interface._arguments import Conventions, Dataset, Model, PathLike, Protocol
 from isotune.models import patterns
 from isotune.progress import Progress, reporting
-from isotune.runs.records import Store
+from isotune.runs.store import Store
 from isotune.workers.process import Workers
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def study_variance(
             study = variance.plan(wanted, named, name, recipe, spec, held, sets, workers)
         if not planned:
             reporter.parts("runs", wanted.runs * len(study.firsts))
-            for record in variance.run(study, place, jobs=jobs, progress=reporter):
+            for record in variance.run(study, place, jobs=jobs, progress=reporter, note=reporter.note):
                 reporter.ended(record.line)
     ahead = variance.outlook(study, place, [Store(defaults.STORE)])
     return VarianceStudy(study, ahead, [] if planned else variance.judge(study, place))

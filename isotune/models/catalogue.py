@@ -10,11 +10,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from isotune import cache, names
+from isotune import cache, names, sealing
 from isotune.errors import UsageError, nearest
 from isotune.workers.environment import versions
 
@@ -108,11 +109,13 @@ def _listed(adapter: str) -> list[Entry]:
 
 def kept(adapter: str) -> list[dict[str, Any]]:
     """What the adapter's worker listed before, from the cache, under the versions installed; none where it did not."""
-    try:
-        rows: list[dict[str, Any]] = json.loads(_file(adapter).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return []  # not listed yet, or damaged: to be listed again
-    return rows
+    file = _file(adapter)
+    with suppress(OSError, sealing.Damaged):  # not listed yet, or damaged: to be listed again
+        content = sealing.read_json(file)
+        if content["of"] == file.name:
+            rows: list[dict[str, Any]] = content["rows"]
+            return rows
+    return []
 
 
 def _file(adapter: str) -> Path:
@@ -132,8 +135,8 @@ def _rows(adapter: str) -> list[dict[str, Any]]:
         rows = worker.ask(listed)
     finally:
         worker.stop()
-    with cache.draft_file(_file(adapter)) as draft:
-        draft.write_text(json.dumps(rows), encoding="utf-8")
+    file = _file(adapter)
+    sealing.write_json(file, {"of": file.name, "rows": rows})
     return rows
 
 

@@ -25,7 +25,7 @@ from isotune import cache, names
 from isotune.conventions import REFERENCE_CONVENTIONS
 from isotune.errors import UsageError
 from isotune.models import embedded
-from isotune.weights import Weights, random_weights
+from isotune.weights import Weights, kept, random_weights
 from isotune.workers.process import WorkerProcess
 
 if TYPE_CHECKING:
@@ -119,10 +119,7 @@ def from_file(rest: str, adapter: Adapter, model: ModelName, image_size: tuple[i
     stamp = path.stat()
     identity = f"{path.resolve()} {stamp.st_size} {stamp.st_mtime_ns} {owner} {image_size}"
     file = cache.folder("checkpoints") / f"file-{hashlib.sha256(identity.encode()).hexdigest()[:16]}.safetensors"
-    with cache.locked(file):
-        if not file.exists():
-            _converted(path, owner, image_size, file)
-    return Weights.read(file)
+    return kept(file, lambda: _converted(path, owner, image_size, file))
 
 
 def _converted(path: Path, owner: ModelName, image_size: tuple[int, int], file: Path) -> None:
@@ -149,5 +146,4 @@ def convert(worker: Worker, path: str, model: str, size: list[int], file: str) -
     """In a worker: write a checkpoint file of its library in canonical form."""
     name = names.parse(model)
     weights = worker.adapter.load_file(name.name, Path(path), options=name.options, image_size=(size[0], size[1]))
-    with cache.draft_file(Path(file)) as draft:
-        weights.write(draft)
+    weights.write(Path(file))

@@ -15,7 +15,7 @@ from typing import Any
 
 from isotune import cache
 from isotune.errors import MissingExtra, UsageError
-from isotune.weights import Weights
+from isotune.weights import Weights, kept
 from isotune.workers.process import ask_once
 
 GROUP = "isotune.checkpoints"
@@ -38,15 +38,16 @@ class Embedded:
         """In canonical form. MissingExtra: the package is not installed; UsageError: the file is not there, or is
         altered."""
         file = cache.folder("checkpoints") / f"{self.name}-{self.sha256[:16]}.safetensors"
-        with cache.locked(file):
-            if not file.exists():
-                source = self.source()
-                origin = f"{self.package} {metadata.version(self.package)}: {self.file}, SHA-256 {self.sha256}"
-                ask_once(
-                    self.convert, source=str(source), file=str(file), origin=origin, architecture=self.architecture,
-                    conventions=dict(self.conventions),
-                )  # fmt: skip
-        return Weights.read(file)
+
+        def make() -> None:
+            source = self.source()
+            origin = f"{self.package} {metadata.version(self.package)}: {self.file}, SHA-256 {self.sha256}"
+            ask_once(
+                self.convert, source=str(source), file=str(file), origin=origin, architecture=self.architecture,
+                conventions=dict(self.conventions),
+            )  # fmt: skip
+
+        return kept(file, make)
 
     def source(self) -> Path:
         """Where the package put the file. Errors as of `weights`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -11,10 +12,11 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from isotune import cache
+from isotune import cache, sealing
 from isotune.comparison.bounds import BOUND, NOISE_FACTOR
 from isotune.protocols import Layout
 
+_log = logging.getLogger("isotune")
 VERSION: Literal[2] = 2  # of the JSON; results of version 1, which did not say so, are read as they are
 
 
@@ -99,15 +101,23 @@ class ResultStore:
         self.folder = folder
 
     def read(self, question: Question) -> Result | None:
+        """None: it is not there, of another version, or damaged, which a warning of the logger `isotune` says."""
+        file = self._file(question)
         try:
-            return Result.model_validate_json(self._file(question).read_text(encoding="utf-8"))
-        except (OSError, ValidationError):  # not there, or of another version
+            values = json.loads(file.read_bytes())
+            if "digest" in values:  # results from before have none
+                values = sealing.unsealed(values, file)
+            result = Result.model_validate(values)
+        except (FileNotFoundError, ValidationError):
             return None
+        except (OSError, ValueError, TypeError, sealing.Damaged) as error:
+            _log.warning("damaged proof: %s; set aside as %s", error, cache.set_aside(file).name)
+            return None
+        return result if result.question == question else None
 
     def write(self, result: Result) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        with cache.draft_file(self._file(result.question)) as draft:
-            draft.write_text(result.model_dump_json(indent=1), encoding="utf-8")
+        sealing.write_json(self._file(result.question), result.model_dump(mode="json"))
 
     def _file(self, question: Question) -> Path:
         return self.folder / f"{question.key}.json"

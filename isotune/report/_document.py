@@ -22,9 +22,15 @@ from isotune.statistics import Component, VarianceSplit, wilson
 
 
 def write(
-    path: Path, findings: Sequence[Finding], records: Sequence[Record], speeds: Sequence[Speed], command: str | None
+    path: Path,
+    findings: Sequence[Finding],
+    records: Sequence[Record],
+    speeds: Sequence[Speed],
+    command: str | None,
+    left_out: Sequence[str] = (),
 ) -> None:
-    path.write_text(document(findings, records, speeds, command).model_dump_json(indent=1) + "\n", encoding="utf-8")
+    content = document(findings, records, speeds, command).model_copy(update={"left_out": tuple(left_out)})
+    path.write_text(content.model_dump_json(indent=1) + "\n", encoding="utf-8")
 
 
 def document(

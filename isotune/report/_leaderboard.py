@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from isotune.errors import UsageError
 from isotune.report.analysis.benchmark import Speed
-from isotune.runs.records import Record
+from isotune.runs.records import Record, latest
 
 if TYPE_CHECKING:
     from isotune.report.analysis.answers import Predictions
@@ -29,7 +29,8 @@ class Leaderboard:
     records: any number, of any data sets and protocols; of one cell's the last counts.
     speeds: see `Speed`.
     command: what gave the records, for the evidence.
-    predictions: gives a cell's predicted classes (`Store.predictions`), for the share that changed; without
+    damaged: a line for each record that could not be read, for the evidence.
+    predictions: gives a run's predicted classes (`Store.predictions`), for the share that changed; without
         it, or where it raises UsageError, only what accuracies and digests prove is shown. With the labels of a data
         set that is in the cache they also give McNemar's test, and the share of the spread that the test set explains.
     Errors: UsageError when there is nothing to report.
@@ -47,9 +48,10 @@ class Leaderboard:
         *,
         command: str | None = None,
         predictions: Predictions | None = None,
+        damaged: Sequence[str] = (),
     ) -> None:
         self.records, self.speeds = tuple(records), tuple(speeds)
-        self._command, self._predictions = command, predictions
+        self._command, self._predictions, self._damaged = command, predictions, tuple(damaged)
         if not self.records and not self.speeds:
             raise UsageError("there is nothing to report: no records and no speeds; run first: isotune run")
 
@@ -106,7 +108,7 @@ class Leaderboard:
         try:
             with tempfile.TemporaryDirectory(prefix="isotune-report-") as folder:
                 place = Path(folder)
-                _write(self.records, self.speeds, place, self._command, self._predictions)
+                _write(self.records, self.speeds, place, self._command, self._predictions, self._damaged)
                 files = sorted(path for path in place.rglob("*") if path.is_file())
                 return {path.relative_to(place).as_posix(): path.read_bytes() for path in files}
         finally:
@@ -119,26 +121,31 @@ def _write(
     place: Path,
     command: str | None,
     predictions: Predictions | None,
+    damaged: Sequence[str],
 ) -> None:
     from isotune.report import _document
     from isotune.report._page import write_page
     from isotune.report.analysis.answers import Answers
     from isotune.report.analysis.judging import judge
-    from isotune.report.analysis.sections import latest, sections
+    from isotune.report.analysis.sections import sections
+    from isotune.report.evidence import left_out
     from isotune.report.figures import section as _figures
+    from isotune.report.wording import text as escaped
 
     kept = latest(records)
+    counted = set(map(id, kept))
     answers = Answers(predictions)
     findings = [judge(section, answers) for section in sections(kept, speeds)]
+    out = left_out([record for record in records if id(record) not in counted], [*damaged, *answers.damaged])
     (place / "figures").mkdir()
     figures = [figure for finding in findings for figure in _figures.draw(finding, place)]
-    text = (
+    page = (
         _templates()
         .get_template("leaderboard.md.j2")
-        .render(**_view(findings, kept, speeds), command=_cited(command), figures=figures)
+        .render(**_view(findings, kept, speeds), command=_cited(command), figures=figures, left_out=map(escaped, out))
     )
-    (place / MARKDOWN).write_text(text, encoding="utf-8")
-    _document.write(place / JSON, findings, kept, speeds, command)
+    (place / MARKDOWN).write_text(page, encoding="utf-8")
+    _document.write(place / JSON, findings, kept, speeds, command, out)
     write_page(place / MARKDOWN)
 
 
@@ -147,7 +154,7 @@ def first_rows(records: Iterable[Record], speeds: Iterable[Speed] = (), predicti
     from isotune.report._sentence import sentence
     from isotune.report._tables import board
     from isotune.report.analysis.answers import Answers
-    from isotune.report.analysis.sections import latest, sections
+    from isotune.report.analysis.sections import sections
 
     ordered = sections(latest(records), speeds)
     if not ordered:

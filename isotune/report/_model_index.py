@@ -37,7 +37,8 @@ def model_index(records: Iterable[Record]) -> str:
         from huggingface_hub import ModelCardData
     except ImportError:
         raise MissingExtra("huggingface_hub", "isotune[hub]") from None
-    from isotune.report.analysis.sections import latest, sections
+    from isotune.report.analysis.sections import sections
+    from isotune.runs.records import latest
 
     results: dict[str, list[EvalResult]] = defaultdict(list)
     for section in sections(latest(records)):

@@ -234,3 +234,4 @@ class Leaderboard(_Part):
     speeds: tuple[Speed, ...] = Field(description="speeds that are shown beside no accuracy")
     environments: dict[str, dict[str, tuple[str, ...]]] = Field(description="setting: value: adapters that had it")
     checkpoints: dict[str, dict[str, tuple[str, ...]]] = Field(description="checkpoint: SHA-256: models that had it")
+    left_out: tuple[str, ...] = Field((), description="earlier results of cells that were run again; what is damaged")

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from isotune.protocols import Protocol
 from isotune.report import wording as f
 from isotune.report.analysis.benchmark import Speed
-from isotune.report.analysis.sections import moment
-from isotune.runs.records import Record
+from isotune.runs.records import Record, moment
+from isotune.workers.environment import all_packages
 
 _SHOWN = 16  # hexadecimal digits of a digest: enough to tell two apart, short enough to read
 _MANY = 4
+_NAMED = 5  # lines of damage that are shown
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,25 @@ def evidence(records: Sequence[Record], speeds: Sequence[Speed]) -> Evidence:
         datasets=_datasets(records),
         protocols=_protocols([record.cell.protocol for record in records]),
     )
+
+
+def left_out(superseded: Sequence[Record], damaged: Sequence[str]) -> list[str]:
+    """What is there and does not count: results of cells that were run again later, and what is damaged. Plain text."""
+    lines = []
+    if superseded:
+        environments = [record.environment for record in superseded]
+        seen = [
+            f"{package} {', '.join(sorted(values))}"
+            for package in all_packages()
+            if (values := {environment[package] for environment in environments if package in environment})
+        ]
+        under = f" (under {', '.join(seen)})" if seen else ""
+        count = f.number(len(superseded), "earlier result")
+        lines.append(f"{count} of cells that were run again later{under}; the last one of a cell counts")
+    lines += damaged[:_NAMED]
+    if len(damaged) > _NAMED:
+        lines.append(f"and {len(damaged) - _NAMED} more that are damaged")
+    return lines
 
 
 def _date(records: Sequence[Record]) -> str:

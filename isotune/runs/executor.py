@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections import Counter, deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Protocol
 
-from isotune.errors import UsageError
+from isotune.errors import Unwritable, UsageError
 from isotune.models import layouts
 from isotune.progress import Progress, untold
-from isotune.runs.records import Cell, Record, Store
+from isotune.runs.records import Cell, Record
+from isotune.runs.store import Store
 from isotune.runs.turns import Turns, several
 from isotune.workers import threads
 from isotune.workers.environment import outdated
@@ -48,6 +49,7 @@ class LocalExecutor:
         has the machine to itself, and timings mean something.
     pythons: interpreters of other environments by adapter: {ADAPTER: "/opt/other/bin/python"}.
     workers: run in these, of `workers_for` so many jobs, before starting own ones; they are left running.
+    note: is told, in a line, of cells that are done and are run again: with `fresh`, or under other versions.
     """
 
     def __init__(
@@ -59,25 +61,40 @@ class LocalExecutor:
         pythons: Mapping[str, str] | None = None,
         workers: Workers | None = None,
         progress: Progress | None = None,
+        note: Callable[[str], object] | None = None,
     ) -> None:
         self.store, self.jobs, self.fresh = store, max(1, jobs), fresh
         self._pythons, self._workers = dict(pythons or {}), workers
-        self._progress = progress or untold
+        self._progress, self._note = progress or untold, note or (lambda line: None)
 
     def done(self, cell: Cell) -> Record | None:
         """The record that makes running the cell unnecessary: done, under the versions installed now."""
-        if self.fresh or (record := self.store.read(cell)) is None or record.status != "done":
-            return None
-        own = cell.adapter not in self._pythons
-        return None if own and (outdated(record.environment, cell.adapter) or _in_another_layout(record)) else record
+        return self._of_now(self.store.results(cell))
+
+    def _of_now(self, results: Iterable[Record]) -> Record | None:
+        return next((each for each in results if each.status == "done" and self._is_of_now(each)), None)
+
+    def _is_of_now(self, record: Record) -> bool:
+        """Whether it was computed as it would be now; of another environment's interpreter that is not known."""
+        adapter = record.cell.adapter
+        if adapter in self._pythons:
+            return True
+        return not outdated(record.environment, adapter) and not _in_another_layout(record)
 
     def run(self, cells: Iterable[Cell]) -> Generator[Record, None, None]:
+        """Unwritable: the store cannot be written; what was done until then is in it."""
+        self.store.check()
         waiting: deque[Cell] = deque()
+        again: list[Record] = []
         for cell in cells:
-            if (record := self.done(cell)) is not None:
+            results = self.store.results(cell)
+            if not self.fresh and (record := self._of_now(results)) is not None:
                 yield record
             else:
                 waiting.append(cell)
+                again += [record for record in results[:1] if record.status == "done"]
+        for line in self._run_again(again):
+            self._note(line)
         if self.jobs == 1:
             with contextlib.ExitStack() as stack:
                 workers = self._workers or stack.enter_context(workers_for(1, self._pythons))
@@ -86,6 +103,23 @@ class LocalExecutor:
         elif waiting:
             turns = Turns(waiting, lambda: workers_for(self.jobs, self._pythons), self._workers)
             yield from several(turns, min(self.jobs, len(waiting)), self._one)
+
+    def _run_again(self, results: Sequence[Record]) -> Iterator[str]:
+        """A line on cells that are done and are run all the same, and one for each reason why."""
+        reasons = Counter(self._why(record) for record in results)
+        for why, number in reasons.items():
+            first = next(record for record in results if self._why(record) == why)
+            accuracy = f"{first.metrics.accuracy:.2%}" if first.metrics else "?"
+            yield (
+                f"{number} {'cells are' if number > 1 else 'cell is'} done {why} and run again; the new results count,"
+                f" and the earlier ones stay beside them (first: {first.cell}: {accuracy} of {first.finished:%Y-%m-%d})"
+            )
+
+    def _why(self, record: Record) -> str:
+        if self._is_of_now(record):
+            return "under these versions"
+        changes = [f"{name} {then}, now {now}" for name, then, now in outdated(record.environment, record.cell.adapter)]
+        return f"under other versions ({', '.join(changes)})" if changes else "in another layout"
 
     def _one(self, cell: Cell, workers: Workers, stopping: threading.Event | None = None) -> Record:
         """Run one cell in its worker; a failure becomes a record, unless the workers are being stopped."""
@@ -104,6 +138,8 @@ class LocalExecutor:
             if record is None:
                 raise WorkerFailure(f"the worker of {cell.adapter} left no record in {self.store.folder}")
             return record
+        except Unwritable:
+            raise
         except (UsageError, WorkerFailure) as error:
             if stopping is not None and stopping.is_set():
                 raise

@@ -101,13 +101,16 @@ def check_models(
     def check(adapter: str) -> dict[str, dict[str, str]]:
         checked = {}
         for name in (str(each) for each in parsed if str(each).partition(":")[0] == adapter):
-            try:
-                side = size if isinstance(size, int) else size[name]
-                checked[name] = workers[adapter].ask(
-                    requests.check, model=name, checkpoint=checkpoint, size=side, own=own
-                )
-            except WorkerFailure as error:
-                raise UsageError(f"{name} cannot be built: {error}") from None
+            side = size if isinstance(size, int) else size[name]
+            for chance in (1, 2):  # a worker that dies may have been killed from outside
+                try:
+                    checked[name] = workers[adapter].ask(
+                        requests.check, model=name, checkpoint=checkpoint, size=side, own=own
+                    )
+                    break
+                except WorkerFailure as error:
+                    if not error.died or chance == 2:
+                        raise UsageError(f"{name} cannot be built: {error}") from None
         return checked
 
     adapters = list(dict.fromkeys(str(name).partition(":")[0] for name in parsed))

@@ -17,7 +17,8 @@ from isotune.errors import UsageError
 from isotune.protocols import Input
 from isotune.reference_results import conditions
 from isotune.runs.own_classifier import published_input
-from isotune.runs.records import Cell, Record, Store, predictions_digest
+from isotune.runs.records import Cell, Record, predictions_digest
+from isotune.runs.store import Store
 from isotune.statistics import McNemar, mcnemar, predictions_changed
 
 
@@ -53,7 +54,7 @@ def compare(first: Record, second: Record, store: Store) -> Compared:
 
 
 def _predictions(record: Record, store: Store) -> np.ndarray:
-    predictions = store.predictions(record.cell)
+    predictions = store.predictions(record)
     if predictions_digest(predictions) != record.predictions_digest:
         raise UsageError(f"the predictions of {record.cell} are those of another run; run it again")
     return predictions

@@ -12,7 +12,6 @@ import hashlib
 import json
 import time
 import warnings
-import zipfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from isotune import cache
+from isotune import cache, sealing
 from isotune.errors import UsageError
 from isotune.progress import Progress
 from isotune.protocols import Probe
@@ -54,17 +53,33 @@ def features(
     train, test: uint8 [N, H, W, 3]. identity: everything that the features depend on, JSON.
     """
     key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:32]
-    file = cache.folder("features") / f"{key}.npz"
-    if (cached := _read(file)) is not None:
-        return cached
-    with Watch(model.device_clocks) as watch:
-        made = _extracted(model, train, test, batch_size, progress)
-    made = replace(made, disturbance=watch.seen)
-    timing = np.array([made.first_batch, made.seconds, made.images])
-    seen = np.frombuffer(watch.seen.model_dump_json().encode(), np.uint8)
-    with cache.draft_file(file) as draft, draft.open("wb") as stream:
-        np.savez(stream, train=made.train, test=made.test, timing=timing, disturbance=seen)
-    return made
+    now: list[Features] = []
+
+    def build(folder: Path) -> None:
+        with Watch(model.device_clocks) as watch:
+            now.append(replace(_extracted(model, train, test, batch_size, progress), disturbance=watch.seen))
+        _write(now[0], folder)
+
+    folder = sealing.made(cache.folder("features") / key, build)
+    return now[0] if now else _read(folder)
+
+
+def _write(features: Features, folder: Path) -> None:
+    np.save(folder / "train.npy", features.train, allow_pickle=False)
+    np.save(folder / "test.npy", features.test, allow_pickle=False)
+    assert features.disturbance is not None
+    about = {name: getattr(features, name) for name in ("first_batch", "seconds", "images")}
+    about["disturbance"] = features.disturbance.model_dump(mode="json")
+    (folder / "about.json").write_text(json.dumps(about), encoding="utf-8")
+
+
+def _read(folder: Path) -> Features:
+    about = json.loads((folder / "about.json").read_text(encoding="utf-8"))
+    return Features(
+        np.load(folder / "train.npy", allow_pickle=False),
+        np.load(folder / "test.npy", allow_pickle=False),
+        **about | {"disturbance": Disturbance.model_validate(about["disturbance"]), "cached": True},
+    )
 
 
 def _extracted(model: Model, train: np.ndarray, test: np.ndarray, batch_size: int, progress: Progress) -> Features:
@@ -84,20 +99,6 @@ def _extracted(model: Model, train: np.ndarray, test: np.ndarray, batch_size: in
             progress("features", done, total)
     seconds = time.perf_counter() - began
     return Features(np.concatenate(parts["train"]), np.concatenate(parts["test"]), first, seconds, images, False, None)
-
-
-def _read(file: Path) -> Features | None:
-    """Features from the cache; a damaged file counts as absent and is made again."""
-    if not file.exists():
-        return None
-    try:
-        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
-            first, seconds, images = arrays["timing"].tolist()
-            kept = arrays["disturbance"].tobytes() if "disturbance" in arrays else b"null"
-            seen = Disturbance.model_validate_json(kept) if kept != b"null" else None
-            return Features(arrays["train"], arrays["test"], first, seconds, int(images), True, seen)
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-        return None
 
 
 @dataclass(frozen=True)

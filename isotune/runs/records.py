@@ -1,30 +1,23 @@
 """Cells and records: what one run is asked, what it gave, and where that is kept.
 
-A cell's key is the SHA-256 of its canonical JSON, so a record is found again by what was asked. In the
-store every cell has a folder `KEY/` with `record.json` and `predictions.npy`, renamed into place when
-complete. The JSON schema of a record: `isotune report --schema`.
+A cell's key is the SHA-256 of its canonical JSON, so a record is found again by what was asked. A record carries its
+digest, and that of its predictions. The JSON schema of a record: `isotune report --schema`.
 """
 
 from __future__ import annotations
 
-import errno
-import gc
 import hashlib
 import math
-import shutil
-import tempfile
-from collections.abc import Iterator
-from contextlib import suppress
-from datetime import datetime
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from functools import cached_property
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from isotune import sealing
 from isotune.conventions import Conventions
-from isotune.errors import UsageError
 from isotune.protocols import Mode, Protocol
 from isotune.runs import version_1, version_2
 from isotune.workers.disturbance import Disturbance
@@ -65,6 +58,11 @@ class Cell(Mode):
     def key(self) -> str:
         return version_1.digest(self.model_dump(mode="json"))
 
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        copy = super().model_copy(update=update, deep=deep)
+        copy.__dict__.pop("key", None)  # of what was asked before
+        return copy
+
     @property
     def adapter(self) -> str:
         """Adapter with its engine: "timm", "keras@jax"."""
@@ -99,6 +97,12 @@ class Metrics(Strict):
     skipped_steps: int | None = Field(
         None, ge=0, description="float16: steps that changed nothing, since a gradient was not finite"
     )
+
+    @property
+    def whole(self) -> bool:
+        """Whether the accuracy is that of a whole number of images."""
+        right = self.accuracy * self.test_images
+        return abs(right - round(right)) < 1e-6
 
 
 class Timings(Strict):
@@ -159,6 +163,12 @@ class Record(Strict):
     @model_validator(mode="before")
     @classmethod
     def of_any_version(cls, values: Any) -> Any:
+        """Of an object that carries a digest, the digest is compared: ValueError when it is another's."""
+        if isinstance(values, dict) and "digest" in values:
+            try:
+                values = sealing.unsealed(values, "the record")
+            except sealing.Damaged as error:
+                raise ValueError(str(error)) from None
         for version, former in enumerate((version_1, version_2), 1):
             if isinstance(values, dict) and values.get("version") == version:
                 try:
@@ -166,6 +176,15 @@ class Record(Strict):
                 except (AttributeError, KeyError, TypeError) as error:
                     raise ValueError(f"no record of version {version}: {error}") from None
         return values
+
+    @property
+    def ended(self) -> datetime:
+        """When it finished, as a time that can be compared."""
+        return moment(self.finished)
+
+    def sealed(self) -> dict[str, Any]:
+        """JSON with a digest of itself."""
+        return sealing.sealed(self.model_dump(mode="json"))
 
     @property
     def line(self) -> str:
@@ -177,99 +196,35 @@ class Record(Strict):
         return f"{line}; timings are disturbed: {seen.cause}" if seen and seen.disturbed else line
 
 
+def moment(time: datetime) -> datetime:
+    """A time that can be compared; one without a zone is taken as UTC."""
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+def latest(records: Iterable[Record]) -> list[Record]:
+    """One record a cell, the last to finish, whatever the order given."""
+    kept: dict[str, Record] = {}
+    for record in records:
+        key = record.cell.key
+        if key not in kept or _succeeds(record, kept[key]):
+            kept[key] = record
+    return [kept[key] for key in sorted(kept)]
+
+
+def _succeeds(record: Record, other: Record) -> bool:
+    """Finished later; of two that finished at once the one that is done, then any, but always the same."""
+    if record.ended != other.ended:
+        return record.ended > other.ended
+    ranks = [(each.status == "done", each.model_dump_json()) for each in (record, other)]
+    return ranks[0] > ranks[1]
+
+
 def predictions_digest(predictions: np.ndarray) -> str:
     return hashlib.sha256(np.ascontiguousarray(predictions, dtype=np.int64).tobytes()).hexdigest()
 
 
-class Store:
-    """Records on disk, one folder a cell."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def write(self, record: Record, predictions: np.ndarray | None = None) -> Path:
-        """Put a record in place atomically; an older one of the same cell is replaced."""
-        self.folder.mkdir(parents=True, exist_ok=True)
-        place = self.folder / record.cell.key
-        draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=self.folder))
-        try:
-            if predictions is not None:
-                np.save(draft / "predictions.npy", predictions.astype(np.int64), allow_pickle=False)
-            (draft / "record.json").write_text(record.model_dump_json(indent=1) + "\n", encoding="utf-8")
-            former = self._place(record.cell)
-            self._put(draft, place)
-            if former != place:  # of an earlier version: the cell would count twice
-                shutil.rmtree(former)
-        finally:
-            shutil.rmtree(draft, ignore_errors=True)
-        return place
-
-    def _put(self, draft: Path, place: Path) -> None:
-        """Rename the draft into place. A folder cannot be renamed onto another, so an older record steps aside
-        first: killed just then, the cell has no record and is run again."""
-        while True:
-            try:
-                draft.rename(place)
-                return
-            except OSError as error:
-                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-                    raise
-            with (
-                tempfile.TemporaryDirectory(prefix=".replaced-", dir=self.folder) as aside,
-                suppress(FileNotFoundError),  # another process replaced it at the same moment
-            ):
-                place.rename(Path(aside) / "record")
-
-    def read(self, cell: Cell) -> Record | None:
-        """The cell's record, or None. One of an earlier version is found under the key that the cell had then."""
-        path = self._place(cell) / "record.json"
-        return self._parse(path) if path.exists() else None
-
-    def predictions(self, cell: Cell) -> np.ndarray:
-        """int64 [test images]. UsageError: there are none, or the file is damaged."""
-        path = self._place(cell) / "predictions.npy"
-        try:
-            array: np.ndarray = np.load(path, allow_pickle=False)
-        except FileNotFoundError:
-            raise UsageError(f"{path}: there are no predictions of {cell}; run it again") from None
-        except (OSError, ValueError, EOFError) as error:
-            raise UsageError(f"{path}: damaged ({error}); remove {path.parent} and run again") from None
-        return array
-
-    def _place(self, cell: Cell) -> Path:
-        """The folder of the cell's record, where it is or would be."""
-        place = self.folder / cell.key
-        if place.exists() or (then := version_2.cell(cell.model_dump(mode="json"))) is None:
-            return place
-        formers = (self.folder / key for key in (version_1.digest(then), version_1.key(then)))
-        return next((former for former in formers if former.exists()), place)
-
-    def __iter__(self) -> Iterator[Record]:
-        for path in sorted(self.folder.glob("*/record.json"), key=str):
-            if not path.parent.name.startswith("."):
-                yield self._parse(path)
-
-    def all(self) -> list[Record]:
-        """Every record. The collector of cycles, of which records have none, rests while they are read: with 100,000
-        of them it would take two thirds of the time."""
-        enabled = gc.isenabled()
-        gc.disable()
-        try:
-            return list(self)
-        finally:
-            if enabled:
-                gc.enable()
-
-    @staticmethod
-    def _parse(path: Path) -> Record:
-        try:
-            return Record.model_validate_json(path.read_bytes())
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = f"{'.'.join(map(str, first['loc'])) or 'file'}: {first['msg']}"
-            raise UsageError(f"{path}: not a record of this version ({where}); remove {path.parent}") from None
-
-
 def schema() -> dict[str, Any]:
     """JSON schema of a record."""
-    return Record.model_json_schema()
+    made = Record.model_json_schema()
+    made["properties"]["digest"] = {"type": "string", "description": "SHA-256 of the record without this field"}
+    return made

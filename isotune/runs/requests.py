@@ -8,8 +8,9 @@ from typing import Any
 from isotune.protocols import Mode
 from isotune.runs import own_classifier
 from isotune.runs.cell_runner import CellRunner
-from isotune.runs.records import Cell, Store
+from isotune.runs.records import Cell
 from isotune.runs.stopwatch import Measurement, Stopwatch
+from isotune.runs.store import Store
 from isotune.workers.worker import Worker
 
 

@@ -117,7 +117,7 @@ def _changed(first: tuple[int, Record], other: tuple[int, Record], folder: Path)
     arrays: list[np.ndarray] = []
     for repeat, record in (first, other):
         try:
-            array = store(folder, repeat).predictions(record.cell)
+            array = store(folder, repeat).predictions(record)
         except UsageError:
             return None
         if predictions_digest(array) != record.predictions_digest:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
 from isotune.progress import Progress
 from isotune.runs.executor import LocalExecutor
-from isotune.runs.records import Record, Store
+from isotune.runs.records import Record
+from isotune.runs.store import Store
 from isotune.variance._design import Study
 
 
@@ -17,13 +18,21 @@ def store(folder: Path, repeat: int) -> Store:
     return Store(folder / f"repeat-{repeat}")
 
 
-def run(study: Study, folder: Path, *, jobs: int = 1, progress: Progress | None = None) -> Iterator[Record]:
+def run(
+    study: Study,
+    folder: Path,
+    *,
+    jobs: int = 1,
+    progress: Progress | None = None,
+    note: Callable[[str], object] | None = None,
+) -> Iterator[Record]:
     """Records of all runs as they end; what is done already is not run again.
 
-    jobs: workers at the same time. An executor ends its workers, so that no process runs the first seeds twice.
+    jobs: workers at the same time. note: as of `LocalExecutor`. An executor ends its workers, so that no process
+    runs the first seeds twice.
     """
     for repeat in range(study.design.repeats + 1):
-        executor = LocalExecutor(store(folder, repeat), jobs=jobs, progress=progress)
+        executor = LocalExecutor(store(folder, repeat), jobs=jobs, progress=progress, note=note)
         yield from executor.run(study.cells(repeat))
 
 

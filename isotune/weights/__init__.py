@@ -1,11 +1,12 @@
 """Weights in canonical form: neutral names and layouts, with the conventions they were trained with.
 
 `Weights` and `Layer` are what every adapter gives and takes; `check_fit` refuses what does not fit, `folding` carries
-optional tensors over, `random_weights` and `head_weights` draw.
+optional tensors over, `random_weights` and `head_weights` draw, `kept` has them from the cache.
 """
 
 from isotune.weights._canonical import HEAD, Array, Layer, Weights, check_fit, select_trained
 from isotune.weights._drawing import head_weights, random_weights
+from isotune.weights._keeping import kept
 
 __all__ = [
     "HEAD",
@@ -14,6 +15,7 @@ __all__ = [
     "Weights",
     "check_fit",
     "head_weights",
+    "kept",
     "random_weights",
     "select_trained",
 ]

@@ -16,14 +16,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
 import numpy as np
 
+from isotune import cache
 from isotune.conventions import upgraded
 from isotune.errors import Misfit, UsageError, nearest
 
@@ -69,12 +69,17 @@ class Weights(Mapping[str, Array]):
             sha.update(array.tobytes())
         return sha.hexdigest()
 
+    def _seal(self) -> str:
+        """SHA-256 of all that a file of them says."""
+        about = json.dumps([self.digest(), dict(self.conventions), self.architecture, self.origin], sort_keys=True)
+        return hashlib.sha256(about.encode()).hexdigest()
+
     def without_head(self) -> Weights:
         kept = {name: array for name, array in self.tensors.items() if not name.startswith(f"{HEAD}.")}
         return Weights(kept, self.conventions, self.architecture, self.origin)
 
     def write(self, path: Path) -> None:
-        """Write safetensors, atomically; conventions, architecture and origin go into its metadata."""
+        """Write safetensors, atomically; conventions, architecture, origin and a digest of all go into its metadata."""
         from safetensors.numpy import save_file
 
         metadata = {
@@ -82,17 +87,17 @@ class Weights(Mapping[str, Array]):
             "conventions": json.dumps(dict(self.conventions), sort_keys=True),
             "architecture": self.architecture,
             "origin": self.origin,
+            "digest": self._seal(),
         }
-        draft = path.with_name(f".{path.name}.{os.getpid()}.draft")
-        try:
+        with cache.draft_file(path) as draft:
             save_file({name: np.ascontiguousarray(a) for name, a in self.tensors.items()}, draft, metadata)
-            draft.replace(path)
-        finally:
-            draft.unlink(missing_ok=True)
 
     @classmethod
-    def read(cls, path: Path) -> Weights:
-        """Read what `write` wrote. Errors: UsageError for a file that is not whole or not canonical."""
+    def read(cls, path: Path, *, sealed: bool = False) -> Weights:
+        """Read what `write` wrote. UsageError: the file is not canonical, not whole, or altered since.
+
+        sealed: refuse a file without digest, as isotune wrote them before.
+        """
         from safetensors import SafetensorError, safe_open
 
         try:
@@ -106,8 +111,13 @@ class Weights(Mapping[str, Array]):
         if metadata.get("isotune") != "1":
             raise UsageError(f"{path}: safetensors without isotune's metadata, so its conventions are unknown")
         try:
-            conventions = upgraded(json.loads(metadata["conventions"]))
-            return cls(tensors, conventions, metadata["architecture"], metadata["origin"])
+            conventions = json.loads(metadata["conventions"])
+            weights = cls(tensors, conventions, metadata["architecture"], metadata["origin"])
+            if "digest" not in metadata and sealed:
+                raise UsageError(f"{path}: written by an earlier isotune, without a digest")
+            if metadata.get("digest", written := weights._seal()) != written:
+                raise UsageError(f"{path}: not what was written: its digest is that of other content; write it again")
+            return replace(weights, conventions=upgraded(conventions))
         except (KeyError, TypeError, ValueError, AttributeError):
             raise UsageError(f"{path}: isotune's metadata in the file is damaged; write the file again") from None
 

@@ -77,10 +77,11 @@ def versions(*adapters: str) -> dict[str, str]:
     return {package: known for package, known in installed.items() if known}
 
 
-def outdated(recorded: Mapping[str, str], adapter: str) -> bool:
-    """Whether a package that computed for `adapter` under the environment `recorded` has another version now."""
+def outdated(recorded: Mapping[str, str], adapter: str) -> list[tuple[str, str, str]]:
+    """(package, version then, version now) of each that computed for `adapter` under the environment `recorded` and
+    has another version now; empty: all is as it was."""
     computed = {package: recorded[package] for package in packages(adapter) if package in recorded}
-    return any(then != now for package, then in computed.items() if (now := version(package)))
+    return [(name, then, now) for name, then in computed.items() if (now := version(name)) and then != now]
 
 
 def version(package: str) -> str:

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -15,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
-from isotune.errors import MissingExtra, NotCached, Unavailable, UsageError, WorkerFailure
+from isotune.errors import MissingExtra, NotCached, Unavailable, Unwritable, UsageError, WorkerFailure
 from isotune.progress import Progress
 from isotune.workers import interpreters
 
@@ -25,7 +26,7 @@ PROGRAM = "isotune.workers.worker"
 T = TypeVar("T")
 R = TypeVar("R")
 _REFUSALS: dict[str, type[UsageError]] = {
-    kind.__name__: kind for kind in (UsageError, Unavailable, NotCached, MissingExtra)
+    kind.__name__: kind for kind in (UsageError, Unavailable, Unwritable, NotCached, MissingExtra)
 }
 _NO_ACCELERATOR = {"CUDA_VISIBLE_DEVICES": ""}
 
@@ -34,7 +35,9 @@ class WorkerProcess:
     """A running worker: requests go in, answers come out, one at a time.
 
     adapter: its name, with an engine or not; None: a process for work that needs no model. echo: what it and its
-    libraries print, such as the progress of a download, goes to stderr too.
+    libraries print, such as the progress of a download, goes to stderr too. wait: until it is `ready`.
+
+    It ends with the process that started it, however that ends: the kernel says so (`worker.end_with`).
     """
 
     def __init__(
@@ -46,6 +49,7 @@ class WorkerProcess:
         python: str = sys.executable,
         environment: Mapping[str, str] | None = None,
         echo: bool = False,
+        wait: bool = True,
     ) -> None:
         self.adapter, self._python, self._echo = adapter, python, echo
         if python != sys.executable:
@@ -55,9 +59,11 @@ class WorkerProcess:
         command += ["--threads", str(threads)] if threads else []
         command += ["--shared"] if shared else []
         self._log: deque[str] = deque(maxlen=50)
+        self._lifeline, other_end = socket.socketpair()
         try:
             self._process = subprocess.Popen(
-                command,
+                [*command, "--lifeline", str(other_end.fileno())],
+                pass_fds=(other_end.fileno(),),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -66,15 +72,23 @@ class WorkerProcess:
                 env=os.environ | dict(environment or {}),
             )
         except OSError as error:
+            self._lifeline.close()
             raise UsageError(f"cannot start {python}: {error.strerror}") from None
+        finally:
+            other_end.close()
         self._reader = threading.Thread(target=self._keep_log, daemon=True)
         self._reader.start()
+        if wait:
+            self.ready()
+
+    def ready(self) -> None:
+        """Wait for its first answer. UsageError: its library is not installed, or cannot be used."""
         try:
             self._answer(None)
         except BaseException as error:
             self.stop()
-            if python != sys.executable and type(error) is UsageError:
-                raise UsageError(f"{error}, in the environment of {python}") from None
+            if self._python != sys.executable and type(error) is UsageError:
+                raise UsageError(f"{error}, in the environment of {self._python}") from None
             raise
 
     def ask(self, do: Callable[..., Any] | str, progress: Progress | None = None, **request: Any) -> Any:
@@ -112,7 +126,7 @@ class WorkerProcess:
         last = next((line for line in reversed(self._log) if line.strip()), "it said nothing")
         where = "" if self._python == sys.executable else f" under {self._python}"
         what = f"the worker of {self.adapter}" if self.adapter else "the worker"
-        raise WorkerFailure(f"{what}{where} ended {how}: {last.strip()[:300]}", "".join(self._log))
+        raise WorkerFailure(f"{what}{where} ended {how}: {last.strip()[:300]}", "".join(self._log), died=True)
 
     def _refusal(self, answer: Mapping[str, str]) -> UsageError:
         """The worker's error, as the same class. What another environment lacks is said in the words that fit it: it
@@ -146,7 +160,8 @@ class WorkerProcess:
         """End the worker; it finishes nothing."""
         self.kill()
         self._process.wait()
-        self._reader.join(timeout=5)
+        self._reader.join(timeout=1)
+        self._lifeline.close()
         for stream in (self._process.stdin, self._process.stdout, self._process.stderr):
             with contextlib.suppress(OSError):
                 stream.close()  # type: ignore[union-attr]
@@ -192,8 +207,11 @@ class Workers:
             if worker is not None:
                 worker.stop()
             python = self._pythons.get(adapter, sys.executable)
-            worker = WorkerProcess(adapter, threads=self._threads, shared=self._shared, python=python)
-            self._running[adapter] = worker
+            worker = WorkerProcess(adapter, threads=self._threads, shared=self._shared, python=python, wait=False)
+            self._running[adapter] = worker  # known before it is ready, so that it can be ended meanwhile
+            if self._ended:
+                worker.kill()
+            worker.ready()
         return worker
 
     def __contains__(self, adapter: str) -> bool:

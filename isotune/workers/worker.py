@@ -1,6 +1,6 @@
 """The worker: a plain program that answers requests of one adapter, or of none, one framework in one process.
 
-    python -m isotune.workers.worker [ADAPTER[@ENGINE]] [--threads N] [--shared]
+    python -m isotune.workers.worker [ADAPTER[@ENGINE]] [--threads N] [--shared] [--lifeline FD]
 
 It reads requests from standard input and answers on standard output, one JSON object a line; whatever a framework
 prints goes to standard error. A request is `{"do": "MODULE:FUNCTION", "from": FOLDER, "with": {...}}`: the function is
@@ -14,9 +14,11 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import fcntl
 import importlib
 import json
 import os
+import select
 import signal
 import sys
 import time
@@ -105,10 +107,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m isotune.workers.worker", description="Answer requests.")
     parser.add_argument("adapter", nargs="?", help="ADAPTER or ADAPTER@ENGINE; none: work that needs no model")
     parser.add_argument("--threads", type=int, help="threads of the framework; default: all cores")
+    parser.add_argument("--lifeline", type=int, help="file descriptor of a socket: this process ends when it closes")
     parser.add_argument("--shared", action="store_true", help="other workers run at the same time: timings say so")
     options = parser.parse_args()
-    # Ctrl-C goes to every process of a terminal; the caller ends its workers, and knows what it interrupted.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if options.lifeline is not None:
+        end_with(options.lifeline)
+    # What ends a terminal or a job goes to all its processes; the caller ends its workers, and knows what was stopped.
+    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(each, signal.SIG_IGN)
     settle_threads(options.threads)
     # Frameworks print to standard output; keep it for answers alone.
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
@@ -120,6 +126,18 @@ def main() -> None:
         answers.flush()
         sys.exit(2)
     worker.serve(sys.stdin)
+
+
+def end_with(socket: int) -> None:
+    """Have the kernel end this process when the other end of a socket closes: its caller is gone then, killed or not.
+
+    By a signal, SIGIO, and not by a thread that waits: a library may hold Python's lock for seconds.
+    """
+    os.set_inheritable(socket, False)
+    fcntl.fcntl(socket, fcntl.F_SETOWN, os.getpid())
+    fcntl.fcntl(socket, fcntl.F_SETFL, fcntl.fcntl(socket, fcntl.F_GETFL) | os.O_ASYNC)
+    if select.select([socket], [], [], 0)[0]:  # it closed before
+        sys.exit(1)
 
 
 def _loaded(adapter: str | None) -> Adapter | None:

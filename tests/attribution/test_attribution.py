@@ -27,7 +27,8 @@ from isotune.conventions import Conventions
 from isotune.errors import UsageError
 from isotune.protocols import Images, Input
 from isotune.runs.executor import LocalExecutor
-from isotune.runs.records import Cell, Metrics, Record, Store, predictions_digest
+from isotune.runs.records import Cell, Metrics, Record, predictions_digest
+from isotune.runs.store import Store
 
 QUICK = protocols.load("quick")
 TUNED = protocols.load("quick-fine-tune")

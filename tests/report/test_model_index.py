@@ -14,7 +14,8 @@ from report_factories import FINE_TUNE, default_run, record
 
 from isotune import report
 from isotune.errors import UsageError
-from isotune.runs.records import Record, Store
+from isotune.runs.records import Record
+from isotune.runs.store import Store
 from isotune.statistics import estimate
 
 hub = pytest.importorskip("huggingface_hub")

@@ -29,7 +29,8 @@ from isotune import report
 from isotune.errors import UsageError
 from isotune.protocols import Probe
 from isotune.report import Speed
-from isotune.runs.records import Cell, Record, Store, predictions_digest
+from isotune.runs.records import Cell, Record, predictions_digest
+from isotune.runs.store import Store
 from isotune.statistics import estimate
 
 TORCHVISION, TIMM, KERAS = LIBRARIES

@@ -13,7 +13,8 @@ from isotune.errors import UsageError
 from isotune.models import catalogue
 from isotune.runs import requests
 from isotune.runs.executor import LocalExecutor
-from isotune.runs.records import Cell, Seeds, Store
+from isotune.runs.records import Cell, Seeds
+from isotune.runs.store import Store
 from isotune.workers.process import WorkerFailure, Workers
 
 RECIPE = protocols.parse(
@@ -61,7 +62,7 @@ def test_every_cell_gives_a_record_with_its_predictions(cells, house):
     for cell in planned:
         record = records[cell.key]
         assert (record.status, record.metrics.test_images) == ("done", 50)
-        assert len(store.predictions(cell)) == 50
+        assert len(store.predictions(record)) == 50
         assert record == store.read(cell)
         assert record.timings.alone
         assert record.memory.resident > 0
@@ -80,8 +81,28 @@ def test_what_is_done_is_not_run_again(cells, house):
 def test_a_record_of_another_version_of_a_framework_is_run_again(cells, house):
     store, (cell,) = Store(house / "store"), cells("example:random-features")
     (old,) = run(LocalExecutor(store), [cell]).values()
-    store.write(old.model_copy(update={"environment": old.environment | {"numpy": "1.0"}}), store.predictions(cell))
-    assert LocalExecutor(store).done(cell) is None
+    predictions = store.predictions(old)
+    former = old.model_copy(update={"environment": old.environment | {"numpy": "1.0"}})
+    other, told = Store(house / "other"), []
+    other.write(former, predictions)
+    assert LocalExecutor(other).done(cell) is None
+    new = run(LocalExecutor(other, note=told.append), [cell])[cell.key]
+    assert new.environment["numpy"] != "1.0"
+    assert (other.results(cell), len(other.all())) == ([new, former], 2)
+    assert other.predictions(former).tolist() == predictions.tolist()
+    (line,) = told
+    assert line.startswith("1 cell is done under other versions (numpy 1.0, now ")
+    assert "the earlier ones stay beside them" in line
+    assert LocalExecutor(other).done(cell) == new
+
+
+def test_a_fresh_run_says_what_is_there_already(cells, house):
+    store, (cell,) = Store(house / "store"), cells("example:random-features")
+    (first,) = run(LocalExecutor(store), [cell]).values()
+    told: list[str] = []
+    (second,) = run(LocalExecutor(store, fresh=True, note=told.append), [cell]).values()
+    assert told[0].startswith("1 cell is done under these versions and run again")
+    assert store.results(cell) == [second, first]
 
 
 def test_a_cell_that_dies_or_raises_takes_no_other_along(cells, house):
@@ -199,7 +220,7 @@ def test_a_set_up_that_resolves_to_the_same_conventions_is_not_run_again(cells, 
     assert (first.same_as, second.same_as, third.same_as) == (None, "identical", None)
     assert second.cell == same
     assert second.model_dump(exclude={"cell", "same_as"}) == first.model_dump(exclude={"cell", "same_as"})
-    np.testing.assert_array_equal(store.predictions(same), store.predictions(cell))
+    np.testing.assert_array_equal(store.predictions(second), store.predictions(first))
     (alone,) = LocalExecutor(Store(house / "alone")).run([same])
     assert alone.same_as is None
     assert alone.predictions_digest == first.predictions_digest, "running it gives what was taken over"

@@ -13,7 +13,8 @@ import pytest
 from isotune import data, protocols
 from isotune.names import DEFAULT_MODELS
 from isotune.runs.executor import LocalExecutor
-from isotune.runs.records import Cell, Seeds, Store
+from isotune.runs.records import Cell, Seeds
+from isotune.runs.store import Store
 from isotune.workers import process
 from isotune.workers.process import Workers
 
@@ -90,7 +91,7 @@ def test_every_librarys_float64_run_is_the_same_run(runs):
         # twenty steps of a chaotic system amplify 1e-16; libraries that differed in any convention part at 1e-4
         np.testing.assert_allclose(record.metrics.train_loss, reference.metrics.train_loss, rtol=1e-9)
         assert record.metrics.loss == pytest.approx(reference.metrics.loss, rel=1e-7)
-        np.testing.assert_array_equal(store.predictions(record.cell), store.predictions(reference.cell))
+        np.testing.assert_array_equal(store.predictions(record), store.predictions(reference))
         assert record.predictions_digest == reference.predictions_digest
 
 

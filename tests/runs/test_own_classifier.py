@@ -15,7 +15,8 @@ from isotune.protocols import Input, Protocol
 from isotune.reference_results import conditions, deviations, matching, references
 from isotune.runs import own_classifier, version_1, version_2
 from isotune.runs.preprocessing_costs import compare, costs
-from isotune.runs.records import Cell, Metrics, Seeds, Store
+from isotune.runs.records import Cell, Metrics, Seeds
+from isotune.runs.store import Store
 from isotune.statistics import mcnemar, predictions_changed
 from isotune.weights import Weights, random_weights
 
@@ -257,7 +258,7 @@ def test_predictions_are_the_best_of_the_data_sets_classes(ran, house) -> None:
     full = logits_by_hand(images)
     columns = data.outputs(FEW, "x")
     assert set(full.argmax(axis=1)) - set(columns), "the classifier would prefer classes that are not there"
-    predictions = store.predictions(record.cell)
+    predictions = store.predictions(record)
     assert predictions.tolist() == full[:, columns].argmax(axis=1).tolist()
     assert record.metrics.accuracy == np.mean(predictions == labels)
     assert record.metrics.top5 == own_classifier.top5(full[:, columns], labels)
@@ -271,7 +272,7 @@ def test_what_a_step_costs_is_counted_image_by_image(ran) -> None:
     base, squash = by_step[""].record, by_step["squash"].record
     assert squash.cell.protocol.input.resize == "squash"
     labels = data.load(base.cell.dataset, base.cell.dataset_digest).test.labels
-    first, second = store.predictions(base.cell), store.predictions(squash.cell)
+    first, second = store.predictions(base), store.predictions(squash)
     against = by_step["squash"].against
     assert against is not None
     assert against.changed == 100 * predictions_changed(first, second) > 0
@@ -299,7 +300,7 @@ def test_a_checkpoints_own_classifier_is_the_one_that_is_evaluated(ran, house) -
     dataset = data.load(record.cell.dataset, record.cell.dataset_digest)
     images, _ = data.inputs(dataset, "test", record.cell.protocol.images, Input(size=32, resize=36))
     own, drawn = (logits_by_hand(images, given)[:, data.outputs(FEW, "x")].argmax(axis=1) for given in (head, None))
-    assert store.predictions(record.cell).tolist() == own.tolist() != drawn.tolist()
+    assert store.predictions(record).tolist() == own.tolist() != drawn.tolist()
     assert record.checkpoint_digest == Weights({**body, **head}).digest(), "the classifier belongs to it"
 
 

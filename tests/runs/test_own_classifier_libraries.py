@@ -13,7 +13,7 @@ from isotune.protocols import Mode
 from isotune.runs.executor import LocalExecutor
 from isotune.runs.planning import Matrix, plan
 from isotune.runs.preprocessing_costs import costs
-from isotune.runs.records import Store
+from isotune.runs.store import Store
 from isotune.workers.process import Workers
 
 MODELS = (
@@ -109,10 +109,10 @@ def test_three_libraries_give_one_classifiers_predictions(workplace, house, monk
     tolerance = 1e-9 if mode == "float64" else 1e-4
     for what in ("", "resize=plain", "squash"):
         first, *others = (by_step[model, what].record for model in MODELS)
-        predictions = store.predictions(first.cell)
+        predictions = store.predictions(first)
         assert len(set(predictions)) > (1 if checkpoint == "random:0" else 5), "else equal predictions would say little"
         for other in others:
-            assert store.predictions(other.cell).tolist() == predictions.tolist()
+            assert store.predictions(other).tolist() == predictions.tolist()
             assert other.metrics.loss == pytest.approx(first.metrics.loss, rel=tolerance)
             assert other.metrics.top5 == first.metrics.top5
             if mode == "float32":
@@ -123,7 +123,7 @@ def test_three_libraries_give_one_classifiers_predictions(workplace, house, monk
         images, labels = data.inputs(prepared[name], "test", first.cell.protocol.images, first.cell.protocol.input)
         full = by_torch_itself(images)
         columns = data.outputs(SYNSETS, name)
-        assert store.predictions(first.cell).tolist() == full[:, columns].argmax(axis=1).tolist()
+        assert store.predictions(first).tolist() == full[:, columns].argmax(axis=1).tolist()
         assert set(full.argmax(axis=1)) - set(columns), "without the restriction other classes would win"
         assert first.metrics.accuracy == np.mean(full[:, columns].argmax(axis=1) == labels)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,8 @@ import pytest
 from isotune import protocols
 from isotune.report import read_benchmark
 from isotune.runs import version_1, version_2
-from isotune.runs.records import Cell, Record, Seeds, Store
+from isotune.runs.records import Cell, Record, Seeds
+from isotune.runs.store import Store
 from isotune.workers.environment import versions
 
 KEPT = Path(__file__).parent / "version_1"
@@ -62,15 +64,17 @@ def test_a_cell_of_today_is_found_under_the_key_of_then(store) -> None:
         then = Store(store.folder).read(record.cell)
         assert then == record
         if record.status == "done":
-            assert len(store.predictions(record.cell)) == record.metrics.test_images
+            assert len(store.predictions(record)) == record.metrics.test_images
 
 
-def test_a_new_record_of_the_cell_takes_the_old_ones_place(store) -> None:
+def test_a_new_record_of_the_cell_counts_and_the_old_one_stays(store) -> None:
     (old,) = (record for record in store if (own := record.cell.protocol.own_classifier) and not own.step)
-    store.write(old.model_copy(update={"status": "failed", "metrics": None, "error": "again"}))
-    (new,) = (record for record in store if record.cell == old.cell)
-    assert new.error == "again"
-    assert (store.folder / old.cell.key).exists()
+    later = old.finished + timedelta(1)
+    new = old.model_copy(update={"status": "failed", "metrics": None, "error": "again", "finished": later})
+    store.write(new)
+    assert store.read(old.cell) == new
+    kept = [record for record in store if record.cell == old.cell]
+    assert sorted(kept, key=lambda record: record.ended) == [old, new]
 
 
 def test_cells_that_nothing_was_renamed_in_had_the_key_of_version_2() -> None:

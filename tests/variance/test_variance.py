@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from isotune import data, protocols, variance
 from isotune.errors import UsageError
 from isotune.runs.executor import LocalExecutor
-from isotune.runs.records import Cell, Metrics, Record, Seeds, Store, predictions_digest
+from isotune.runs.records import Cell, Metrics, Record, Seeds, predictions_digest
+from isotune.runs.store import Store
 from isotune.statistics import Run, variance_by_source
 from isotune.variance._design import LEVELS, STREAMS, Design, Study, seeded
 from isotune.variance._figures import figure, lines

@@ -40,12 +40,12 @@ def test_versions_are_those_installed() -> None:
     ],
 )
 def test_another_version_makes_a_record_stale(adapter: str, recorded: dict[str, str], stale: bool) -> None:
-    assert outdated(recorded, adapter) == stale
+    assert bool(outdated(recorded, adapter)) == stale
 
 
 def test_what_a_users_network_imported_counts_where_the_record_names_it(monkeypatch) -> None:
     monkeypatch.setattr(environment, "version", lambda package: "2")
-    assert outdated({"timm": "1"}, "torch")
+    assert outdated({"timm": "1"}, "torch") == [("timm", "1", "2")]
     assert not outdated({"timm": "2"}, "torch")
 
 

@@ -4,7 +4,7 @@
 
 - `benchmark`: records and speeds from the JSON that `pytest benchmarks/` wrote; `Speed`, `read_benchmark`;
 - `sections`: a `Section` for each data set and protocol, in it a `Row` for each model, in that its `SetUp`s
-  (identical, native); `latest` keeps one record of each cell;
+  (identical, native);
 - `speeds`: which speed belongs to which row;
 - `answers`: predictions and labels, image by image, as far as they are kept: `Answers`, `Changed`;
 - `published`: verdicts against published numbers, and the nearest numbers as context;

@@ -14,9 +14,10 @@ import numpy as np
 from isotune.errors import UsageError
 from isotune.report.analysis.sections import SetUp, Streams, common_seeds
 from isotune.runs.records import Cell, Record, predictions_digest
+from isotune.sealing import Damaged
 from isotune.statistics import McNemar, mcnemar, predictions_changed
 
-Predictions = Callable[[Cell], np.ndarray]
+Predictions = Callable[[Record], np.ndarray]
 
 _KEPT = 256  # arrays that stay in memory: more than a group of rows that are compared has
 
@@ -33,8 +34,12 @@ class Answers:
     """The predictions and labels of runs, read when they are asked for."""
 
     def __init__(self, predictions: Predictions | None) -> None:
-        """predictions: a cell's predicted classes; None, or UsageError from it: they are not kept."""
+        """predictions: the classes that a run predicted; None, or UsageError from it: they are not kept.
+
+        damaged: a line for each run whose predictions are not what was written.
+        """
         self._predictions = predictions
+        self.damaged: list[str] = []
         self._kept: dict[str, np.ndarray] = {}  # by digest
         self._gone: set[str] = set()  # keys of cells
         self._labels: dict[tuple[str, int | None], np.ndarray | None] = {}
@@ -94,7 +99,10 @@ class Answers:
         if digest in self._kept:
             return self._kept[digest]
         try:
-            predictions = self._predictions(record.cell)
+            predictions = self._predictions(record)
+        except Damaged as error:
+            self.damaged.append(str(error))
+            predictions = None
         except (UsageError, OSError):
             predictions = None
         if predictions is None or predictions_digest(predictions) != digest:

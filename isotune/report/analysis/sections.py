@@ -11,7 +11,6 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from functools import cached_property
 from math import nan
 from typing import Literal
@@ -132,30 +131,6 @@ class Section:
         for row in self.rows:
             groups[row.architecture, row.checkpoint].append(row)
         return dict(groups)
-
-
-def latest(records: Iterable[Record]) -> list[Record]:
-    """One record a cell, the last to finish, whatever the order given."""
-    kept: dict[str, Record] = {}
-    for record in records:
-        key = record.cell.key
-        if key not in kept or _succeeds(record, kept[key]):
-            kept[key] = record
-    return [kept[key] for key in sorted(kept)]
-
-
-def _succeeds(record: Record, other: Record) -> bool:
-    """Finished later; of two that finished at once the one that is done, then any, but always the same."""
-    ages = [moment(each.finished) for each in (record, other)]
-    if ages[0] != ages[1]:
-        return ages[0] > ages[1]
-    ranks = [(each.status == "done", each.model_dump_json()) for each in (record, other)]
-    return ranks[0] > ranks[1]
-
-
-def moment(time: datetime) -> datetime:
-    """A time that can be compared; one without a zone is taken as UTC."""
-    return time if time.tzinfo else time.replace(tzinfo=UTC)
 
 
 def sections(records: Sequence[Record], speeds: Iterable[Speed] = ()) -> list[Section]:

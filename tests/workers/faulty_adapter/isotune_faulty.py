@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 import time
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from isotune_example import ExampleAdapter, ExampleModel
 
-WAYS = ("dies", "raises", "prints", "works", "is-killed", "fills-memory", "waits", "is-not-built")
+WAYS = ("dies", "raises", "prints", "works", "is-killed", "fills-memory", "waits", "computes", "is-not-built")
 
 
 class FaultyAdapter(ExampleAdapter):
@@ -46,6 +47,9 @@ class FaultyModel(ExampleModel):
         if self.way == "waits":
             Path("waits").touch()
             time.sleep(60)
+        if self.way == "computes":
+            Path("computes").touch()
+            re.match("(a+)+$", "a" * 60 + "b")  # for years, and no other thread of Python runs meanwhile
         if self.way == "prints":
             print("noise on standard output")
             os.system("echo noise of a child process")

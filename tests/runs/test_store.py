@@ -1,0 +1,250 @@
+"""The store: records that are whole or absent, never replaced, never taken when they are damaged."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from datetime import timedelta
+from multiprocessing.pool import ThreadPool
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from record_factories import NOW, cell, measured, record
+
+from isotune.errors import UsageError
+from isotune.runs.records import Metrics, Record, Seeds, predictions_digest
+from isotune.runs.store import Store
+from isotune.sealing import Damaged
+
+
+@given(measured)
+def test_a_record_survives_the_store(tmp_path_factory, made: Record) -> None:
+    store = Store(tmp_path_factory.mktemp("store"))
+    store.write(made)
+    assert store.read(made.cell) == made
+    assert list(store) == [made]
+    json.loads((store.folder / made.cell.key / "record.json").read_text(), parse_constant=pytest.fail)
+
+
+def test_predictions_survive_the_store(tmp_path) -> None:
+    store, predictions = Store(tmp_path / "deep" / "store"), np.array([3, 1, 2], dtype=np.int32)
+    made = record(predictions_digest=predictions_digest(predictions))
+    store.write(made, predictions)
+    read = store.predictions(made)
+    assert read.dtype == np.int64
+    assert predictions_digest(read) == made.predictions_digest
+
+
+def test_an_unknown_cell_has_no_record_and_no_predictions(tmp_path) -> None:
+    store = Store(tmp_path)
+    assert store.read(cell()) is None
+    assert list(store) == []
+    assert list(Store(tmp_path / "absent")) == []
+    with pytest.raises(UsageError, match="there are no predictions of timm:mobilenetv2_100 digits quick"):
+        store.predictions(record())
+
+
+def later(number: int, **changes: object) -> Record:
+    """A record of the same cell with predictions of its own."""
+    changes = {
+        "predictions_digest": predictions_digest(np.full(3, number)),
+        "finished": NOW + timedelta(number),
+    } | changes
+    return record(**changes)
+
+
+def test_a_result_is_kept_beside_an_earlier_one_of_the_same_cell(tmp_path) -> None:
+    store = Store(tmp_path)
+    for number in range(3):
+        store.write(later(number), np.full(3, number))
+    assert store.read(cell()) == later(2)
+    assert store.results(cell()) == [later(2), later(1), later(0)]
+    assert sorted(store, key=lambda each: each.finished) == [later(0), later(1), later(2)]
+    for number in range(3):
+        assert store.predictions(later(number)).tolist() == [number] * 3
+    assert [entry.name for entry in tmp_path.iterdir()] == [cell().key]
+
+
+def test_a_failed_result_gives_way_to_the_next(tmp_path) -> None:
+    store = Store(tmp_path)
+    for number in range(3):
+        store.write(record(finished=NOW + timedelta(number)).model_copy(update={"status": "failed", "error": "no"}))
+    store.write(later(5), np.full(3, 5))
+    assert list(store) == [later(5)]
+    assert store.predictions(later(5)).tolist() == [5] * 3
+
+
+# A process that writes a record, each time killed at a later one of its effects on the disk.
+KILLED = """
+import os, pathlib, sys
+import numpy as np
+from record_factories import record
+from isotune.runs.store import Store
+
+def mortal(act, fatal, done=[0]):
+    def wrapped(*args, **kwargs):
+        if done[0] == fatal:
+            os._exit(9)
+        done[0] += 1
+        return act(*args, **kwargs)
+    return wrapped
+
+effects = [(pathlib.Path, "mkdir"), (pathlib.Path, "rename"), (pathlib.Path, "replace"), (pathlib.Path, "write_text")]
+effects += [(np, "save"), (os, "mkdir"), (os, "rmdir"), (os, "unlink"), (os, "fsync")]
+for fatal, folder in enumerate(sys.argv[1:]):
+    if child := os.fork():
+        print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    else:
+        for owner, name in effects:
+            setattr(owner, name, mortal(getattr(owner, name), fatal))
+        Store(pathlib.Path(folder)).write(record(architecture="new"), np.ones(3))
+        os._exit(0)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="kills forked processes")
+@pytest.mark.parametrize("before", ["nothing", "done", "failed"])
+def test_a_kill_between_any_two_steps_loses_nothing(tmp_path, before: str) -> None:
+    stores = [Store(tmp_path / str(fatal)) for fatal in range(20)]
+    old = record(architecture="old").model_copy(update={"status": before})
+    for store in stores if before != "nothing" else ():
+        store.write(old, np.zeros(3) if before == "done" else None)
+    environment = os.environ | {
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+        "PYTHONPATH": str(Path(__file__).parent),
+    }
+    command = [sys.executable, "-c", KILLED, *(str(store.folder) for store in stores)]
+    done = subprocess.run(command, check=True, env=environment, capture_output=True, text=True)
+    statuses = [int(line) for line in done.stdout.split()]
+    assert (set(statuses), statuses[0], statuses[-1]) == ({0, 9}, 9, 0)
+
+    seen = set()
+    for store in stores:
+        kept = {each.architecture: each for each in store}
+        for name, each in kept.items():
+            if each.status == "done":
+                assert store.predictions(each).tolist() == ([0] * 3 if name == "old" else [1] * 3)
+        seen.add(frozenset(kept))
+        store.write(record(architecture="again", finished=NOW + timedelta(1)))  # the cell can be run again
+        assert store.read(cell()).architecture == "again"
+    ends = {"nothing": [set(), {"new"}], "done": [{"old"}, {"old", "new"}], "failed": [{"old"}, {"new"}]}
+    assert seen == set(map(frozenset, ends[before]))
+
+
+def test_many_writers_of_one_cell_leave_a_whole_result_each(tmp_path) -> None:
+    store = Store(tmp_path)
+    with ThreadPool(8) as pool:
+        pool.map(lambda number: store.write(later(number), np.full(3, number)), range(40))
+    assert sorted(store, key=lambda each: each.finished) == [later(number) for number in range(40)]
+    assert [entry.name for entry in tmp_path.iterdir()] == [cell().key]
+
+
+DAMAGE = [
+    lambda text: text[: len(text) // 2],
+    lambda text: "",
+    lambda text: "\0" * len(text),
+    lambda text: '{"name": "of another program"}',
+    lambda text: text.replace('"version": 3', '"version": 4'),
+    lambda text: text.replace('"status": "done"', '"status": "dnoe"'),
+    lambda text: text.replace('"model"', '"modle"'),
+    lambda text: text.replace('"accuracy": 0.75', '"accuracy": 0.5'),
+    lambda text: text.replace('"digits"', '"digist"'),
+]
+
+
+def whole(**changes: object) -> Record:
+    return record(metrics=Metrics(accuracy=0.75, test_images=40, train_images=1), **changes)
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_a_damaged_record_is_named_and_set_aside_and_takes_no_other_along(tmp_path, damage, caplog) -> None:
+    store = Store(tmp_path)
+    other = record(cell(seeds=Seeds.all(1)))
+    file = store.write(whole()) / "record.json"
+    store.write(other)
+    text = file.read_text()
+    assert damage(text) != text
+    file.write_text(damage(text))
+    assert store.all() == [other]
+    (line,) = store.damaged
+    assert line.startswith(str(file))
+    assert len(line.splitlines()) == 1
+    assert store.read(cell()) is None
+    assert str(file) in caplog.messages[-1]
+    (aside,) = tmp_path.glob(f"{cell().key}.damaged-*")
+    assert (aside / "record.json").read_text() == damage(text)
+    store.write(whole())
+    assert store.read(cell()) == whole()
+    assert len(store.all()) == 2
+    assert not store.damaged
+
+
+def test_every_bit_of_a_record_counts(tmp_path) -> None:
+    store = Store(tmp_path)
+    made = whole(architecture="mobilenet_v2", finished=NOW + timedelta(1))
+    file = store.write(made) / "record.json"
+    content = file.read_bytes()
+    rng = np.random.default_rng(0)
+    for place, bit in zip(rng.integers(len(content), size=300), rng.integers(8, size=300), strict=True):
+        flipped = bytearray(content)
+        flipped[place] ^= 1 << bit
+        file.write_bytes(flipped)
+        assert store.all() == [], f"bit {bit} of byte {place}"
+
+
+def test_a_record_in_the_folder_of_another_cell_is_not_taken(tmp_path) -> None:
+    store, other = Store(tmp_path), cell(seeds=Seeds.all(6))
+    place = store.write(whole())
+    shutil.copytree(place, tmp_path / other.key)
+    assert store.all() == [whole()]
+    assert "folder of another cell" in store.damaged[0]
+    assert store.read(other) is None
+    assert store.read(cell()) == whole()
+
+
+def test_a_share_of_the_images_that_is_no_whole_number_of_them_is_not_taken(tmp_path) -> None:
+    store = Store(tmp_path)
+    store.write(record(metrics=Metrics(accuracy=0.99, test_images=40, train_images=1)))
+    assert store.all() == []
+    assert "0.99 of 40 images" in store.damaged[0]
+
+
+def test_a_record_without_a_digest_is_of_an_earlier_isotune(tmp_path) -> None:
+    store = Store(tmp_path)
+    file = store.write(whole()) / "record.json"
+    file.write_text(whole().model_dump_json())
+    assert store.all() == [whole()]
+
+
+def test_damaged_predictions_are_named(tmp_path) -> None:
+    store, predictions = Store(tmp_path), np.arange(100)
+    made = record(predictions_digest=predictions_digest(predictions))
+    file = store.write(made, predictions) / "predictions.npy"
+    content = file.read_bytes()
+    for damaged in (
+        *(content[:length] for length in (0, 5, 60, len(content) - 1)),
+        content[:-8] + b"\1" + content[-7:],
+    ):
+        file.write_bytes(damaged)
+        with pytest.raises(Damaged, match=r"predictions\.npy is .*run the cell again with --fresh"):
+            store.predictions(made)
+
+
+@pytest.mark.parametrize("unusable", ["a file", "below a file", "not writable"])
+def test_a_store_that_cannot_be_written_is_said_before_anything_runs(tmp_path, unusable: str) -> None:
+    place = tmp_path / "store"
+    if unusable == "not writable":
+        place = Path("/proc/isotune")
+    else:
+        place.write_text("")
+    place = place / "records" if unusable == "below a file" else place
+    with pytest.raises(UsageError, match=rf"the store {place} cannot be written \(.*--store"):
+        Store(place).check()
+    with pytest.raises(UsageError, match=rf"the store {place} cannot be written"):
+        Store(place).write(record())
