@@ -13,14 +13,16 @@ from isotune.attribution._switches import Aside, Switch
 
 @dataclass(frozen=True)
 class Amount:
-    """Percent of the test images or points, of every seed. NaN: a run that it needs failed."""
+    """Percent of the test images or points, of every seed. NaN: a run that it needs failed. limits: between which it
+    lies."""
 
     by_seed: tuple[float, ...]
+    limits: statistics.Interval = statistics.POINTS
 
     @cached_property
     def estimate(self) -> statistics.Estimate:
         """Mean and 95 % t interval over seeds; NaN where a seed's is, and without an interval for one seed."""
-        return statistics.estimate(self.by_seed)
+        return statistics.estimate(self.by_seed, within=self.limits)
 
     @property
     def known(self) -> bool:

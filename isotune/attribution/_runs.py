@@ -33,6 +33,7 @@ from isotune.runs import own_classifier, planning
 from isotune.runs.executor import Executor, LocalExecutor, workers_for
 from isotune.runs.records import Record
 from isotune.runs.store import Store
+from isotune.statistics import PERCENT
 
 EXACT = 6  # axes whose 2^n sets are all run
 PAIRS = 4  # orders that are drawn for each seed beyond that, each with its reverse
@@ -144,7 +145,7 @@ class _Runs:
         return nan if record is None or record.metrics is None else 100 * record.metrics.accuracy
 
     def amount(self, switched: Coalition | None) -> Amount:
-        return Amount(tuple(self.accuracy(switched, seed) for seed in self.seeds))
+        return Amount(tuple(self.accuracy(switched, seed) for seed in self.seeds), PERCENT)
 
     def broken(self, axes: Iterable[str]) -> dict[str, str]:
         """Axes that ran with no seed, though the left by itself did with all: why."""

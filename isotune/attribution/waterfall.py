@@ -21,6 +21,7 @@ from isotune.attribution._attribution import Amount, Attribution
 from isotune.attribution._sentences import switched
 from isotune.report import wording as f
 from isotune.report.figures import style as _style
+from isotune.statistics import PERCENT, Interval
 
 MOST = 20  # axes
 _FILL = "#c2c9d1"
@@ -142,9 +143,12 @@ def _dots(line: Line) -> list[float]:
 
 
 def _interval(line: Line) -> list[float]:
-    """Its two ends; empty where one seed gives none."""
-    estimate = line.amount.estimate
-    return [] if isnan(estimate.low) else [(line.begin or 0.0) + estimate.low, (line.begin or 0.0) + estimate.high]
+    """Its two ends, as far as they are accuracies; empty where one seed gives none."""
+    estimate, begin = line.amount.estimate, line.begin or 0.0
+    if isnan(estimate.low):
+        return []
+    drawn = Interval(begin + estimate.low, begin + estimate.high).within(PERCENT)
+    return [drawn.low, drawn.high]
 
 
 def _legend(axes: Axes, shown: Sequence[Line]) -> None:

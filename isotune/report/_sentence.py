@@ -5,7 +5,7 @@ from __future__ import annotations
 from isotune.report import wording as f
 from isotune.report.analysis.answers import Answers
 from isotune.report.analysis.sections import Row, Section
-from isotune.statistics import Estimate, paired_difference
+from isotune.statistics import POINTS, Estimate, paired_difference
 
 
 def sentence(section: Section, answers: Answers) -> str:
@@ -75,7 +75,7 @@ def _cost(row: Row) -> Estimate | None:
     """Native less identical, points, paired by seed; None without common seeds."""
     if row.identical is None or row.native is None:
         return None
-    gap = paired_difference(row.identical.by_seed, row.native.by_seed)
+    gap = paired_difference(row.identical.by_seed, row.native.by_seed, within=POINTS)
     return gap if gap.n else None
 
 

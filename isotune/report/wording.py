@@ -53,21 +53,30 @@ def code(words: object) -> str:
 
 
 def accuracy(value: Estimate | None, decimals: int) -> str:
-    """ "85.0 ± 0.3" percent, without the margin when one seed gives none."""
+    """ "85.0 ± 0.3" percent, without the margin when one seed gives none; "92.5 (0.0 to 100.0)" where the interval ends
+    at a limit."""
     if value is None or isnan(value.mean):
         return NOTHING
-    margin = "" if isnan(value.margin) else f" ± {value.margin:.{decimals}f}"
-    return f"{value.mean:.{decimals}f}{margin}"
+    return f"{value.mean:.{decimals}f}{_margin(value, f'.{decimals}f')}"
 
 
 def gap(value: Estimate | None, decimals: int) -> str:
-    """ "-6.1 ± 0.4" points; exactly 0 for every seed is "0"."""
+    """ "-6.1 ± 0.4" points; exactly 0 for every seed is "0"; "-6.1 (-100.0 to +87.8)" where the interval ends at a
+    limit."""
     if value is None or isnan(value.mean):
         return NOTHING
     if value.mean == 0 and not value.margin > 0:
         return "0"
-    margin = "" if isnan(value.margin) else f" ± {value.margin:.{decimals}f}"
-    return f"{value.mean:+.{decimals}f}{margin}"
+    return f"{value.mean:+.{decimals}f}{_margin(value, f'+.{decimals}f')}"
+
+
+def _margin(value: Estimate, how: str) -> str:
+    """What follows a mean: how far its interval reaches on either side, or both ends."""
+    if isnan(value.margin):
+        return ""
+    if value.symmetric:
+        return f" ± {value.margin:{how.lstrip('+')}}"
+    return f" ({value.low:{how}} to {value.high:{how}})"
 
 
 def changed(value: Changed | None, decimals: int) -> str:

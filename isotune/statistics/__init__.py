@@ -28,12 +28,17 @@ width, which says that the seeds change nothing, not that nothing is uncertain; 
 answer NaN instead of vanishing from it. All others answer None, with a `reason` in one line; and a run that failed,
 given as NaN, is never left out in silence: those that fail are not a random part.
 
+An interval of a share ends at 0 and 100 %, one of the difference of two at -100 and 100 points, where whoever asks
+says what the values are (`PERCENT`, `POINTS`).
+
 How far each interval and test keeps its level is measured: reports/calibration.md, which
 `python benchmarks/validation/calibration.py` writes.
 """
 
 from isotune.statistics._bootstrap import BCA_FROM, Summary, summarise
 from isotune.statistics._estimates import (
+    PERCENT,
+    POINTS,
     Estimate,
     Interval,
     MedianInterval,
@@ -51,6 +56,8 @@ from isotune.statistics._verdict import Published, Verdict, verdict
 
 __all__ = [
     "BCA_FROM",
+    "PERCENT",
+    "POINTS",
     "Component",
     "Estimate",
     "Interval",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from math import nan, sqrt
+from math import isclose, nan, sqrt
 from typing import TypeVar
 
 import numpy as np
@@ -24,6 +24,15 @@ class Interval:
     def __contains__(self, value: float) -> bool:
         return self.low <= value <= self.high
 
+    def within(self, limits: Interval) -> Interval:
+        """The part of it that lies within limits which hold the true value anyway: it covers that value as often."""
+        low, high = (min(max(end, limits.low), limits.high) for end in (self.low, self.high))
+        return Interval(low, high)
+
+
+PERCENT = Interval(0.0, 100.0)  # where a share lies
+POINTS = Interval(-100.0, 100.0)  # where the difference of two shares lies
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -37,8 +46,13 @@ class Estimate:
 
     @property
     def margin(self) -> float:
-        """Half the interval's width: mean +- margin."""
+        """Half the interval's width: mean +- margin, where it is `symmetric`."""
         return (self.high - self.low) / 2
+
+    @property
+    def symmetric(self) -> bool:
+        """Whether the interval reaches as far below the mean as above it: it ends at no limit."""
+        return isclose(self.high - self.mean, self.mean - self.low, rel_tol=1e-9, abs_tol=1e-12)
 
 
 @dataclass(frozen=True)
@@ -52,10 +66,16 @@ class MedianInterval:
     coverage: float  # how often such an interval holds the median; below 0.95 it is the range of too few values
 
 
-def estimate(values: Sequence[float] | np.ndarray, confidence: float = 0.95) -> Estimate:
+def estimate(
+    values: Sequence[float] | np.ndarray, confidence: float = 0.95, *, within: Interval | None = None
+) -> Estimate:
     """Mean, standard deviation and the t interval mean +- t(n-1) * sd / sqrt(n).
 
     Exact for normal values; see the package for samples that are empty, single, constant or hold NaN.
+
+    within: limits of the values, `PERCENT` of shares; the interval ends there. That changes nothing of how often it
+    holds the mean of what the values are drawn from, which cannot lie beyond either; a logit interval does: it has no
+    answer for a share of 0 or 1, and with the two or three seeds of a quick run no normal values to be exact for.
     """
     check_confidence(confidence)
     sample = np.asarray(values, dtype=np.float64).ravel()
@@ -67,16 +87,25 @@ def estimate(values: Sequence[float] | np.ndarray, confidence: float = 0.95) -> 
         return Estimate(n, value, nan, nan, nan) if n == 1 else Estimate(n, value, 0.0, value, value)
     mean, sd = float(sample.mean()), float(sample.std(ddof=1))
     margin = float(special.stdtrit(n - 1, (1 + confidence) / 2)) * sd / sqrt(n)
-    return Estimate(n, mean, sd, mean - margin, mean + margin)
+    interval = Interval(mean - margin, mean + margin)
+    interval = interval if within is None else interval.within(within)
+    return Estimate(n, mean, sd, interval.low, interval.high)
 
 
-def paired_difference(first: Mapping[Key, float], second: Mapping[Key, float], confidence: float = 0.95) -> Estimate:
-    """second - first, paired by key (the seed): the estimate of the differences.
+def paired_difference(
+    first: Mapping[Key, float],
+    second: Mapping[Key, float],
+    confidence: float = 0.95,
+    *,
+    within: Interval | None = None,
+) -> Estimate:
+    """second - first, paired by key (the seed): the estimate of the differences. within: as of `estimate`.
 
     Only keys in both count, and `n` says how many those are. Pairing removes what a seed does to both
     sides alike, so the interval is narrower than that of two independent means.
     """
-    return estimate([second[key] - value for key, value in first.items() if key in second], confidence)
+    gaps = [second[key] - value for key, value in first.items() if key in second]
+    return estimate(gaps, confidence, within=within)
 
 
 def median_interval(values: Sequence[float] | np.ndarray, confidence: float = 0.95) -> MedianInterval:

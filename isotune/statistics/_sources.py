@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
-from math import prod, sqrt
+from math import inf, prod, sqrt
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -60,7 +60,9 @@ class VarianceBySource:
         return sum(part.variance for part in self.components) if self.design == "crossed" else None
 
 
-def variance_by_source(runs: Iterable[Run], confidence: float = 0.95) -> VarianceBySource:
+def variance_by_source(
+    runs: Iterable[Run], confidence: float = 0.95, *, within: Interval | None = None
+) -> VarianceBySource:
     """Variance components of the accuracy over the seed streams head, order and augmentation.
 
     What the runs are is recognised:
@@ -82,7 +84,20 @@ def variance_by_source(runs: Iterable[Run], confidence: float = 0.95) -> Varianc
 
     Variances that are all zero have intervals of no width. With failed or missing runs there are no components, as
     those that fail are not a random part. Errors: ValueError for the same seeds and repeat twice.
+
+    within: limits of the accuracies, `PERCENT`; no variance between them is above a quarter of their distance's square
+    (Popoviciu 1935), nor is a component of it, and intervals end there.
     """
+    told = _variance_by_source(runs, confidence)
+    if within is None:
+        return told
+    limits = Interval(-inf, (within.high - within.low) ** 2 / 4)
+    components = tuple(replace(part, interval=part.interval.within(limits)) for part in told.components)
+    noise = told.noise and replace(told.noise, interval=told.noise.interval.within(limits))
+    return replace(told, components=components, noise=noise)
+
+
+def _variance_by_source(runs: Iterable[Run], confidence: float) -> VarianceBySource:
     check_confidence(confidence)
     cells, failed, count = _cells(runs)
     if not count or failed:

@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from isotune.statistics._estimates import Interval, estimate, too_few
+from isotune.statistics._estimates import POINTS, Interval, estimate, too_few
 from isotune.statistics._power import DIFFERENT_TAIL, REPRODUCED_TAIL, fewest, power
 from isotune.statistics._standard_error import StandardError, binomial_skew
 
@@ -131,7 +131,8 @@ def verdict(
     images: test images, without which neither the skewness of accuracies near 0 or 100 % is known (`StandardError`) nor
     the step between two accuracies: a reading on such steps has a variance of step^2/12 that its repetition need not
     show (GUM, JCGM 100:2008, F.2.2.1); it is added to the sample variance, so that a few equal readings do not pass
-    for certainty. With None, runs that are all equal are exact.
+    for certainty. With None, runs that are all equal are exact. With images, the intervals told end where an accuracy
+    of 0 or 100 % would; the outcome is decided before that, by t alone.
     Errors: ValueError for a margin that is not positive, fewer than one image, or accuracies outside 0..100 of images.
     """
     margin = published.margin if margin is None else margin
@@ -150,6 +151,9 @@ def verdict(
     interval90, interval95 = (_interval(effect, error, tail) for tail in (REPRODUCED_TAIL, DIFFERENT_TAIL))
     p_lower, p_upper = error.p(effect + margin, above=True), error.p(margin - effect, above=False)
     outcome, reason = _conclude(interval90, interval95, margin)
+    if images is not None:  # accuracies, and neither theirs nor ours can lie beyond 0 or 100 %
+        limits = POINTS if published.variance_of_mean else Interval(-published.mean, 100 - published.mean)
+        interval90, interval95 = interval90.within(limits), interval95.within(limits)
     if ours.sd == 0:
         reason += f"; all {ours.n} runs gave the same value"
     evidence = (interval90, interval95, p_lower, p_upper, ours.sd)

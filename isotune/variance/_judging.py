@@ -11,7 +11,7 @@ import numpy as np
 
 from isotune.errors import UsageError
 from isotune.runs.records import Record, predictions_digest
-from isotune.statistics import Run, VarianceBySource, predictions_changed, variance_by_source
+from isotune.statistics import PERCENT, Run, VarianceBySource, predictions_changed, variance_by_source
 from isotune.variance._design import Design, Study
 from isotune.variance._study import records, store
 
@@ -74,7 +74,8 @@ def _finding(model: str, design: Design, runs: Sequence[tuple[int, Record]], fol
         )
     else:
         sources = variance_by_source(
-            Run(**dict(record.cell.seeds), repeat=repeat, accuracy=_accuracy(record)) for repeat, record in runs
+            (Run(**dict(record.cell.seeds), repeat=repeat, accuracy=_accuracy(record)) for repeat, record in runs),
+            within=PERCENT,
         )
     return Finding(
         model=model,

@@ -10,7 +10,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from isotune.statistics import BCA_FROM, Interval, estimate, split_variance, summarise
+from isotune.report import wording as f
+from isotune.statistics import (
+    BCA_FROM,
+    PERCENT,
+    POINTS,
+    Interval,
+    Published,
+    Run,
+    estimate,
+    paired_difference,
+    split_variance,
+    summarise,
+    variance_by_source,
+    verdict,
+)
 
 
 def test_bca_is_scipys_at_hesterbergs_level() -> None:
@@ -123,3 +137,37 @@ def test_what_is_no_table_of_right_and_wrong_is_refused() -> None:
         split_variance(np.ones(3))
     with pytest.raises(ValueError, match="right"):
         split_variance(np.array([[0.5, 1], [1, 1]]))
+
+
+@given(
+    st.lists(st.floats(0, 100), min_size=2, max_size=6),
+    st.lists(st.floats(0, 100), min_size=6, max_size=6),
+)
+def test_intervals_of_shares_stay_between_0_and_100_percent(values: list[float], others: list[float]) -> None:
+    told = estimate(values, within=PERCENT)
+    plain = estimate(values)
+    assert 0 <= told.low <= told.mean <= told.high <= 100
+    assert told.mean == plain.mean
+    assert told.sd == plain.sd
+    # what lies between the limits is in one exactly where it is in the other: the coverage is the same
+    assert all(
+        (share in Interval(told.low, told.high)) == (share in Interval(plain.low, plain.high)) for share in others
+    )
+    gap = paired_difference(dict(enumerate(values)), dict(enumerate(others)), within=POINTS)
+    assert -100 <= gap.low <= gap.mean <= gap.high <= 100
+    runs = [Run(seed, order, 0, 0, others[2 * seed + order]) for seed in range(3) for order in range(2)]
+    for part in variance_by_source(runs, within=PERCENT).components:
+        assert part.interval.high <= 2500
+    reached = verdict(values, Published(others[0]), images=100)
+    for interval in (reached.interval90, reached.interval95):
+        assert interval is not None
+        assert -others[0] <= interval.low <= interval.high <= 100 - others[0]
+
+
+def test_an_interval_that_ends_at_a_limit_is_written_out() -> None:
+    told = estimate([85.0, 100.0], within=PERCENT)
+    assert (round(told.low, 9), told.high, told.symmetric) == (0, 100, False)
+    assert f.accuracy(told, 1) == "92.5 (0.0 to 100.0)"
+    assert f.accuracy(estimate([85.0, 85.2], within=PERCENT), 1) == "85.1 ± 1.3"
+    gap = paired_difference({0: 100.0, 1: 10.0}, {0: 0.0, 1: 10.0}, within=POINTS)
+    assert f.gap(gap, 1) == "-50.0 (-100.0 to +100.0)"

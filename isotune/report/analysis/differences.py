@@ -15,7 +15,7 @@ from typing import Literal
 
 from isotune.report.analysis.answers import Answers, Changed
 from isotune.report.analysis.sections import SET_UPS, Row, Section, SetUp, Streams, common_seeds
-from isotune.statistics import Estimate, McNemar, Pair, compare_all, holm, paired_difference
+from isotune.statistics import POINTS, Estimate, McNemar, Pair, compare_all, holm, paired_difference
 
 DecidedBy = Literal["seeds", "images"]
 ALPHA = 0.05
@@ -106,7 +106,7 @@ def _judged(first: _Side, second: _Side, pair: Pair, answers: Answers) -> Differ
         second.row,
         second.setup,
         pair,
-        gap=paired_difference(first.setup.by_seed, second.setup.by_seed),
+        gap=paired_difference(first.setup.by_seed, second.setup.by_seed, within=POINTS),
         changed=answers.changed(first.setup, second.setup),
         by_images=by_images,
         decided_by=decided_by,

@@ -19,7 +19,7 @@ from isotune.protocols import Protocol
 from isotune.report.analysis.benchmark import Speed
 from isotune.report.analysis.speeds import Measured, SpeedTable
 from isotune.runs.records import Record, Seeds
-from isotune.statistics import Estimate, estimate
+from isotune.statistics import PERCENT, Estimate, estimate
 
 Streams = tuple[int, int, int]  # a seed for each: head, order, augmentation
 SetUpName = Literal["identical", "native"]
@@ -45,7 +45,7 @@ class SetUp:
 
     @cached_property
     def accuracy(self) -> Estimate:
-        return estimate(list(self.by_seed.values()))
+        return estimate(list(self.by_seed.values()), within=PERCENT)
 
     @property
     def repeated(self) -> bool:

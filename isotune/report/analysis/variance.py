@@ -8,6 +8,7 @@ from math import sqrt
 from isotune.report.analysis.answers import Answers
 from isotune.report.analysis.sections import Row, Section, SetUp
 from isotune.statistics import (
+    PERCENT,
     Component,
     Interval,
     Run,
@@ -59,7 +60,8 @@ def _streams(setup: SetUp) -> VarianceBySource | None:
            for record in setup.records.values()):  # fmt: skip
         return None
     variance = variance_by_source(
-        Run(head, order, augmentation, 0, value) for (head, order, augmentation), value in setup.runs.items()
+        (Run(head, order, augmentation, 0, value) for (head, order, augmentation), value in setup.runs.items()),
+        within=PERCENT,
     )
     return variance if variance.components or variance.reason else None
 

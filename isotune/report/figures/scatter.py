@@ -73,13 +73,13 @@ def _draw(axes: Axes, point: Point) -> list[Mark]:
     axes.plot([x] * len(means), means, color=hue, alpha=0.35, linewidth=1, zorder=1)
     marks = [Mark((x, x, x), (min(means), means[0], max(means)))]
     for setup in point.row.setups:
-        mean, margin = setup.accuracy.mean, setup.accuracy.margin
-        margin = 0 if isnan(margin) else margin
+        mean = setup.accuracy.mean
+        low, high = (mean if isnan(end) else end for end in (setup.accuracy.low, setup.accuracy.high))
         axes.errorbar(
             x,
             mean,
             xerr=[[x - rate.low], [rate.high - x]],
-            yerr=margin,
+            yerr=[[mean - low], [high - mean]],
             fmt="none",
             ecolor=hue,
             elinewidth=1.1,
@@ -87,7 +87,7 @@ def _draw(axes: Axes, point: Point) -> list[Mark]:
             zorder=2,
         )
         axes.plot(x, mean, zorder=3, **_style.marker(setup.name, point.row.library, 6.5))
-        marks.append(Mark((rate.low, x, rate.high), (mean - margin, mean, mean + margin)))
+        marks.append(Mark((rate.low, x, rate.high), (low, mean, high)))
     return marks
 
 
