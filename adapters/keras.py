@@ -207,11 +207,11 @@ class KerasAdapter(Adapter):
         self._start()
         from isotune.adapters._keras.axes.input import own_scaling
         from isotune.adapters._keras.conventions import describe
-        from isotune.adapters._keras.files import fit_layers, read_conventions, read_layers
+        from isotune.adapters._keras.files import fit_layers, read
         from isotune.adapters._keras.layers import flatten, parts, tensors
         from isotune.adapters._keras.numeric import numeric
 
-        found = read_layers(path)
+        found, written = read(path)
         source = self._source(name)
         with numeric("float32"):
             base = source.build(options or {}, size=image_size).body
@@ -220,7 +220,7 @@ class KerasAdapter(Adapter):
             body = parts(base, source.block, scales_itself=False)
             named = {key: tensor.read().copy() for key, tensor in tensors(body, base).items()}
             axes = describe(base) | {"input_scaling": own_scaling(base, source.rescaled) or source.scaling}
-            axes |= read_conventions(path)
+            axes |= written
         if head:
             named |= {f"{HEAD}.kernel": head[0], f"{HEAD}.bias": head[1]}
         return Weights(named, axes, source.architecture, str(path))

@@ -24,7 +24,6 @@ from isotune.errors import UnknownModel, UsageError, nearest
 if TYPE_CHECKING:
     from torch import nn
 
-_HUB_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 _OF_ANY_WIDTH = {"mobilenetv1_100": "_gen_mobilenet_v1", "mobilenetv2_100": "_gen_mobilenet_v2"}  # their makers
 _SCALINGS = {
     ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)): "mean-std",
@@ -76,7 +75,7 @@ class TimmAdapter(TorchAdapter):
             split_model_name_tag,
         )
 
-        from isotune.adapters._torch.files import Download, hub_file
+        from isotune.adapters._torch.files import HUB_WEIGHTS, Download, hub_file
 
         if parse_model_name(name)[0] == "hf-hub":
             with _hub(f"{self.name}:{name}", checkpoint or "pretrained", parse_model_name(name)[1], ("config.json",)):
@@ -96,7 +95,7 @@ class TimmAdapter(TorchAdapter):
         set_pretrained_check_hash(True)
         asked = f"{self.name}:{name}", split_model_name_tag(full)[1] or "pretrained"
         if config.hf_hub_id:
-            files = (config.hf_hub_filename,) if config.hf_hub_filename else _HUB_WEIGHTS
+            files = (config.hf_hub_filename,) if config.hf_hub_filename else HUB_WEIGHTS
             with _hub(*asked, config.hf_hub_id, files):
                 return timm.create_model(full, pretrained=True, **arguments)
         download = Download(*asked, config.url, hub_file(config.url))

@@ -7,8 +7,11 @@ without network hears so at once, and `loading` turns their errors into one line
 
 from __future__ import annotations
 
+import hashlib
 import json
+import os
 import pickle
+import re
 import sys
 import urllib.error
 import urllib.request
@@ -25,12 +28,17 @@ from safetensors.torch import load_file as load_safetensors
 from safetensors.torch import save_file as save_safetensors
 from torch import Tensor, nn
 
-from isotune import cache
+from isotune import cache, reading
 from isotune.conventions import written_conventions
 from isotune.errors import Misfit, NotCached, UsageError
+from isotune.weights import check_finite
 
 _SECONDS_TO_ANSWER = 5
-_CONVENTIONS = "isotune.conventions"
+_MOST = 64 * reading.GIB  # bytes of a file
+_CONVENTIONS, _DIGEST = "isotune.conventions", "isotune.digest"
+HUB_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+_ONLY, _NOT_ONLY = "TORCH_FORCE_WEIGHTS_ONLY_LOAD", "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"
+_TOLD = re.compile(r"^([0-9a-f]{64})$|-([0-9a-f]{8,64})\.\w+$")  # a blob of the hub; mobilenet_v2-7ebf99e0.pth
 # Auxiliary classifiers of torchvision's Inception v3 and GoogLeNet only train; its release files have them.
 _AUXILIARIES = ("AuxLogits.", "aux1.", "aux2.")
 
@@ -39,16 +47,48 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     """Tensors by name, on the CPU, from .safetensors or from torch's format with `weights_only`.
 
     A state dict may lie under `state_dict` or `model`, and its names may start with `module.` (data parallel).
-    Errors: UsageError for a file that is missing, cut off, or holds anything but plain tensors.
+    Errors: UsageError for a file that is missing, cut off, damaged, or holds anything but plain tensors, and for NaN
+    and infinite values.
     """
+    size = reading.regular(path, _MOST)
+    state = _read(path)
+    for name, tensor in state.items():
+        if tensor.layout != torch.strided or tensor.is_meta or tensor.is_quantized or tensor.is_complex():
+            raise UsageError(f"{path}: {name!r} is no plain tensor")
+        if tensor.numel() * tensor.element_size() > size:
+            raise UsageError(f"{path}: {name!r} {tuple(tensor.shape)} is larger than the file: damaged, or cut off")
+    about = _metadata(path)
+    if about.get(_DIGEST) not in (None, _digest(state, about.get(_CONVENTIONS))):
+        raise UsageError(f"{path}: not what was written: its digest is that of other content; write it again")
+    check_finite(((name, tensor.float().numpy()) for name, tensor in state.items() if not _is_whole(tensor)), path)
+    return state
+
+
+def _is_whole(tensor: Tensor) -> bool:
+    """Whether its values are numbers; of doubles as they are, since as floats some are infinite."""
+    values = tensor if tensor.element_size() > 1 or not tensor.is_floating_point() else tensor.float()
+    return bool(torch.isfinite(values).all())
+
+
+def _digest(state: Mapping[str, Tensor], conventions: str | None) -> str:
+    """SHA-256 over the conventions' text, and names, types, shapes and bytes in the order of the names; hexadecimal."""
+    sha = hashlib.sha256(f"{conventions}\n".encode())
+    for name in sorted(state):
+        tensor = state[name].contiguous()
+        sha.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        sha.update(tensor.reshape(-1).view(torch.uint8).numpy().data if tensor.numel() else b"")
+    return sha.hexdigest()
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    if path.suffix != ".safetensors":
+        _check_archive(path)
     try:
         if path.suffix == ".safetensors":
             return load_safetensors(path, device="cpu")
         with warnings.catch_warnings():  # that a pickle's protocol is unusual: whether it holds tensors decides
             warnings.filterwarnings("ignore", message="Detected pickle protocol")
             found = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise UsageError(f"{path}: there is no such file") from None
     except pickle.UnpicklingError:
         raise UsageError(
             f"{path}: is no pickle of plain tensors (weights_only refuses it), or is cut off; save a state dict"
@@ -61,6 +101,20 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     if not isinstance(found, Mapping) or not all(isinstance(value, Tensor) for value in found.values()):
         raise UsageError(f"{path}: holds no state dict (tensors by name)")
     return {str(name).removeprefix("module."): tensor for name, tensor in found.items()}
+
+
+def _check_archive(path: Path) -> None:
+    """Of torch's archives the checksums, which torch does not compare. UsageError: they are of other content."""
+    with reading.opened(path, _MOST) as file:
+        if file.read(4) != b"PK\x03\x04":  # torch's format before 1.6, which has none
+            return
+        file.seek(0)
+        with reading.zipped(file, f"{path}: cannot be read, perhaps cut off") as archive:
+            if (entry := archive.testzip()) is not None:
+                raise UsageError(
+                    f"{path}: cannot be read, perhaps cut off ({entry} is not what its checksum says: damaged, or"
+                    " written without checksums, torch.serialization.set_crc32_options(False))"
+                )
 
 
 def fit_state_dict(net: nn.Module, state: Mapping[str, Tensor], what: str, *, without: str | None = None) -> None:
@@ -101,8 +155,8 @@ def _trained(state: Mapping[str, Tensor]) -> list[list[tuple[int, ...]]]:
 def write_state_dict(
     path: Path, state: Mapping[str, Tensor], conventions: Mapping[str, Any], *, without: str | None = None
 ) -> None:
-    """Write tensors by name, atomically; `without`: a module whose tensors are left out. The conventions go into the
-    metadata of .safetensors; torch's own format has no place for them."""
+    """Write tensors by name, atomically; `without`: a module whose tensors are left out. The conventions and a digest
+    of all go into the metadata of .safetensors; torch's own format has no place for them."""
     kept = {
         name: tensor.detach().cpu().contiguous().clone()
         for name, tensor in state.items()
@@ -110,17 +164,23 @@ def write_state_dict(
     }
     with cache.draft_file(path) as draft:
         if path.suffix == ".safetensors":
-            save_safetensors(kept, draft, {_CONVENTIONS: json.dumps(dict(conventions), sort_keys=True), "format": "pt"})
+            written = json.dumps(dict(conventions), sort_keys=True)
+            about = {_CONVENTIONS: written, _DIGEST: _digest(kept, written), "format": "pt"}
+            save_safetensors(kept, draft, about)
         else:
             torch.save(kept, draft)
 
 
 def read_conventions(path: Path) -> dict[str, Any]:
     """What `write_state_dict` wrote of conventions; empty for a file of anybody else."""
+    return written_conventions(_metadata(path).get(_CONVENTIONS), path)
+
+
+def _metadata(path: Path) -> dict[str, str]:
     if path.suffix != ".safetensors":
         return {}
     with safe_open(path, framework="pt") as file:
-        return written_conventions((file.metadata() or {}).get(_CONVENTIONS), path)
+        return dict(file.metadata() or {})
 
 
 def hub_file(url: str) -> Path:
@@ -159,9 +219,16 @@ class Download:
 
     @contextmanager
     def loading(self) -> Iterator[None]:
-        """While the library loads: its words go to stderr, its errors become one line."""
+        """While the library loads: its words go to stderr, its errors become one line.
+
+        Nothing that is cached runs, even where the library would take a pickle as it is (torch.hub's default), and a
+        file whose name tells its digest (torch.hub's, and those of the Hugging Face hub) must have it.
+        """
+        for file in self._cached():
+            if (told := _TOLD.search(file.name)) and not _sha256(file).startswith(told[1] or told[2]):
+                raise UsageError(f"{self}: the cached file is not what its name says; remove {file}")
         try:
-            with redirect_stdout(sys.stderr):
+            with redirect_stdout(sys.stderr), _tensors_alone():
                 yield
         except urllib.error.URLError:
             raise self.not_cached() from None
@@ -177,8 +244,33 @@ class Download:
                 raise UsageError(f"{self} does not fit the model: {lines[min(1, len(lines) - 1)][:300]}") from None
             raise
 
+    def _cached(self) -> Iterator[Path]:
+        """What is cached of it: a file of torch.hub's, or a repository's weights, by the names of their contents."""
+        if self.cached_at.is_file():
+            yield self.cached_at
+        for link in self.cached_at.glob("snapshots/*/*"):
+            if link.name in HUB_WEIGHTS and link.exists():
+                yield link.resolve()
+
     def _damaged(self) -> UsageError:
         return UsageError(f"{self}: the cached file is damaged; remove {self.cached_at}")
+
+
+@contextmanager
+def _tensors_alone() -> Iterator[None]:
+    """While inside, torch.load takes plain tensors only, whatever it is told (torch/serialization.py)."""
+    before = {name: os.environ.pop(name, None) for name in (_ONLY, _NOT_ONLY)}
+    os.environ[_ONLY] = "1"
+    try:
+        yield
+    finally:
+        del os.environ[_ONLY]
+        os.environ.update({name: value for name, value in before.items() if value is not None})
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _first_line(error: BaseException) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from typing import Any
 
 from pydantic import ValidationError
 
+from isotune import reading
 from isotune.conventions._axes import Conventions
 from isotune.conventions._known import AXES, NETWORK_AXES, upgraded
 from isotune.conventions._scaling import affine
@@ -108,7 +108,7 @@ def written_conventions(text: str | None, path: object) -> dict[str, Any]:
     if text is None:
         return {}
     try:
-        written = upgraded(json.loads(text))
+        written = upgraded(reading.json_text(text, "conventions"))
         return {axis: getattr(Conventions.model_validate(written), axis) for axis in NETWORK_AXES if axis in written}
-    except (ValueError, TypeError, AttributeError):
+    except (ValueError, TypeError, AttributeError, UsageError):
         raise UsageError(f"{path}: the conventions in the file are damaged; write the file again") from None

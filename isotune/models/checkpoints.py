@@ -21,11 +21,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from isotune import cache, names
+from isotune import cache, names, reading
 from isotune.conventions import REFERENCE_CONVENTIONS
 from isotune.errors import UsageError
 from isotune.models import embedded
-from isotune.weights import Weights, kept, random_weights
+from isotune.weights import Weights, check_finite, kept, random_weights
 from isotune.workers.process import WorkerProcess
 
 if TYPE_CHECKING:
@@ -64,8 +64,9 @@ def _check_form(spec: str) -> None:
         )
     if kind == "file":
         path = Path(rest.partition("::")[0]).expanduser()
-        if not path.is_file():
+        if not path.exists():
             raise UsageError(f"checkpoint {spec!r}: there is no file {path}")
+        reading.regular(path, 64 * reading.GIB, f"checkpoint {spec!r}")
     if rest and (kind == "pretrained" or kind in embedded.listed()):
         raise UsageError(f"checkpoint {spec!r}: {kind} takes no argument")
 
@@ -94,6 +95,7 @@ def resolve(spec: str, adapter: Adapter, model: ModelName, image_size: tuple[int
             return Checkpoint(random_weights(layout, int(rest)), REFERENCE_CONVENTIONS)
         case "file":
             weights = from_file(rest, adapter, model, image_size)
+            check_finite(weights.items(), rest.partition("::")[0])
             return Checkpoint(weights, weights.conventions)
         case _:
             # A library's own checkpoint carries what the library builds around it: every network axis is its own.
@@ -135,6 +137,7 @@ def _converted(path: Path, owner: ModelName, image_size: tuple[int, int], file: 
 def _is_canonical(path: Path) -> bool:
     from safetensors import SafetensorError, safe_open
 
+    reading.regular(path, 64 * reading.GIB)
     try:
         with safe_open(path, framework="numpy") as file:
             return (file.metadata() or {}).get("isotune") == "1"

@@ -6,6 +6,7 @@ optional tensors over, `random_weights` and `head_weights` draw, `kept` has them
 
 from isotune.weights._canonical import HEAD, Array, Layer, Weights, check_fit, select_trained
 from isotune.weights._drawing import head_weights, random_weights
+from isotune.weights._finite import check_finite
 from isotune.weights._keeping import kept
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "Array",
     "Layer",
     "Weights",
+    "check_finite",
     "check_fit",
     "head_weights",
     "kept",

@@ -23,12 +23,13 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from isotune import cache
+from isotune import cache, reading
 from isotune.conventions import upgraded
 from isotune.errors import Misfit, UsageError, nearest
 
 Array = np.ndarray
 HEAD = "head"
+_MOST = 64 * reading.GIB  # bytes of a file
 
 
 @dataclass(frozen=True)
@@ -100,6 +101,8 @@ class Weights(Mapping[str, Array]):
         """
         from safetensors import SafetensorError, safe_open
 
+        if path.exists():
+            reading.regular(path, _MOST)
         try:
             with safe_open(path, framework="numpy") as file:
                 metadata = file.metadata() or {}
@@ -111,15 +114,17 @@ class Weights(Mapping[str, Array]):
         if metadata.get("isotune") != "1":
             raise UsageError(f"{path}: safetensors without isotune's metadata, so its conventions are unknown")
         try:
-            conventions = json.loads(metadata["conventions"])
+            conventions = reading.json_text(metadata["conventions"], "conventions")
             weights = cls(tensors, conventions, metadata["architecture"], metadata["origin"])
-            if "digest" not in metadata and sealed:
-                raise UsageError(f"{path}: written by an earlier isotune, without a digest")
-            if metadata.get("digest", written := weights._seal()) != written:
-                raise UsageError(f"{path}: not what was written: its digest is that of other content; write it again")
-            return replace(weights, conventions=upgraded(conventions))
-        except (KeyError, TypeError, ValueError, AttributeError):
+            written, read = metadata.get("digest"), weights._seal()
+            weights = replace(weights, conventions=upgraded(conventions))
+        except (KeyError, TypeError, ValueError, AttributeError, UsageError):
             raise UsageError(f"{path}: isotune's metadata in the file is damaged; write the file again") from None
+        if written is None and sealed:
+            raise UsageError(f"{path}: written by an earlier isotune, without a digest")
+        if written not in (None, read):
+            raise UsageError(f"{path}: not what was written: its digest is that of other content; write it again")
+        return weights
 
 
 def check_fit(
