@@ -16,6 +16,7 @@ A data set without parts is split 80/20. Options of a class: `torchvision:EMNIST
 from __future__ import annotations
 
 import ast
+import os
 from typing import Any
 
 from isotune import cache
@@ -49,7 +50,7 @@ class Torchvision(Source):
 
     @property
     def offline(self) -> bool:  # type: ignore[override]
-        return any(path.is_file() for path in self._root.rglob("*"))
+        return any(files for _, _, files in os.walk(self._root))
 
     def write(self, writer: Writer, *, skip_unreadable: bool, progress: Progress) -> Described:
         answer = ask_once(

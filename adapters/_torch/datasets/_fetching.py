@@ -29,6 +29,7 @@ from isotune.data.sources.folders import SUFFIXES
 from isotune.data.sources.splitting import NOTE, split_by_name
 from isotune.errors import MissingExtra, UsageError, nearest
 from isotune.progress import Progress
+from isotune.reading.images import only_named_decoders
 from isotune.workers.worker import Worker
 
 _DATA = ("root", "transform", "target_transform", "transforms", "loader", "download")  # arguments not for the user
@@ -46,6 +47,7 @@ class Sample(NamedTuple):
 
 def fetch(worker: Worker, **request: Any) -> dict[str, Any]:
     """Write both parts into the request's folder; gives the names of the classes and the note."""
+    only_named_decoders()  # where torchvision opens images itself
     kind = _kind(request["kind"])
     _check_options(request["name"], kind, request["options"])
     root = Path(request["root"])
