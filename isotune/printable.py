@@ -8,6 +8,7 @@ every line, `report.wording` in every cell of a table.
 from __future__ import annotations
 
 MOST = 990  # characters of a message
+_WIDE = 80
 
 
 def printable(text: object) -> str:
@@ -30,5 +31,5 @@ def one_line(text: object, most: int = MOST) -> str:
     line = printable(text)
     if len(line) <= most:
         return line
-    end = most // 3
-    return f"{line[: most - end - 5]} ... {line[-end:]}"
+    end, between = most // 3, " ... " if most > _WIDE else "..."
+    return f"{line[: most - end - len(between)]}{between}{line[-end:]}"

@@ -15,8 +15,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from isotune.errors import UsageError
-from isotune.printable import printable
+from isotune.printable import one_line, printable
 
+_BAR = 10  # characters
+_BESIDE = _BAR + 13 + 8 + 8 + 4  # of a line that are no words: bar, "1000/1000", both times, the gaps
 Progress = Callable[[str, int, int], object]  # (what is being done, how much of it is done, of how much)
 
 
@@ -59,8 +61,9 @@ class Shown(Reporter):
         self._line = _NotebookLine() if self._console.is_jupyter else None
         drawn = self._line is None and sys.stderr.isatty()
         self._progress = Progress(
-            TextColumn("{task.description}"), BarColumn(bar_width=24), MofNCompleteColumn(), TimeElapsedColumn(),
-            TimeRemainingColumn(), console=self._console, transient=True, disable=not drawn,
+            TextColumn("{task.description}", markup=False), BarColumn(bar_width=_BAR), MofNCompleteColumn(),
+            TimeElapsedColumn(), TimeRemainingColumn(compact=True), console=self._console, transient=True,
+            disable=not drawn,
         )  # fmt: skip
         self._whole = self._progress.add_task("", visible=False)
         self._within = self._progress.add_task("", visible=False)
@@ -74,14 +77,19 @@ class Shown(Reporter):
             self._line.clear()
 
     def __call__(self, what: str, done: int, total: int) -> None:
-        self._progress.update(self._within, description=what, completed=done, total=total, visible=done < total)
+        words = self._fitting(what)
+        self._progress.update(self._within, description=words, completed=done, total=total, visible=done < total)
         if self._line:
             self._line.within(what, done, total)
 
     def parts(self, what: str, count: int) -> None:
-        self._progress.update(self._whole, description=what, total=count, completed=0, visible=True)
+        self._progress.update(self._whole, description=self._fitting(what), total=count, completed=0, visible=True)
         if self._line:
             self._line.whole(what, 0, count)
+
+    def _fitting(self, what: str) -> str:
+        """As much of it as fits beside the bar: the model at its beginning and the step at its end tell most."""
+        return one_line(what, max(self._console.width - _BESIDE, 20))
 
     def ended(self, line: str) -> None:
         self._progress.advance(self._whole)

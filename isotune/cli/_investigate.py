@@ -9,7 +9,14 @@ from typing import Annotated
 import typer
 
 from isotune import defaults, places
-from isotune.cli._shared import CheckpointOption, DatasetOption, JsonOption, ProtocolOption, conventions_or_help
+from isotune.cli._shared import (
+    CheckpointOption,
+    DatasetOption,
+    JsonOption,
+    ProtocolOption,
+    conventions_or_help,
+    interface,
+)
 
 
 def investigate(
@@ -70,10 +77,8 @@ def investigate(
     compared, each rung by itself too, given the left's values of all before it. Where one side cannot run, what the
     other shows is kept as a dump beside the report.
     """
-    from isotune import interface
-
     places.check_folder(out, "--out")
-    result = interface.investigate(
+    result = interface().investigate(
         left, right, dataset=dataset, protocol=protocol, checkpoint=checkpoint, right_checkpoint=right_checkpoint,
         conventions=conventions, right_conventions=right_conventions, numeric_mode=numeric_mode,
         right_numeric_mode=right_numeric_mode, layout=layout, right_layout=right_layout, left_compiled=left_compiled,
@@ -109,9 +114,7 @@ def dump(
     For two sides that cannot run on one machine. The folder holds the images, every layer, gradients and steps of
     training, in float64.
     """
-    from isotune import interface
-
-    path = interface.dump(
+    path = interface().dump(
         model, out, dataset=dataset, protocol=protocol, checkpoint=checkpoint, conventions=conventions, python=python,
         images=images, steps=steps,
     )  # fmt: skip

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from isotune import defaults, places
-from isotune.cli._shared import JsonOption, conventions_or_help
+from isotune.cli._shared import JsonOption, conventions_or_help, interface
 from isotune.errors import UsageError
 
 
@@ -31,10 +31,8 @@ def transfer(
     torch's libraries get a state dict (.safetensors, .pt, .pth), Keras .weights.h5. The conventions that the weights
     were trained with go along in .safetensors and .h5, so that --checkpoint file:FILE knows them.
     """
-    from isotune import interface
-
     places.check_file(out, "--out")
-    done = interface.transfer(source, target, out, checkpoint=checkpoint, size=size, classifier=classifier)
+    done = interface().transfer(source, target, out, checkpoint=checkpoint, size=size, classifier=classifier)
     if as_json:
         typer.echo(json.dumps(done.as_json(), indent=1))
         return
@@ -94,8 +92,6 @@ def parity(
     Features, every layer, loss, gradients, one step and ten steps of five optimizers, BatchNorm buffers, optimizer
     slots and logits are compared in float64, from one checkpoint under one set of conventions.
     """
-    from isotune import interface
-
     if listing:
         from isotune.parity import families
 
@@ -116,7 +112,7 @@ def parity(
     folder = out or (defaults.REPORT if everything else None)
     if folder:
         places.check_folder(folder, "--out")
-    proved = interface.prove(*models, **asked) if models else interface.prove_all(architecture, **asked, jobs=jobs)
+    proved = interface().prove(*models, **asked) if models else interface().prove_all(architecture, **asked, jobs=jobs)
     if folder:
         typer.echo(proved.write(folder), err=as_json)
     if as_json:

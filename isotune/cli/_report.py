@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from isotune import defaults
+from isotune.cli._shared import interface
 from isotune.errors import UsageError, nearest
 
 _FORMATS = ("markdown", "model-index")
@@ -43,9 +44,7 @@ def report(
         return
     if form not in _FORMATS:
         raise UsageError(f"format {form!r}: {nearest(form, _FORMATS)}")
-    from isotune import interface
-
-    board = interface.load_runs(source).leaderboard(command=command)
+    board = interface().load_runs(source).leaderboard(command=command)
     if form == "model-index":
         typer.echo(board.model_index(), nl=False)
     else:

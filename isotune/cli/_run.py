@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import Annotated
 
 import typer
@@ -13,6 +14,7 @@ from isotune.cli._shared import (
     ModelsOption,
     StoreOption,
     conventions_or_help,
+    interface,
     pythons,
     split,
 )
@@ -71,17 +73,17 @@ def run(
     Every model goes through every data set, protocol, convention set and seed. A cell that fails is
     recorded with its error, and the others go on.
     """
-    from isotune import interface
-
-    runs = interface.run(
+    runs = interface().run(
         split(models), split(datasets), split(protocols), seeds, conventions or defaults.CONVENTIONS,
         checkpoint=checkpoint, numeric_mode=numeric_mode, layout=layout, compiled=compiled, store=store, jobs=jobs,
         fresh=fresh, pythons=pythons(python or []), skip_unreadable=skip_unreadable,
     )  # fmt: skip
     if lines := runs.preprocessing_lines():
         typer.echo("\n".join(lines))
-    failed = len(runs.failed)
-    typer.echo(f"{len(runs.done)} cells done, {failed} failed; records in {store}; next: isotune report {store}")
+    failed, before = len(runs.failed), len(runs.kept)
+    done = f"{len(runs.done)} cells done" + (f", {before} of them before" if before else "")
+    source = "" if store == defaults.STORE else f" {shlex.quote(str(store))}"
+    typer.echo(f"{done}, {failed} failed; records in {store}; next: isotune report{source}")
     if failed:
         raise typer.Exit(1)
 
@@ -98,9 +100,7 @@ def prepare(
     size: Annotated[int, typer.Option(min=32, help="Input size to build the model for, pixels.")] = 224,
 ) -> None:
     """Fetch data sets and checkpoints ahead; afterwards everything works offline."""
-    from isotune import interface
-
-    ready = interface.prepare(
+    ready = interface().prepare(
         split(datasets or ""), split(models or ""), checkpoint=checkpoint, size=size, skip_unreadable=skip_unreadable
     )
     for name, dataset in ready.datasets.items():

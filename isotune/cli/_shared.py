@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Annotated, Any
 
 import typer
@@ -58,6 +60,18 @@ def conventions_or_help(given: str | list[str] | None) -> str | list[str] | None
         typer.echo(conventions.described())
         raise typer.Exit
     return given
+
+
+def interface() -> ModuleType:
+    """The Python interface. Importing it takes about a second, more on a busy machine; a terminal says so meanwhile."""
+    shown = sys.stderr.isatty()
+    if shown:
+        print("isotune is starting ...", end="", file=sys.stderr, flush=True)
+    from isotune import interface
+
+    if shown:
+        print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+    return interface
 
 
 def split(text: str) -> list[str]:

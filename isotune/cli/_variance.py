@@ -18,6 +18,7 @@ from isotune.cli._shared import (
     ModelsOption,
     ProtocolOption,
     conventions_or_help,
+    interface,
     split,
 )
 
@@ -53,11 +54,9 @@ def variance(
     Every seed of each stream runs with every seed of the others, and the first seeds run again. Starting
     again skips what is done. A failed run is said, and exit status 1.
     """
-    from isotune import interface
-
     if not planned:
         places.check_folder(out, "--out")
-    study = interface.study_variance(
+    study = interface().study_variance(
         split(models), dataset, protocol, conventions=conventions, checkpoint=checkpoint, levels=levels,
         repeats=repeats, planned=planned, store=store, jobs=jobs,
     )  # fmt: skip

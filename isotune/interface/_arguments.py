@@ -133,7 +133,12 @@ def dataset(value: Any, argument: str = "dataset", label: str = "") -> Any:
 
 def prepared(wanted: Iterable[Any], reporter: Reporter, *, skip_unreadable: bool = False) -> dict[str, data.Dataset]:
     """Data sets by name, fetched and made where they are not there yet."""
-    made = [data.prepare(each, skip_unreadable=skip_unreadable, progress=reporter) for each in wanted]
+    made, several = [], list(wanted)
+    for number, each in enumerate(several):
+        reporter(f"data set {each.name}", number, len(several))
+        made.append(data.prepare(each, skip_unreadable=skip_unreadable, progress=reporter))
+    if several:
+        reporter("data sets", len(several), len(several))
     return {each.name: each for each in made}
 
 

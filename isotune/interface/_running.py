@@ -86,7 +86,7 @@ def run(
             reporter.note(line)
         sets = arguments.prepared(wanted, reporter, skip_unreadable=skip_unreadable)
         with workers_for(jobs, interpreters) if workers is None else nullcontext(workers) as running:
-            cells = plan(matrix.over(list(sets)), sets, running)
+            cells = plan(matrix.over(list(sets)), sets, running, reporter)
             reporter.parts("cells", len(cells))
             executor = LocalExecutor(
                 Store(place), jobs=jobs, fresh=fresh, pythons=interpreters,
@@ -97,11 +97,11 @@ def run(
                 with closing(executor.run(cells)) as ending:
                     for record in ending:
                         records.append(record)
-                        reporter.ended(record.line)
+                        reporter.ended(executor.line(record))
             except KeyboardInterrupt:
                 reporter.note(f"{len(records)} of {len(cells)} cells are done; their records are in {place}")
                 raise
-    return Runs(records, store=place)
+    return Runs(records, store=place, kept=executor.kept)
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ def prepare(
             reporter.note(line)
         sets = arguments.prepared(wanted, reporter, skip_unreadable=skip_unreadable)
         with Workers() as workers:
-            return Prepared(sets, check_models(named, held, side, workers) if named else {})
+            return Prepared(sets, check_models(named, held, side, workers, progress=reporter))
 
 
 def _none(value: object) -> bool:

@@ -28,6 +28,7 @@ class Runs:
     records: of any models, data sets, protocols; of a cell that was run several times the last one counts, and the
     others are in `earlier`. speeds: see `isotune.report.Speed`. store: where predictions lie.
     damaged: a line for each record of the store that could not be read.
+    kept: keys of the cells that `isotune.run` found done before and did not run again.
     """
 
     def __init__(
@@ -36,12 +37,14 @@ class Runs:
         speeds: Iterable[Speed] = (),
         store: str | os.PathLike[str] | None = None,
         damaged: Iterable[str] = (),
+        *,
+        kept: Iterable[str] = (),
     ) -> None:
         given = list(records)
         counted = {id(record) for record in latest(given)}
         self.records = tuple(record for record in given if id(record) in counted)
         self.earlier = tuple(record for record in given if id(record) not in counted)
-        self.speeds, self.damaged = tuple(speeds), tuple(damaged)
+        self.speeds, self.damaged, self.kept = tuple(speeds), tuple(damaged), frozenset(kept)
         self.store = None if store is None else Path(store)
 
     def __len__(self) -> int:

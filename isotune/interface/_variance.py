@@ -118,10 +118,10 @@ def study_variance(
         sets = arguments.prepared([given], reporter)
         (name,) = sets
         with Workers() as workers:
-            study = variance.plan(wanted, named, name, recipe, spec, held, sets, workers)
+            study = variance.plan(wanted, named, name, recipe, spec, held, sets, workers, reporter)
         if not planned:
             reporter.parts("runs", wanted.runs * len(study.firsts))
-            for record in variance.run(study, place, jobs=jobs, progress=reporter, note=reporter.note):
-                reporter.ended(record.line)
+            for _ in variance.run(study, place, jobs=jobs, progress=reporter, note=reporter.note, ended=reporter.ended):
+                pass  # every record is in the store, where it is judged from
     ahead = variance.outlook(study, place, [Store(defaults.STORE)])
     return VarianceStudy(study, ahead, [] if planned else variance.judge(study, place))

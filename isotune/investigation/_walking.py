@@ -67,6 +67,8 @@ def walk(
                 {"left": ours, "right": right}, given, Batch(dataset, recipe, images), answerers, Path(scratch),
                 dump.folder / "images.npy" if dump else None,
             )  # fmt: skip
+            if progress:  # frameworks take seconds to import
+                progress(f"starting {ours.model} and {right.model}", 0, 1)
             recordings.describe()
             known = _known(recordings)
             for rung in Ladder(recordings, looking).walk():

@@ -66,6 +66,7 @@ class LocalExecutor:
         self.store, self.jobs, self.fresh = store, max(1, jobs), fresh
         self._pythons, self._workers = dict(pythons or {}), workers
         self._progress, self._note = progress or untold, note or (lambda line: None)
+        self.kept: set[str] = set()  # keys of the cells that were done before and not run again
 
     def done(self, cell: Cell) -> Record | None:
         """The record that makes running the cell unnecessary: done, under the versions installed now."""
@@ -89,6 +90,7 @@ class LocalExecutor:
         for cell in cells:
             results = self.store.results(cell)
             if not self.fresh and (record := self._of_now(results)) is not None:
+                self.kept.add(cell.key)
                 yield record
             else:
                 waiting.append(cell)
@@ -103,6 +105,10 @@ class LocalExecutor:
         elif waiting:
             turns = Turns(waiting, lambda: workers_for(self.jobs, self._pythons), self._workers)
             yield from several(turns, min(self.jobs, len(waiting)), self._one)
+
+    def line(self, record: Record) -> str:
+        """The record in one line, which says of an earlier one that it is."""
+        return f"done before: {record.line}" if record.cell.key in self.kept else record.line
 
     def _run_again(self, results: Sequence[Record]) -> Iterator[str]:
         """A line on cells that are done and are run all the same, and one for each reason why."""

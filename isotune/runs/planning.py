@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from isotune import conventions, data, defaults, names, protocols
 from isotune.errors import UsageError
 from isotune.models import checkpoints, layouts
+from isotune.progress import Progress, untold
 from isotune.protocols import Mode
 from isotune.runs import own_classifier, requests
 from isotune.runs.records import Cell, Seeds
@@ -36,11 +37,13 @@ class Matrix:
         return replace(self, datasets=datasets)
 
 
-def plan(matrix: Matrix, prepared: dict[str, data.Dataset], workers: Workers) -> list[Cell]:
+def plan(
+    matrix: Matrix, prepared: dict[str, data.Dataset], workers: Workers, progress: Progress = untold
+) -> list[Cell]:
     """All cells of the matrix, in turn: models change fastest, then conventions, then seeds. Of an evaluation
     those of one model follow each other, and seeds make no difference.
 
-    prepared: data sets by name. workers: asked whether their library has the model.
+    prepared: data sets by name. workers: asked whether their library has the model; progress is told of each model.
     UsageError: a name is wrong, or a combination impossible.
     """
     recipes = [protocols.load(name) for name in matrix.protocols]
@@ -79,7 +82,7 @@ def plan(matrix: Matrix, prepared: dict[str, data.Dataset], workers: Workers) ->
         sizes: dict[str, int] = {}
         for each in (each for each in cells if (each.protocol.own_classifier is not None) == own):
             sizes[each.model] = min(each.protocol.input.size, sizes.get(each.model, each.protocol.input.size))
-        check_models(sizes, matrix.checkpoint, sizes, workers, own=own)
+        check_models(sizes, matrix.checkpoint, sizes, workers, own=own, progress=progress)
     return cells
 
 
@@ -88,7 +91,13 @@ def _canonically(cell: Cell) -> Cell:
 
 
 def check_models(
-    models: Iterable[str], checkpoint: str, size: int | Mapping[str, int], workers: Workers, *, own: bool = False
+    models: Iterable[str],
+    checkpoint: str,
+    size: int | Mapping[str, int],
+    workers: Workers,
+    *,
+    own: bool = False,
+    progress: Progress = untold,
 ) -> dict[str, dict[str, str]]:
     """Models that can be built from the checkpoint, by their canonical spelling: {"digest", "architecture"}.
 
@@ -97,6 +106,7 @@ def check_models(
     """
     checkpoints.check_name(checkpoint)
     parsed = list(dict.fromkeys(names.parse(model) for model in models))
+    ready = itertools.count(1)
 
     def check(adapter: str) -> dict[str, dict[str, str]]:
         checked = {}
@@ -111,9 +121,12 @@ def check_models(
                 except WorkerFailure as error:
                     if not error.died or chance == 2:
                         raise UsageError(f"{name} cannot be built: {error}") from None
+            progress(f"ready: {name}", next(ready), len(parsed))
         return checked
 
     adapters = list(dict.fromkeys(str(name).partition(":")[0] for name in parsed))
+    if parsed:
+        progress(f"starting {', '.join(adapters)}", 0, len(parsed))
     parts = workers.together(check, adapters, len(adapters))  # frameworks take seconds to import, each in its worker
     checked = {name: answer for part in parts for name, answer in part.items()}
     return {str(name): checked[str(name)] for name in parsed}

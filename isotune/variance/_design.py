@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from isotune import conventions
 from isotune.errors import UsageError
 from isotune.names import DEFAULT_MODELS
+from isotune.progress import Progress, untold
 from isotune.protocols import Protocol
 from isotune.runs import planning
 from isotune.runs.records import Cell, Seeds
@@ -93,12 +94,13 @@ def plan(
     checkpoint: str,
     prepared: dict[str, Dataset],
     workers: Workers,
+    progress: Progress = untold,
 ) -> Study:
     """The study of these models, each checked as `isotune run` does it. UsageError: a name or combination is wrong."""
     if not models:
         raise UsageError(f"no model: give at least one, such as {DEFAULT_MODELS[0]}")
     matrix = planning.Matrix(models, [dataset], [protocol], [spec], seeds=(0,), checkpoint=checkpoint)
-    return Study(design, tuple(planning.plan(matrix, prepared, workers)))
+    return Study(design, tuple(planning.plan(matrix, prepared, workers, progress)))
 
 
 def _decides(recipe: Protocol) -> dict[str, str]:

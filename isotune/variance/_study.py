@@ -25,15 +25,19 @@ def run(
     jobs: int = 1,
     progress: Progress | None = None,
     note: Callable[[str], object] | None = None,
+    ended: Callable[[str], object] | None = None,
 ) -> Iterator[Record]:
     """Records of all runs as they end; what is done already is not run again.
 
-    jobs: workers at the same time. note: as of `LocalExecutor`. An executor ends its workers, so that no process
-    runs the first seeds twice.
+    jobs: workers at the same time. note: as of `LocalExecutor`. ended: told a line of each record. An executor ends
+    its workers, so that no process runs the first seeds twice.
     """
     for repeat in range(study.design.repeats + 1):
         executor = LocalExecutor(store(folder, repeat), jobs=jobs, progress=progress, note=note)
-        yield from executor.run(study.cells(repeat))
+        for record in executor.run(study.cells(repeat)):
+            if ended:
+                ended(executor.line(record))
+            yield record
 
 
 def records(study: Study, folder: Path) -> Iterator[tuple[int, Record]]:

@@ -80,6 +80,10 @@ def test_run_then_report_names_the_leaderboard(here, house):
     assert status == 0, err
     assert "4 cells done, 0 failed" in out
     assert err.count("of 500") == 4
+    assert "next: isotune report records\n" in out
+    status, out, err = here("run", *wanted, "--seeds", "2", "--store", "records")
+    assert "4 cells done, 4 of them before, 0 failed" in out
+    assert err.count("done before: ") == 4
     status, out, err = here("report", "records", "--out", "board")
     assert (status, err) == (0, "")
     assert out.strip() == "board/leaderboard.md"

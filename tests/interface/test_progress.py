@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -37,7 +39,9 @@ def test_without_a_terminal_each_run_gives_a_line_and_false_is_silent(capsys):
 def test_a_function_is_told_of_the_steps_and_of_each_run_that_ends():
     told = []
     isotune.run(MODEL, (IMAGES, LABELS), RECIPE, **CALL | {"seeds": 2}, progress=lambda *what: told.append(what))
-    assert told[0] == ("cells", 0, 2)
+    start = told.index(("cells", 0, 2))
+    assert [what.partition(" ")[0] for what, _, _ in told[:start]] == ["data", "data", "starting", "ready:"]
+    assert told[:start][-1][1:] == (1, 1)
     assert [(done, total) for what, done, total in told if "of 8" in what] == [(1, 2), (2, 2)]
     assert any("training" in what and (done, total) == (8, 8) for what, done, total in told)
 
@@ -49,6 +53,36 @@ def test_what_the_function_raises_ends_the_call():
 
     with pytest.raises(RuntimeError, match="enough"):
         isotune.run(MODEL, (IMAGES, LABELS), RECIPE, **CALL, progress=enough)
+
+
+def test_a_line_fits_80_columns_and_keeps_the_model_and_the_step(monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stderr", screen)
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("TERM", "xterm")
+    with reporting(True) as reporter:
+        reporter.parts("cells", 1000)
+        reporter("torchvision:mobilenet_v2 digits quick-fine-tune identical seed 0: features", 1000, 1797)
+    drawn = [re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", line) for line in re.split(r"[\r\n]+", screen.getvalue())]
+    assert "…" not in screen.getvalue()
+    assert max(map(len, drawn)) <= 80
+    assert any(line.startswith("torchvision:") and ": features" in line and "1000/1797" in line for line in drawn)
+
+
+@pytest.mark.usefixtures("house", "warm")
+def test_what_was_done_before_is_said_to_be(capsys, monkeypatch):
+    call = CALL | {"fresh": False, "datasets": (IMAGES, LABELS), "protocols": RECIPE}
+    assert not isotune.run(MODEL, **call).kept
+    assert "done before" not in capsys.readouterr().err
+    again = isotune.run(MODEL, **call | {"seeds": 2})
+    assert again.kept == {again[0].cell.key}
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.startswith(f"done before: {MODEL} ")
+    assert second.startswith(f"{MODEL} ")
 
 
 def test_a_reporter_serves_several_calls_and_other_things_are_refused():
