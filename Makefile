@@ -28,6 +28,7 @@ bench: $(INSTALLED)
 	mkdir -p $(dir $(RESULTS))
 	$(BIN)/python -m pytest benchmarks/ --benchmark-json=$(RESULTS)
 	$(BIN)/isotune report $(RESULTS) --out reports
+	@echo "the commands are in $(BIN): source $(BIN)/activate, then isotune --help"
 
 test: lint
 	$(PYTEST) -m "not slow"

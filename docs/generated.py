@@ -19,6 +19,7 @@ from pydantic import BaseModel
 from sphinx.application import Sphinx
 
 from isotune import conventions, protocols
+from isotune.cli._help import VARIABLES
 
 _PLACE = re.compile(r"^<!-- generated: (\S+) -->$", re.MULTILINE)
 _LINK = re.compile(r"\[([^\]\n]+)\]\(([^)#\s:]+/?)\)")
@@ -39,6 +40,11 @@ def commands() -> str:
     ).stdout
     _, first, rest = made.partition("\n## ")  # before it: `isotune` alone, with a list of the commands, cut short
     return first + rest.replace("```console\n", "```text\n")
+
+
+def variables() -> str:
+    """The variables of the environment that isotune reads, as `isotune --help` names them."""
+    return "\n".join(["| variable | |", "|---|---|", *(f"| `{name}` | {text} |" for name, text in VARIABLES.items())])
 
 
 def axes() -> str:
@@ -116,6 +122,7 @@ def _toml(value: Any) -> str:
 
 GENERATED: dict[str, Callable[[], str]] = {
     "commands": commands,
+    "variables": variables,
     "axes": axes,
     "protocols": shipped_protocols,
     "protocol-fields": protocol_fields,

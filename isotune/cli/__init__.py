@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import re
 import sys
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
 from isotune.cli import _ending as ending
 from isotune.cli import _streams as streams
+from isotune.cli._help import epilog
 from isotune.cli._investigate import dump, investigate
-from isotune.cli._models import doctor, models
+from isotune.cli._models import datasets, doctor, models, protocols
 from isotune.cli._proof import parity, transfer
 from isotune.cli._report import report
 from isotune.cli._run import prepare, run
@@ -29,13 +30,45 @@ __all__ = ["app", "main"]
 app = typer.Typer(
     name="isotune",
     help="The same fine-tuning, in every framework, under one protocol.",
-    epilog="Start with: isotune run, then isotune report. pytest benchmarks/ measures speed too.",
+    epilog=epilog(),
     no_args_is_help=True,
     rich_markup_mode=None,  # plain help: Rich alone would take half of the start-up time
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (run, report, variance, investigate, dump, parity, transfer, models, prepare, doctor):
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from isotune._version import version
+
+        typer.echo(f"isotune {version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print isotune's version and end.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """The same fine-tuning, in every framework, under one protocol."""
+
+
+for command in (
+    run,
+    report,
+    variance,
+    investigate,
+    dump,
+    parity,
+    transfer,
+    models,
+    datasets,
+    protocols,
+    prepare,
+    doctor,
+):
     app.command(cls=Command)(command)
 
 

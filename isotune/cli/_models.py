@@ -1,12 +1,18 @@
-"""`isotune models` and `isotune doctor`: what there is."""
+"""`isotune models`, `protocols`, `datasets` and `doctor`: what there is."""
 
 from __future__ import annotations
 
+import json
+import shutil
+import sys
+import textwrap
+from dataclasses import asdict
+from itertools import zip_longest
 from typing import Annotated
 
 import typer
 
-from isotune.cli._shared import JsonOption, split
+from isotune.cli._shared import JsonOption, interface, split
 
 
 def models(
@@ -26,6 +32,46 @@ def models(
         listed(pattern, adapters=None if adapter is None else split(adapter), architecture=architecture),
         as_json=as_json,
     )
+
+
+def protocols(as_json: JsonOption = False) -> None:
+    """List the protocols that come with isotune: what each is, needs and computes. A TOML file of yours is another."""
+    listed = interface().list_protocols()
+    if as_json:
+        typer.echo(json.dumps([asdict(each) for each in listed], indent=1))
+        return
+    _show(
+        {
+            each.name: [each.title, f"{each.size} px; {each.cost}", f"needs {each.needs}" * bool(each.needs)]
+            for each in listed
+        }
+    )
+
+
+def datasets(as_json: JsonOption = False) -> None:
+    """List the data sets that can be named: what each is and needs, and which are prepared. Nothing is fetched."""
+    listed = interface().list_datasets()
+    if as_json:
+        typer.echo(json.dumps([asdict(each) for each in listed], indent=1))
+        return
+    lines = {}
+    for each in listed:
+        state = each.state
+        if each.images:
+            state += f": {each.images[0]:,} training and {each.images[1]:,} test images, {each.classes} classes, "
+            state += f"{each.bytes / 2**20:,.1f} MiB"
+        lines[each.name] = [each.about, "; ".join(filter(None, (f"needs {each.needs}" if each.needs else "", state)))]
+    _show(lines)
+
+
+def _show(entries: dict[str, list[str]]) -> None:
+    """A name, and beside it lines about it."""
+    width = max(map(len, entries))
+    across = shutil.get_terminal_size().columns if sys.stdout.isatty() else 160
+    for name, lines in entries.items():
+        wrapped = [part for line in lines for part in textwrap.wrap(line, max(across - width - 2, 40))]
+        for start, text in zip_longest([name], wrapped, fillvalue=""):
+            typer.echo(f"{start:<{width}}  {text}")
 
 
 def doctor(

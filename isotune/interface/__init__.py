@@ -2,6 +2,7 @@
 
 - `_running`: `run`, `prepare`; `_runs`: `Runs`, `load_runs`;
 - `_comparing`: `investigate`, `dump`, `prove`, `prove_all`;
+- `_listing`: `list_protocols`, `list_datasets`;
 - `_transferring`: `transfer`; `_variance`: `study_variance`;
 - `_model`: `open_model`, with `requests` as the worker's part of it;
 - `_arguments`: names, paths, arrays, functions and dictionaries as the core takes them, and the errors for others.
@@ -10,6 +11,7 @@ It stands on all other packages, and only `isotune.cli` and the benchmark suite 
 """
 
 from isotune.interface._comparing import dump, investigate, prove, prove_all
+from isotune.interface._listing import list_datasets, list_protocols
 from isotune.interface._model import OpenModel, open_model
 from isotune.interface._running import Prepared, prepare, run
 from isotune.interface._runs import Runs, load_runs
@@ -24,6 +26,8 @@ __all__ = [
     "VarianceStudy",
     "dump",
     "investigate",
+    "list_datasets",
+    "list_protocols",
     "load_runs",
     "open_model",
     "prepare",

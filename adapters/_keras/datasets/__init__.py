@@ -33,4 +33,9 @@ class TensorFlowDatasets(Source):
         return Described(tuple(answer["classes"]), answer["note"])
 
 
-ANY = Kind(TensorFlowDatasets, completion="NAME", packages={"tensorflow-datasets": "tensorflow-datasets"})
+ANY = Kind(
+    TensorFlowDatasets,
+    completion="NAME",
+    packages={"tensorflow-datasets": "tensorflow-datasets"},
+    about="any image classification data set of TensorFlow Datasets",
+)

@@ -76,15 +76,15 @@ def by_name(name: str, rest: str) -> Torchvision:
     return Torchvision(name, kind, options=options)
 
 
-def _whole(kind: str, train: Part, test: Part) -> Kind:
-    return Kind(lambda name, rest: Torchvision(name, kind, train=train, test=test), packages=PACKAGES)
+def _whole(kind: str, train: Part, test: Part, about: str) -> Kind:
+    return Kind(lambda name, rest: Torchvision(name, kind, train=train, test=test), packages=PACKAGES, about=about)
 
 
-CIFAR10 = _whole("CIFAR10", [{"train": True}], [{"train": False}])
-CIFAR100 = _whole("CIFAR100", [{"train": True}], [{"train": False}])
-FLOWERS102 = _whole("Flowers102", [{"split": "train"}, {"split": "val"}], [{"split": "test"}])
-OXFORD_PETS = _whole("OxfordIIITPet", [{"split": "trainval"}], [{"split": "test"}])
-FOOD101 = _whole("Food101", [{"split": "train"}], [{"split": "test"}])
-DTD = _whole("DTD", [{"split": "train"}, {"split": "val"}], [{"split": "test"}])
-EUROSAT = _whole("EuroSAT", [{}], [])
-ANY = Kind(by_name, completion="NAME", packages=PACKAGES)
+CIFAR10 = _whole("CIFAR10", [{"train": True}], [{"train": False}], "things and animals in ten classes, 32 px")
+CIFAR100 = _whole("CIFAR100", [{"train": True}], [{"train": False}], "things and animals in 100 classes, 32 px")
+FLOWERS102 = _whole("Flowers102", [{"split": "train"}, {"split": "val"}], [{"split": "test"}], "flowers in 102 species")
+OXFORD_PETS = _whole("OxfordIIITPet", [{"split": "trainval"}], [{"split": "test"}], "cats and dogs in 37 breeds")
+FOOD101 = _whole("Food101", [{"split": "train"}], [{"split": "test"}], "dishes in 101 classes")
+DTD = _whole("DTD", [{"split": "train"}, {"split": "val"}], [{"split": "test"}], "textures in 47 classes")
+EUROSAT = _whole("EuroSAT", [{}], [], "satellite images in ten kinds of land, 64 px")
+ANY = Kind(by_name, completion="NAME", packages=PACKAGES, about="any classification data set of torchvision.datasets")

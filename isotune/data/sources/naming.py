@@ -29,15 +29,36 @@ def _imagenet(variant: str, name: str, rest: str) -> Source:
     return ImageNet(name, Path(place).expanduser() if place else None, variant)
 
 
+_IMAGENETS = {
+    "imagenet": "ImageNet-1k's validation images, a folder a class",
+    "imagenet-v2": "ImageNet-V2, collected anew as the validation images were",
+    "imagenet-a": "ImageNet-A, photographs that classifiers got wrong",
+    "imagenet-r": "ImageNet-R, paintings, toys and other renditions",
+    "imagenet-sketch": "ImageNet-Sketch, drawings",
+    "imagenet-subset": "images of some of ImageNet-1k's classes, a folder a synset",
+}
 _OWN = {
-    "digits": Kind(lambda name, rest: Digits()),
-    "fashion-mnist": Kind(lambda name, rest: FashionMnist()),
+    "digits": Kind(lambda name, rest: Digits(), about="handwritten digits, 8 px, grey; they come with scikit-learn"),
+    "fashion-mnist": Kind(lambda name, rest: FashionMnist(), about="clothes in ten classes, 28 px, grey"),
     **{
-        variant: Kind(partial(_imagenet, variant), completion="PATH", is_whole=variant == "imagenet")
+        variant: Kind(
+            partial(_imagenet, variant),
+            completion="PATH",
+            is_whole=variant == "imagenet",
+            about=f"{_IMAGENETS[variant]}; to evaluate ImageNet classifiers on",
+        )
         for variant in VARIANTS
     },
-    "imagefolder": Kind(lambda name, rest: ImageFolder(name, Path(rest).expanduser()), completion="PATH"),
-    "npz": Kind(lambda name, rest: Npz(name, Path(rest).expanduser()), completion="PATH"),
+    "imagefolder": Kind(
+        lambda name, rest: ImageFolder(name, Path(rest).expanduser()),
+        completion="PATH",
+        about="a folder with a folder of images for each class, or with train/ and test/ of such folders",
+    ),
+    "npz": Kind(
+        lambda name, rest: Npz(name, Path(rest).expanduser()),
+        completion="PATH",
+        about="arrays in a NumPy archive: x_train, y_train, x_test, y_test",
+    ),
 }
 
 

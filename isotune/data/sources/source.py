@@ -46,3 +46,4 @@ class Kind:
     completion: str = ""  # what follows the colon: "PATH" of this machine or a "NAME"; empty: nothing does
     is_whole: bool = False  # the name may also stand without what completes it
     packages: Mapping[str, str] = field(default_factory=dict)  # needed to write it -> what pip installs to have them
+    about: str = ""  # what it is, in a few words, for a listing
