@@ -26,7 +26,7 @@ GPU_PYTHON = $(if $(filter file default,$(origin PYTHON)),$(if $(wildcard $(INST
 
 bench: $(INSTALLED)
 	mkdir -p $(dir $(RESULTS))
-	$(BIN)/python -m pytest benchmarks/ --benchmark-json=$(RESULTS)
+	$(BIN)/python -m pytest benchmarks/ --verify --benchmark-json=$(RESULTS)
 	$(BIN)/isotune report $(RESULTS) --out reports
 	@echo "the commands are in $(BIN): source $(BIN)/activate, then isotune --help"
 

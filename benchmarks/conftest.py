@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 import isotune
-from isotune import conventions, data, defaults, names, protocols
+from isotune import conventions, data, defaults, names, protocols, sealing
 from isotune.errors import UsageError
 from isotune.models import checkpoints, layouts
 from isotune.progress import Reporter, reporting
@@ -64,6 +64,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--patience", default=PATIENCE, type=float, metavar="SECONDS",
         help=f"for taking rounds again that others disturbed, of all rounds of a measurement; default: {PATIENCE:g}",
+    )  # fmt: skip
+    group.addoption(
+        "--verify", action="store_true", help="read again all that comes from the cache, large files too; for results"
+        " that are to be published",
     )  # fmt: skip
     group.addoption("--fresh", action="store_true", help="rerun cells that are already in the store")
 
@@ -129,6 +133,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 CHOICES: pytest.StashKey[Choices] = pytest.StashKey()
+
+
+def pytest_benchmark_update_json(output_json: dict[str, Any]) -> None:
+    """The file carries a digest of what is in it."""
+    output_json[sealing.BENCHMARKS] = sealing.digest_of({"of": json.loads(json.dumps(output_json["benchmarks"]))})
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -294,7 +303,8 @@ class Suite:
 def suite(request: pytest.FixtureRequest) -> Iterator[Suite]:
     capture = request.config.pluginmanager.getplugin("capturemanager")
     visible = capture.global_and_fixture_disabled() if capture else contextlib.nullcontext()
-    with visible, reporting(True) as reporter, Workers() as workers:
+    verified = sealing.everything() if request.config.getoption("verify") else contextlib.nullcontext()
+    with visible, verified, reporting(True) as reporter, Workers() as workers:
         yield Suite(request.session, workers, reporter)
 
 

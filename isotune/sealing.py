@@ -18,7 +18,7 @@ import json
 import logging
 import os
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from isotune import cache
 from isotune.errors import UsageError
 
 SEAL = "seal.json"
+BENCHMARKS = "isotune_digest"  # in a pytest-benchmark file: that of its benchmarks
 SMALL = 1 << 23  # bytes; up to this a file is always read
 _VERIFIED = "verified.json"
 _CHUNK = 1 << 22  # bytes read at a time
@@ -42,6 +43,21 @@ class Damaged(UsageError):
 def verifying() -> bool:
     """Whether everything is to be read, however recently it was verified: `ISOTUNE_VERIFY`, which workers inherit."""
     return os.environ.get("ISOTUNE_VERIFY", "0") not in ("", "0")
+
+
+@contextlib.contextmanager
+def everything() -> Iterator[None]:
+    """Have this process, and workers that it starts meanwhile, read everything again."""
+    former = os.environ.get("ISOTUNE_VERIFY")
+    os.environ["ISOTUNE_VERIFY"] = "1"
+    _opened.clear()
+    try:
+        yield
+    finally:
+        if former is None:
+            del os.environ["ISOTUNE_VERIFY"]
+        else:
+            os.environ["ISOTUNE_VERIFY"] = former
 
 
 def digest_of(values: Mapping[str, Any]) -> str:
@@ -100,11 +116,12 @@ def content_sha256(path: Path) -> str:
 
 
 def seal(folder: Path, name: str = "") -> dict[str, str]:
-    """Write the seal of a folder's files; gives the SHA-256 of their content by name.
+    """Write the seal of all files in a folder; gives the SHA-256 of their content by path.
 
     name: of the folder in its place, where that says what it holds; it is not taken for another's then.
     """
-    files = {path.name: content_sha256(path) for path in sorted(folder.iterdir())}
+    there = sorted(path for path in folder.rglob("*") if path.is_file())
+    files = {path.relative_to(folder).as_posix(): content_sha256(path) for path in there}
     written = {path: _sha256(folder / path) for path in files}
     text = json.dumps(sealed({"name": name, "files": files, "bytes": written}), indent=1) + "\n"
     (folder / SEAL).write_text(text, encoding="utf-8")
@@ -113,7 +130,7 @@ def seal(folder: Path, name: str = "") -> dict[str, str]:
 
 
 def check(folder: Path, *, verify: bool = False) -> dict[str, str]:
-    """The SHA-256 of the content of a sealed folder's files by name.
+    """The SHA-256 of the content of a sealed folder's files by path.
 
     verify: read everything, as `verifying` does. Damaged: it is not what was sealed.
     """

@@ -67,6 +67,9 @@ def run(
     skip_unreadable: Annotated[
         bool, typer.Option("--skip-unreadable", help="Leave out images that cannot be read.")
     ] = False,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Read again all that comes from the cache, large files too.")
+    ] = False,
 ) -> None:
     """Run a matrix of cells and keep a record of each; starting again skips what is done.
 
@@ -77,6 +80,7 @@ def run(
         split(models), split(datasets), split(protocols), seeds, conventions or defaults.CONVENTIONS,
         checkpoint=checkpoint, numeric_mode=numeric_mode, layout=layout, compiled=compiled, store=store, jobs=jobs,
         fresh=fresh, pythons=pythons(python or []), skip_unreadable=skip_unreadable,
+        verify=verify,
     )  # fmt: skip
     if lines := runs.preprocessing_lines():
         typer.echo("\n".join(lines))

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
 
-from isotune import data, defaults, names
+from isotune import data, defaults, names, sealing
 from isotune.errors import UsageError
 from isotune.interface import _arguments as arguments
 from isotune.interface._arguments import Conventions, Dataset, Model, PathLike, Protocol
@@ -36,6 +36,7 @@ def run(
     fresh: bool = False,
     pythons: Mapping[str, PathLike] | None = None,
     skip_unreadable: bool = False,
+    verify: bool = False,
     workers: Workers | None = None,
     progress: bool | Progress = True,
 ) -> Runs:
@@ -61,7 +62,8 @@ def run(
     layout: of tensors in memory, "contiguous" or "channels_last"; None: what each library's user gets.
     store: folder of records. jobs: workers at the same time; above 1 timings are marked as shared. fresh: run again
         what is already there. pythons: other environments' interpreters by adapter. skip_unreadable: leave out
-        images that cannot be read. workers: run in these, which are left running for the next call
+        images that cannot be read. verify: read again all that comes from the cache, however recently this machine
+        verified it. workers: run in these, which are left running for the next call
         (`isotune.workers.process.Workers`). progress: shown, not shown, or a function that is told (what, done, total).
     Errors: UsageError, before anything runs: a name is wrong or a combination impossible. NotCached: a checkpoint or
         data set must be downloaded and cannot be.
@@ -81,7 +83,8 @@ def run(
     )
     wanted, place = arguments.datasets(datasets), arguments.path(store, "store")
     interpreters, jobs = arguments.interpreters(pythons, matrix.models), arguments.count(jobs, "jobs")
-    with reporting(progress) as reporter:
+    Store(place).check()
+    with reporting(progress) as reporter, sealing.everything() if verify else nullcontext():
         for line in (*contradictions(), *lines):
             reporter.note(line)
         sets = arguments.prepared(wanted, reporter, skip_unreadable=skip_unreadable)

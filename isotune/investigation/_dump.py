@@ -3,6 +3,7 @@
     FOLDER/dump.json     the side, what it was given, what it is
     FOLDER/images.npy, labels.npy
     FOLDER/PART/         observations of every part; PART-permuted/ with the batch in reverse
+    FOLDER/seal.json     digests of all of them
 
 A dump answers as a worker would, as long as it is asked what it holds: it stands for the left side, in float64.
 """
@@ -17,7 +18,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from isotune import cache, data, places, reading
+from isotune import cache, data, places, reading, sealing
 from isotune.comparison import observations, requests
 from isotune.comparison.sides import Inputs, Part, Request, Side
 from isotune.conventions import completed, upgraded_spec
@@ -28,6 +29,7 @@ from isotune.protocols import Protocol
 from isotune.workers.process import Workers
 
 PREFIX = "dump:"
+SEALED = 4  # the first version that is sealed
 _FILE = "dump.json"
 
 
@@ -36,7 +38,7 @@ class DumpContents(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    version: Literal[2, 3] = 3  # 2 has earlier names of axes
+    version: Literal[2, 3, 4] = 4  # 2 has earlier names of axes; before 4 it was not sealed
     side: Side
     inputs: Inputs
     dataset: str
@@ -101,10 +103,11 @@ def _write(
         )  # fmt: skip
         ask(requests.record, request=request.model_dump(), folder=str(_place(folder, part, permuted)))
     (folder / _FILE).write_text(contents.model_dump_json(indent=1), encoding="utf-8")
+    sealing.seal(folder)
 
 
 class Dump:
-    """A dump in a worker's place. UsageError: the folder is no dump, not whole, or of another version."""
+    """A dump in a worker's place. UsageError: the folder is no dump, not whole, altered, or of another version."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -114,6 +117,8 @@ class Dump:
             contents = DumpContents.model_validate_json(reading.content(folder / _FILE, 16 * reading.MIB))
         except ValidationError:
             raise UsageError(f"{folder / _FILE} is damaged or of another version; write the dump again") from None
+        if contents.version >= SEALED:
+            sealing.check(folder)
         then = {"conventions": upgraded_spec(contents.side.conventions)}
         if layout := contents.described["environment"].get("memory_format"):  # from before sides had a layout
             then["layout"] = layout

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,8 @@ from isotune.workers.environment import versions
 
 if TYPE_CHECKING:
     from isotune.workers.worker import Worker
+
+_log = logging.getLogger("isotune")
 
 
 @dataclass(frozen=True)
@@ -110,12 +112,15 @@ def _listed(adapter: str) -> list[Entry]:
 def kept(adapter: str) -> list[dict[str, Any]]:
     """What the adapter's worker listed before, from the cache, under the versions installed; none where it did not."""
     file = _file(adapter)
-    with suppress(OSError, sealing.Damaged):  # not listed yet, or damaged: to be listed again
+    try:
         content = sealing.read_json(file)
-        if content["of"] == file.name:
-            rows: list[dict[str, Any]] = content["rows"]
-            return rows
-    return []
+        rows: list[dict[str, Any]] = content["rows"] if content["of"] == file.name else []
+    except FileNotFoundError:
+        return []
+    except (OSError, sealing.Damaged) as error:
+        _log.warning("damaged cache: %s; listed again", error)
+        return []
+    return rows
 
 
 def _file(adapter: str) -> Path:

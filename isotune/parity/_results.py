@@ -111,7 +111,7 @@ class ResultStore:
         except (FileNotFoundError, ValidationError):
             return None
         except (OSError, ValueError, TypeError, sealing.Damaged) as error:
-            _log.warning("damaged proof: %s; set aside as %s", error, cache.set_aside(file).name)
+            _log.warning("damaged proof %s: %s; set aside as %s", file, error, cache.set_aside(file).name)
             return None
         return result if result.question == question else None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import os
 import signal
 import socket
@@ -23,6 +24,7 @@ from isotune.workers import interpreters
 __all__ = ["PROGRAM", "WorkerFailure", "WorkerProcess", "Workers", "ask_once"]
 
 PROGRAM = "isotune.workers.worker"
+_log = logging.getLogger("isotune")
 T = TypeVar("T")
 R = TypeVar("R")
 _REFUSALS: dict[str, type[UsageError]] = {
@@ -113,6 +115,8 @@ class WorkerProcess:
                     return None
                 case "done":
                     return answer["result"]
+                case "warning":
+                    _log.warning("%s", answer["message"])
                 case "progress" if progress:
                     progress(answer["what"], answer["done"], answer["total"])
                 case "error" if answer["kind"] in _REFUSALS:

@@ -5,9 +5,10 @@
 It reads requests from standard input and answers on standard output, one JSON object a line; whatever a framework
 prints goes to standard error. A request is `{"do": "MODULE:FUNCTION", "from": FOLDER, "with": {...}}`: the function is
 called with the worker and the fields of `with`, in the caller's working folder, so that a relative path means to it
-what it means there. Answers are `{"event": "progress", "what", "done", "total"}`, then `{"event": "done", "result"}`
-or `{"event": "error", "kind", "message", "trace"}`; kind is the class of `isotune.errors`, or "failure" for anything
-else. An error ends the request, not the worker. `ready` is the first answer of all.
+what it means there. Answers are `{"event": "progress", "what", "done", "total"}` and `{"event": "warning", "message"}`,
+then `{"event": "done", "result"}` or `{"event": "error", "kind", "message", "trace"}`; kind is the class of
+`isotune.errors`, or "failure" for anything else. An error ends the request, not the worker. `ready` is the first answer
+of all.
 """
 
 from __future__ import annotations
@@ -17,10 +18,12 @@ import contextlib
 import fcntl
 import importlib
 import json
+import logging
 import os
 import select
 import signal
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -45,7 +48,7 @@ class Worker:
 
     def __init__(self, adapter: Adapter | None, answers: TextIO, *, alone: bool = True) -> None:
         self._adapter, self.alone = adapter, alone
-        self._answers = answers
+        self._answers, self._saying = answers, threading.Lock()
         self._kept: dict[object, Any] = {}
         self._told = 0.0
 
@@ -67,6 +70,10 @@ class Worker:
             self._told = time.monotonic()
             self._say({"event": "progress", "what": what, "done": done, "total": total})
 
+    def warn(self, message: str) -> None:
+        """Tell the caller what the user should know; the request goes on."""
+        self._say({"event": "warning", "message": message})
+
     def serve(self, requests: TextIO) -> None:
         """Answer until the other side closes the stream."""
         self._say({"event": "ready"})
@@ -87,8 +94,9 @@ class Worker:
                 self._say({"event": "error", "kind": "failure", "message": message[:500], "trace": trace})
 
     def _say(self, answer: dict[str, Any]) -> None:
-        self._answers.write(json.dumps(answer) + "\n")
-        self._answers.flush()
+        with self._saying:  # a warning may come from any thread
+            self._answers.write(json.dumps(answer) + "\n")
+            self._answers.flush()
 
 
 def _function(name: str) -> Callable[..., Any]:
@@ -101,6 +109,17 @@ def refusal(error: UsageError) -> dict[str, Any]:
     """The answer to a request that is wrong, or that cannot be met in this environment."""
     fields = {name: getattr(error, name, "") for name in ("package", "install")}
     return {"event": "error", "kind": type(error).__name__, "message": str(error), "trace": "", **fields}
+
+
+class Warnings(logging.Handler):
+    """Hands warnings of isotune itself to the caller, who shows them to the user."""
+
+    def __init__(self, worker: Worker) -> None:
+        super().__init__(logging.WARNING)
+        self._worker = worker
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._worker.warn(record.getMessage())
 
 
 def main() -> None:
@@ -125,6 +144,7 @@ def main() -> None:
         answers.write(json.dumps(refusal(error)) + "\n")
         answers.flush()
         sys.exit(2)
+    logging.getLogger("isotune").addHandler(Warnings(worker))
     worker.serve(sys.stdin)
 
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from isotune import reading
+from isotune import reading, sealing
 from isotune.errors import UsageError, nearest
 from isotune.runs import version_1, version_2
 from isotune.runs.precision import Noise
@@ -104,6 +104,8 @@ def _benchmarks(path: Path) -> list[Any]:
         raise UsageError(
             f"{path}: not a pytest-benchmark JSON; write it with: pytest benchmarks/ --benchmark-json=FILE"
         )
+    if content.get(sealing.BENCHMARKS, written := sealing.digest_of({"of": benchmarks})) != written:
+        raise sealing.Damaged(f"{path}: not what was written: its digest is that of other benchmarks; run them again")
     return benchmarks
 
 
