@@ -20,7 +20,7 @@ import pytest
 import isotune
 from isotune import conventions, data, defaults, names, protocols, sealing
 from isotune.errors import UsageError
-from isotune.models import checkpoints, layouts
+from isotune.models import checkpoints, layouts, patterns
 from isotune.progress import Reporter, reporting
 from isotune.protocols import Mode
 from isotune.runs import requests
@@ -81,13 +81,14 @@ class Choices:
             raise UsageError(f"--tier {tier!r} is unknown; quick, standard or full")
         chosen = TIERS[tier]
         self.checkpoint: str = option("checkpoint")
-        self.models = _split(option("models")) or list(names.DEFAULT_MODELS)
-        self.datasets = _split(option("datasets")) or ["digits"]
-        self.protocols = _split(option("protocols")) or chosen["protocols"]
-        self.seeds = parse_seeds(option("seeds") or chosen["seeds"])
+        named = _split("models", option("models")) or list(names.DEFAULT_MODELS)
+        self.models, _ = patterns.expanded(named, self.checkpoint)
+        self.datasets = _split("datasets", option("datasets")) or ["digits"]
+        self.protocols = _split("protocols", option("protocols")) or chosen["protocols"]
+        self.seeds = parse_seeds(chosen["seeds"] if option("seeds") is None else option("seeds"))
         self.conventions = option("conventions") or ["identical", "native"]
         self.rounds: int = chosen["rounds"]
-        self.modes = [_mode(text) for text in _split(option("modes"))]
+        self.modes = [_mode(text) for text in _split("modes", option("modes"))]
         self.store = Path(option("store"))
         self.fresh: bool = option("fresh")
         self.patience: float = option("patience")
@@ -106,8 +107,12 @@ class Choices:
         checkpoints.check_name(self.checkpoint)
 
 
-def _split(text: str | None) -> list[str]:
-    return [part.strip() for part in (text or "").split(",") if part.strip()]
+def _split(option: str, text: str | None) -> list[str]:
+    """What an option lists; nothing where it is not given. UsageError: it is given, and lists nothing."""
+    parts = [part.strip() for part in (text or "").split(",") if part.strip()]
+    if text is not None and not parts:
+        raise UsageError(f"--{option}: is empty; give at least one value, or leave it out")
+    return parts
 
 
 def _mode(text: str) -> Mode:

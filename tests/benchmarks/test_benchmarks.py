@@ -140,6 +140,8 @@ def test_a_mode_that_is_a_librarys_own_is_measured_once(suite):
         (["--seeds", "x"], "0,4,7"),
         (["--modes", "float31"], "float32, tf32, bfloat16, float16 or float64"),
         (["--modes", "float31"], "did you mean 'float32'"),
+        (["--models", ""], "--models: is empty"),
+        (["--modes", ",,"], "--modes: is empty"),
         (["--modes", "float32,float32-channel_last"], "did you mean 'channels_last'"),
         (
             ["--modes", "float32-contiguous"],
