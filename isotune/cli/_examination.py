@@ -30,7 +30,8 @@ def examine(noise: float = 0) -> dict[str, Any]:
     adapters = sorted(names.adapters())
     libraries = [known for adapter in adapters if (known := names.facts(adapter))]
     hosts = {what: host for library in libraries for what, host in library.hosts.items()}
-    with ThreadPoolExecutor() as pool:  # frameworks take seconds to import, each in its worker; hosts, to be missed
+    with reporting(True) as reporter, ThreadPoolExecutor() as pool:
+        reporter(f"starting {', '.join(adapters)}", 0, 1)  # frameworks take seconds to import, hosts to be missed
         started, reached = pool.map(_adapter, adapters), pool.map(_reachable, hosts.values())
     return {
         "machine": machine(),

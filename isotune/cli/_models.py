@@ -28,10 +28,8 @@ def models(
     from isotune.models.catalogue import show
     from isotune.models.listing import models as listed
 
-    show(
-        listed(pattern, adapters=None if adapter is None else split(adapter), architecture=architecture),
-        as_json=as_json,
-    )
+    adapters = None if adapter is None else split(adapter)
+    show(listed(pattern, adapters=adapters, architecture=architecture, progress=True), as_json=as_json)
 
 
 def protocols(as_json: JsonOption = False) -> None:

@@ -18,18 +18,24 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from isotune.models.listing import Models
+    from isotune.progress import Progress
 
 
 class _Listing(ModuleType):
     """This package, which can be called."""
 
     def __call__(
-        self, pattern: str = "", *, adapters: str | Iterable[str] | None = None, architecture: str | None = None
+        self,
+        pattern: str = "",
+        *,
+        adapters: str | Iterable[str] | None = None,
+        architecture: str | None = None,
+        progress: bool | Progress = False,
     ) -> Models:
         """See `isotune.models.listing.models`."""
         from isotune.models.listing import models
 
-        return models(pattern, adapters=adapters, architecture=architecture)
+        return models(pattern, adapters=adapters, architecture=architecture, progress=progress)
 
 
 sys.modules[__name__].__class__ = _Listing

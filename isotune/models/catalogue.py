@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from isotune import cache, names, sealing
 from isotune.errors import UsageError, nearest
+from isotune.progress import Progress, untold
 from isotune.workers.environment import versions
 
 if TYPE_CHECKING:
@@ -50,14 +51,20 @@ class Entry:
         ]
 
 
-def catalogue(adapters: Iterable[str] = (), *, pattern: str = "", architecture: str = "") -> list[Entry]:
+def catalogue(
+    adapters: Iterable[str] = (), *, pattern: str = "", architecture: str = "", progress: Progress = untold
+) -> list[Entry]:
     """All entries of the adapters (default: all that can be imported), filtered.
 
-    UsageError: an adapter, pattern or architecture that matches nothing.
+    progress: told of each library, which takes seconds when it was not listed yet. UsageError: an adapter, pattern or
+    architecture that matches nothing, or the cache cannot be written.
     """
+    cache.folder("catalogue")
     wanted = list(adapters)
+    asked = wanted or sorted(names.adapters())
     entries: list[Entry] = []
-    for adapter in wanted or sorted(names.adapters()):
+    for number, adapter in enumerate(asked):
+        progress(f"listing {adapter}", number, len(asked))
         try:
             entries += _listed(adapter)
         except UsageError:

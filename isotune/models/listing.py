@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, overload
 
 from isotune.errors import UsageError
 from isotune.models.catalogue import Entry, catalogue
+from isotune.progress import Progress, reporting
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -50,12 +51,17 @@ class Models(Sequence[Entry]):
 
 
 def models(
-    pattern: str = "", *, adapters: str | Iterable[str] | None = None, architecture: str | None = None
+    pattern: str = "",
+    *,
+    adapters: str | Iterable[str] | None = None,
+    architecture: str | None = None,
+    progress: bool | Progress = False,
 ) -> Models:
     """Models that the installed libraries list, with their checkpoints and published ImageNet top-1.
 
     pattern: part of a model's, an architecture's or a checkpoint's name. adapters: only these; absent: every library
-    that can be imported. architecture: only this one, which is what several libraries have in common.
+    that can be imported. architecture: only this one, which is what several libraries have in common. progress: as of
+    `isotune.run`; a library that was not listed before takes seconds.
     Errors: UsageError: an adapter, pattern or architecture that matches nothing.
 
     >>> isotune.models("mobilenet_v2").frame()[["model", "checkpoint", "top1"]]
@@ -73,4 +79,5 @@ def models(
         raise UsageError("adapters: there is none; leave it out for all, or give at least one")
     if stray := next((each for each in named if not isinstance(each, str)), None):
         raise UsageError(f"{takes}, not {type(stray).__name__}")
-    return Models(catalogue(named, pattern=pattern, architecture=architecture or ""))
+    with reporting(progress) as reporter:
+        return Models(catalogue(named, pattern=pattern, architecture=architecture or "", progress=reporter))

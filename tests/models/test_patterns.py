@@ -6,6 +6,7 @@ import pytest
 
 from isotune.errors import UnknownModel, UsageError
 from isotune.models import hints
+from isotune.models.catalogue import catalogue
 from isotune.models.patterns import expanded
 
 ROWS = {
@@ -69,3 +70,15 @@ def test_a_pattern_that_is_no_model_is_refused(asked, checkpoint, said):
 def test_a_model_of_another_library_is_found_there(adapter, name, said):
     known = [row[0] for row in ROWS[adapter]]
     assert str(hints.completed(UnknownModel(adapter, name, known))).endswith(said)
+
+
+def test_a_cache_that_cannot_be_is_said_where_models_are_listed(monkeypatch):
+    monkeypatch.setenv("ISOTUNE_CACHE", "/dev/null/cache")
+    with pytest.raises(UsageError, match="the cache folder /dev/null/cache/catalogue cannot be made"):
+        catalogue()
+
+
+def test_listing_says_which_library_it_lists():
+    told = []
+    catalogue(["example", "faulty"], progress=lambda *what: told.append(what))
+    assert told == [("listing example", 0, 2), ("listing faulty", 1, 2)]
