@@ -18,8 +18,9 @@ def check_folder(folder: Path, argument: str) -> None:
         for path in reversed(missing):
             path.mkdir()
             made.append(path)
-        with tempfile.TemporaryFile(dir=place):
-            pass
+        with tempfile.TemporaryFile(dir=place) as file:
+            file.write(bytes(4096))  # what a full disk refuses
+            file.flush()
     except OSError as error:
         raise UsageError(
             f"{argument}: {folder} cannot be written ({error.strerror}); name a folder that takes files"

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
 
-from isotune import data, defaults, names, sealing
+from isotune import data, defaults, names, places, sealing
 from isotune.errors import UsageError
 from isotune.interface import _arguments as arguments
 from isotune.interface._arguments import Conventions, Dataset, Model, PathLike, Protocol
@@ -83,7 +83,7 @@ def run(
     )
     wanted, place = arguments.datasets(datasets), arguments.path(store, "store")
     interpreters, jobs = arguments.interpreters(pythons, matrix.models), arguments.count(jobs, "jobs")
-    Store(place).check()
+    places.check_folder(place, "store")
     with reporting(progress) as reporter, sealing.everything() if verify else nullcontext():
         for line in (*contradictions(), *lines):
             reporter.note(line)

@@ -18,6 +18,7 @@ import logging
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from itertools import count
@@ -34,6 +35,7 @@ from isotune.sealing import Damaged
 
 RECORD, PREDICTIONS = "record.json", "predictions.npy"
 _DAMAGED = ".damaged"
+_ABANDONED = 3600  # seconds, after which a draft is nobody's; writing one takes less than one
 _log = logging.getLogger("isotune")
 
 
@@ -45,9 +47,14 @@ class Store:
         self.damaged: list[str] = []
 
     def check(self) -> None:
-        """Make the folder, and see whether results can be written there. Unwritable: they cannot."""
+        """Make the folder, see whether results can be written there, and remove what killed processes left. Unwritable:
+        they cannot."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
+            for draft in self.folder.glob(".draft-*"):
+                with suppress(FileNotFoundError):  # another process's, renamed just now
+                    if time.time() - draft.stat().st_mtime > _ABANDONED:
+                        shutil.rmtree(draft, ignore_errors=True)
             with tempfile.TemporaryFile(dir=self.folder) as file:
                 file.write(b"isotune" * 1000)
                 file.flush()

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from datetime import timedelta
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
@@ -234,6 +235,14 @@ def test_damaged_predictions_are_named(tmp_path) -> None:
         file.write_bytes(damaged)
         with pytest.raises(Damaged, match=r"predictions\.npy is .*run the cell again with --fresh"):
             store.predictions(made)
+
+
+def test_what_killed_processes_left_is_removed_once_it_is_nobodys(tmp_path) -> None:
+    for name, age in ((".draft-old", 4000), (".draft-new", 10)):
+        (tmp_path / name).mkdir()
+        os.utime(tmp_path / name, times=(time.time() - age,) * 2)
+    Store(tmp_path).check()
+    assert [entry.name for entry in tmp_path.iterdir()] == [".draft-new"]
 
 
 @pytest.mark.parametrize("unusable", ["a file", "below a file", "not writable"])
