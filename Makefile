@@ -27,7 +27,7 @@ GPU_PYTHON = $(if $(filter file default,$(origin PYTHON)),$(if $(wildcard $(INST
 bench: $(INSTALLED)
 	mkdir -p $(dir $(RESULTS))
 	$(BIN)/python -m pytest benchmarks/ --verify --benchmark-json=$(RESULTS)
-	$(BIN)/isotune report $(RESULTS) --out reports
+	$(BIN)/isotune report $(RESULTS) --out reports --replace
 	@echo "the commands are in $(BIN): source $(BIN)/activate, then isotune --help"
 
 test: lint

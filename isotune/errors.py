@@ -105,11 +105,11 @@ def nearest(word: str, valid: Iterable[str], *, noun: str = "one of") -> str:
     return f"{noun}: {listed(holding)}"
 
 
-def listed(names: Sequence[str], *, most: int = _LISTED, between: str = ", ") -> str:
+def listed(names: Sequence[str], *, most: int = _LISTED, between: str = ", ", longest: int = 60) -> str:
     """Names in a message: the first of them, and how many there are.
 
     >>> listed(["a", "b", "c"], most=2)
     'a, b, ... (3 in all)'
     """
-    shown = between.join(one_line(name, 60) for name in names[:most])
+    shown = between.join(one_line(name, longest) for name in names[:most])
     return shown + (f"{between}... ({len(names):,} in all)" if len(names) > most else "")

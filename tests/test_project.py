@@ -162,8 +162,8 @@ def test_make_sets_up_the_environment_only_when_it_is_not_there(tmp_path, target
 def test_make_bench_measures_and_then_reports(tmp_path) -> None:
     lines = make("--dry-run", "bench", f"VENV={tmp_path}").stdout.splitlines()
     assert lines[-3:] == [
-        f"{tmp_path}/bin/python -m pytest benchmarks/ --benchmark-json=.isotune/benchmark.json",
-        f"{tmp_path}/bin/isotune report .isotune/benchmark.json --out reports",
+        f"{tmp_path}/bin/python -m pytest benchmarks/ --verify --benchmark-json=.isotune/benchmark.json",
+        f"{tmp_path}/bin/isotune report .isotune/benchmark.json --out reports --replace",
         f'echo "the commands are in {tmp_path}/bin: source {tmp_path}/bin/activate, then isotune --help"',
     ]
 

@@ -9,7 +9,7 @@ import typer
 
 from isotune import defaults
 from isotune.cli._shared import interface
-from isotune.errors import UsageError, nearest
+from isotune.errors import UsageError, listed, nearest
 
 _FORMATS = ("markdown", "model-index")
 
@@ -33,6 +33,9 @@ def report(
     command: Annotated[
         str | None, typer.Option(help="The command that made the figures, for the evidence part.")
     ] = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Also replace a leaderboard that shows runs which these records lack.")
+    ] = False,
 ) -> None:
     """Turn records into a leaderboard with figures, and name the file written; or into evaluation results."""
     if schema:
@@ -47,5 +50,10 @@ def report(
     board = interface().load_runs(source).leaderboard(command=command)
     if form == "model-index":
         typer.echo(board.model_index(), nl=False)
+    elif not replace and (lost := board.lost(out)):
+        raise UsageError(
+            f"the leaderboard in {out} shows what these records do not have:"
+            f" {listed(lost, most=2, between='; ', longest=150)}; name another folder with --out, or --replace it"
+        )
     else:
         typer.echo(board.write(out))

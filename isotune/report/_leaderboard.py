@@ -94,6 +94,12 @@ class Leaderboard:
             ) from None
         return place / MARKDOWN
 
+    def lost(self, folder: str | Path) -> list[str]:
+        """The runs that a leaderboard in a folder shows and this one does not: `write` would replace it."""
+        from isotune.report._replacing import lost
+
+        return lost(Path(folder) / MARKDOWN, Path(folder) / JSON, self.json())
+
     def _repr_html_(self) -> str:
         """What a notebook shows: the page without its script, so that nothing must be trusted."""
         from isotune.report._page import fragment

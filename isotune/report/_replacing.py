@@ -1,0 +1,41 @@
+"""Whether a leaderboard that is already in a folder would lose by being replaced."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from isotune import reading
+from isotune.errors import UsageError
+
+_MOST = 256 * reading.MIB
+_SET_UPS = ("identical", "native")
+
+
+def lost(markdown: Path, data: Path, content: Mapping[str, Any]) -> list[str]:
+    """The runs that a leaderboard shows and `content`, the JSON of another, does not; none where there is none.
+
+    Of one whose JSON cannot be read that is not known, and its own path stands for its runs.
+    """
+    if not markdown.exists() and not data.exists():
+        return []
+    try:
+        before = json.loads(reading.content(data, _MOST, str(data)))
+        shown = dict.fromkeys(_runs(before))
+    except (UsageError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return [f"the runs of {markdown}, whose {data.name} cannot be read"]
+    now = set(_runs(content))
+    return [run for run in shown if run not in now]
+
+
+def _runs(content: Mapping[str, Any]) -> Iterator[str]:
+    """Every run by what was asked of it; a run that was made again is the same."""
+    for section in content["sections"]:
+        for row in section["rows"]:
+            name = " ".join(filter(None, (row["model"], row["checkpoint"], row["mode"], row["overrides"])))
+            for setup in _SET_UPS:
+                for run in (row[setup] or {}).get("runs", ()):
+                    seeds = "/".join(map(str, dict.fromkeys(run["seeds"].values())))
+                    yield f"{name} {section['dataset']} {section['protocol']['name']} {setup} seed {seeds}"
