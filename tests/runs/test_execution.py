@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 
+import isotune
 from isotune import data, protocols
 from isotune.errors import UsageError
 from isotune.models import catalogue
@@ -94,6 +95,16 @@ def test_a_record_of_another_version_of_a_framework_is_run_again(cells, house):
     assert line.startswith("1 cell is done under other versions (numpy 1.0, now ")
     assert "the earlier ones stay beside them" in line
     assert LocalExecutor(other).done(cell) == new
+
+
+def test_a_worker_that_is_killed_while_planning_is_started_again(cells, house):
+    (cell,) = cells("faulty:dies-once")
+    (record,) = isotune.run(
+        cell.model, "digits", cell.protocol, 1, conventions="identical", checkpoint=cell.checkpoint, store="again",
+        progress=False,
+    )  # fmt: skip
+    assert (house / "died").exists()
+    assert record.status == "done"
 
 
 def test_a_fresh_run_says_what_is_there_already(cells, house):

@@ -11,7 +11,18 @@ from pathlib import Path
 
 from isotune_example import ExampleAdapter, ExampleModel
 
-WAYS = ("dies", "raises", "prints", "works", "is-killed", "fills-memory", "waits", "computes", "is-not-built")
+WAYS = (
+    "dies",
+    "raises",
+    "prints",
+    "works",
+    "is-killed",
+    "fills-memory",
+    "waits",
+    "computes",
+    "is-not-built",
+    "dies-once",
+)
 
 
 class FaultyAdapter(ExampleAdapter):
@@ -27,6 +38,9 @@ class FaultyAdapter(ExampleAdapter):
     def build(self, name, **asked):
         if name == "is-not-built":
             raise RuntimeError("a model that is not built")
+        if name == "dies-once" and not Path("died").exists():
+            Path("died").touch()
+            os.kill(os.getpid(), signal.SIGKILL)
         model = ExampleAdapter().build("random-features", **asked)
         model.__class__ = FaultyModel
         model.way = name
