@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from isotune import cache
+from isotune import cache, reading
 from isotune.errors import UsageError
 
 SEAL = "seal.json"
@@ -89,10 +89,11 @@ def write_json(path: Path, values: Mapping[str, Any]) -> None:
 
 def read_json(path: Path) -> dict[str, Any]:
     """The content of a sealed JSON object. FileNotFoundError; Damaged: it cannot be read, or is not what was sealed."""
+    path.lstat()  # FileNotFoundError
     try:
-        values = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise Damaged(f"{path} is no JSON ({error})") from None
+        values = reading.json(path, 64 * reading.MIB)
+    except UsageError as error:
+        raise Damaged(str(error)) from None
     return unsealed(values if isinstance(values, dict) else {}, path)
 
 
@@ -201,9 +202,9 @@ def _stamps(folder: Path, files: Mapping[str, str]) -> dict[str, list[int]]:
 def _remembered(folder: Path) -> dict[str, list[int]]:
     """The stamps that the files had when this machine last verified all of them."""
     try:
-        kept = json.loads((folder / _VERIFIED).read_text(encoding="utf-8"))
+        kept = reading.json(folder / _VERIFIED, reading.MIB)
         return dict(kept["files"]) if kept["machine"] == platform.node() else {}
-    except (OSError, ValueError, KeyError, TypeError):
+    except (UsageError, ValueError, KeyError, TypeError):
         return {}
 
 

@@ -141,7 +141,7 @@ def _is_canonical(path: Path) -> bool:
     try:
         with safe_open(path, framework="numpy") as file:
             return (file.metadata() or {}).get("isotune") == "1"
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, MemoryError) as error:
         raise UsageError(f"{path}: incomplete or damaged safetensors file ({error})") from None
 
 

@@ -12,8 +12,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from isotune import cache, sealing
+from isotune import cache, reading, sealing
 from isotune.comparison.bounds import BOUND, NOISE_FACTOR
+from isotune.errors import UsageError
 from isotune.protocols import Layout
 
 _log = logging.getLogger("isotune")
@@ -104,13 +105,14 @@ class ResultStore:
         """None: it is not there, of another version, or damaged, which a warning of the logger `isotune` says."""
         file = self._file(question)
         try:
-            values = json.loads(file.read_bytes())
+            file.lstat()  # FileNotFoundError
+            values = reading.json(file, 64 * reading.MIB)
             if "digest" in values:  # results from before have none
                 values = sealing.unsealed(values, file)
             result = Result.model_validate(values)
         except (FileNotFoundError, ValidationError):
             return None
-        except (OSError, ValueError, TypeError, sealing.Damaged) as error:
+        except (OSError, ValueError, TypeError, UsageError) as error:
             _log.warning("damaged proof %s: %s; set aside as %s", file, error, cache.set_aside(file).name)
             return None
         return result if result.question == question else None

@@ -97,5 +97,5 @@ def _refusing(where: str) -> Iterator[None]:
     except UsageError:
         raise
     except Exception as error:  # NumPy evaluates the header as Python and makes a dtype of it: almost anything
-        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        reason = " ".join(str(error).partition(" on line ")[0].split())[:200] or type(error).__name__
         raise UsageError(f"{where}: not a whole array of NumPy ({reason})") from None

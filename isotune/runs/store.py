@@ -27,8 +27,9 @@ from pathlib import Path
 import numpy as np
 from pydantic import ValidationError
 
-from isotune import cache
+from isotune import cache, reading
 from isotune.errors import Unwritable, UsageError
+from isotune.reading import arrays
 from isotune.runs import version_1, version_2
 from isotune.runs.records import Cell, Record, predictions_digest
 from isotune.sealing import Damaged
@@ -132,8 +133,8 @@ class Store:
         if not places or not (path := places[-1] / PREDICTIONS).exists():
             raise UsageError(f"{self.folder}: there are no predictions of {record.cell}; run it again")
         try:
-            array: np.ndarray = np.load(path, allow_pickle=False)
-        except Exception:  # NumPy fails in many ways on a header that is broken
+            array = arrays.array(path)
+        except UsageError:
             raise Damaged(f"{path} is damaged; run the cell again with --fresh") from None
         if record.predictions_digest not in (None, predictions_digest(array)):
             raise Damaged(f"{path} is not what was written; run the cell again with --fresh")
@@ -222,13 +223,13 @@ def _keys(cell: Cell) -> list[str]:
 
 def _parsed(path: Path) -> Record:
     try:
-        record = Record.model_validate_json(path.read_bytes())
+        record = Record.model_validate_json(reading.content(path, 16 * reading.MIB))
     except ValidationError as error:
         first = error.errors()[0]
         where = f"{'.'.join(map(str, first['loc'])) or 'file'}: {first['msg']}"
         raise Damaged(f"{path}: not a record of this version ({' '.join(where.split())[:200]})") from None
-    except OSError as error:
-        raise Damaged(f"{path} cannot be read ({error.strerror})") from None
+    except UsageError as error:
+        raise Damaged(str(error)) from None
     if record.metrics and not record.metrics.whole:
         raise Damaged(f"{path}: an accuracy of {record.metrics.accuracy} of {record.metrics.test_images} images")
     return record

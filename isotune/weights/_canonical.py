@@ -107,7 +107,7 @@ class Weights(Mapping[str, Array]):
             with safe_open(path, framework="numpy") as file:
                 metadata = file.metadata() or {}
                 tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        except (SafetensorError, OSError) as error:
+        except (SafetensorError, OSError, MemoryError) as error:
             raise UsageError(f"{path}: incomplete or damaged safetensors file ({error})") from None
         except (TypeError, ValueError, AttributeError) as error:  # a dtype that NumPy lacks
             raise UsageError(f"{path}: a tensor that NumPy cannot hold ({error})") from None
