@@ -124,7 +124,8 @@ def seal(folder: Path, name: str = "") -> dict[str, str]:
     there = sorted(path for path in folder.rglob("*") if path.is_file())
     files = {path.relative_to(folder).as_posix(): content_sha256(path) for path in there}
     written = {path: _sha256(folder / path) for path in files}
-    text = json.dumps(sealed({"name": name, "files": files, "bytes": written}), indent=1) + "\n"
+    sizes = {path: (folder / path).stat().st_size for path in files}
+    text = json.dumps(sealed({"name": name, "files": files, "bytes": written, "sizes": sizes}), indent=1) + "\n"
     (folder / SEAL).write_text(text, encoding="utf-8")
     _remember(folder, _stamps(folder, files))
     return files
@@ -135,7 +136,7 @@ def check(folder: Path, *, verify: bool = False) -> dict[str, str]:
 
     verify: read everything, as `verifying` does. Damaged: it is not what was sealed.
     """
-    files, written = _seal_of(folder)
+    files, written, sizes = _seal_of(folder)
     if missing := [name for name in files if not (folder / name).is_file()]:
         raise Damaged(f"{folder / missing[0]} is missing")
     stamps, everything = _stamps(folder, files), verify or verifying()
@@ -143,6 +144,8 @@ def check(folder: Path, *, verify: bool = False) -> dict[str, str]:
         return files
     remembered = {} if everything else _remembered(folder)
     for name, sha256 in written.items():
+        if sizes.get(name, stamps[name][0]) != stamps[name][0]:  # before it is read, since it may be of any size
+            raise Damaged(f"{folder / name} is not what was written")
         if stamps[name][0] > SMALL and remembered.get(name) == stamps[name]:
             continue
         if _sha256(folder / name) != sha256:
@@ -180,18 +183,19 @@ def _intact(folder: Path, *, set_aside: bool = False) -> bool:
     return True
 
 
-def _seal_of(folder: Path) -> tuple[dict[str, str], dict[str, str]]:
-    """The SHA-256 of the files' content, and of their bytes."""
+def _seal_of(folder: Path) -> tuple[dict[str, str], dict[str, str], dict[str, int]]:
+    """The SHA-256 of the files' content, and of their bytes, and how many these are (seals from before do not say)."""
     try:
         content = read_json(folder / SEAL)
         name, files, written = content["name"], dict(sorted(content["files"].items())), dict(content["bytes"])
+        sizes = dict(content.get("sizes", {}))
     except FileNotFoundError:
         raise Damaged(f"{folder / SEAL} is missing") from None
     except KeyError:
         raise Damaged(f"{folder / SEAL} is of another version") from None
     if name not in ("", folder.name):
         raise Damaged(f"{folder} contains what belongs into {name}")
-    return files, written
+    return files, written, sizes
 
 
 def _stamps(folder: Path, files: Mapping[str, str]) -> dict[str, list[int]]:
