@@ -1,6 +1,6 @@
 """Spoiled files of every kind that isotune reads, and what reading them ended in.
 
-    python benchmarks/validation/fuzz.py [--cases 10000] [--seed 0] [--kind NAME] [--out reports/fuzz.json]
+    python benchmarks/validation/fuzz.py [--cases 10000] [--seed 0] [--kind NAME] [--out reports/reliability.json]
 
 Each case is one small valid file, changed in one to three places (bits, runs of zeros, numbers, words, its end) or
 exchanged for a pipe, a folder, a link to a device. It must be read or be refused in one clear line. Counted as
@@ -25,7 +25,8 @@ from fuzzing.cases import READ, REFUSED, TRACEBACK, WORDING, WRONG
 from fuzzing.child import FLOOD, HANG, OUTSIDE, PROCESS
 from fuzzing.kinds import BY_NAME
 
-from isotune.workers.environment import machine
+from isotune.names import adapters
+from isotune.workers.environment import machine, versions
 
 CHILD = Path(__file__).parent / "fuzzing" / "child.py"
 FAILURES = (TRACEBACK, WORDING, HANG, FLOOD, OUTSIDE, PROCESS, WRONG)
@@ -104,7 +105,7 @@ def main() -> None:
     parser.add_argument("--cases", type=int, default=10_000, help="of all kinds together")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--kind", choices=list(BY_NAME), help="one kind alone")
-    parser.add_argument("--out", type=Path, help="write the figures there as JSON")
+    parser.add_argument("--out", type=Path, help="put the figures into this JSON of reports, which need not be there")
     options = parser.parse_args()
     names = [options.kind] if options.kind else list(BY_NAME)
     each = -(-options.cases // len(names))
@@ -119,9 +120,11 @@ def main() -> None:
     for name, number, end, words in failed:
         print(f"\n{end}: {name}, case {number}: {words}")
     if options.out:
-        content = {"command": f"python benchmarks/validation/fuzz.py --cases {options.cases} --seed {options.seed}",
-                   "machine": machine(), "kinds": kinds, "failures": failed}  # fmt: skip
-        options.out.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        kept = json.loads(options.out.read_text(encoding="utf-8")) if options.out.exists() else {}
+        command = f"python benchmarks/validation/fuzz.py --cases {options.cases} --seed {options.seed}"
+        environment = {**machine(), **versions(*adapters())}
+        kept["fuzz"] = {"command": command, "environment": environment, "kinds": kinds, "failures": failed}
+        options.out.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
     sys.exit(bool(failed))
 
 

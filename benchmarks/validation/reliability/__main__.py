@@ -2,7 +2,8 @@
 
     python benchmarks/validation/reliability [--kills 100] [--flips 60] [--seed 0] [--out reports]
 
-Writes `reliability.md` and `reliability.json`; a part that is not run again keeps its figures. About 25 minutes.
+Writes `reliability.md` and `reliability.json`, with what `fuzz.py --out` put there; a part that is not
+run again keeps its figures. About 25 minutes.
 """
 
 from __future__ import annotations
@@ -77,7 +78,40 @@ def page(kept: dict[str, Any]) -> str:
             *(f"- missed: {line}" for line in flipped["missed"]),
             *_evidence(flipped),
         ]
+    if fuzzed := kept.get("fuzz"):
+        lines += [
+            "## Spoiled files",
+            "",
+            "Small valid files of every kind that is read, changed in one to three places or exchanged for something"
+            " else; each must be read, or be refused in one clear line. Wrong success: the file carries checksums or a"
+            " digest, its content was altered, and it was taken.",
+            "",
+            *_spoiled(fuzzed["kinds"]),
+            "",
+            *(f"- {end}: {kind}, case {number}: {words}" for kind, number, end, words in fuzzed["failures"]),
+            *_evidence(fuzzed),
+        ]
     return "\n".join(lines).rstrip() + "\n"
+
+
+ENDS = (
+    "read", "refused", "traceback", "no clear line", "hang", "memory", "file outside", "process started",
+    "wrong success",
+)  # fmt: skip
+
+
+def _spoiled(kinds: dict[str, dict[str, int]]) -> list[str]:
+    """A table of what reading spoiled files ended in, a row a kind and one of all."""
+    total = {end: sum(ends.get(end, 0) for ends in kinds.values()) for end in ENDS}
+    rows = [(f"{kind}", ends) for kind, ends in kinds.items()] + [("all", total)]
+    return [
+        f"| file | cases | {' | '.join(ENDS)} |",
+        f"| --- {'| ---: ' * (len(ENDS) + 1)}|",
+        *(
+            f"| {kind} | {sum(ends.values()):,} | {' | '.join(f'{ends.get(end, 0):,}' for end in ENDS)} |"
+            for kind, ends in rows
+        ),
+    ]
 
 
 TROUBLES = {
