@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from isotune.adapters._keras.hdf5 import held
 from isotune.adapters.file_function import one_line
 from isotune.errors import NotCached, UnknownModel, UsageError, nearest
 
@@ -220,7 +221,7 @@ def _downloads(name: str) -> Iterator[list[Path]]:
 
     keras.applications offers no way to ask for a path without fetching, hence the replaced function. A cached
     file is checked against the release's MD5 where the application knows one (`file_hash` in
-    keras/src/applications); the MobileNets v1 and v2 know none, and any file of that name is taken. Where it
+    keras/src/applications); the MobileNets v1 and v2 know none, and any whole file of that name is taken. Where it
     differs, Keras fetches anew over the cached file, and removes it when that fails.
     """
     from keras.src.utils import file_utils
@@ -237,7 +238,7 @@ def _downloads(name: str) -> Iterator[list[Path]]:
         socket.setdefaulttimeout(20)  # seconds without an answer; urlretrieve itself would wait for ever
         try:
             with redirect_stdout(sys.stderr):  # progress is no result
-                return original(fname, origin, **kwargs)  # type: ignore[no-any-return]
+                found: str = original(fname, origin, **kwargs)
         except Exception as error:
             state = "is cached but is not the release's file (its hash differs)" if present else "is not cached"
             raise NotCached(
@@ -247,6 +248,12 @@ def _downloads(name: str) -> Iterator[list[Path]]:
             ) from None
         finally:
             socket.setdefaulttimeout(patience)
+        if kwargs.get("file_hash") is None:  # Keras reads it as it is, and HDF5 may never come back
+            try:
+                held(Path(found))
+            except UsageError as error:
+                raise UsageError(f"{error}; remove it") from None
+        return found
 
     file_utils.get_file = get_file
     try:

@@ -49,6 +49,8 @@ def held(path: Path) -> tuple[dict[str, list[Array]], str | None]:
     """
     from safetensors import safe_open
 
+    if not path.exists():
+        raise UsageError(f"{path}: there is no such file")
     size = reading.regular(path, LIMIT)
     with tempfile.TemporaryDirectory(prefix="isotune-hdf5-") as folder:
         file = Path(folder) / "arrays.safetensors"

@@ -50,6 +50,8 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     Errors: UsageError for a file that is missing, cut off, damaged, or holds anything but plain tensors, and for NaN
     and infinite values.
     """
+    if not path.exists():
+        raise UsageError(f"{path}: there is no such file")
     size = reading.regular(path, _MOST)
     state = _read(path)
     for name, tensor in state.items():
