@@ -156,7 +156,7 @@ class KerasAdapter(Adapter):
             )
             base, own = built.body, built.classifier if classes is None else None
             body = parts(base, source.block, scales_itself=conventions.input_scaling == "none")
-            found = [*body, head_part(own.name if own else HEAD)]
+            whole = [*body, head_part(own.name if own else HEAD)]
             changes = {}
             if isinstance(checkpoint, Weights) and conventions.optional_tensors == "checkpoint":
                 changes = tensor_changes(body, base, checkpoint)
@@ -172,7 +172,7 @@ class KerasAdapter(Adapter):
             axes = describe(base) | {"input_scaling": conventions.input_scaling}
             model = KerasModel(
                 network,
-                found,
+                whole,
                 getattr(engine, _ENGINE_CLASSES[self.engine])(network, image_size, compiled),
                 size=image_size,
                 conventions=conventions,
@@ -184,7 +184,7 @@ class KerasAdapter(Adapter):
                 else f"{source.what} {checkpoint or ''}".strip(),
             )
         if isinstance(checkpoint, Weights):
-            shapes = {key: tensor.shape for key, tensor in bind(found, network).items()}
+            shapes = {key: tensor.shape for key, tensor in bind(whole, network).items()}
             model.load(fit(checkpoint, model.layers(), shapes, source.what, renewed=classes is not None))
         return model
 
@@ -211,12 +211,12 @@ class KerasAdapter(Adapter):
         from isotune.adapters._keras.layers import flatten, parts, tensors
         from isotune.adapters._keras.numeric import numeric
 
-        found, written = read(path)
+        layers, written = read(path)
         source = self._source(name)
         with numeric("float32"):
             base = source.build(options or {}, size=image_size).body
             owners = [layer for layer in flatten(base) if layer.weights]
-            head = fit_layers(found, owners, base.output_shape[-1], str(path))
+            head = fit_layers(layers, owners, base.output_shape[-1], str(path))
             body = parts(base, source.block, scales_itself=False)
             named = {key: tensor.read().copy() for key, tensor in tensors(body, base).items()}
             axes = describe(base) | {"input_scaling": own_scaling(base, source.rescaled) or source.scaling}
@@ -255,15 +255,15 @@ class KerasAdapter(Adapter):
             )  # fmt: skip
             base, classifier = built.body, built.classifier
             body = parts(base, source.block, scales_itself=False)
-            found = tensors(body, base)
-            layout = {key: tensor.shape for key, tensor in found.items()}
+            places = tensors(body, base)
+            layout = {key: tensor.shape for key, tensor in places.items()}
             if kernel is not None:
                 slots = {"kernel": (base.output_shape[-1], classifier.kernel.shape[-1])}
                 slots |= {} if classifier.bias is None else {"bias": tuple(classifier.bias.shape)}
                 layout |= {f"{HEAD}.{slot}": shape for slot, shape in slots.items()}
             for key, array in fit(weights, [part.layer for part in body], layout, source.what).items():
-                if key in found:
-                    found[key].write(array)
+                if key in places:
+                    places[key].write(array)
             if kernel is not None:
                 classifier.kernel.assign(keras.ops.reshape(kernel, classifier.kernel.shape))
                 if classifier.bias is not None:

@@ -181,9 +181,9 @@ def _builder(name: str) -> Callable[..., Any]:
     import keras
 
     application(name)
-    if (found := getattr(keras.applications, name, None)) is None:
+    if (module := getattr(keras.applications, name, None)) is None:
         raise UsageError(f"keras {keras.__version__} has no model {name!r}; a newer keras has")
-    return found  # type: ignore[no-any-return]
+    return module  # type: ignore[no-any-return]
 
 
 def _pooled_vgg(name: str, **arguments: Any) -> Any:

@@ -50,11 +50,11 @@ def write_weights(model: Any, path: Path, conventions: Mapping[str, Any]) -> Non
 def read(path: Path) -> tuple[dict[str, list[Array]], dict[str, Any]]:
     """What `read_layers` gives, and what `write_weights` wrote of conventions; these are empty for a file of anybody
     else."""
-    found, text = held(path)
-    return found, written_conventions(text, path)
+    layers, text = held(path)
+    return layers, written_conventions(text, path)
 
 
-def fit_layers(found: dict[str, list[Array]], layers: list[Any], features: int, what: str) -> list[Array] | None:
+def fit_layers(kept: dict[str, list[Array]], layers: list[Any], features: int, what: str) -> list[Array] | None:
     """Set the weights of the Keras `layers`, all of them, from a file's; gives the head's [kernel, bias].
 
     Layers are found by name. Names that Keras numbers itself (`conv2d_17`) depend on what a process built
@@ -64,10 +64,10 @@ def fit_layers(found: dict[str, list[Array]], layers: list[Any], features: int, 
     """
 
     def refuse(difference: str, *, surplus: bool = False) -> NoReturn:
-        layers = [_trained(arrays) for arrays in found.values()]
+        layers = [_trained(arrays) for arrays in kept.values()]
         raise Misfit(f"{what}: {difference}", layers=layers, surplus=surplus)
 
-    left = dict(found)
+    left = dict(kept)
     pairs = {layer.name: left.pop(layer.name) for layer in layers if layer.name in left}
     for layer in layers:
         if layer.name not in pairs:

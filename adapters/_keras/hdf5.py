@@ -64,15 +64,15 @@ def held(path: Path) -> tuple[dict[str, list[Array]], str | None]:
             raise UsageError(f"{path}: {error}") from None
         with safe_open(file, framework="numpy") as arrays:
             about = json.loads(arrays.metadata()["about"])
-            found = {
+            layers = {
                 name: [arrays.get_tensor(f"{place}.{number}") for number in range(count)]
                 for place, (name, count) in enumerate(about["layers"])
             }
-    named = {f"{name}/{i}": array for name, each in found.items() for i, array in enumerate(each)}
+    named = {f"{name}/{i}": array for name, each in layers.items() for i, array in enumerate(each)}
     if about["digest"] and about["digest"] != digest(named, about["conventions"]):
         raise UsageError(f"{path}: not what was written: its digest is that of other content; write it again")
     check_finite(named.items(), path)
-    return found, about["conventions"]
+    return layers, about["conventions"]
 
 
 def sealed(path: Path, conventions: str) -> None:

@@ -95,11 +95,11 @@ def clocks() -> dict[str, float]:
         "power_w": lambda: torch.cuda.power_draw() / 1000,  # milliwatts
         "utilization_percent": torch.cuda.utilization,
     }
-    found = {}
+    clocks = {}
     for name, read in readings.items():
         with suppress(Exception):  # no pynvml, or a driver that does not tell: of many classes
-            found[name] = float(read())
-    return found
+            clocks[name] = float(read())
+    return clocks
 
 
 @contextmanager

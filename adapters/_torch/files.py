@@ -90,7 +90,7 @@ def _read(path: Path) -> dict[str, Tensor]:
             return load_safetensors(path, device="cpu")
         with warnings.catch_warnings():  # that a pickle's protocol is unusual: whether it holds tensors decides
             warnings.filterwarnings("ignore", message="Detected pickle protocol")
-            found = torch.load(path, map_location="cpu", weights_only=True)
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError:
         raise UsageError(
             f"{path}: is no pickle of plain tensors (weights_only refuses it), or is cut off; save a state dict"
@@ -98,11 +98,11 @@ def _read(path: Path) -> dict[str, Tensor]:
     except Exception as error:  # cut off, a file in torch's format before 1.6 gives IndexError, struct.error and others
         raise UsageError(f"{path}: cannot be read, perhaps cut off ({_first_line(error)})") from None
     for key in ("state_dict", "model"):
-        if isinstance(found, Mapping) and isinstance(found.get(key), Mapping):
-            found = found[key]
-    if not isinstance(found, Mapping) or not all(isinstance(value, Tensor) for value in found.values()):
+        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
+            content = content[key]
+    if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
         raise UsageError(f"{path}: holds no state dict (tensors by name)")
-    return {str(name).removeprefix("module."): tensor for name, tensor in found.items()}
+    return {str(name).removeprefix("module."): tensor for name, tensor in content.items()}
 
 
 def _check_archive(path: Path) -> None:

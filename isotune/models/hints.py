@@ -34,17 +34,17 @@ def completed(error: UsageError) -> UsageError:
 def by_name(adapter: str, name: str) -> str:
     """ "alexnet is torchvision:alexnet", as far as the libraries were listed already; empty: no other has it."""
     kept = {each: catalogue.kept(each) for each in sorted(names.adapters())}
-    found = {
+    architectures = {
         f"{library}:{row['name']}": row["architecture"]
         for library, rows in kept.items()
         for row in rows
         if library != adapter and name.casefold() == row["name"].casefold()
     }
-    if not found:
+    if not architectures:
         return ""
-    here = [row["name"] for row in kept.get(adapter, ()) if row["architecture"] in found.values()]
+    here = [row["name"] for row in kept.get(adapter, ()) if row["architecture"] in architectures.values()]
     its = f", whose architecture is {adapter}'s {listed(here, most=4)}" if here else ""
-    return f"{name} is {' and '.join(found)}{its}"
+    return f"{name} is {' and '.join(architectures)}{its}"
 
 
 def of(error: Misfit) -> str:

@@ -25,17 +25,17 @@ def canonical(adapter: Adapter, model: names.ModelName, checkpoint: str, size: _
 
     Errors: UsageError for a checkpoint that does not fit the model, though it is canonical already.
     """
-    found = resolve(checkpoint, adapter, model, size)
+    source = resolve(checkpoint, adapter, model, size)
     architecture = architecture_of(adapter, model)
     native = adapter.native_conventions(model.name)
-    axes = conventions.resolve("identical", native=native, protocol={}, checkpoint=found.conventions)
-    kernel = found.weights.get(f"{HEAD}.kernel") if isinstance(found.weights, Weights) else None
+    axes = conventions.resolve("identical", native=native, protocol={}, checkpoint=source.conventions)
+    kernel = source.weights.get(f"{HEAD}.kernel") if isinstance(source.weights, Weights) else None
     built = adapter.build(
-        model.name, classes=None if kernel is None else kernel.shape[-1], checkpoint=found.weights, conventions=axes,
+        model.name, classes=None if kernel is None else kernel.shape[-1], checkpoint=source.weights, conventions=axes,
         image_size=size, options=model.options,
     )  # fmt: skip
-    if isinstance(found.weights, Weights):
-        return Weights(found.weights.tensors, dict(found.conventions), architecture, found.weights.origin)
+    if isinstance(source.weights, Weights):
+        return Weights(source.weights.tensors, dict(source.conventions), architecture, source.weights.origin)
     weights = built.portable()
     return Weights(weights.tensors, weights.conventions, architecture, f"{model} {checkpoint}")
 

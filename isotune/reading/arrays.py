@@ -64,15 +64,15 @@ def archive(path: str | os.PathLike[str], wanted: tuple[str, ...], optional: tup
             for key in wanted:
                 if key not in names:
                     raise UsageError(f"{where}: {key} is missing; {nearest(key, names, noun='it holds')}")
-            found = {}
+            arrays = {}
             for key in (*wanted, *(key for key in optional if key in names)):
                 entry = entries.getinfo(names[key])
                 with _refusing(f"{where}: {key}"):
                     with entries.open(entry) as stream:
                         _header(stream, entry.file_size, f"{where}: {key}")
                     with entries.open(entry) as stream:
-                        found[key] = np.lib.format.read_array(stream, allow_pickle=False)
-            return found
+                        arrays[key] = np.lib.format.read_array(stream, allow_pickle=False)
+            return arrays
 
 
 def _header(stream: IO[bytes], size: int, where: str) -> Header:

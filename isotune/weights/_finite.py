@@ -13,7 +13,7 @@ def check_finite(tensors: Iterable[tuple[str, np.ndarray]], where: object) -> No
     """UsageError, with the first tensor that holds NaN or infinite values; where: the file."""
     for name, array in tensors:
         if array.dtype.kind in "fc" and not np.isfinite(array).all():
-            kinds = [kind for kind, found in (("NaN", np.isnan(array)), ("infinite", np.isinf(array))) if found.any()]
+            kinds = [kind for kind, places in (("NaN", np.isnan(array)), ("infinite", np.isinf(array))) if places.any()]
             raise UsageError(
                 f"{where}: tensor {name!r} {tuple(array.shape)} holds values that are {' and '.join(kinds)};"
                 " a model with them computes nothing"

@@ -50,8 +50,8 @@ class JaxEngine:
 
         def gradients(images: Array, labels: Array) -> tuple[Any, list[Any]]:
             values = [variable.value for variable in trained], [variable.value for variable in others]
-            (value, _), found = differentiate(*values, images, labels, None)
-            return value, found
+            (value, _), gradients = differentiate(*values, images, labels, None)
+            return value, gradients
 
         return gradients
 

@@ -77,7 +77,7 @@ def _kind(name: str) -> Any:
         from torchvision import datasets
     except ImportError:
         raise MissingExtra("torchvision", PACKAGES["torchvision"]) from None
-    names = [found for found in datasets.__all__ if inspect.isclass(getattr(datasets, found, None))]
+    names = [name for name in datasets.__all__ if inspect.isclass(getattr(datasets, name, None))]
     if name not in names:
         raise UsageError(f"data set torchvision:{name} is unknown; {nearest(name, names)}")
     return getattr(datasets, name)
@@ -160,13 +160,13 @@ def _files(dataset: Any) -> list[tuple[Path, int]] | None:
             continue
         labels = _labels(dataset)
         if isinstance(entries[0], str | Path) and labels:
-            found = [(Path(path), label) for path, label in zip(entries, labels, strict=True)]
+            items = [(Path(path), label) for path, label in zip(entries, labels, strict=True)]
         elif isinstance(entries[0], tuple) and isinstance(entries[0][0], str | Path):
-            found = [(Path(entry[0]), int(entry[1])) for entry in entries]
+            items = [(Path(entry[0]), int(entry[1])) for entry in entries]
         else:
             continue
-        if all(path.suffix.lower() in SUFFIXES for path, _ in found):
-            return found
+        if all(path.suffix.lower() in SUFFIXES for path, _ in items):
+            return items
     return None
 
 

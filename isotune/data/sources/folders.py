@@ -118,10 +118,10 @@ def subfolders(folder: Path, name: str) -> dict[str, Path]:
     """The folders in a folder by name, in order. UsageError: it is no folder, or cannot be read."""
     try:
         with os.scandir(folder) as entries:
-            found = sorted(entry.name for entry in entries if entry.is_dir() and not _hidden(entry.name))
+            folders = sorted(entry.name for entry in entries if entry.is_dir() and not _hidden(entry.name))
     except OSError as error:
         raise UsageError(f"data set {name}: {folder}: {error.strerror}") from None
-    return {entry: folder / entry for entry in found}
+    return {entry: folder / entry for entry in folders}
 
 
 def scan(folder: Path, base: Path, name: str, *, only: list[str] | None = None) -> Part:
@@ -129,14 +129,14 @@ def scan(folder: Path, base: Path, name: str, *, only: list[str] | None = None) 
     classes = {entry: path for entry, path in subfolders(folder, name).items() if only is None or entry in only}
     if not classes:
         raise UsageError(f"data set {name}: {folder} holds no class folders (one subfolder of images for each class)")
-    found, others = [], 0
+    images_by_class, others = [], 0
     for path in classes.values():
         images, ignored = _images(path, base, name, set(), iter(range(FOLDERS)))
         if not images:
             raise UsageError(f"data set {name}: class folder {path} holds no image; remove it, or the name is wrong")
-        found.append(sorted(images, key=lambda image: image.name))
+        images_by_class.append(sorted(images, key=lambda image: image.name))
         others += ignored
-    return Part(list(classes), found, others)
+    return Part(list(classes), images_by_class, others)
 
 
 def _images(folder: Path, base: Path, name: str, above: set[str], left: Iterator[int]) -> tuple[list[Image], int]:

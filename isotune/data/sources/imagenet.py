@@ -96,30 +96,30 @@ class ImageNet(Source):
     def _folders(self) -> dict[str, str]:
         """Name of the folder of each class, by synset, in the order of the classes."""
         names = list(subfolders(self._folder, self.name))
-        found = {entry: entry for entry in names if SYNSET.fullmatch(entry)}
+        folders = {entry: entry for entry in names if SYNSET.fullmatch(entry)}
         numbers = [entry for entry in names if entry.isdecimal()]
-        if numbers and (found or set(numbers) != _NUMBERED):
-            beside = "beside synset folders" if found else f"from {min(numbers, key=int)} to {max(numbers, key=int)}"
+        if numbers and (folders or set(numbers) != _NUMBERED):
+            beside = "beside synset folders" if folders else f"from {min(numbers, key=int)} to {max(numbers, key=int)}"
             raise self._wrong(f"has {len(numbers)} folders with numbers {beside}; {_RIGHT}, all of them")
         if numbers:
-            found = dict(zip(synsets(), sorted(numbers, key=int), strict=True))
-        if not found:
+            folders = dict(zip(synsets(), sorted(numbers, key=int), strict=True))
+        if not folders:
             raise self._wrong(f"has {len(names)} folders, none of them a class of ImageNet; {_RIGHT}")
-        if unknown := sorted(set(found) - set(synsets())):
+        if unknown := sorted(set(folders) - set(synsets())):
             raise self._wrong(f"has a folder {unknown[0]}, a synset that is none of ImageNet-1k's 1,000")
-        self._check_variant(found, bool(numbers))
-        return dict(sorted(found.items()))
+        self._check_variant(folders, bool(numbers))
+        return dict(sorted(folders.items()))
 
-    def _check_variant(self, found: dict[str, str], numbered: bool) -> None:
+    def _check_variant(self, folders: dict[str, str], numbered: bool) -> None:
         """That these are the variant's classes. UsageError: which variant they are, or how many are missing."""
         if self.variant == "imagenet-subset":
             return
-        fitting = next((other for other in VARIANTS[:4] if set(synsets(other)) == set(found)), "imagenet-subset")
+        fitting = next((other for other in VARIANTS[:4] if set(synsets(other)) == set(folders)), "imagenet-subset")
         fitting = "imagenet-v2" if numbered else fitting
         wanted = synsets(self.variant)
-        if set(found) != set(wanted):
+        if set(folders) != set(wanted):
             raise self._wrong(
-                f"has {len(found)} synset folders (n01440764, ...), among them {len(set(wanted) & set(found))} of"
+                f"has {len(folders)} synset folders (n01440764, ...), among them {len(set(wanted) & set(folders))} of"
                 f" {self.variant}'s {len(wanted)}; {fitting}:PATH takes them"
             )
         if numbered and self.variant != "imagenet-v2":
