@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from isotune.errors import UnknownModel, UsageError
+from isotune.errors import UnknownModel, UsageError, nearest
 from isotune.models import hints
 from isotune.models.catalogue import catalogue
 from isotune.models.patterns import expanded
@@ -82,3 +82,11 @@ def test_listing_says_which_library_it_lists():
     told = []
     catalogue(["example", "faulty"], progress=lambda *what: told.append(what))
     assert told == [("listing example", 0, 2), ("listing faulty", 1, 2)]
+
+
+def test_what_is_far_is_not_suggested():
+    assert nearest("sdg", ["sgd", "adam"]) == "did you mean 'sgd'?"
+    assert nearest("alexnet", ["haloregnetz_b"]) == "one of: haloregnetz_b"
+    many = [f"net-{number}" for number in range(20)]
+    assert nearest("net", [*many, "other"]).startswith("one of: net-0, net-1, net-10, ")
+    assert nearest("net", many).endswith(", ... (20 in all)")
