@@ -13,7 +13,7 @@ from isotune.printable import one_line
 
 _LISTED = 12  # names in a message
 _LONGEST = 200  # characters of a word that is compared with others
-_NEAR = 0.65  # of difflib's ratio: "sdg" is 0.67 of "sgd", "alexnet" 0.6 of "haloregnetz_b"
+_NEAR = 0.7  # of difflib's ratio: "alexnet" is 0.6 of "haloregnetz_b", "nowhere" 0.67 of "other"
 
 
 class UsageError(Exception):
@@ -101,6 +101,8 @@ def nearest(word: str, valid: Iterable[str], *, noun: str = "one of") -> str:
         for asked, known in ((word, {name: name for name in names}), (word.casefold(), folded)):
             if close := get_close_matches(asked[:_LONGEST], known, n=1, cutoff=_NEAR):
                 return f"did you mean {known[close[0]]!r}?"
+        if swapped := [name for name in names if sorted(name) == sorted(word)]:  # "sdg", whose ratio is low
+            return f"did you mean {swapped[0]!r}?"
         holding = names
     return f"{noun}: {listed(holding)}"
 
