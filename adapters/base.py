@@ -180,8 +180,9 @@ class Adapter(ABC):
         """Every classification model of the library."""
 
     @abstractmethod
-    def native_conventions(self, name: str) -> Conventions:
-        """What a user of the library gets by default for this model. UsageError: no such model."""
+    def native_conventions(self, name: str, options: Mapping[str, str] | None = None) -> Conventions:
+        """What a user of the library gets for this model, by default and with these options. UsageError: no such
+        model; options that cannot be are left for `build` to refuse."""
 
     @abstractmethod
     def build(

@@ -113,8 +113,9 @@ class KerasAdapter(Adapter):
             for name, row in applications.APPLICATIONS.items()
         ]
 
-    def native_conventions(self, name: str) -> Conventions:
-        """What Keras's own classes and guides give."""
+    def native_conventions(self, name: str, options: Mapping[str, str] | None = None) -> Conventions:
+        """What Keras's own classes and guides give. The network's axes are left as the class builds them, whatever the
+        options."""
         return NATIVE.model_copy(update={"input_scaling": self._source(name).scaling})
 
     def build(

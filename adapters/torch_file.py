@@ -61,9 +61,9 @@ class TorchFileAdapter(TorchAdapter):
     def _input_scaling(self, name: str) -> str:
         return FileFunction(self.name, name).constant("INPUT_SCALING", "mean-std")
 
-    def _described(self, name: str) -> dict[str, Any]:
+    def _described(self, name: str, options: Mapping[str, str]) -> dict[str, Any]:
         """Nothing where the function fails: it may only want tensors that hold something, and else building says so."""
         try:
-            return super()._described(name)
+            return super()._described(name, options)
         except UsageError:
             return {}

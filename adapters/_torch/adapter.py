@@ -67,8 +67,8 @@ class TorchAdapter(Adapter):
     def _input_scaling(self, name: str) -> str:
         """The scaling that the model's default checkpoint was trained with."""
 
-    def native_conventions(self, name: str) -> Conventions:
-        axes = {"input_scaling": self._input_scaling(name), **self._described(name)}
+    def native_conventions(self, name: str, options: Mapping[str, str] | None = None) -> Conventions:
+        axes = {"input_scaling": self._input_scaling(name), **self._described(name, options or {})}
         return Conventions(frozen_batchnorm="updates", **axes)
 
     def build(
@@ -242,15 +242,20 @@ class TorchAdapter(Adapter):
         net.set_submodule(head, new)
         return head
 
-    def _described(self, name: str) -> dict[str, Any]:
-        """The network axes as the library builds the model, without allocating it."""
+    def _described(self, name: str, options: Mapping[str, str]) -> dict[str, Any]:
+        """The network axes as the library builds the model, without allocating it where that can be."""
         from isotune.adapters._torch.conventions import describe
 
-        with _unallocated():
-            try:
-                return describe(self._network(name, None, (224, 224), {}))
-            except (NotImplementedError, RuntimeError):  # a constructor that computes with tensors (RegNet)
-                return {}
+        values = {option: option_value(text) for option, text in options.items()}
+        try:
+            with _unallocated():
+                return describe(self._network(name, None, (224, 224), values))
+        except (NotImplementedError, RuntimeError):  # a constructor that computes with tensors (RegNet)
+            return describe(self._built(name, None, (224, 224), options)) if options else {}
+        except (TypeError, ValueError, AssertionError, ZeroDivisionError):
+            if not options:
+                raise
+            return {}  # building says what is wrong with them
 
     def _architecture(self, name: str) -> str:
         return next((info.architecture for info in self.models() if info.name == name), name)

@@ -23,6 +23,7 @@ def resolve(
     native: Conventions,
     protocol: Mapping[str, Any],
     checkpoint: Mapping[str, Any],
+    asked: Mapping[str, Any] | None = None,
 ) -> Conventions:
     """The conventions that `spec` stands for.
 
@@ -30,13 +31,14 @@ def resolve(
     native: the adapter's defaults for the model.
     protocol: recipe and input axes that the protocol fixes (the rest are torch's).
     checkpoint: network axes that the checkpoint carries.
+    asked: network axes that the user set by an option of the model, which are neither the checkpoint's nor anybody's.
     Errors: UsageError for a spec that does not parse, a checkpoint with other axes or unknown values.
     """
     if stray := next((axis for axis in checkpoint if axis not in NETWORK_AXES), None):
         raise UsageError(f"the checkpoint carries {stray!r}, no axis of the network; {nearest(stray, NETWORK_AXES)}")
     base, overrides = parse(spec)
     if base == "identical":
-        values = Conventions().model_dump() | dict(protocol) | dict(checkpoint)
+        values = Conventions().model_dump() | dict(protocol) | dict(checkpoint) | dict(asked or {})
     else:
         values = native.model_dump()
         if "input_scaling" in checkpoint:

@@ -6,9 +6,10 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from isotune import conventions, names
+from isotune import names
 from isotune.conventions import NETWORK_AXES
 from isotune.errors import UsageError
+from isotune.models.axes import resolved
 from isotune.models.checkpoints import architecture_of, check_name, resolve
 from isotune.weights import HEAD, Weights
 
@@ -27,8 +28,7 @@ def canonical(adapter: Adapter, model: names.ModelName, checkpoint: str, size: _
     """
     source = resolve(checkpoint, adapter, model, size)
     architecture = architecture_of(adapter, model)
-    native = adapter.native_conventions(model.name)
-    axes = conventions.resolve("identical", native=native, protocol={}, checkpoint=source.conventions)
+    axes = resolved("identical", adapter, model, protocol={}, checkpoint=source.conventions)
     kernel = source.weights.get(f"{HEAD}.kernel") if isinstance(source.weights, Weights) else None
     built = adapter.build(
         model.name, classes=None if kernel is None else kernel.shape[-1], checkpoint=source.weights, conventions=axes,
@@ -42,7 +42,7 @@ def canonical(adapter: Adapter, model: names.ModelName, checkpoint: str, size: _
 
 def differing(adapter: Adapter, model: names.ModelName, weights: Weights) -> dict[str, tuple[Any, Any]]:
     """Network axes of the weights that the library builds otherwise by default: (the weights', the library's)."""
-    native = adapter.native_conventions(model.name)
+    native = adapter.native_conventions(model.name, model.options)
     pairs = {axis: (weights.conventions.get(axis), getattr(native, axis)) for axis in NETWORK_AXES}
     unset = (None, "own")
     return {axis: pair for axis, pair in pairs.items() if pair[0] != pair[1] and not set(pair) & set(unset)}

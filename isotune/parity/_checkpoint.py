@@ -60,7 +60,7 @@ def _axes(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """What `spec` comes to: (axes of the network, those of the recipe). What a library leaves open stays the
     checkpoint's, and so do the tensors that it has: one side's would be compared with nothing."""
-    native = adapter.native_conventions(name.name)
+    native = adapter.native_conventions(name.name, name.options)
     resolved = resolve_axes(spec, native=native, protocol={}, checkpoint=checkpoint)
     values = resolved.model_dump() | {"optional_tensors": "checkpoint"}
     recipe = {axis: values[axis] for axis in values if axis not in NETWORK_AXES}

@@ -11,7 +11,7 @@ import numpy as np
 from isotune import names
 from isotune.comparison import recorder
 from isotune.comparison.recorder import Batch, Named, Recorder
-from isotune.conventions import resolve as resolve_axes
+from isotune.models.axes import resolved
 from isotune.parity._proof_inputs import CLASSES, OPTIMIZER_CASES, SMOOTHING, STEPS, OptimizerCase, ProofInputs
 from isotune.weights import Weights
 
@@ -46,10 +46,9 @@ def build(
     inputs: ProofInputs,
 ) -> Model:
     """The model of a proof. axes: of its network, which are everybody's."""
-    native = adapter.native_conventions(name.name)
     return adapter.build(
         name.name, classes=CLASSES, checkpoint=checkpoint, numeric_mode=inputs.numeric_mode, image_size=inputs.size,
-        conventions=resolve_axes("identical", native=native, protocol=inputs.recipe, checkpoint=axes),
+        conventions=resolved("identical", adapter, name, protocol=inputs.recipe, checkpoint=axes),
         options=name.options,
     )  # fmt: skip
 

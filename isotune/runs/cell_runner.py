@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from isotune import conventions, data, names
+from isotune import data, names
 from isotune.conventions import NETWORK_AXES, Conventions
 from isotune.data.augmentation import Augmenter
 from isotune.errors import UsageError
+from isotune.models.axes import resolved
 from isotune.models.checkpoints import Checkpoint, architecture_of, resolve
 from isotune.progress import Progress
 from isotune.protocols import Layout, Mode, relevant_axes
@@ -72,9 +73,10 @@ class CellRunner:
         key = (model, checkpoint, spec, size, tuple(sorted((recipe or {}).items())))
         if key not in self._axes:
             name = names.parse(model)
-            self._axes[key] = conventions.resolve(
+            self._axes[key] = resolved(
                 spec,
-                native=self.adapter.native_conventions(name.name),
+                self.adapter,
+                name,
                 protocol=recipe or {},
                 checkpoint=self.checkpoint(model, checkpoint, size).conventions,
             )

@@ -21,6 +21,8 @@ from isotune.adapters.timm import TimmAdapter
 from isotune.adapters.torchvision import TorchvisionAdapter
 from isotune.conventions import Conventions
 from isotune.errors import NotCached, UsageError
+from isotune.models.axes import resolved, set_by_options
+from isotune.names import ModelName
 from isotune.weights import random_weights
 
 ADAPTER = TimmAdapter()
@@ -90,6 +92,33 @@ def test_a_neutral_name_is_given_to_networks_with_as_many_parameters():
                 net = timm.create_model(info.name, num_classes=1000)
             count = sum(parameter.numel() for parameter in net.parameters())
             assert count == published[info.architecture], info.name
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "changed"),
+    [
+        ("mobilenetv2_035", {"bn_eps": "0.003"}, {"batchnorm_epsilon": 0.003}),
+        ("mobilenetv2_035", {"pad_type": "same"}, {"stride2_padding": "same"}),
+        ("mobilenetv2_035", {"drop_rate": "0.1"}, {}),
+        ("resnet10t", {}, {}),
+        ("regnetx_002", {"stem_width": "16"}, {}),  # which cannot be built without being allocated
+    ],
+)
+def test_what_an_option_sets_stands_whatever_the_set_up(name, options, changed):
+    model = ModelName("timm", None, name, options)
+    plain = ADAPTER.native_conventions(name)
+    assert set_by_options(ADAPTER, model, ADAPTER.native_conventions(name, options)) == changed
+    asked = {"protocol": {}, "checkpoint": {"batchnorm_epsilon": 1e-3, "stride2_padding": "symmetric"}}
+    own, without = (
+        [resolved(spec, ADAPTER, each, **asked) for spec in ("identical", "native")]
+        for each in (model, ModelName("timm", None, name, {}))
+    )
+    for ours, theirs in zip(own, without, strict=True):
+        assert ours == theirs.model_copy(update=changed)
+    if changed:
+        (axis,) = changed
+        override = resolved(f"identical,{axis}={getattr(plain, axis)}", ADAPTER, model, **asked)
+        assert getattr(override, axis) == getattr(plain, axis), "a word of the set-up is the stronger one"
 
 
 def test_native_conventions_are_read_off_the_model_and_its_configuration():

@@ -56,6 +56,20 @@ def test_a_planted_fault_fails_where_it_belongs_and_its_cause_is_named(house, fa
     assert all(each.verdict == "holds" for each in below)
 
 
+@pytest.mark.parametrize("spec", ["native", pytest.param("identical", marks=pytest.mark.slow)])
+def test_what_an_option_of_one_side_sets_is_not_undone(house, spec):
+    pytest.importorskip("timm", reason="needs the extra torch")
+    sides = (
+        Side(model=model, checkpoint="random:0", conventions=spec)
+        for model in ("timm:mobilenetv2_035", "timm:mobilenetv2_035:bn_eps=0.003")
+    )
+    found = walk(*sides, data.prepare("digits"), protocols.load("quick-fine-tune"), images=4, steps=2)
+    assert found.first_failure is not None
+    assert found.first_failure.name == "layers"
+    causes = {(flip.side, flip.axis) for rung in found.rungs if rung.cause for flip in rung.cause.flips}
+    assert causes == {("right", "batchnorm_epsilon")}
+
+
 @pytest.mark.skipif(find_spec("tensorflow") is None, reason="needs the extra keras")
 def test_files_that_are_decoded_otherwise_part_at_the_first_rung(house):
     pytest.importorskip("torchvision", reason="needs the extra torch")

@@ -53,7 +53,7 @@ class ExampleAdapter(Adapter):
     def models(self) -> Iterable[ModelInfo]:
         return [ModelInfo("random-features", "random_features", (CHECKPOINT,), size=64)]
 
-    def native_conventions(self, name: str) -> Conventions:
+    def native_conventions(self, name: str, options: Mapping[str, str] | None = None) -> Conventions:
         model, given = self.split_name(name)
         _check(model, [info.name for info in self.models()], "model")
         if given:

@@ -32,7 +32,7 @@ class FaultyAdapter(ExampleAdapter):
         (info,) = super().models()
         return [type(info)(way, info.architecture, info.checkpoints) for way in WAYS]
 
-    def native_conventions(self, name):
+    def native_conventions(self, name, options=None):
         return ExampleAdapter().native_conventions("random-features")
 
     def build(self, name, **asked):

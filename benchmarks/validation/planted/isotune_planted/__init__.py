@@ -11,11 +11,15 @@ from typing import Any
 
 from isotune.adapters.base import Model, Recipe, Trainer
 from isotune.adapters.torchvision import TorchvisionAdapter
+from isotune.conventions import Conventions
 from isotune_planted.faults import Fault, catalogue, stream
 
 
 class Planting:
     """In front of an adapter: its models, but for the faults that the model's name asks for."""
+
+    def native_conventions(self, name: str, options: Mapping[str, str] | None = None) -> Conventions:
+        return super().native_conventions(name, read_options(options)[2] if options else None)  # type: ignore[misc,no-any-return]
 
     def build(self, name: str, *, options: Mapping[str, str] | None = None, **asked: Any) -> Any:
         faults, seed, others = read_options(options)
