@@ -14,6 +14,7 @@ from isotune.printable import one_line
 _LISTED = 12  # names in a message
 _LONGEST = 200  # characters of a word that is compared with others
 _NEAR = 0.7  # of difflib's ratio: "alexnet" is 0.6 of "haloregnetz_b", "nowhere" 0.67 of "other"
+_A_SLIP = 0.9  # of a letter: nearer than any of many names that hold the word
 
 
 class UsageError(Exception):
@@ -96,11 +97,12 @@ def nearest(word: str, valid: Iterable[str], *, noun: str = "one of") -> str:
     if not names:
         return "there is none"
     holding = [name for name in names if word.strip() and word.casefold() in name.casefold()]
-    if len(names) <= _LISTED or len(holding) < 2:
-        folded = {name.casefold(): name for name in names}
-        for asked, known in ((word, {name: name for name in names}), (word.casefold(), folded)):
-            if close := get_close_matches(asked[:_LONGEST], known, n=1, cutoff=_NEAR):
-                return f"did you mean {known[close[0]]!r}?"
+    many = len(names) > _LISTED and len(holding) > 1
+    folded = {name.casefold(): name for name in names}
+    for asked, known in ((word, {name: name for name in names}), (word.casefold(), folded)):
+        if close := get_close_matches(asked[:_LONGEST], known, n=1, cutoff=_A_SLIP if many else _NEAR):
+            return f"did you mean {known[close[0]]!r}?"
+    if not many:
         if swapped := [name for name in names if sorted(name) == sorted(word)]:  # "sdg", whose ratio is low
             return f"did you mean {swapped[0]!r}?"
         holding = names

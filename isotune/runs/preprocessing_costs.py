@@ -17,7 +17,7 @@ from isotune.errors import UsageError
 from isotune.protocols import Input
 from isotune.reference_results import conditions
 from isotune.runs.own_classifier import published_input
-from isotune.runs.records import Cell, Record, predictions_digest
+from isotune.runs.records import Cell, Record
 from isotune.runs.store import Store
 from isotune.statistics import McNemar, mcnemar, predictions_changed
 
@@ -48,16 +48,9 @@ def compare(first: Record, second: Record, store: Store) -> Compared:
         raise UsageError(f"{first.cell} and {second.cell} were not evaluated on the same images")
     dataset = data.load(first.cell.dataset, first.cell.dataset_digest)
     labels = dataset.test.labels[data.subset(dataset.test.labels, images[0][1])]
-    a, b = (_predictions(record, store) for record in (first, second))
+    a, b = map(store.predictions, (first, second))
     gap = float(np.mean(b == labels)) - float(np.mean(a == labels))
     return Compared(100 * gap, 100 * predictions_changed(a, b), mcnemar(a, b, labels))
-
-
-def _predictions(record: Record, store: Store) -> np.ndarray:
-    predictions = store.predictions(record)
-    if predictions_digest(predictions) != record.predictions_digest:
-        raise UsageError(f"the predictions of {record.cell} are those of another run; run it again")
-    return predictions
 
 
 def costs(records: Iterable[Record], store: Store) -> list[Cost]:

@@ -118,11 +118,12 @@ class Store:
         return next(iter(self.results(cell)), None)
 
     def results(self, cell: Cell) -> list[Record]:
-        """All results of a cell, the last to finish first.
+        """All results of a cell, the last to finish first; of two that finished at once, the one written later.
 
         A damaged one is set aside: a warning of the logger `isotune` names it.
         """
         read = [record for place in self._places(cell) if (record := self._read(place, cell)) is not None]
+        read.reverse()
         return sorted(read, key=lambda record: record.ended, reverse=True)
 
     def predictions(self, record: Record) -> np.ndarray:

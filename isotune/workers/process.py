@@ -61,6 +61,7 @@ class WorkerProcess:
         command += ["--threads", str(threads)] if threads else []
         command += ["--shared"] if shared else []
         self._log: deque[str] = deque(maxlen=50)
+        self._is_ready = False
         self._lifeline, other_end = socket.socketpair()
         try:
             self._process = subprocess.Popen(
@@ -84,9 +85,12 @@ class WorkerProcess:
             self.ready()
 
     def ready(self) -> None:
-        """Wait for its first answer. UsageError: its library is not installed, or cannot be used."""
+        """Wait for its first answer, once. UsageError: its library is not installed, or cannot be used."""
+        if self._is_ready:
+            return
         try:
             self._answer(None)
+            self._is_ready = True
         except BaseException as error:
             self.stop()
             if self._python != sys.executable and type(error) is UsageError:
