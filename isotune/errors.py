@@ -86,6 +86,10 @@ class WorkerFailure(Exception):
         return one_line(super().__str__())
 
 
+# What a worker hands to its caller as what it is; a subclass as the nearest of these.
+REFUSALS: tuple[type[UsageError], ...] = (NotCached, MissingExtra, Unavailable, Unwritable, UsageError)
+
+
 def nearest(word: str, valid: Iterable[str], *, noun: str = "one of") -> str:
     """The end of an error line: the nearest valid word, or the list when nothing is near; of a long list what holds the
     word, if something does.
@@ -103,6 +107,8 @@ def nearest(word: str, valid: Iterable[str], *, noun: str = "one of") -> str:
         if close := get_close_matches(asked[:_LONGEST], known, n=1, cutoff=_A_SLIP if many else _NEAR):
             return f"did you mean {known[close[0]]!r}?"
     if not many:
+        if len(holding) == 1 and len(word) > 2:  # "warmup" of warmup_steps
+            return f"did you mean {holding[0]!r}?"
         if swapped := [name for name in names if sorted(name) == sorted(word)]:  # "sdg", whose ratio is low
             return f"did you mean {swapped[0]!r}?"
         holding = names

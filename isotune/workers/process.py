@@ -17,7 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
-from isotune.errors import MissingExtra, NotCached, Unavailable, Unwritable, UsageError, WorkerFailure
+from isotune.errors import REFUSALS, UsageError, WorkerFailure
 from isotune.progress import Progress
 from isotune.workers import interpreters
 
@@ -27,9 +27,7 @@ PROGRAM = "isotune.workers.worker"
 _log = logging.getLogger("isotune")
 T = TypeVar("T")
 R = TypeVar("R")
-_REFUSALS: dict[str, type[UsageError]] = {
-    kind.__name__: kind for kind in (UsageError, Unavailable, Unwritable, NotCached, MissingExtra)
-}
+_REFUSALS = {kind.__name__: kind for kind in REFUSALS}
 _NO_ACCELERATOR = {"CUDA_VISIBLE_DEVICES": ""}
 
 

@@ -29,7 +29,7 @@ import traceback
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
-from isotune.errors import Misfit, UnknownModel, UsageError
+from isotune.errors import REFUSALS, Misfit, UnknownModel, UsageError
 from isotune.workers.threads import settle_threads
 
 if TYPE_CHECKING:
@@ -108,7 +108,8 @@ def _function(name: str) -> Callable[..., Any]:
 def refusal(error: UsageError) -> dict[str, Any]:
     """The answer to a request that is wrong, or that cannot be met in this environment."""
     fields = {name: getattr(error, name, "") for name in ("package", "install")}
-    return {"event": "error", "kind": type(error).__name__, "message": str(error), "trace": "", **fields}
+    kind = next(kind.__name__ for kind in REFUSALS if isinstance(error, kind))
+    return {"event": "error", "kind": kind, "message": str(error), "trace": "", **fields}
 
 
 class Warnings(logging.Handler):
