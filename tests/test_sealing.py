@@ -130,7 +130,12 @@ def test_canonical_weights_that_were_altered_are_refused_and_those_of_the_cache_
     file = place / "weights.safetensors"
     weights = Weights({"000.conv.kernel": np.arange(1000, dtype=np.float32)}, architecture="one")
     weights.write(file)
-    for alter in (lambda content: content[:-2000] + bytes(2000), lambda content: content.replace(b'"one"', b'"two"')):
+    alterations = (
+        lambda content: content[:-2000] + bytes(2000),
+        lambda content: content.replace(b'"one"', b'"two"'),
+        lambda content: content.replace(b'"digest"', b'"dogest"'),
+    )
+    for alter in alterations:
         content = file.read_bytes()
         altered = alter(content)
         assert altered != content

@@ -29,6 +29,7 @@ from isotune.errors import Misfit, UsageError, nearest
 
 Array = np.ndarray
 HEAD = "head"
+_WORDS = {"isotune", "conventions", "architecture", "origin", "digest"}  # of a file's metadata
 _MOST = 64 * reading.GIB  # bytes of a file
 
 
@@ -122,7 +123,8 @@ class Weights(Mapping[str, Array]):
             raise UsageError(f"{path}: isotune's metadata in the file is damaged; write the file again") from None
         if written is None and sealed:
             raise UsageError(f"{path}: written by an earlier isotune, without a digest")
-        if written not in (None, read):
+        renamed = written is None and set(metadata) - _WORDS  # files of before have no digest, and no other words
+        if renamed or written not in (None, read):
             raise UsageError(f"{path}: not what was written: its digest is that of other content; write it again")
         return weights
 
