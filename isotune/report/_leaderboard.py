@@ -141,6 +141,7 @@ def _write(
     kept = latest(records)
     counted = set(map(id, kept))
     answers = Answers(predictions)
+    answers.check(kept)
     findings = [judge(section, answers) for section in sections(kept, speeds)]
     out = left_out([record for record in records if id(record) not in counted], [*damaged, *answers.damaged])
     (place / "figures").mkdir()

@@ -172,6 +172,15 @@ def test_share_changed_comes_from_the_predictions_when_they_are_kept(tmp_path: P
     assert changed(predictions=store.predictions) == "≥ 1.0"
 
 
+def test_damaged_predictions_are_said_also_where_nothing_is_compared_with_them(tmp_path: Path) -> None:
+    store, run = Store(tmp_path / "records"), record(TIMM, 0.85)
+    place = store.write(run, predictions(150))
+    assert "Left out" not in leaderboard(tmp_path, [run], predictions=store.predictions)
+    np.save(place / "predictions.npy", predictions(151))
+    text = leaderboard(tmp_path, [run], predictions=store.predictions)
+    assert f"Left out: {place / 'predictions.npy'} is not what was written" in text.replace("\\", "")
+
+
 def test_equal_accuracies_with_other_predictions_are_not_called_equal(tmp_path: Path) -> None:
     text = leaderboard(tmp_path, [record(TIMM), record(KERAS, digest="e" * 64)])
     assert tables(text)[1][0]["% changed"] == "> 0"

@@ -6,7 +6,7 @@ that nothing here can contradict the tables. Labels are those of the data set in
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +19,7 @@ from isotune.statistics import McNemar, mcnemar, predictions_changed
 
 Predictions = Callable[[Record], np.ndarray]
 
+_CHECKED = 2_000
 _KEPT = 256  # arrays that stay in memory: more than a group of rows that are compared has
 
 
@@ -43,6 +44,21 @@ class Answers:
         self._kept: dict[str, np.ndarray] = {}  # by digest
         self._gone: set[str] = set()  # keys of cells
         self._labels: dict[tuple[str, int | None], np.ndarray | None] = {}
+
+    def check(self, records: Sequence[Record]) -> None:
+        """Read the predictions of all runs, so that what is damaged is said, also where nothing is compared with it.
+        With more than 2,000 runs it would take longer than the rest; then only those count that are compared."""
+        if self._predictions is None or len(records) > _CHECKED:
+            return
+        for record in records:
+            try:
+                if record.predictions_digest is not None:
+                    self._predictions(record)
+            except Damaged as error:
+                self.damaged.append(str(error))
+                self._gone.add(record.cell.key)
+            except (UsageError, OSError):
+                continue  # not kept
 
     def changed(self, first: SetUp, second: SetUp) -> Changed | None:
         """None without common seeds, or where a record holds no digest."""
