@@ -26,6 +26,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=0, help="how many; 0: not run again")
     parser.add_argument("--flips", type=int, default=0, help="how many; 0: not run again")
+    parser.add_argument("--kind", default="", help="flips in files of this kind alone, whose figures are replaced")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("reports"))
     options = parser.parse_args()
@@ -37,8 +38,15 @@ def main() -> None:
         seen = kills.kills(options.kills, options.seed)
         kept["kills"] = made | vars(seen) | {"sound": seen.sound}
     if options.flips:
-        tried = flips.flips(options.flips, options.seed)
-        kept["flips"] = made | vars(tried)
+        tried = vars(flips.flips(options.flips, options.seed, options.kind))
+        former = kept.get("flips", {"done": {}, "noticed": {}, "missed": [], "commands": {}}) if options.kind else {}
+        for part in ("done", "noticed") if options.kind else ():
+            tried[part] = {**former[part], **tried[part]}
+        if options.kind:
+            others = [line for line in former["missed"] if not line.startswith(f"{options.kind}:")]
+            tried["missed"] = [*others, *tried["missed"]]
+            made["command"] = f"{former['command']}`, then `{command}" if former["done"] else command
+        kept["flips"] = made | tried
     file.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
     (options.out / "reliability.md").write_text(page(kept), encoding="utf-8")
 

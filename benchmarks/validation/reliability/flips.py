@@ -84,15 +84,16 @@ class Flips:
     missed: list[str] = field(default_factory=list)
 
 
-def flips(count: int, seed: int) -> Flips:
-    """So many flips, of the kinds in turn."""
+def flips(count: int, seed: int, only: str = "") -> Flips:
+    """So many flips, of the kinds in turn, or of one kind only."""
+    kinds = [kind for kind in KINDS if only in ("", kind.name)]
     chance, seen = random.Random(seed), Flips()
     with tempfile.TemporaryDirectory(prefix="isotune-flips-") as folder:
         whole = Path(folder) / "whole"
         whole.mkdir()
         _filled(whole)
         for number in range(count):
-            kind = KINDS[number % len(KINDS)]
+            kind = kinds[number % len(kinds)]
             house = Path(folder) / "house"
             shutil.copytree(whole, house)
             files = sorted(path for path in house.glob(kind.files) if path.is_file() and path.name != "verified.json")
