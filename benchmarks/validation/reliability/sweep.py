@@ -41,8 +41,9 @@ def sweep(house: Path, store: Path, jobs: int = 1) -> list[str]:
 
 
 def environment(house: Path) -> dict[str, str]:
-    """With a cache of its own, so that nobody else's is killed or damaged."""
-    return os.environ | {"ISOTUNE_CACHE": str(house / "cache")}
+    """With a cache of its own, so that nobody else's is killed or damaged, and one thread whatever the number of
+    workers, so that every run sums in the same order."""
+    return os.environ | {"ISOTUNE_CACHE": str(house / "cache"), "OMP_NUM_THREADS": "1"}
 
 
 def done(house: Path, command: list[str]) -> subprocess.CompletedProcess[str]:
