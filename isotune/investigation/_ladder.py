@@ -15,13 +15,14 @@ from typing import Any, Literal
 
 import numpy as np
 
+from isotune.comparison.observations import Observations
 from isotune.conventions import AXES, PIXEL_AXES
 from isotune.investigation._causes import cause
 from isotune.investigation._judging import Judge, Judged, observed
 from isotune.investigation._recordings import Recordings
 from isotune.investigation._rung_specs import BEFORE, RUNG_SPECS, SETTINGS, RungSpec
 from isotune.investigation.findings import Cause, Flip, Rung, Verdict
-from isotune.investigation.pattern import Smallest, pattern, smallest
+from isotune.investigation.pattern import Smallest, alike, described, smallest
 from isotune.progress import Progress, untold
 from isotune.protocols import relevant_axes
 
@@ -98,7 +99,7 @@ class Ladder:
             if again:
                 remarks = ("these layers fail in inference mode too, without a known cause",)
             elif named is None:
-                remarks, least = tuple(_shape(spec, isolated)), self._smallest(spec)
+                remarks, least = tuple(self._described(spec, isolated)), self._smallest(spec)
         shown = isolated if isolated.failing else end_to_end
         noise = isolated.bound.measured if isolated.bound.measured is not None else end_to_end.bound.measured
         return Rung(
@@ -151,6 +152,22 @@ class Ladder:
 
     # -- words
 
+    def _described(self, spec: RungSpec, judged: Judged) -> Iterator[str]:
+        """What the first array beyond the bound looks like, and what those that fail have in common."""
+        failing = [error.name for error in judged.failing]
+        if judged.recorded is not None:
+            ours, theirs = (observed(spec, folder) for folder in judged.recorded)
+            batched = spec.layered or spec.part in ("input", "logits")
+            yield from described(failing, ours, theirs, judged.bound.allowed, layers=batched)
+        if spec.layered and (said := alike(failing, [error.name for error in judged.errors], self._shapes())):
+            yield said
+
+    def _shapes(self) -> dict[str, tuple[int, ...]]:
+        """Of every tensor of the left side, by name."""
+        left = self._recordings.sides["left"].in_mode("float64")
+        seen = Observations(self._recordings.of("left", left, "weights", self._recordings.images("left")))
+        return {name: array.shape for name, array in seen.items()}
+
     def _where(self, judged: Judged) -> str:
         if not judged.failing:
             return ""
@@ -164,17 +181,6 @@ class Ladder:
 
 def _names(judged: Judged) -> frozenset[str]:
     return frozenset(error.name for error in judged.failing)
-
-
-def _shape(spec: RungSpec, judged: Judged) -> Iterator[str]:
-    """What the first array beyond the bound looks like."""
-    if judged.recorded is None:
-        return
-    name = judged.failing[0].name
-    ours, theirs = (observed(spec, folder).get(name) for folder in judged.recorded)
-    if ours is not None and theirs is not None:
-        for statement in pattern(np.asarray(ours), np.asarray(theirs), judged.bound.allowed).statements:
-            yield f"{name}: {statement}"
 
 
 def _pixel_error(reference: Array, other: Array) -> float:

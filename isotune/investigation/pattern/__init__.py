@@ -1,13 +1,18 @@
 """What a difference between two arrays looks like, and on how little it shows.
 
 - `pattern(reference, other, bound)`: where two arrays of one layer differ and how, a `Pattern` of plain statements;
+- `arrangement(reference, other, bound)`: one tensor as the other, its values in other places;
+- `described(failing, reference, other, bound)`, `alike(failing, layers, tensors)`: of all that differ, what the first
+  looks like and what they have in common;
 - `smallest(images, shows)`: the smallest input that shows a difference, a `Smallest`.
 
-Modules: `_shape` (images, channels, borders), `_equations` (other = f(reference)), `_smallest`. Arrays go in, words
-come out: nothing here knows of sides, rungs or workers.
+Modules: `_shape` (images, tokens, channels, borders), `_equations` (other = f(reference)), `_arrangement`, `_together`,
+`_smallest`. Arrays go in, words come out: nothing here knows of sides, rungs or workers.
 """
 
+from isotune.investigation.pattern._arrangement import arrangement
 from isotune.investigation.pattern._shape import Pattern, pattern
 from isotune.investigation.pattern._smallest import PARTS, Smallest, smallest
+from isotune.investigation.pattern._together import alike, described
 
-__all__ = ["PARTS", "Pattern", "Smallest", "pattern", "smallest"]
+__all__ = ["PARTS", "Pattern", "Smallest", "alike", "arrangement", "described", "pattern", "smallest"]

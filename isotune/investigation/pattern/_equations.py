@@ -29,7 +29,7 @@ class Equation:
     @property
     def whole(self) -> bool:
         """Whether it speaks of all images and channels, not only of those that differ."""
-        return self.name in ("image order", "channel order")
+        return self.name in ("image order", "one image", "channel order")
 
 
 Candidates = Iterator[tuple[Equation, float]]  # each with the relative error that it explains
@@ -47,8 +47,8 @@ def equation(reference: Array, other: Array, bound: float, *, whole: bool = True
 
 
 def reordered(reference: Array, other: Array, bound: float) -> Equation | None:
-    """The images or the channels in another order, as `equation`."""
-    return _first_to_hold((_images_moved, _channels_moved), reference, other, bound)
+    """The images or the channels in another order, or one image in the place of all, as `equation`."""
+    return _first_to_hold((_one_image, _images_moved, _channels_moved), reference, other, bound)
 
 
 def _first_to_hold(
@@ -119,6 +119,16 @@ def _cuts(values: Array, limit: float, sign: int) -> bool:
 # -- another order
 
 
+def _one_image(reference: Array, other: Array) -> Candidates:
+    """One image's values stand for those of every image: an index on the batch's axis."""
+    if len(other) < 2 or other[0].size < _ENOUGH or np.ptp(other[0]) == 0:
+        return
+    number = int(np.abs(reference - other[-1:]).reshape(len(reference), -1).max(axis=1).argmin())
+    text = f"every image of the other is image {number} of the reference"
+    alone = np.broadcast_to(reference[number : number + 1], other.shape)
+    yield from _judged("one image", alone, other, reference, text, {"image": number})
+
+
 def _images_moved(reference: Array, other: Array) -> Candidates:
     rows, others = (array.reshape(len(array), -1) for array in (reference, other))
     if (order := _order(rows, others)) is not None:
@@ -133,7 +143,18 @@ def _channels_moved(reference: Array, other: Array) -> Candidates:
     text = f"the channels stand in another order: {_moves(order)}"
     if (order == np.arange(len(order))[::-1]).all():
         text = "the channels stand in the reverse order" + (" (RGB and BGR)" if len(order) == 3 else "")
+    elif groups := _interleaved(order):
+        text = f"the channels are interleaved: {groups[0]} x {groups[1]} of them read as {groups[1]} x {groups[0]}"
     yield from _judged("channel order", reference[..., order], other, reference, text, {"order": order.tolist()})
+
+
+def _interleaved(order: Array) -> tuple[int, int] | None:
+    """(a, b) where [a, b] became [b, a]: a depthwise multiplier, a flattened map or heads in another memory layout."""
+    count = len(order)
+    for groups in range(2, count // 2 + 1):
+        if count % groups == 0 and (order == np.arange(count).reshape(groups, -1).T.ravel()).all():
+            return groups, count // groups
+    return None
 
 
 def _order(rows: Array, others: Array) -> Array | None:

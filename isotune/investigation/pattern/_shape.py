@@ -1,6 +1,6 @@
 """The shape of an error: where two arrays of one layer differ, and how, in statements that their figures prove.
 
-`pattern` asks in which images, channels and borders the values differ, then what equation holds there
+`pattern` asks in which images, tokens, channels and borders the values differ, then what equation holds there
 (`_equations`). A statement stands only where the values on its other side agree, or where its equation reproduces
 them, ten times better than the error itself and within the bound. Without any, the figures of the error are all that
 is said.
@@ -43,6 +43,7 @@ class Pattern:
     differing: float  # share of the values that differ by more than the bound
     images: tuple[int, ...]  # those that differ, where some do and some do not
     channels: tuple[int, ...]  # likewise; channels that are zero on both sides do not count
+    tokens: tuple[int, ...]  # likewise, of sequences [N, tokens, D]
     border: Border | None
     equation: Equation | None
     statements: tuple[str, ...]  # plain sentences; empty: the arrays agree
@@ -50,59 +51,63 @@ class Pattern:
     @property
     def named(self) -> bool:
         """Whether more is known than the size of the error."""
-        return bool(self.images or self.channels or self.border or self.equation)
+        return bool(self.images or self.channels or self.tokens or self.border or self.equation)
 
 
-def pattern(reference: Array, other: Array, bound: float) -> Pattern:
-    """The shape of the error between two arrays of one layer.
+def pattern(reference: Array, other: Array, bound: float, *, batched: bool = True) -> Pattern:
+    """The shape of the error between two arrays of one layer, or of one tensor.
 
-    reference, other: [N, H, W, C], [N, D] or [N]; more or fewer axes are taken as images first, channels last, without
-    a map between. A map of one pixel may be a vector on one side. bound: relative error that counts as agreement.
+    reference, other: [N, H, W, C], [N, tokens, D], [N, D] or [N]; more axes are taken as images first, channels last,
+    without a map between. A map of one pixel may be a vector on one side. bound: relative error that counts as
+    agreement. batched: whether the first axis is the batch's; of a tensor it is not, and the last is its channels.
     """
     if reference.size != other.size:
         shapes = f"The shapes differ: {list(reference.shape)} in the reference, {list(other.shape)} in the other."
-        return Pattern(math.inf, math.nan, 1.0, (), (), None, None, (shapes,))
+        return Pattern(math.inf, math.nan, 1.0, (), (), (), None, None, (shapes,))
     shape = max(reference.shape, other.shape, key=len)
+    if not batched:
+        shape = (1, *shape) if len(shape) < 3 else (1, math.prod(shape[:-1]), shape[-1])
     ours, theirs = (_as_maps(np.asarray(array, np.float64), shape) for array in (reference, other))
     finite = np.isfinite(ours) & np.isfinite(theirs)
     errors = _errors(ours, theirs, finite)
     most, mean = float(errors.max(initial=0.0)), float(errors[finite].mean()) if finite.any() else math.nan
     said = _not_finite(ours, theirs)
     if most <= bound:
-        return Pattern(most, mean, 0.0, (), (), None, None, tuple(said))
+        return Pattern(most, mean, 0.0, (), (), (), None, None, tuple(said))
     said += _narrow(ours, theirs)
     differs = errors > min(bound, most / MARGIN)
     live: Array = np.any((ours != 0) | (theirs != 0), axis=(0, 1, 2))
     images = _some(np.any(differs, axis=(1, 2, 3), keepdims=True).ravel(), np.ones(len(ours), bool))
     channels = _some(np.any(differs, axis=(0, 1, 2), keepdims=True).ravel(), live)
+    sequence, every = batched and len(shape) == 3, np.ones(ours.shape[1], bool)
+    tokens = _some(np.any(differs, axis=(0, 2, 3)), every) if sequence else ()
     border = _border(errors, differs) if len(shape) == 4 else None
-    if images:
-        said.append(_chosen("image", images, range(len(ours)), float(np.delete(errors, images, 0).max())))
-    if channels:
-        said.append(_chosen("channel", channels, np.flatnonzero(live), float(np.delete(errors, channels, 3).max())))
+    places = (("image", images, range(len(ours)), 0), ("token", tokens, range(len(every)), 1),
+              ("channel", channels, np.flatnonzero(live), 3))  # fmt: skip
+    for what, chosen, counted, axis in places:
+        if chosen:
+            said.append(_chosen(what, chosen, counted, float(np.delete(errors, chosen, axis).max())))
     if border:
         said.append(_bordered(border))
-    fitting = _equation(ours, theirs, images, channels, bound) if finite.all() and not border else None
+    where = [(chosen, axis) for _, chosen, _, axis in places if chosen]
+    fitting = _equation(ours, theirs, where, bound) if finite.all() and not border else None
     share = float((errors > bound).mean())
     if fitting:
-        there = (images or channels) and not fitting.whole
+        there = where and not fitting.whole
         said.append(f"There, {fitting.text}." if there else f"{fitting.text[0].upper()}{fitting.text[1:]}.")
     else:
-        said.append(_size(most, mean, share, bool(images or channels or border)))
-    return Pattern(most, mean, share, images, channels, border, fitting, tuple(filter(None, said)))
+        said.append(_size(most, mean, share, bool(where or border)))
+    return Pattern(most, mean, share, images, channels, tokens, border, fitting, tuple(filter(None, said)))
 
 
-def _equation(
-    ours: Array, theirs: Array, images: Sequence[int], channels: Sequence[int], bound: float
-) -> Equation | None:
-    """What holds for all values, or where the two differ."""
-    if not images and not channels:
+def _equation(ours: Array, theirs: Array, where: Sequence[tuple[Sequence[int], int]], bound: float) -> Equation | None:
+    """What holds for all values, or where the two differ: places, each along an axis."""
+    if not where:
         return equation(ours, theirs, bound)
     if order := reordered(ours, theirs, bound):
         return order
-    for chosen, axis in ((images, 0), (channels, 3)):
-        if chosen:
-            ours, theirs = (np.take(array, chosen, axis) for array in (ours, theirs))
+    for chosen, axis in where:
+        ours, theirs = (np.take(array, chosen, axis) for array in (ours, theirs))
     return equation(ours, theirs, bound, whole=False)
 
 

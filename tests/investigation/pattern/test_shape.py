@@ -283,6 +283,7 @@ def holds(name, values, ours, theirs) -> bool:
         "zero": lambda: 0 * ours if values["side"] == "other" else theirs,
         "sign": lambda: -ours,
         "image order": lambda: ours[values["order"]],
+        "one image": lambda: np.broadcast_to(ours[values["image"]], ours.shape),
         "channel order": lambda: ours[..., values["order"]],
     }.get(name, lambda: np.array(values.get("a", 1)) * ours + np.array(values.get("b", 0)))()
     return bool(np.allclose(right, theirs, rtol=0, atol=1e-3))
