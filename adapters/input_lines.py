@@ -35,6 +35,19 @@ def resize(image, height, width):
     return np.asarray(Image.fromarray(image).resize((width, height), Image.Resampling.BILINEAR))
 '''
 NEAREST = ANTIALIAS.replace("BILINEAR", "NEAREST")
+OPENCV = '''
+import cv2
+
+
+def resize(image, height, width):
+    """uint8 [height, width, 3] of a uint8 [H, W, 3] array."""
+    return cv2.resize(image, (width, height), interpolation=cv2.INTER_LINEAR)
+'''
+OPENCV_AREA = OPENCV.replace("LINEAR", "AREA")
+OPENCV_NOTE = (
+    "`cv2.INTER_CUBIC` for a bicubic protocol. `cv2.imread` gives BGR, and the same bytes as Pillow otherwise;"
+    " `[..., ::-1]` turns them round."
+)
 
 
 def scaled(value: str) -> str:

@@ -32,13 +32,15 @@ class Conventions(BaseModel):
         kind="input",
         rungs=("decoded bytes",),
     )
-    resize: Literal["antialias", "plain", "nearest"] = axis(
+    resize: Literal["antialias", "plain", "nearest", "opencv", "opencv-area"] = axis(
         "antialias",
         "how images are resized",
         {
             "antialias": "as Pillow does, with antialias (torchvision, timm)",
             "plain": "bilinear without antialias (Keras Resizing, tf.image.resize)",
             "nearest": "nearest pixel (Keras load_img)",
+            "opencv": "without antialias in fixed point, bicubic with a = -3/4 (cv2.resize)",
+            "opencv-area": "mean over what a pixel covers (cv2.INTER_AREA)",
         },
         kind="input",
         rungs=("resized pixels",),

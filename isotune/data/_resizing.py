@@ -13,6 +13,8 @@ The `resize` axis says by which filter, the protocol says to what size.
 - `nearest`: the source pixel under the sample point (Pillow's, which Keras `load_img` uses), whatever the
   protocol's interpolation says. Under `plain` it stands for TensorFlow's too, which parts from it only where
   a sample point lies exactly between two pixels.
+- `opencv`: `cv2.resize` by the protocol's interpolation (`_opencv`): as `plain`, but in fixed point, bicubic with
+  a = -3/4, and nearest without half a pixel. `opencv-area`: its INTER_AREA, whatever the protocol's interpolation says.
 
 Sizes follow torchvision: `resize = N` makes the shorter side N and the longer int(N * long / short), then
 a square is cut from the centre; `squash` goes straight to the square.
@@ -26,9 +28,10 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
+from isotune.data import _opencv
 from isotune.protocols import Input
 
-Resize = Literal["antialias", "plain", "nearest"]
+Resize = Literal["antialias", "plain", "nearest", "opencv", "opencv-area"]
 Interpolation = Literal["nearest", "bilinear", "bicubic"]
 
 _PILLOW = {
@@ -64,6 +67,8 @@ def resized(image: np.ndarray, height: int, width: int, resize: Resize, interpol
     """uint8 [height, width, C] from uint8 [H, W, C]."""
     if image.shape[:2] == (height, width):
         return image
+    if resize in ("opencv", "opencv-area"):
+        return _opencv.resized(image, height, width, "area" if resize == "opencv-area" else interpolation)
     method: Interpolation = "nearest" if resize == "nearest" else interpolation
     if resize == "plain" and method != "nearest":
         return _plain(image, height, width, method)

@@ -78,7 +78,7 @@ def inputs(
     """
     part, indices, key = chosen(dataset, split, images, decode)
     key |= {"input": input.model_dump(mode="json"), "resize": resize}
-    if resize == "nearest":
+    if resize in ("nearest", "opencv-area"):  # whatever the protocol's interpolation says
         key["input"]["interpolation"] = "nearest"
     shape = (len(indices), input.size, input.size, 3)
 

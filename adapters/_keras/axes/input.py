@@ -10,7 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from isotune.adapters.input_lines import ANTIALIAS, NEAREST, PILLOW_DECODES, TENSORFLOW_DECODES, scaled
+from isotune.adapters.input_lines import (
+    ANTIALIAS,
+    NEAREST,
+    OPENCV,
+    OPENCV_AREA,
+    OPENCV_NOTE,
+    PILLOW_DECODES,
+    TENSORFLOW_DECODES,
+    scaled,
+)
 from isotune.adapters.remedies import Lines, Table
 from isotune.conventions import IMAGENET_STD, affine, named_scaling
 
@@ -115,6 +124,8 @@ REMEDIES: Table = {
         ),
         "plain": (_PLAIN, "`keras.layers.Resizing` does so by itself, without rounding to levels."),
         "nearest": (NEAREST, "`keras.utils.load_img` does so by itself when it is given a size."),
+        "opencv": (OPENCV, OPENCV_NOTE),
+        "opencv-area": (OPENCV_AREA, ""),
     },
     "input_scaling": _scaling,
 }

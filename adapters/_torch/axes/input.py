@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from isotune.adapters.input_lines import ANTIALIAS, NEAREST, PILLOW_DECODES, TENSORFLOW_DECODES, scaled
+from isotune.adapters.input_lines import (
+    ANTIALIAS,
+    NEAREST,
+    OPENCV,
+    OPENCV_AREA,
+    OPENCV_NOTE,
+    PILLOW_DECODES,
+    TENSORFLOW_DECODES,
+    scaled,
+)
 from isotune.adapters.remedies import Lines, Table
 
 _PLAIN = '''
@@ -38,6 +47,8 @@ REMEDIES: Table = {
         "antialias": (ANTIALIAS, "`torchvision.transforms.Resize` does the same to Pillow images."),
         "plain": (_PLAIN, "Halves between two grey levels may round the other way."),
         "nearest": (NEAREST, ""),
+        "opencv": (OPENCV, OPENCV_NOTE),
+        "opencv-area": (OPENCV_AREA, ""),
     },
     "input_scaling": _scaling,
 }

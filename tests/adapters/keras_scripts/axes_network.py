@@ -55,7 +55,7 @@ def network_experiments(lab):
                 model.load(transparent(model.weights()))
                 found |= _activations(f"{axis}/{value}/odd", model, ODD)
     model = _drawn(lab.model("Tiny", Conventions(**NETWORK)))
-    for value in ("antialias", "plain", "nearest"):
+    for value in get_args(Conventions.model_fields["resize"].annotation):
         views = np.stack([resized(image, 16, 16, value, "bilinear") for image in LARGE])
         found |= _activations(f"resize/{value}", model, views)
     for experiment in (
