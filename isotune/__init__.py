@@ -11,6 +11,7 @@
 - `open_model(...)`: one model in its worker: features, logits, activations, gradients
 - `investigate(...)`: why two models differ, and what that costs; `dump(...)`: one side, for another machine
 - `prove(...)`, `prove_all(...)`: that two models are one function and train as one; `.assert_identical()`
+- `identical(...)`: the same, as a decorator of a test, for pytest (`isotune.testing`)
 - `study_variance(...)`: where the spread of the accuracy comes from
 - `transfer(...)`: a checkpoint of one library as a file of another
 - `Protocol`: a recipe built in Python; its parts are in `protocols`; `data`: prepared data sets
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from isotune.parity import Proofs
     from isotune.protocols import Protocol
     from isotune.report import Leaderboard
+    from isotune.testing import identical
 
     __version__: str
 
@@ -67,6 +69,7 @@ __all__ = [
     "data",
     "dump",
     "errors",
+    "identical",
     "investigate",
     "load_runs",
     "models",
@@ -91,6 +94,7 @@ _PLACES = {  # where each stands; packages and modules of their own are not name
     "Transferred": "isotune.interface",
     "VarianceStudy": "isotune.interface",
     "dump": "isotune.interface",
+    "identical": "isotune.testing",
     "investigate": "isotune.interface",
     "load_runs": "isotune.interface",
     "open_model": "isotune.interface",
