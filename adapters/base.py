@@ -13,13 +13,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Literal, SupportsFloat
+from typing import Any, ClassVar, Literal, SupportsFloat
 
 import numpy as np
 
+from isotune.adapters.excerpts import Excerpt, NotWritten, OwnLines
 from isotune.conventions import Conventions
 from isotune.errors import MissingExtra, UsageError, nearest
-from isotune.protocols import Layout, NumericMode, Optimizer
+from isotune.protocols import Layout, NumericMode, Optimizer, Stage
 from isotune.weights import Layer, Weights
 
 __all__ = [
@@ -173,6 +174,16 @@ class Adapter(ABC):
         override = f"`--conventions native,{axis}={given}`"
         return Remedy("", f"No lines are known for {cls.title or cls.name}; isotune does it with {override}.")
 
+    @classmethod
+    def own_lines(cls, rung: str, axes: Mapping[str, Any], stage: Stage, engine: str | None = None) -> OwnLines:
+        """What the library does by itself at a rung of the recipe (an optimizer's steps, a loss, a resized image), as
+        lines of a script that has the arrays (`isotune.investigation.reproducing`).
+
+        axes: what a side has of the axes that are the cause. engine: of several. NotWritten: no few lines do it, or
+        the library does not do so by itself.
+        """
+        raise NotWritten(f"no lines are known for {cls.title or cls.name}")
+
     # -- its models
 
     @abstractmethod
@@ -298,6 +309,14 @@ class Model(ABC):
             that each layer is seen on its own: what follows is computed from them. INPUT replaces `network_input`.
             An array of another size replaces nothing.
         """
+
+    def excerpt(self, layer: str, images: Array, *, channels: int | None = None, training: bool = False) -> Excerpt:
+        """The operations from the layers before `layer` on to what it gives in `activations`, as lines of a script.
+
+        images: any, to see a pass with. channels: as many as that in every map and every tensor, instead of the
+        layer's own. NotWritten: no few lines do it.
+        """
+        raise NotWritten("its adapter writes no lines of layers")
 
     @abstractmethod
     def gradients(self, images: Array, labels: Array, label_smoothing: float = 0.0) -> dict[str, Array]:

@@ -25,10 +25,12 @@ from isotune.adapters._keras import applications
 from isotune.adapters._keras.native import NATIVE
 from isotune.adapters._keras.sources import ApplicationSource, FileSource, Source
 from isotune.adapters.base import Adapter, Engine, Layout, Model, ModelInfo, NumericMode, Remedy
+from isotune.adapters.excerpts import OwnLines
 from isotune.adapters.kept_out import kept_out
 from isotune.conventions import Conventions
 from isotune.errors import UsageError
 from isotune.names import is_file
+from isotune.protocols import Stage
 from isotune.weights import HEAD, Weights
 from isotune.weights.folding import fit
 
@@ -90,6 +92,12 @@ class KerasAdapter(Adapter):
         from isotune.adapters.remedies import look_up
 
         return look_up(REMEDIES, axis, value)
+
+    @classmethod
+    def own_lines(cls, rung: str, axes: Mapping[str, Any], stage: Stage, engine: str | None = None) -> OwnLines:
+        from isotune.adapters._keras.excerpts.recipe import own_lines
+
+        return own_lines(rung, axes, stage, engine or next(iter(cls.engines)))
 
     def __init__(self, engine: str | None = None) -> None:
         super().__init__(engine)

@@ -15,10 +15,10 @@ def trace(model: Any) -> list[Step]:
 
     form is "depthwise" and "pointwise" for the two convolutions of a SeparableConv2D, "" for all others.
     """
-    return execution_order(_Graph().of(model.outputs[0]))
+    return execution_order(Graph().of(model.outputs[0]))
 
 
-class _Graph:
+class Graph:
     """Nodes of Keras's operations by (operation, index of the call). Keras has no public way to a graph's edges."""
 
     def __init__(self) -> None:
@@ -26,11 +26,11 @@ class _Graph:
         self._instead: dict[int, Any] = {}  # id of a nested model's tensor -> the tensor that it stands for
 
     def of(self, tensor: Any) -> Node:
-        end = self._resolved(tensor)
+        end = self.resolved(tensor)
         stack = [end]
         while stack:
             operation, index = stack[-1]
-            given = [self._resolved(other) for other in operation._inbound_nodes[index].input_tensors]
+            given = [self.resolved(other) for other in operation._inbound_nodes[index].input_tensors]
             if waiting := [call for call in given if _key(call) not in self._nodes]:
                 stack += waiting
                 continue
@@ -39,7 +39,7 @@ class _Graph:
             self._nodes.setdefault(_key((operation, index)), _node(operation, inputs))
         return self._nodes[_key(end)]
 
-    def _resolved(self, tensor: Any) -> tuple[Any, int]:
+    def resolved(self, tensor: Any) -> tuple[Any, int]:  # of tensors that `of` has come by
         """(operation, index of its call) that makes the tensor, within nested models."""
         while True:
             tensor = self._instead.get(id(tensor), tensor)

@@ -18,6 +18,7 @@ from isotune.adapters._keras.network import Network
 from isotune.adapters._keras.numeric import numeric
 from isotune.adapters._keras.trainer import KerasTrainer
 from isotune.adapters.base import INPUT, Array, Model, NumericMode, Recipe, Trainer
+from isotune.adapters.excerpts import Excerpt
 from isotune.conventions import Conventions
 from isotune.errors import UsageError, nearest
 from isotune.weights import HEAD, Layer, Weights
@@ -139,6 +140,11 @@ class KerasModel(Model):
         for part in self._parts:
             if part.layer.name in seen:
                 yield part.layer.name, seen[part.layer.name].astype(self._dtype)
+
+    def excerpt(self, layer: str, images: Array, *, channels: int | None = None, training: bool = False) -> Excerpt:
+        from isotune.adapters._keras.excerpts.layers import excerpt
+
+        return excerpt(self, layer, channels=channels, training=training)
 
     # -- training
 

@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from isotune.adapters.base import Adapter, Engine, Layout, NumericMode, Remedy
+from isotune.adapters.excerpts import OwnLines
 from isotune.conventions import Conventions
 from isotune.errors import UsageError, nearest
 from isotune.names import option_value
+from isotune.protocols import Stage
 from isotune.weights import HEAD, Weights
 from isotune.weights.folding import fit
 
@@ -186,6 +188,12 @@ class TorchAdapter(Adapter):
         from isotune.adapters.remedies import look_up
 
         return look_up(REMEDIES, axis, value)
+
+    @classmethod
+    def own_lines(cls, rung: str, axes: Mapping[str, Any], stage: Stage, engine: str | None = None) -> OwnLines:
+        from isotune.adapters._torch.excerpts.recipe import own_lines
+
+        return own_lines(rung, axes, stage)
 
     # -- steps of these
 

@@ -27,6 +27,7 @@ from isotune.adapters._torch.onednn import avoid_narrow_strided_pointwise
 from isotune.adapters._torch.step_graph import Recorder, recorder
 from isotune.adapters._torch.trainer import TorchTrainer
 from isotune.adapters.base import INPUT, Array, Layout, Model, NumericMode, Recipe
+from isotune.adapters.excerpts import Excerpt, NotWritten
 from isotune.conventions import Conventions, affine
 from isotune.errors import UsageError, nearest
 from isotune.weights import Layer, Weights
@@ -165,6 +166,13 @@ class TorchModel(Model):
             (owner.layer.name, seen[owner.layer.name]) for owner in self.module_layers if owner.layer.name in seen
         )
 
+    def excerpt(self, layer: str, images: Array, *, channels: int | None = None, training: bool = False) -> Excerpt:
+        from isotune.adapters._torch.excerpts.layers import excerpt
+
+        if self.compiled:
+            raise NotWritten("what is compiled is not what its lines are")
+        return excerpt(self, layer, images, channels=channels, training=training)
+
     # -- training
 
     def gradients(self, images: Array, labels: Array, label_smoothing: float = 0.0) -> dict[str, Array]:
@@ -295,14 +303,13 @@ def _holds_layers(owner: ModuleLayer) -> bool:
 
 def _record_output(owner: ModuleLayer, seen: dict[str, Array], instead: Array | None) -> Any:
     """Put the layer's output into `seen` when it has run, NHWC, and have the network go on with `instead`."""
-    module, name = owner.module, owner.layer.name
-    per_channel = isinstance(module, nn.Conv2d | _BatchNorm | nn.GroupNorm) or type(module).__name__.endswith("2d")
+    name = owner.layer.name
 
-    def keep(output: Any) -> Tensor | None:
-        if not isinstance(output, Tensor) or name in seen:
+    def keep(output: Tensor) -> Tensor | None:
+        if name in seen:
             return None
         array = to_array(output)
-        moved = per_channel and array.ndim == 4
+        moved = is_map(owner.module, output)
         seen[name] = np.moveaxis(array, 1, -1) if moved else array
         if instead is None or instead.size != seen[name].size:
             return None
@@ -310,7 +317,24 @@ def _record_output(owner: ModuleLayer, seen: dict[str, Array], instead: Array | 
         values = torch.from_numpy(np.ascontiguousarray(np.moveaxis(given, -1, 1) if moved else given))
         return torch.empty_like(output).copy_(values)  # in the same memory format
 
+    return on_output(owner, keep)
+
+
+def is_map(module: nn.Module, output: Tensor) -> bool:
+    """Whether what a layer gives is a map with its channels first."""
+    per_channel = isinstance(module, nn.Conv2d | _BatchNorm | nn.GroupNorm) or type(module).__name__.endswith("2d")
+    return per_channel and output.ndim == 4
+
+
+def on_output(owner: ModuleLayer, see: Callable[[Tensor], Tensor | None]) -> Any:
+    """Have `see` look at what the layer gives, before an activation of its own, and put what it returns in its place;
+    the handle that ends it."""
+
+    def looked_at(output: Any) -> Tensor | None:
+        return see(output) if isinstance(output, Tensor) else None
+
+    module = owner.module
     drop = getattr(module, "drop", None)
     if owner.layer.kind == "norm" and isinstance(drop, nn.Module) and hasattr(module, "act"):
-        return drop.register_forward_pre_hook(lambda _module, inputs: keep(inputs[0]))  # None leaves the input
-    return module.register_forward_hook(lambda _module, _inputs, output: keep(output))
+        return drop.register_forward_pre_hook(lambda _module, inputs: looked_at(inputs[0]))  # None leaves the input
+    return module.register_forward_hook(lambda _module, _inputs, output: looked_at(output))

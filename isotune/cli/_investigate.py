@@ -67,6 +67,13 @@ def investigate(
     ] = False,
     store: Annotated[Path, typer.Option(help="Folder of the records of --price.")] = defaults.STORE,
     out: Annotated[Path, typer.Option(help="Folder for NAME.md.")] = defaults.REPORT / "investigations",
+    reproducer: Annotated[
+        Path | None,
+        typer.Option(
+            help="A file to write, FILE.py: the least that still fails, as a script that needs the two libraries and"
+            " NumPy, and was run."
+        ),
+    ] = None,
     name: Annotated[str, typer.Option(help="Of the report. [default: both models]")] = "",
     as_json: JsonOption = False,
     jobs: Annotated[int, typer.Option(min=1, help="Of --price: workers at the same time.")] = 1,
@@ -83,7 +90,7 @@ def investigate(
         conventions=conventions, right_conventions=right_conventions, numeric_mode=numeric_mode,
         right_numeric_mode=right_numeric_mode, layout=layout, right_layout=right_layout, left_compiled=left_compiled,
         right_compiled=right_compiled, left_python=left_python, right_python=right_python, images=images, steps=steps,
-        price=price, seeds=seeds, store=store, jobs=jobs, keep=out, name=name,
+        price=price, seeds=seeds, store=store, jobs=jobs, keep=out, reproducer=reproducer, name=name,
     )  # fmt: skip
     path = result.write(out)
     if as_json:
@@ -91,6 +98,10 @@ def investigate(
     else:
         result.show()
     typer.echo(path, err=as_json)
+    if reproducer is not None:
+        typer.echo(
+            result.reproducer.said(reproducer) if result.reproducer else "nothing fails: no reproducer", err=True
+        )
     if not result.same:
         raise typer.Exit(130 if result.interrupted else 1)
 

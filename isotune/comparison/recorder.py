@@ -96,6 +96,10 @@ class Recorder:
         batch = Batch.of(images, labels, permuted=request.permuted)
         write(folder, batch, _shown(built.model, request, batch), lambda name: request.part in _PER_IMAGE)
 
+    def model(self, side: Side, inputs: Inputs) -> Model:
+        """The side with its own weights, and the head that both sides get."""
+        return self._built(side, inputs).model
+
     def _built(self, side: Side, inputs: Inputs) -> Built:
         """The side with its own weights and head."""
         built = self._runner.build(

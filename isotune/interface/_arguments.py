@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from isotune import conventions, data, defaults, names, parity, protocols, reading
+from isotune import conventions, data, defaults, names, parity, places, protocols, reading
 from isotune.data.sources import given
 from isotune.data.sources.source import Source
 from isotune.errors import UsageError, listed, nearest
@@ -218,6 +218,15 @@ def path(value: PathLike, argument: str) -> Path:
     if not os.fspath(value) or "\0" in os.fspath(value):
         raise UsageError(f"{argument}: takes a path, not {os.fspath(value)!r}; '.' is this folder")
     return Path(value)
+
+
+def script(value: PathLike, argument: str) -> Path:
+    """A Python file that is to be written, in a folder that there is."""
+    file = path(value, argument)
+    if file.suffix != ".py":
+        raise UsageError(f"{argument}: takes a file to write, FILE.py, not {file}")
+    places.check_file(file, argument)
+    return file
 
 
 def interpreter(value: PathLike, argument: str = "python") -> str:

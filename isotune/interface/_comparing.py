@@ -44,6 +44,7 @@ def investigate(
     store: PathLike = defaults.STORE,
     jobs: int = 1,
     keep: PathLike | None = None,
+    reproducer: PathLike | None = None,
     name: str = "",
     progress: bool | Progress = True,
 ) -> Investigation:
@@ -59,7 +60,10 @@ def investigate(
     images: how many the ladder is walked with. steps: of training on them. seed: of the classifier.
     price: also run the protocol with every set of differing conventions, and share the difference in accuracy out among
         them, points; seeds, store, jobs: of these runs, as of `isotune.run`.
-    keep: a folder; where one side fails, a dump of the other is kept there. name: of the report and of the dump.
+    keep: a folder; where one side fails, a dump of the other is kept there. reproducer: a file, FILE.py; where a rung
+        fails by itself, the least that still fails is written there, as a script of at most 40 lines that was run: it
+        needs the two libraries and NumPy. `.reproducer` has it, or says why there is none.
+    name: of the report and of the dump.
     A side that fails, and an interruption, end the walk: `.stopped` says why, and the rungs until then are there.
     Errors: UsageError: a name is wrong, or neither side can be built.
 
@@ -67,7 +71,8 @@ def investigate(
     >>> walk.verdict, walk.causes, walk.write("reports/investigations")
     """
     first, second = _side(left, "left"), _side(right, "right")
-    return investigation.investigate(
+    script = None if reproducer is None else arguments.script(reproducer, "reproducer")
+    found = investigation.investigate(
         first,
         second,
         dataset=arguments.dataset(dataset),
@@ -92,9 +97,13 @@ def investigate(
         store=arguments.path(store, "store"),
         jobs=arguments.count(jobs, "jobs"),
         keep=None if keep is None else arguments.path(keep, "keep"),
+        reproducer=script is not None,
         name=name,
         progress=progress,
     )
+    if script is not None and found.reproducer is not None and found.reproducer.text:
+        found.reproducer.write(script)
+    return found
 
 
 def dump(

@@ -9,7 +9,7 @@ from typing import Any
 
 from isotune import data, defaults, file_names, protocols
 from isotune.attribution import Attribution, attribute
-from isotune.comparison.sides import Side
+from isotune.comparison.sides import Inputs, Side
 from isotune.data.sources.given import Given
 from isotune.errors import UsageError
 from isotune.investigation import report
@@ -20,6 +20,7 @@ from isotune.investigation._investigation import Investigation
 from isotune.investigation._sides import inputs, side
 from isotune.investigation._walking import INTERRUPTED, walk
 from isotune.investigation.findings import Findings
+from isotune.investigation.reproducing import Reproducer, reproduce
 from isotune.progress import Progress, reporting
 from isotune.protocols import Protocol
 from isotune.runs import planning
@@ -54,6 +55,7 @@ def investigate(
     store: str | PathLike[str] = defaults.STORE,
     jobs: int = 1,
     keep: str | PathLike[str] | None = None,
+    reproducer: bool = False,
     name: str = "",
     progress: bool | Progress = True,
 ) -> Investigation:
@@ -67,7 +69,8 @@ def investigate(
     them. seed: of the classifier.
     price: also run the protocol with every set of differing conventions, and attribute the difference in accuracy to
     them; seeds, store, jobs: of these runs. keep: a folder; where one side fails, a dump of the other is written into
-    it. name: of the report and of that dump; empty: both models. progress: shown, not shown, or a function that is told
+    it. reproducer: also make a script of the least that still fails. name: of the report and of that dump; empty: both
+    models. progress: shown, not shown, or a function that is told
     (what, done, total).
     A side that fails, and an interruption, end the walk; the result holds what was learned until then.
     UsageError: wrong use of either side, or of both together. KeyboardInterrupt: before the first rung.
@@ -97,6 +100,10 @@ def investigate(
             ended=lambda rung: reporter.note(f"{rung.name}: {rung.verdict}"),
             keep=Path(keep) / name if keep is not None else None,
         )  # fmt: skip
+        script = None
+        if reproducer:
+            given = dump.contents.inputs if dump else inputs(recipe, arrays, steps, seed)
+            script = _reproduced(findings, given, dumped=dump is not None, progress=reporter)
         attribution = None
         if price and findings.stopped is None:
             findings, attribution = with_attribution(
@@ -107,17 +114,28 @@ def investigate(
                     jobs=jobs, progress=reporter,
                 ),
             )  # fmt: skip
-    given = {} if dump else {
+    typed = {} if dump else {
         "--dataset": (arrays.name, defaults.DATASET),
         "--protocol": (_typed(protocol, recipe.name), defaults.PROTOCOL),
         "--images": (images, IMAGES),
         "--steps": (steps, STEPS),
     }  # fmt: skip
-    options = given | options_of_sides(None if dump else first, second) | {"--price": (price, False)}
+    options = typed | options_of_sides(None if dump else first, second) | {"--price": (price, False)}
     if price:
         options |= {"--seeds": (",".join(map(str, wanted)), ",".join(map(str, range(defaults.SEEDS))))}
     command = investigation_command(f"{PREFIX}{dump.folder}" if dump else first, second, options)
-    return Investigation(findings, attribution, command, name)
+    return Investigation(findings, attribution, command, name, script)
+
+
+def _reproduced(findings: Findings, given: Inputs, *, dumped: bool, progress: Progress) -> Reproducer | None:
+    """A script of the least that still fails, or why there is none; None: nothing fails by itself."""
+    first = findings.first_failure
+    if first is None or findings.stopped is not None:
+        why = findings.stopped and f"the investigation did not come to its end: {findings.stopped}"
+        return Reproducer(first.name if first else "", refused=why) if why else None
+    if dumped:
+        return Reproducer(first.name, refused="a dump has no library to run lines with")
+    return reproduce(findings, given, progress)
 
 
 def with_attribution(findings: Findings, run: Callable[[], Attribution]) -> tuple[Findings, Attribution | None]:

@@ -11,6 +11,7 @@ from isotune.comparison.sides import Side
 from isotune.investigation import report
 from isotune.investigation._walking import INTERRUPTED
 from isotune.investigation.findings import Cause, Findings, Rung
+from isotune.investigation.reproducing import Reproducer
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,7 @@ class Investigation:
     attribution: Attribution | None = None  # what each difference costs in accuracy, where that was asked for
     command: str = "isotune investigate"  # that does the same
     name: str = ""  # of the report; empty: both models
+    reproducer: Reproducer | None = None  # a script of what fails, where it was asked for and something does
 
     @property
     def left(self) -> Side:
@@ -81,7 +83,8 @@ class Investigation:
         """Write `NAME.md`, whose path is given back, `NAME.json` and the figures. UsageError: the folder cannot be
         written."""
         name = name or self.name or report.default_name(self.left, self.right)
-        return report.write(self.findings, self.attribution, Path(folder), name, self.command)
+        more = self.reproducer.lines() if self.reproducer else ()
+        return report.write(self.findings, self.attribution, Path(folder), name, self.command, more)
 
     def _repr_html_(self) -> str:
         return report.html(self.findings, self.attribution)

@@ -83,10 +83,12 @@ class Pair:
         return f"{adapter}:{self._beside / name}" if not file.exists() and other.exists() else model
 
     def _proved(self) -> Proofs:
-        return self._called(interface.prove, {"only": "inference"} | self._options)
+        proof: Proofs = self._called(interface.prove, {"only": "inference"} | self._options)
+        return proof
 
     def _investigated(self) -> Investigation:
-        return self._called(interface.investigate, self._options)
+        found: Investigation = self._called(interface.investigate, self._options)
+        return found
 
     def _called(self, compare: Callable[..., Any], options: Mapping[str, Any]) -> Any:
         known = [name for name in inspect.signature(compare).parameters if name not in ("left", "right")]
@@ -99,7 +101,9 @@ def _first(result: Proofs | Investigation | None) -> dict[str, str] | None:
     """The first rung that fails, for a machine."""
     if isinstance(result, Investigation):
         wrong = next((rung for rung in result.rungs if _wrong(rung)), None)
-        return wrong and {"rung": wrong.name, "where": wrong.where, "error": _number(wrong.isolated)}
+        if wrong is None:
+            return None
+        return {"rung": wrong.name, "where": wrong.where, "error": _number(wrong.isolated)}
     failing = [rung for each in result.results if (rung := each.first_failure)] if result else []
     if not failing:
         return None

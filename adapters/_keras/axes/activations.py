@@ -21,8 +21,8 @@ def realise(model: Any, conventions: Conventions) -> None:
     from isotune.adapters._keras.layers import flatten
 
     for layer in flatten(model):
-        if form := _form(layer):
-            layer.activation = _activation(form if conventions.gelu == "own" else conventions.gelu)
+        if known := _form(layer):
+            layer.activation = _activation(known if conventions.gelu == "own" else conventions.gelu)
 
 
 def describe(model: Any) -> dict[str, Any]:
@@ -33,17 +33,21 @@ def describe(model: Any) -> dict[str, Any]:
 
 
 def _form(layer: Any) -> str | None:
-    activation = getattr(layer, "activation", None)
-    forms = (form for functions in _functions() for form, function in functions.items() if activation is function)
+    return form(getattr(layer, "activation", None))
+
+
+def form(activation: Any) -> str | None:
+    """exact or tanh, of a function that is a GELU, Keras's or written out."""
+    forms = (name for functions in _functions() for name, function in functions.items() if activation is function)
     return next(forms, None)
 
 
-def _activation(form: str) -> Any:
+def _activation(wanted: str) -> Any:
     import keras
 
     keras_own, written_out = _functions()
     wide = keras.backend.backend() == "tensorflow" and keras.config.floatx() == "float64"
-    return (written_out if wide else keras_own)[form]
+    return (written_out if wide else keras_own)[wanted]
 
 
 @functools.cache

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -73,17 +73,23 @@ def _lines(findings: Findings, attribution: Attribution | None) -> Iterator[str]
         yield stop(findings)
 
 
-def write(findings: Findings, attribution: Attribution | None, folder: Path, name: str, command: str) -> Path:
-    """Write `name.md`, whose path is given back, `name.json` and the figures. UsageError: the folder cannot be
-    written, or the name is none of a file."""
+def write(
+    findings: Findings,
+    attribution: Attribution | None,
+    folder: Path,
+    name: str,
+    command: str,
+    more: Iterable[str] = (),
+) -> Path:
+    """Write `name.md`, whose path is given back, `name.json` and the figures. more: lines at its end.
+    UsageError: the folder cannot be written, or the name is none of a file."""
     file_names.checked(name, "name")
     try:
         (folder / "figures").mkdir(parents=True, exist_ok=True)
+        drawn = _figures(findings, attribution, folder, name)
         texts = {
             f"{name}.json": json.dumps(as_json(findings, attribution), indent=1),
-            f"{name}.md": "\n".join(
-                document(findings, attribution, _figures(findings, attribution, folder, name), command)
-            ),
+            f"{name}.md": "\n".join([*document(findings, attribution, drawn, command), *_after(more)]),
         }
         for file, text in texts.items():
             with cache.draft_file(folder / file) as draft:
@@ -91,6 +97,12 @@ def write(findings: Findings, attribution: Attribution | None, folder: Path, nam
     except OSError as error:
         raise UsageError(f"the report cannot be written to {folder}: {error.strerror}; choose another folder") from None
     return folder / f"{name}.md"
+
+
+def _after(more: Iterable[str]) -> list[str]:
+    """A section after the last one."""
+    lines = list(more)
+    return ["", *lines] if lines else []
 
 
 def _figures(findings: Findings, attribution: Attribution | None, folder: Path, name: str) -> dict[str, str]:

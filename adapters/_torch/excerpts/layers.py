@@ -1,0 +1,247 @@
+"""From a forward pass to an excerpt: the records between layers, each as lines."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.overrides import resolve_name
+
+from isotune.adapters._torch.excerpts import _modules
+from isotune.adapters._torch.excerpts._tape import PART, Record, Tape, shape_of
+from isotune.adapters._torch.layers import ModuleLayer, Slot
+from isotune.adapters.base import INPUT, Array
+from isotune.adapters.excerpts import Excerpt, Given, NotWritten, Operation, narrowed
+
+if TYPE_CHECKING:
+    from isotune.adapters._torch.model import TorchModel
+
+_MAP, _OTHER = "torch.tensor(IN0).permute(0, 3, 1, 2)", "torch.tensor(IN0)"
+_SIGNS = {"add": "+", "sub": "-", "mul": "*", "div": "/", "truediv": "/", "matmul": "@"}
+_WAYS = (  # from a canonical array to torch's layout
+    "V", "V.transpose(3, 2, 0, 1)", "V.T", "V.reshape(-1, 1, 1)", "V.transpose(3, 2, 0, 1).reshape(V.shape[3], -1)",
+    "V.T[:, :, None, None]",
+)  # fmt: skip
+
+
+def excerpt(
+    model: TorchModel, layer: str, images: Array, *, channels: int | None = None, training: bool = False
+) -> Excerpt:
+    """The operations from the layers before `layer` on to what it gives.
+
+    channels: as many everywhere. training: BatchNorm uses the batch. NotWritten: no lines do it.
+    """
+    owner = next((each for each in model.module_layers if each.layer.name == layer and each.slots), None)
+    if owner is None:
+        raise NotWritten(f"{layer} is no layer that is called by itself")
+    tape, places = _recorded(model, images, training)
+    ends = [number for number, name in places.items() if name == layer]
+    if not ends:
+        raise NotWritten(f"{layer} gives what no operation of torch shows")
+    end = ends[0]
+    written = _Writer(tape, owner, channels, training, is_last_map=_gives_map(owner, tape.outputs[end]))
+    return written.until(end, {number: name for number, name in places.items() if number != end})
+
+
+def _recorded(model: TorchModel, images: Array, training: bool) -> tuple[Tape, dict[int, str]]:
+    """A pass on tape, and which of its values layers give, the input among them."""
+    from isotune.adapters._torch.model import on_output
+
+    tape, places = Tape(), dict[int, str]()
+
+    def place(name: str, number: int | None) -> None:
+        if number is not None and name not in places.values():
+            places[number] = name
+
+    with ExitStack() as stack:
+        for owner in model.module_layers:
+            if owner.slots and not any(True for child in owner.module.children() for _ in child.parameters()):
+                handle = on_output(owner, lambda output, name=owner.layer.name: place(name, tape.number(output)))  # type: ignore[misc]
+                stack.callback(handle.remove)
+        begin = model.net.register_forward_pre_hook(lambda _module, inputs: place(INPUT, tape.name(inputs[0])))
+        stack.callback(begin.remove)
+        stack.enter_context(torch.no_grad())
+        stack.enter_context(model._left_as_it_was([]))
+        stack.enter_context(tape.around(module for module in model.net.modules() if _modules.has_call(module)))
+        model.net.train(training)
+        given = model.to_device(images)
+        with tape:
+            model.forward(given)
+    return tape, places
+
+
+def _gives_map(owner: ModuleLayer, output: Any) -> bool:
+    from isotune.adapters._torch.model import is_map
+
+    return is_map(owner.module, output)
+
+
+class _Writer:
+    """Writes the records that one value comes from."""
+
+    def __init__(
+        self, tape: Tape, owner: ModuleLayer, channels: int | None, training: bool, *, is_last_map: bool
+    ) -> None:
+        self._tape, self._owner, self._channels, self._training = tape, owner, channels, training
+        self._is_last_map = is_last_map
+        self._imports: dict[str, None] = {"import torch": None}
+
+    def until(self, end: int, stops: dict[int, str]) -> Excerpt:
+        needed = self._needed(end, stops)
+        given = [number for number in needed if number in stops]
+        done = [number for number in needed if number not in stops]
+        numbers = {number: place for place, number in enumerate([*given, *done])}
+        operations = tuple(self._operation(number, numbers, last=number == end) for number in done)
+        imports = [*self._imports, "torch.set_default_dtype(torch.float64)"]
+        return Excerpt(
+            imports=tuple(imports), given=tuple(self._given(number, stops[number]) for number in given),
+            operations=operations, tensors=dict(self._shapes()),
+        )  # fmt: skip
+
+    def _needed(self, end: int, stops: dict[int, str]) -> list[int]:
+        """Numbers of the records that `end` comes from, itself and what is given included, in order."""
+        found, stack = set[int](), [end]
+        while stack:
+            number = stack.pop()
+            if number in found:
+                continue
+            found.add(number)
+            if number not in stops:
+                stack += self._tape.records[number].given.values()
+        return sorted(found)
+
+    def _given(self, number: int, name: str) -> Given:
+        output = self._tape.outputs[number]
+        is_map = output.ndim == 4
+        shape = _canonical(output, is_map)
+        return Given(name=name, shape=self._narrow(shape), line=f"OUT = {_MAP if is_map else _OTHER}")
+
+    def _operation(self, number: int, numbers: dict[int, int], *, last: bool) -> Operation:
+        record, output = self._tape.records[number], self._tape.outputs[number]
+        inputs = tuple(dict.fromkeys(record.given.values()))
+        named = {tensor: f"IN{inputs.index(value)}" for tensor, value in record.given.items()}
+        is_map = isinstance(output, Tensor) and output.ndim == 4 and (self._is_last_map or not last)
+        return Operation(
+            lines=tuple(self._lines(record, named)), inputs=tuple(numbers[value] for value in inputs),
+            shape=self._narrow(_canonical(output, is_map)),
+            taken="OUT.permute(0, 2, 3, 1).detach().numpy()" if is_map else "OUT.detach().numpy()",
+            line=f"OUT = {_MAP if is_map else _OTHER}",
+        )  # fmt: skip
+
+    def _narrow(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        return shape if self._channels is None or not shape else (*shape[:-1], self._channels)
+
+    # -- lines
+
+    def _lines(self, record: Record, named: dict[int, str]) -> Iterator[str]:
+        if record.done is PART:
+            yield f"OUT = IN0[{record.arguments[0]}]"
+        elif record.done is None:
+            raise NotWritten("a tensor from outside")
+        elif isinstance(record.done, nn.Module):
+            yield from self._of_module(record.done)
+        else:
+            yield f"OUT = {self._of_function(record, named)}"
+
+    def _of_module(self, module: nn.Module) -> Iterator[str]:
+        self._imports[_modules.imports(module)] = None
+        made = _modules.call(module, self._channels if module is self._owner.module else None)
+        if module is not self._owner.module:
+            if any(True for _ in module.parameters()):
+                raise NotWritten(f"the tensors of {type(module).__name__}")
+            yield f"OUT = {made}(IN0)"
+            return
+        yield f"layer = {made}" + ("" if self._training or not isinstance(module, _BatchNorm) else ".eval()")
+        attributes = {id(tensor): name for name, tensor in [*module.named_parameters(), *module.named_buffers()]}
+        for slot in self._owner.slots:
+            yield f"layer.{attributes[id(slot.tensor)]}.data = {self._tensor(slot)}"
+        yield "OUT = layer(IN0)"
+
+    def _of_function(self, record: Record, named: dict[int, str]) -> str:
+        name = resolve_name(record.done)
+        if name is None:
+            raise NotWritten(f"the function {getattr(record.done, '__name__', record.done)}")
+        args = [self._written(value, named) for value in record.arguments]
+        keywords = [f"{key}={self._written(value, named)}" for key, value in record.keywords.items()]
+        first, rest = (args[0], ", ".join([*args[1:], *keywords])) if args else ("", "")
+        if name.endswith(".__get__"):
+            return f"{first}.{name.split('.')[-2]}"
+        if name.endswith(".__getitem__"):
+            return f"{first}[{_index(record.arguments[1])}]"
+        method = name.removeprefix("torch.Tensor.")
+        sign = _SIGNS.get(method.strip("_").removeprefix("i")) or _SIGNS.get(method.strip("_"))
+        if method != name and sign and len(args) == 2 and not keywords:
+            return f"{first} {sign} {args[1]}"
+        if method != name:
+            return (
+                f"torch.Tensor.{method}({', '.join([*args, *keywords])})"
+                if "__" in method
+                else (f"{first}.{method}({rest})")
+            )
+        if name.startswith("torch.nn.functional."):
+            self._imports["from torch.nn import functional"] = None
+            name = name.removeprefix("torch.nn.")
+        return f"{name}({', '.join([*args, *keywords])})"
+
+    def _written(self, value: Any, named: dict[int, str]) -> str:
+        if isinstance(value, Tensor):
+            if id(value) in named:
+                return named[id(value)]
+            if slot := next((slot for slot in self._owner.slots if slot.tensor is value), None):
+                return self._tensor(slot)
+            if value.numel() == 1:
+                return repr(value.item())
+            raise NotWritten("a tensor that is neither the layer's nor made from what it reads")
+        if isinstance(value, torch.dtype | torch.device):
+            return repr(value) if isinstance(value, torch.dtype) else "None"
+        if isinstance(value, tuple | list) and any(isinstance(part, Tensor) for part in value):
+            return f"[{', '.join(self._written(part, named) for part in value)}]"
+        return _modules.written(value)
+
+    # -- tensors
+
+    def _shapes(self) -> Iterator[tuple[str, tuple[int, ...]]]:
+        module = self._owner.module
+        depthwise = isinstance(module, nn.Conv2d) and module.groups > 1
+        for slot in self._owner.slots:
+            shape = slot.shape
+            if self._channels is not None:
+                shape = narrowed(slot.kind, shape, self._channels, depthwise=depthwise)
+            yield slot.kind, shape
+
+    def _tensor(self, slot: Slot) -> str:
+        """The way from the slot's array to torch's tensor: tried, not reasoned."""
+        array = np.arange(np.prod(slot.shape, dtype=int), dtype=np.float64).reshape(slot.shape)
+        wanted = slot.from_canonical(array)
+        for way in _WAYS:
+            try:
+                made = eval(way, {"V": array})
+            except (ValueError, IndexError):
+                continue
+            if made.shape == wanted.shape and np.array_equal(made, wanted):
+                return f"torch.tensor({way.replace('V', slot.kind)})"
+        raise NotWritten(f"the layout of {slot.name}")
+
+
+def _canonical(output: Any, is_map: bool) -> tuple[int, ...]:
+    shape = shape_of(output)
+    return (shape[0], *shape[2:], shape[1]) if is_map else shape
+
+
+def _index(index: Any) -> str:
+    parts = index if isinstance(index, tuple) else (index,)
+    words = []
+    for part in parts:
+        if isinstance(part, slice):
+            ends = ["" if end is None else str(end) for end in (part.start, part.stop, part.step)]
+            words.append(":".join(ends[:2] if part.step is None else ends))
+        elif part is Ellipsis:
+            words.append("...")
+        else:
+            words.append(_modules.written(part))
+    return ", ".join(words)

@@ -1,0 +1,82 @@
+"""An excerpt of a network: the operations from some layers' outputs to one layer's, as lines of a script.
+
+The lines use the library's public interface, and NumPy arrays that the script has: the inputs, and the layer's tensors
+by the names of their slots, in canonical layout (`isotune.weights`). In them `OUT` stands for what an operation gives,
+`IN0`, `IN1` for what it takes. An adapter writes an excerpt of one layer; what is cut off and made smaller is decided
+above, with the same lines run again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel, ConfigDict
+
+from isotune.errors import UsageError
+
+__all__ = ["Excerpt", "Given", "NotWritten", "Operation", "OwnLines", "arguments", "checked", "narrowed"]
+
+_Shape = tuple[int, ...]
+
+
+class NotWritten(UsageError):
+    """A layer that no few lines of a script can do: why, in a few words."""
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Given(_Frozen):
+    """What the first operations read: a layer's output, or the network's scaled input."""
+
+    name: str  # of the layer, canonical, or `input`
+    shape: _Shape  # NumPy's: [N, H, W, C], [N, T, C] or [N, C]
+    line: str  # `OUT = ...IN0...` from NumPy to the library's own tensor
+
+
+class Operation(_Frozen):
+    """One operation. Values are numbered: those that are given first, then what each operation gives."""
+
+    lines: tuple[str, ...]
+    inputs: tuple[int, ...]
+    shape: _Shape  # of what it gives, as NumPy
+    taken: str  # an expression of `OUT`: what it gives as NumPy, a map as [N, H, W, C]
+    line: str  # `OUT = ...IN0...`, the way back, for a script that begins after it
+
+
+class Excerpt(_Frozen):
+    """imports: lines at the top of the script, settings for float64 among them, in order. tensors: canonical shape of
+    each slot of the layer."""
+
+    imports: tuple[str, ...]
+    given: tuple[Given, ...]
+    operations: tuple[Operation, ...]
+    tensors: dict[str, _Shape]
+
+
+def narrowed(slot: str, shape: _Shape, channels: int, *, depthwise: bool) -> _Shape:
+    """The canonical shape of a tensor of a layer whose inputs and outputs have so many channels."""
+    if slot == "kernel" and len(shape) == 4:
+        return (*shape[:2], 1 if depthwise else channels, channels)
+    return (channels,) * len(shape)
+
+
+class OwnLines(NamedTuple):
+    """What a library does by itself at a rung of the recipe: lines at the top of a script, and of a function."""
+
+    imports: tuple[str, ...]
+    body: tuple[str, ...]
+
+
+def checked(library: str, axes: Mapping[str, Any], own: Mapping[str, Any]) -> None:
+    """NotWritten: an axis has a value that the library does not have by itself."""
+    for axis, value in axes.items():
+        if axis in own and own[axis] != value:
+            raise NotWritten(f"{library} does not do {axis} = {value} by itself, and its own lines would show another")
+
+
+def arguments(**given: Any) -> str:
+    """`, name=value` of each that is not None."""
+    return "".join(f", {name}={value!r}" for name, value in given.items() if value is not None)

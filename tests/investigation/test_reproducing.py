@@ -1,0 +1,218 @@
+"""A reproducer: cut down to the operation that differs, run before it is written, refused where it does not fail."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from isotune.adapters.excerpts import Excerpt, Given, NotWritten, Operation
+from isotune.investigation.reproducing import _running
+from isotune.investigation.reproducing._asking import run_lines
+from isotune.investigation.reproducing._cutting import failing
+from isotune.investigation.reproducing._running import NotReproduced
+from isotune.investigation.reproducing._script import MOST, Half, composed, draws
+
+
+def excerpt(*lines: str, channels: int | None = None, tensors=None) -> Excerpt:
+    """Of a library that is NumPy: a chain of operations on an input of 2 x 12 x 12 x 5, or of fewer channels."""
+    shape = (2, 12, 12, channels or 5)
+    operations = tuple(
+        Operation(lines=(line,), inputs=(place,), shape=shape, taken="OUT", line="OUT = IN0")
+        for place, line in enumerate(lines)
+    )
+    given = Given(name="004.norm", shape=shape, line="OUT = IN0")
+    return Excerpt(imports=("import math",), given=(given,), operations=operations, tensors=tensors or {})
+
+
+def values(which, piece, arrays, names, shown):
+    return run_lines(piece.excerpt.imports, piece.body(names, shown=shown), arrays)
+
+
+def cut(left: list[str], right: list[str], **given):
+    sides = {"left": left, "right": right}
+    return failing(lambda which, channels: excerpt(*sides[which], channels=channels, **given), values)
+
+
+RELU, SIX = "OUT = np.maximum(IN0, 0)", "OUT = np.clip(IN0, 0, 6)"
+DOUBLE, SHIFT, HALF = "OUT = IN0 * 2", "OUT = IN0 + 1.5", "OUT = IN0 / 2"
+
+
+def test_operations_channels_and_pixels_that_are_not_needed_are_cut_off():
+    found = cut([SHIFT, RELU, DOUBLE, HALF], [SHIFT, SIX, DOUBLE, HALF])
+    bodies = [found.pieces[which].body(found.read(which)) for which in ("left", "right")]
+    assert bodies == [
+        ["y = x", "y = np.maximum(y, 0)", "return y"],
+        ["y = x", "y = np.clip(y, 0, 6)", "return y"],
+    ]
+    (shape,) = found.given.values()
+    assert shape[0] == 1
+    assert int(np.prod(shape)) <= 12
+
+
+def test_what_needs_several_pixels_keeps_them():
+    found = cut(["OUT = IN0[:, :-2]"], ["OUT = IN0[:, 2:]"])
+    (shape,) = found.given.values()
+    assert shape == (1, 3, 3, 1)
+
+
+def test_two_operations_that_both_differ_stay_together():
+    found = cut([RELU, DOUBLE], [SIX, "OUT = IN0 * 2.5"])
+    assert [len(found.pieces[which].operations) for which in ("left", "right")] == [2, 2]
+
+
+def test_a_rounding_beside_the_fault_is_not_what_is_shown():
+    found = cut([RELU, DOUBLE, SHIFT], ["OUT = np.maximum(IN0, 0) * (1 + 1e-8)", "OUT = IN0 * 2.5", SHIFT])
+    assert "2.5" in "\n".join(found.pieces["right"].body(found.read("right")))
+    assert found.tolerance >= 1e-6
+
+
+def test_sides_that_give_the_same_are_refused():
+    with pytest.raises(NotWritten, match="the same"):
+        cut([RELU, DOUBLE], [RELU, DOUBLE])
+
+
+def text_of(found, **changed) -> str:
+    halves = {
+        which: Half(f"library:{which}", piece.excerpt.imports, tuple(piece.body(found.read(which))))
+        for which, piece in found.pieces.items()
+    }
+    return composed(["What it shows."], halves, draws(found), changed.get("tolerance", found.tolerance))
+
+
+def test_the_script_draws_what_was_tried_and_prints_both_values():
+    scale = "OUT = IN0 * scale / np.sqrt(variance + EPS)"
+    left, right = (excerpt(scale.replace("EPS", epsilon)) for epsilon in ("1e-5", "1e-3"))
+    sides = {"left": left, "right": right}
+
+    def write(which, channels):
+        made = excerpt(*(line for each in sides[which].operations for line in each.lines), channels=channels)
+        wide = (channels or 5,)
+        return made.model_copy(update={"tensors": {"scale": wide, "shift": wide, "variance": wide}})
+
+    found = failing(write, values)
+    text = text_of(found)
+    assert "shift" not in text, "a tensor that nothing reads is not drawn"
+    assert len(text.splitlines()) <= MOST
+    printed = _running.run(text)
+    arrays = found.drawn()
+    ours, theirs = (values(which, piece, arrays, found.read(which), [0])[0] for which, piece in found.pieces.items())
+    assert f"{ours.flat[np.abs(ours - theirs).argmax()]}" in printed
+    assert "they differ by" in printed
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("assert True", "both sides give the same"),
+        ("import nothing_of_that_name", "fails otherwise than it says"),
+        ("import time; time.sleep(60)", "does not end"),
+        ("raise SystemExit(3)", "fails otherwise"),
+    ],
+)
+def test_a_script_that_does_not_fail_as_it_says_is_refused(text, why):
+    with pytest.raises(NotReproduced, match=why):
+        _running.run(text, seconds=5)
+
+
+def test_a_script_that_would_be_too_long_is_refused():
+    half = Half("a", (), tuple(f"y = {number}" for number in range(MOST)))
+    with pytest.raises(NotReproduced, match="more than 40"):
+        composed(["."], {"left": half, "right": half}, [], 1e-9)
+
+
+def test_two_engines_of_one_library_are_refused():
+    halves = {which: Half("a", (f'os.environ["ENGINE"] = "{which}"',), ("return 1",)) for which in ("left", "right")}
+    with pytest.raises(NotReproduced, match="two engines"):
+        composed(["."], halves, [], 1e-9)
+
+
+# -- with libraries
+
+OURS = """
+from torch import nn
+
+
+class Gate(nn.Module):
+    def forward(self, x):
+        return x * (x.mean((2, 3), keepdim=True) + BIAS).sigmoid()
+
+
+def make():
+    body = nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.BatchNorm2d(8), nn.ReLU(), Gate(), nn.Conv2d(8, 8, 3, 2, 1))
+    return nn.Sequential(body, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 10))
+"""
+
+
+def investigated(here, *arguments: str) -> tuple[int, str]:
+    status, said, told = here(
+        "investigate", *arguments, "--checkpoint", "random:0", "--protocol", "quick-fine-tune", "--images", "2",
+        "--steps", "2", "--out", "found", "--name", "found", "--reproducer", "fails.py",
+    )  # fmt: skip
+    return status, said + told
+
+
+def checked_script(house) -> str:
+    """The script's text, once it failed by itself without isotune."""
+    text = (house / "fails.py").read_text()
+    ast.parse(text)
+    assert len(text.splitlines()) <= MOST, text
+    assert "isotune" not in "".join(line for line in text.splitlines() if "import" in line)
+    done = subprocess.run([sys.executable, "fails.py"], cwd=house, capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stderr
+    assert "AssertionError: they differ by" in done.stderr
+    assert text in (house / "found/found.md").read_text()
+    return text
+
+
+def test_an_operation_of_a_users_own_network_is_found(here, house):
+    pytest.importorskip("torch", reason="needs the extra torch")
+    (house / "ours.py").write_text(OURS.replace("BIAS", "0.0"))
+    (house / "port.py").write_text(OURS.replace("BIAS", "0.1"))
+    status, said = investigated(here, "torch:ours.py:make", "torch:port.py:make")
+    assert status == 1
+    assert "reproducer of layers: fails.py" in said
+    text = checked_script(house)
+    assert "+ 0.1" in text
+    assert "Conv2d" not in text, "the convolution behind it is no part of what fails"
+
+
+@pytest.mark.parametrize(
+    ("right", "spec", "shown"),
+    [
+        ("timm:mobilenetv2_035:bn_eps=0.003", "native", "0.003"),
+        pytest.param("keras:MobileNetV2:alpha=0.35", "native", "ZeroPadding2D", marks=pytest.mark.slow),
+    ],
+)
+def test_a_convention_of_a_library_is_shown(here, house, right, spec, shown):
+    pytest.importorskip("timm", reason="needs the extra torch")
+    if right.startswith("keras"):
+        pytest.importorskip("tensorflow", reason="needs the extra keras")
+    status, said = investigated(here, "timm:mobilenetv2_035", right, "--conventions", spec)
+    assert status == 1
+    assert "reproducer of layers: fails.py" in said, said
+    assert shown in checked_script(house)
+
+
+def test_what_cannot_be_reduced_is_one_line(here, house):
+    pytest.importorskip("timm", reason="needs the extra torch")
+    model = "timm:mobilenetv2_035"
+    status, said = investigated(
+        here, model, model, "--conventions", "identical", "--right-conventions", "identical,momentum_form=rate-inside"
+    )
+    assert status == 1
+    assert not (house / "fails.py").exists()
+    (line,) = (line for line in said.splitlines() if line.startswith("no reproducer: "))
+    assert "momentum_form" in line
+    assert "No script reproduces it: " in (house / "found/found.md").read_text()
+
+
+@pytest.mark.parametrize("file", ["fails.txt", "found", "nowhere/\0.py"])
+def test_a_file_that_is_no_script_is_refused_at_once(here, house, file):
+    (house / "found").mkdir()
+    status, _, told = here("investigate", "timm:mobilenetv2_035", "timm:mobilenetv2_050", "--reproducer", file)
+    assert status == 2
+    assert "reproducer: takes" in told
