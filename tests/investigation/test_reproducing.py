@@ -10,11 +10,15 @@ import numpy as np
 import pytest
 
 from isotune.adapters.excerpts import Excerpt, Given, NotWritten, Operation
+from isotune.comparison.sides import Inputs, Side
+from isotune.investigation.findings import Cause, Findings, Flip, Rung
 from isotune.investigation.reproducing import _running
 from isotune.investigation.reproducing._asking import run_lines
 from isotune.investigation.reproducing._cutting import failing
+from isotune.investigation.reproducing._recipe import of_recipe
 from isotune.investigation.reproducing._running import NotReproduced
 from isotune.investigation.reproducing._script import MOST, Half, composed, draws
+from isotune.protocols import SGD, Adam, RMSprop, Schedule, Stage
 
 
 def excerpt(*lines: str, channels: int | None = None, tensors=None) -> Excerpt:
@@ -50,7 +54,7 @@ def test_operations_channels_and_pixels_that_are_not_needed_are_cut_off():
     ]
     (shape,) = found.given.values()
     assert shape[0] == 1
-    assert int(np.prod(shape)) <= 12
+    assert int(np.prod(shape)) <= 16
 
 
 def test_what_needs_several_pixels_keeps_them():
@@ -210,7 +214,78 @@ def test_what_cannot_be_reduced_is_one_line(here, house):
     assert "No script reproduces it: " in (house / "found/found.md").read_text()
 
 
-@pytest.mark.parametrize("file", ["fails.txt", "found", "nowhere/\0.py"])
+RECIPES = {  # rung -> what torchvision and Keras have of an axis, the optimizer
+    "decoded bytes": ("decode", "pillow", "tensorflow", SGD()),
+    "resized pixels": ("resize", "antialias", "plain", SGD()),
+    "scaled input": ("input_scaling", "mean-std", "minus-one-to-one", SGD()),
+    "weights": ("head_initialisation", "uniform-fan-in", "glorot-uniform", SGD()),
+    "BatchNorm buffers": ("batchnorm_running_variance", "unbiased", "biased", SGD()),
+    "one step": ("weight_decay_form", "coupled", "decoupled", SGD(momentum=0.9, weight_decay=0.01)),
+    "one step, Adam": ("adam_epsilon", "after-correction", "before-correction", Adam()),
+    "one step, RMSprop": ("rmsprop_epsilon", "outside-root", "inside-root", RMSprop()),
+    "one step, clipped": ("clipping", "global-norm", "per-variable", SGD(clip_norm=1.0)),
+    "drift": ("momentum_form", "rate-outside", "rate-inside", SGD(momentum=0.875)),
+    "drift, precision": ("hyperparameters", "float64", "float32", SGD(momentum=0.9)),
+}
+
+
+def found(axis, ours, theirs, rung) -> tuple[Findings, Rung]:
+    """Findings with one rung, which fails by one axis."""
+    sides = [Side(model=model, checkpoint="random:0") for model in ("torchvision:mobilenet_v2", "keras:MobileNetV2")]
+    cause = Cause(flips=(Flip(side="right", axis=axis, was=theirs, value=ours),), before=1.0, after=0.0, layers=1)
+    failing = Rung(name=rung, verdict="fails", cause=cause)
+    both = Findings(
+        left=sides[0], right=sides[1], dataset="digits", protocol="quick", images=2, steps=2,
+        axes={axis: (ours, theirs)}, rungs=(failing,),
+    )  # fmt: skip
+    return both, failing
+
+
+def test_what_the_recipe_says_fails_as_each_library_does_it(house):
+    """All scripts in one process, which takes both libraries once."""
+    for library in ("torchvision", "tensorflow"):
+        pytest.importorskip(library, reason="needs the extras torch and keras")
+    for number, (name, (axis, ours, theirs, optimizer)) in enumerate(RECIPES.items()):
+        text = recipe_script(name.partition(",")[0], axis, ours, theirs, optimizer)
+        assert len(text.splitlines()) <= MOST
+        (house / f"{number:02d}.py").write_text(text)
+    each = (
+        "import pathlib, runpy\n"
+        "for file in sorted(pathlib.Path().glob('*.py')):\n"
+        "    try:\n        runpy.run_path(str(file))\n        print('the same')\n"
+        "    except AssertionError as error:\n        print('failed', error)\n"
+        "    except Exception as error:\n        print(file, type(error), error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", each], cwd=house, capture_output=True, text=True, check=False)
+    ends = [line for line in done.stdout.splitlines() if not line.startswith(("torchvision:", "keras:"))]
+    assert len(ends) == len(RECIPES), done.stderr[-2000:]
+    assert [(name, end) for name, end in zip(RECIPES, ends, strict=True) if not end.startswith("failed they")] == []
+
+
+def recipe_script(rung, axis, ours, theirs, optimizer) -> str:
+    findings, failing = found(axis, ours, theirs, rung)
+    given = Inputs(
+        recipe={}, classes=10, size=32, seed=0, rates=(0.1, 0.1),
+        stage=Stage(optimizer=optimizer, schedule=Schedule(learning_rate=0.1), epochs=1, batch_size=2),
+    )  # fmt: skip
+    return of_recipe(findings, failing, given, ["What it shows."])
+
+
+@pytest.mark.parametrize(
+    ("axis", "ours", "theirs", "rung"),
+    [
+        ("momentum_form", "rate-inside", "rate-outside", "one step"),  # as neither library does by itself
+        ("weight_decay_on", "all", "kernels", "one step"),
+        ("batchnorm_momentum", None, 0.1, "BatchNorm buffers"),
+        ("gelu", "exact", "tanh", "gradients"),
+    ],
+)
+def test_what_a_librarys_own_lines_do_not_show_is_refused(axis, ours, theirs, rung):
+    with pytest.raises((NotReproduced, NotWritten)):
+        recipe_script(rung, axis, ours, theirs, SGD(momentum=0.9))
+
+
+@pytest.mark.parametrize("file", ["fails.txt", "found"])
 def test_a_file_that_is_no_script_is_refused_at_once(here, house, file):
     (house / "found").mkdir()
     status, _, told = here("investigate", "timm:mobilenetv2_035", "timm:mobilenetv2_050", "--reproducer", file)

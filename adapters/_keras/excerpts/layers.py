@@ -72,7 +72,7 @@ class _Writer:
             operation.model_copy(update={"inputs": tuple(number(value) for value in operation.inputs)})
             for _, operation in self._done
         )
-        wide = ['keras.config.set_floatx("float64")']
+        wide = ['keras.config.set_floatx("float64")', 'keras.config.set_dtype_policy("float64")']
         if keras.backend.backend() == "jax":
             wide = ["import jax", 'jax.config.update("jax_enable_x64", True)', *wide]
         return Excerpt(

@@ -58,8 +58,7 @@ def script(about: Sequence[str], left: Half, right: Half, shared: Iterable[str],
         "", "", "ours, theirs = left(), right()",
         'assert ours.size == theirs.size, f"shapes {ours.shape} and {theirs.shape}"',
         "apart = np.abs(ours - theirs.reshape(ours.shape))",
-        "worst = apart.argmax()",
-        f"print({left.title!r}, ours.flat[worst], {'against ' + right.title!r}, theirs.flat[worst])",
+        f"print({left.title!r}, ours.flat[apart.argmax()], {right.title!r}, theirs.flat[apart.argmax()])",
         f'assert apart.max() <= {tolerance} * np.abs(ours).max(), f"they differ by {{apart.max():.2g}}"',
     ]  # fmt: skip
     return "\n".join(_dense(lines)) + "\n"
