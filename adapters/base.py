@@ -17,9 +17,9 @@ from typing import Any, ClassVar, Literal, SupportsFloat
 
 import numpy as np
 
-from isotune.adapters.excerpts import Excerpt, NotWritten, OwnLines
 from isotune.conventions import Conventions
 from isotune.errors import MissingExtra, UsageError, nearest
+from isotune.excerpts import Excerpt, NotWritten, OwnLines
 from isotune.protocols import Layout, NumericMode, Optimizer, Stage
 from isotune.weights import Layer, Weights
 

@@ -25,10 +25,10 @@ from isotune.adapters._keras import applications
 from isotune.adapters._keras.native import NATIVE
 from isotune.adapters._keras.sources import ApplicationSource, FileSource, Source
 from isotune.adapters.base import Adapter, Engine, Layout, Model, ModelInfo, NumericMode, Remedy
-from isotune.adapters.excerpts import OwnLines
 from isotune.adapters.kept_out import kept_out
 from isotune.conventions import Conventions
 from isotune.errors import UsageError
+from isotune.excerpts import OwnLines
 from isotune.names import is_file
 from isotune.protocols import Stage
 from isotune.weights import HEAD, Weights

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -82,7 +83,7 @@ def test_every_folder_of_modules_is_a_package_that_is_installed() -> None:
 
 def test_the_wheel_takes_no_generic_name(wheel: set[str]) -> None:
     assert {name.split("/")[0] for name in wheel} == {"isotune", f"isotune-{PROJECT['project']['version']}.dist-info"}
-    assert not [name for name in wheel if "test" in name or "conftest" in name]
+    assert not [name for name in wheel if re.search(r"(^|/)(tests|test_\w+|conftest)(/|\.py$)", name)]
 
 
 def test_the_wheel_carries_the_licence(wheel: set[str]) -> None:

@@ -18,9 +18,9 @@ from isotune.adapters._keras.network import Network
 from isotune.adapters._keras.numeric import numeric
 from isotune.adapters._keras.trainer import KerasTrainer
 from isotune.adapters.base import INPUT, Array, Model, NumericMode, Recipe, Trainer
-from isotune.adapters.excerpts import Excerpt
 from isotune.conventions import Conventions
 from isotune.errors import UsageError, nearest
+from isotune.excerpts import Excerpt
 from isotune.weights import HEAD, Layer, Weights
 
 

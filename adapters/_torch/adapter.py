@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from isotune.adapters.base import Adapter, Engine, Layout, NumericMode, Remedy
-from isotune.adapters.excerpts import OwnLines
 from isotune.conventions import Conventions
 from isotune.errors import UsageError, nearest
+from isotune.excerpts import OwnLines
 from isotune.names import option_value
 from isotune.protocols import Stage
 from isotune.weights import HEAD, Weights

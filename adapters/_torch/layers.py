@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -172,6 +173,26 @@ def to_array(tensor: Tensor) -> Array:
     """A copy in NumPy: float64 stays, other floating types become float32."""
     dtype = torch.float64 if tensor.dtype == torch.float64 else torch.float32
     return np.array(tensor.detach().to(device="cpu", dtype=dtype).numpy())
+
+
+def is_map(module: nn.Module, output: Tensor) -> bool:
+    """Whether what a layer gives is a map with its channels first."""
+    per_channel = isinstance(module, nn.Conv2d | _BatchNorm | nn.GroupNorm) or type(module).__name__.endswith("2d")
+    return per_channel and output.ndim == 4
+
+
+def on_output(owner: ModuleLayer, see: Callable[[Tensor], Tensor | None]) -> Any:
+    """Have `see` look at what the layer gives, before an activation of its own, and put what it returns in its place;
+    the handle that ends it."""
+
+    def looked_at(output: Any) -> Tensor | None:
+        return see(output) if isinstance(output, Tensor) else None
+
+    module = owner.module
+    drop = getattr(module, "drop", None)
+    if owner.layer.kind == "norm" and isinstance(drop, nn.Module) and hasattr(module, "act"):
+        return drop.register_forward_pre_hook(lambda _module, inputs: looked_at(inputs[0]))  # None leaves the input
+    return module.register_forward_hook(lambda _module, _inputs, output: looked_at(output))
 
 
 # -- blocks

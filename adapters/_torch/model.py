@@ -15,21 +15,28 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from isotune.adapters._torch.axes.loss import cross_entropy
 from isotune.adapters._torch.conventions import describe
 from isotune.adapters._torch.dataflow import Dataflow
 from isotune.adapters._torch.device import clocks, loud, synchronize
-from isotune.adapters._torch.layers import ModuleLayer, Slot, canonical, canonical_layers, to_array
+from isotune.adapters._torch.layers import (
+    ModuleLayer,
+    Slot,
+    canonical,
+    canonical_layers,
+    is_map,
+    on_output,
+    to_array,
+)
 from isotune.adapters._torch.numeric import Precision, widen
 from isotune.adapters._torch.onednn import avoid_narrow_strided_pointwise
 from isotune.adapters._torch.step_graph import Recorder, recorder
 from isotune.adapters._torch.trainer import TorchTrainer
 from isotune.adapters.base import INPUT, Array, Layout, Model, NumericMode, Recipe
-from isotune.adapters.excerpts import Excerpt, NotWritten
 from isotune.conventions import Conventions, affine
 from isotune.errors import UsageError, nearest
+from isotune.excerpts import Excerpt, NotWritten
 from isotune.weights import Layer, Weights
 
 
@@ -318,23 +325,3 @@ def _record_output(owner: ModuleLayer, seen: dict[str, Array], instead: Array | 
         return torch.empty_like(output).copy_(values)  # in the same memory format
 
     return on_output(owner, keep)
-
-
-def is_map(module: nn.Module, output: Tensor) -> bool:
-    """Whether what a layer gives is a map with its channels first."""
-    per_channel = isinstance(module, nn.Conv2d | _BatchNorm | nn.GroupNorm) or type(module).__name__.endswith("2d")
-    return per_channel and output.ndim == 4
-
-
-def on_output(owner: ModuleLayer, see: Callable[[Tensor], Tensor | None]) -> Any:
-    """Have `see` look at what the layer gives, before an activation of its own, and put what it returns in its place;
-    the handle that ends it."""
-
-    def looked_at(output: Any) -> Tensor | None:
-        return see(output) if isinstance(output, Tensor) else None
-
-    module = owner.module
-    drop = getattr(module, "drop", None)
-    if owner.layer.kind == "norm" and isinstance(drop, nn.Module) and hasattr(module, "act"):
-        return drop.register_forward_pre_hook(lambda _module, inputs: looked_at(inputs[0]))  # None leaves the input
-    return module.register_forward_hook(lambda _module, _inputs, output: looked_at(output))

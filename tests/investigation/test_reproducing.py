@@ -9,8 +9,8 @@ import sys
 import numpy as np
 import pytest
 
-from isotune.adapters.excerpts import Excerpt, Given, NotWritten, Operation
 from isotune.comparison.sides import Inputs, Side
+from isotune.excerpts import Excerpt, Given, NotWritten, Operation
 from isotune.investigation.findings import Cause, Findings, Flip, Rung
 from isotune.investigation.reproducing import _running
 from isotune.investigation.reproducing._asking import run_lines

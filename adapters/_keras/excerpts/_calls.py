@@ -17,7 +17,7 @@ from typing import Any
 import keras
 
 from isotune.adapters._keras.axes.activations import form as gelu_form
-from isotune.adapters.excerpts import NotWritten
+from isotune.excerpts import NotWritten
 
 _LEFT_OUT = re.compile(
     r"name|dtype|trainable|autocast|input_shape|batch_size|data_format|activity_regularizer|seed|noise_shape"

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 
 from isotune.adapters._keras.axes.input import scaling_layers
 from isotune.adapters._keras.dataflow import Graph
 from isotune.adapters._keras.excerpts._calls import activation_call, layer_call, operation_call, written
+from isotune.adapters._keras.layers import Part, flatten
 from isotune.adapters.base import INPUT
-from isotune.adapters.excerpts import Excerpt, Given, NotWritten, Operation, narrowed
+from isotune.excerpts import Excerpt, Given, NotWritten, Operation, narrowed
 from isotune.weights import HEAD
-
-if TYPE_CHECKING:
-    from isotune.adapters._keras.layers import Part
-    from isotune.adapters._keras.model import KerasModel
 
 _IMAGES = 2  # in shapes; a script's are made smaller
 _ENGINE = 'os.environ["KERAS_BACKEND"] = "{}"'
@@ -25,9 +22,10 @@ _TAKEN = "keras.ops.convert_to_numpy(OUT)"
 _Call = tuple[Any, int]  # an operation, and which of its calls
 
 
-def excerpt(model: KerasModel, layer: str, *, channels: int | None = None, training: bool = False) -> Excerpt:
+def excerpt(model: Any, layer: str, *, channels: int | None = None, training: bool = False) -> Excerpt:
     """The operations from the layers before `layer` on to what it gives, before an activation of its own.
 
+    model: a `KerasModel`.
     channels: as many everywhere. training: BatchNorm uses the batch. NotWritten: no lines do it.
     """
     part = next((each for each in model._parts if each.layer.name == layer), None)
@@ -39,7 +37,7 @@ def excerpt(model: KerasModel, layer: str, *, channels: int | None = None, train
 class _Writer:
     """Writes the operations that one layer's output comes from."""
 
-    def __init__(self, model: KerasModel, part: Part, channels: int | None, training: bool) -> None:
+    def __init__(self, model: Any, part: Part, channels: int | None, training: bool) -> None:
         self._model, self._part, self._channels, self._training = model, part, channels, training
         self._graph = Graph()
         self._graph.of(model.network.base.outputs[0])
@@ -84,8 +82,6 @@ class _Writer:
 
     def _end(self) -> Any:
         """What the layer gives, as a symbolic tensor."""
-        from isotune.adapters._keras.layers import flatten
-
         owner = next(layer for layer in flatten(self._model.network.base) if layer.name == self._part.owner)
         return owner.output
 
@@ -183,8 +179,6 @@ class _Writer:
                 yield slot, shape
 
     def _owner(self) -> Any:
-        from isotune.adapters._keras.layers import flatten
-
         if self._part.layer.name == HEAD:
             return self._model.network.head
         return next(layer for layer in flatten(self._model.network.base) if layer.name == self._part.owner)

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from isotune.adapters._keras.native import NATIVE
-from isotune.adapters.excerpts import NotWritten, OwnLines, arguments, checked
 from isotune.adapters.input_lines import scaled
+from isotune.excerpts import NotWritten, OwnLines, arguments, checked
 from isotune.protocols import SGD, Adam, Optimizer, RMSprop, Stage
 
 _FREE = ("input_scaling", "batchnorm_momentum", "loss")  # of which Keras does any value by itself

@@ -13,7 +13,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from isotune.adapters.excerpts import NotWritten
+from isotune.excerpts import NotWritten
 
 _PLACES = ("timm.layers", "torchvision.ops", "torchvision.ops.misc")  # of modules that are not torch's own
 _CHANNELS = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,12 +14,9 @@ from torch.overrides import resolve_name
 
 from isotune.adapters._torch.excerpts import _modules
 from isotune.adapters._torch.excerpts._tape import PART, Record, Tape, shape_of
-from isotune.adapters._torch.layers import ModuleLayer, Slot
+from isotune.adapters._torch.layers import ModuleLayer, Slot, is_map, on_output
 from isotune.adapters.base import INPUT, Array
-from isotune.adapters.excerpts import Excerpt, Given, NotWritten, Operation, narrowed
-
-if TYPE_CHECKING:
-    from isotune.adapters._torch.model import TorchModel
+from isotune.excerpts import Excerpt, Given, NotWritten, Operation, narrowed
 
 _MAP, _OTHER = "torch.tensor(IN0).permute(0, 3, 1, 2)", "torch.tensor(IN0)"
 _SIGNS = {"add": "+", "sub": "-", "mul": "*", "div": "/", "truediv": "/", "matmul": "@"}
@@ -29,11 +26,10 @@ _WAYS = (  # from a canonical array to torch's layout
 )  # fmt: skip
 
 
-def excerpt(
-    model: TorchModel, layer: str, images: Array, *, channels: int | None = None, training: bool = False
-) -> Excerpt:
+def excerpt(model: Any, layer: str, images: Array, *, channels: int | None = None, training: bool = False) -> Excerpt:
     """The operations from the layers before `layer` on to what it gives.
 
+    model: a `TorchModel`.
     channels: as many everywhere. training: BatchNorm uses the batch. NotWritten: no lines do it.
     """
     owner = next((each for each in model.module_layers if each.layer.name == layer and each.slots), None)
@@ -44,14 +40,12 @@ def excerpt(
     if not ends:
         raise NotWritten(f"{layer} gives what no operation of torch shows")
     end = ends[0]
-    written = _Writer(tape, owner, channels, training, is_last_map=_gives_map(owner, tape.outputs[end]))
+    written = _Writer(tape, owner, channels, training, is_last_map=is_map(owner.module, tape.outputs[end]))
     return written.until(end, {number: name for number, name in places.items() if number != end})
 
 
-def _recorded(model: TorchModel, images: Array, training: bool) -> tuple[Tape, dict[int, str]]:
+def _recorded(model: Any, images: Array, training: bool) -> tuple[Tape, dict[int, str]]:
     """A pass on tape, and which of its values layers give, the input among them."""
-    from isotune.adapters._torch.model import on_output
-
     tape, places = Tape(), dict[int, str]()
 
     def place(name: str, number: int | None) -> None:
@@ -73,12 +67,6 @@ def _recorded(model: TorchModel, images: Array, training: bool) -> tuple[Tape, d
         with tape:
             model.forward(given)
     return tape, places
-
-
-def _gives_map(owner: ModuleLayer, output: Any) -> bool:
-    from isotune.adapters._torch.model import is_map
-
-    return is_map(owner.module, output)
 
 
 class _Writer:

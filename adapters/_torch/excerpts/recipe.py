@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from isotune.adapters.excerpts import NotWritten, OwnLines, arguments, checked
 from isotune.adapters.input_lines import scaled
+from isotune.excerpts import NotWritten, OwnLines, arguments, checked
 from isotune.protocols import SGD, Adam, Optimizer, RMSprop, Stage
 
 _OWN = {

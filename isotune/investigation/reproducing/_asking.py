@@ -14,12 +14,12 @@ from typing import Any, Self
 
 import numpy as np
 
-from isotune.adapters.excerpts import Excerpt, Given, NotWritten
 from isotune.comparison import observations
 from isotune.comparison.observations import Observations
 from isotune.comparison.recorder import Recorder
 from isotune.comparison.sides import Inputs, Side
 from isotune.errors import UsageError
+from isotune.excerpts import Excerpt, Given, NotWritten
 from isotune.investigation.findings import SIDES, Which
 from isotune.investigation.reproducing._pieces import Piece, whole
 from isotune.workers.process import WorkerFailure, Workers

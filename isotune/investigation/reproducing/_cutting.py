@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from isotune.adapters.excerpts import Excerpt, NotWritten
 from isotune.comparison.errors import relative_error
+from isotune.excerpts import Excerpt, NotWritten
 from isotune.investigation.findings import SIDES, Which
 from isotune.investigation.reproducing._pieces import Piece, Shape, whole
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from isotune.adapters.excerpts import Excerpt, Operation
+from isotune.excerpts import Excerpt, Operation
 
 Shape = tuple[int, ...]
 

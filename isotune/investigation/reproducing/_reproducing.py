@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from isotune import cache
-from isotune.adapters.excerpts import NotWritten
 from isotune.comparison.sides import Inputs
 from isotune.errors import UsageError
+from isotune.excerpts import NotWritten
 from isotune.investigation.findings import Findings, Rung
 from isotune.investigation.reproducing._asking import Asker
 from isotune.investigation.reproducing._cutting import failing
