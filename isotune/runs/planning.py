@@ -82,7 +82,7 @@ def plan(
         sizes: dict[str, int] = {}
         for each in (each for each in cells if (each.protocol.own_classifier is not None) == own):
             sizes[each.model] = min(each.protocol.input.size, sizes.get(each.model, each.protocol.input.size))
-        check_models(sizes, matrix.checkpoint, sizes, workers, own=own, progress=progress)
+        check_models(sizes, matrix.checkpoint, sizes, workers, own=own, deadly=True, progress=progress)
     return cells
 
 
@@ -97,12 +97,15 @@ def check_models(
     workers: Workers,
     *,
     own: bool = False,
+    deadly: bool = False,
     progress: Progress = untold,
 ) -> dict[str, dict[str, str]]:
     """Models that can be built from the checkpoint, by their canonical spelling: {"digest", "architecture"}.
 
     size: of the input, pixels; of each model by its canonical spelling. own: with the checkpoint's own classifier.
+    deadly: a model whose worker dies of it twice is left out of the answer, since its cells are to fail alone.
     Building is the check: it fetches the checkpoint, and finds a wrong name, option or file before any cell runs.
+    UsageError: of a model, or its worker died twice.
     """
     checkpoints.check_name(checkpoint)
     parsed = list(dict.fromkeys(names.parse(model) for model in models))
@@ -119,7 +122,7 @@ def check_models(
                     )
                     break
                 except WorkerFailure as error:
-                    if not error.died or chance == 2:
+                    if not error.died or (chance == 2 and not deadly):
                         raise UsageError(f"{name} cannot be built: {error}") from None
             progress(f"ready: {name}", next(ready), len(parsed))
         return checked
@@ -129,7 +132,7 @@ def check_models(
         progress(f"starting {', '.join(adapters)}", 0, len(parsed))
     parts = workers.together(check, adapters, len(adapters))  # frameworks take seconds to import, each in its worker
     checked = {name: answer for part in parts for name, answer in part.items()}
-    return {str(name): checked[str(name)] for name in parsed}
+    return {str(name): checked[str(name)] for name in parsed if str(name) in checked}
 
 
 def check_images(dataset: data.Dataset, recipe: protocols.Protocol) -> None:

@@ -107,6 +107,16 @@ def test_a_worker_that_is_killed_while_planning_is_started_again(cells, house):
     assert record.status == "done"
 
 
+def test_a_model_that_kills_its_worker_whenever_it_is_built_takes_no_other_along(cells, house):
+    dead, alive = cells("faulty:dies", "example:random-features")
+    runs = isotune.run(
+        [dead.model, alive.model], "digits", dead.protocol, 1, conventions="identical", checkpoint=dead.checkpoint,
+        store="deadly", progress=False,
+    )  # fmt: skip
+    assert [record.cell.model for record in runs.done] == [alive.model]
+    assert [record.error for record in runs.failed] == ["the worker of faulty ended with status 7: out of luck"]
+
+
 def test_a_fresh_run_says_what_is_there_already(cells, house):
     store, (cell,) = Store(house / "store"), cells("example:random-features")
     (first,) = run(LocalExecutor(store), [cell]).values()
