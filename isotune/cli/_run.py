@@ -85,7 +85,8 @@ def run(
     if lines := runs.preprocessing_lines():
         typer.echo("\n".join(lines))
     failed, before = len(runs.failed), len(runs.kept)
-    done = f"{len(runs.done)} {'cell' if len(runs.done) == 1 else 'cells'} done" + (f", {before} of them before" if before else "")
+    cells = f"{len(runs.done)} {'cell' if len(runs.done) == 1 else 'cells'}"
+    done = f"{cells} done" + (f", {before} of them before" if before else "")
     source = "" if store == defaults.STORE else f" {shlex.quote(str(store))}"
     typer.echo(f"{done}, {failed} failed; records in {store}; next: isotune report{source}")
     if failed:

@@ -36,6 +36,7 @@ class Judge:
     def __init__(self, recordings: Recordings) -> None:
         self._recordings = recordings
         self._noises: dict[str, float] = {}
+        self._isolated: dict[tuple[RungSpec, Side, Side], Judged] = {}
 
     def end_to_end(self, spec: RungSpec) -> Judged:
         """Each side from its own images on."""
@@ -43,13 +44,16 @@ class Judge:
 
     def isolated(self, spec: RungSpec, tried: Sequence[Flip] = (), causes: Sequence[Flip] = ()) -> Judged:
         """The right side given the reference's values; in training, under the causes known so far instead. tried:
-        flips whose recordings are not kept."""
+        flips whose recordings are not kept, only what was judged: a search comes back to them."""
         if spec.part == "logits":  # of the features that the reference has: its own layer
             layers = self.isolated(LAYERS, tried)
             return Judged(tuple(error for error in layers.errors if error.name == "head"), layers.bound)
-        flips = (*causes, *tried) if spec.training else tried
-        sides = {flip.side for flip in tried}
-        return self._judged(spec, flips, self._recordings.images("left"), fed=True, tried=sides)
+        flips = (*causes, *tried) if spec.training else tuple(tried)
+        key = spec, *self._sides(flips)
+        if key not in self._isolated:
+            sides = {flip.side for flip in tried}
+            self._isolated[key] = self._judged(spec, flips, self._recordings.images("left"), fed=True, tried=sides)
+        return self._isolated[key]
 
     def shows(self, spec: RungSpec, image: Array) -> bool:
         """Whether one image, uint8 [1, H, W, 3], is enough for the isolated rung to fail; inference, float64."""
@@ -71,7 +75,7 @@ class Judge:
         """reference_images: the left side's own, unless they are given."""
         recordings = self._recordings
         ours = reference_images or recordings.images("left")
-        left, right = (_flipped(recordings.sides[which], which, flips) for which in ("left", "right"))
+        left, right = self._sides(flips)
         given: dict[str, str] = {}
         if fed and spec.part not in ("weights", "input"):
             given["weights"] = recordings.weights(left)
@@ -85,7 +89,8 @@ class Judge:
             def noise() -> float:
                 amplified = 1.0
                 if spec.part == "drift":
-                    amplified = self._apart(left, self._judged(STEP, flips, images, fed=fed, tried=tried))
+                    step = self.isolated(STEP, flips) if fed else self._judged(STEP, flips, images)
+                    amplified = self._apart(left, step)
                 return self._noise(spec, left, reference) * amplified
 
             excused = noise if spec.training or not fed else None
@@ -98,6 +103,11 @@ class Judge:
             if which in tried:
                 recordings.forget(folder)
         return Judged(judgement.errors, judgement.bound, (reference, other))
+
+    def _sides(self, flips: Sequence[Flip]) -> tuple[Side, Side]:
+        """Left and right, flipped."""
+        left, right = (_flipped(self._recordings.sides[which], which, flips) for which in SIDES)
+        return left, right
 
     def _apart(self, left: Side, step: Judged) -> float:
         """How many times the left side's own noise the two are apart after one step that holds, 1 at least: so much

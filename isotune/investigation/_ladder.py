@@ -136,9 +136,9 @@ class Ladder:
         return named
 
     def _quicker(self, spec: RungSpec) -> Literal["left", "right"]:
-        """The side to flip: in training, where it takes no values of the other's, the one that answered sooner. Never
+        """The side to flip: in training, where it takes no values of the other's, the one that answers sooner. Never
         a dump."""
-        left, right = (self._recordings.took(which, spec.part) for which in ("left", "right"))
+        left, right = (self._recordings.took(which) for which in ("left", "right"))
         return "left" if spec.training and left < right and not self._recordings.left_is_dump else "right"
 
     def _smallest(self, spec: RungSpec) -> Smallest | None:

@@ -52,7 +52,7 @@ class Recordings:
         self._workers, self._scratch, self._left_images = workers, scratch, left_images
         self._kept: dict[tuple[object, ...], Path] = {}
         self._count = count(1)
-        self._took: dict[tuple[str, str], float] = {}
+        self._took: dict[str, float] = {}
         self.described: dict[str, dict[str, Any]] = {}
 
     def describe(self) -> None:
@@ -123,7 +123,7 @@ class Recordings:
             )  # fmt: skip
             began = time.perf_counter()
             self._workers[which].ask(requests.record, request=request.model_dump(), folder=str(folder))
-            self._took.setdefault((which, part), time.perf_counter() - began)
+            self._took[which] = max(self.took(which), time.perf_counter() - began)
             self._kept[key] = folder
         return self._kept[key]
 
@@ -149,9 +149,10 @@ class Recordings:
                     worker.end()
                 raise
 
-    def took(self, which: str, part: Part) -> float:
-        """Seconds of a side's first answer about a part; 0 before."""
-        return self._took.get((which, part), 0.0)
+    def took(self, which: str) -> float:
+        """Seconds of a side's longest answer; 0 before. What a side compiles for its first step, it
+        compiles again for every value that it is to try."""
+        return self._took.get(which, 0.0)
 
     def forget(self, folder: Path) -> None:
         self._kept = {key: path for key, path in self._kept.items() if path != folder}

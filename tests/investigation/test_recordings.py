@@ -87,4 +87,4 @@ def test_the_side_that_failed_says_why_and_what_the_other_showed_is_kept(recordi
     made = recordings(1000, left=UsageError("the left cannot"))
     with pytest.raises(UsageError, match="the left cannot"):
         _both(made)
-    assert made.took("right", "logits")
+    assert made.took("right")
