@@ -21,6 +21,7 @@ SECONDS = 2.0  # in which the workers are to be gone
 def started(house) -> tuple[subprocess.Popen[str], list[psutil.Process]]:
     """A run whose second cell computes for years in a library that lets no other thread run, and its workers."""
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job would ignore it
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # and one under nohup this
     running = subprocess.Popen(
         [sys.executable, "-m", "isotune.cli", *COMMAND], start_new_session=True,
         text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
