@@ -22,9 +22,10 @@ from isotune.investigation._judging import Judge, Judged, observed
 from isotune.investigation._recordings import Recordings
 from isotune.investigation._rung_specs import BEFORE, RUNG_SPECS, SETTINGS, RungSpec
 from isotune.investigation.findings import Cause, Flip, Rung, Verdict
-from isotune.investigation.pattern import Smallest, alike, described, smallest
+from isotune.investigation.pattern import Smallest, alike, described, heads_tokens, smallest
 from isotune.progress import Progress, untold
 from isotune.protocols import relevant_axes
+from isotune.weights import HEAD
 
 Array = np.ndarray
 
@@ -159,14 +160,16 @@ class Ladder:
             ours, theirs = (observed(spec, folder) for folder in judged.recorded)
             batched = spec.layered or spec.part in ("input", "logits")
             yield from described(failing, ours, theirs, judged.bound.allowed, layers=batched)
-        if spec.layered and (said := alike(failing, [error.name for error in judged.errors], self._shapes())):
-            yield said
+            if spec.layered and HEAD in failing:
+                yield from filter(None, [heads_tokens(HEAD, ours, theirs, self._tensors(), judged.bound.allowed)])
+        if spec.layered:
+            shapes = {name: array.shape for name, array in self._tensors().items()}
+            yield from filter(None, [alike(failing, [error.name for error in judged.errors], shapes)])
 
-    def _shapes(self) -> dict[str, tuple[int, ...]]:
-        """Of every tensor of the left side, by name."""
+    def _tensors(self) -> Mapping[str, Array]:
+        """The left side's."""
         left = self._recordings.sides["left"].in_mode("float64")
-        seen = Observations(self._recordings.of("left", left, "weights", self._recordings.images("left")))
-        return {name: array.shape for name, array in seen.items()}
+        return Observations(self._recordings.of("left", left, "weights", self._recordings.images("left")))
 
     def _where(self, judged: Judged) -> str:
         if not judged.failing:
