@@ -93,12 +93,12 @@ def alike(failing: Sequence[str], layers: Sequence[str], tensors: Mapping[str, S
 
 
 def _kinds(layer: str, tensors: Mapping[str, Sequence[int]]) -> list[str]:
-    """What a layer can be called, the general before the special."""
+    """What a layer can be called, the better name first."""
     kind, kernel = layer.rpartition(".")[2], tuple(tensors.get(f"{layer}.kernel", ()))
     if kind == "norm" and f"{layer}.mean" in tensors:
-        return ["norms", "BatchNorms"]
+        return ["BatchNorms", "norms"]
     if kind == "norm":
-        return ["norms", "LayerNorms" if f"{layer}.shift" in tensors else "norms without statistics and shift"]
+        return ["LayerNorms" if f"{layer}.shift" in tensors else "norms without statistics and shift", "norms"]
     if len(kernel) == 4:
         depthwise = kernel[2] == 1 and kernel[3] > 1
         special = ["depthwise convolutions"] if depthwise else []
