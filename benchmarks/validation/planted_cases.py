@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
 import numpy as np
+from investigations import OPTIMIZERS, protocol
 from isotune_planted.faults import CATEGORIES, Fault, catalogue, stream
 
-from isotune import protocols
 from isotune.conventions import RUNGS
 from isotune.investigation import Side
-from isotune.protocols import SGD, Adam, Protocol, RMSprop, Schedule, Stage
+from isotune.protocols import Protocol
 
 Kind = Literal["single", "pair", "clean"]
 Thing = TypeVar("Thing")
@@ -51,15 +51,6 @@ PLACES = {
     # on TensorFlow its grouped convolutions take minutes a pass in float64
     "ConvNeXtTiny": Place("planted-keras@torch", "", ("keras@torch:ConvNeXtTiny", "torchvision:convnext_tiny")),
 }  # fmt: skip
-OPTIMIZERS: dict[str, Any] = {
-    "sgd": SGD(name="sgd", momentum=0.9, nesterov=True, weight_decay=0.01),
-    "sgd-plain": SGD(name="sgd", momentum=0.9, weight_decay=0.01),
-    "clipped": SGD(name="sgd", momentum=0.9, nesterov=True, weight_decay=0.01, clip_norm=0.05),
-    "adam": Adam(name="adam", weight_decay=0.01),
-    "adamw": Adam(name="adamw", weight_decay=0.01),
-    "rmsprop": RMSprop(name="rmsprop", momentum=0.9, weight_decay=0.01),
-    "frozen": SGD(name="sgd", momentum=0.9, nesterov=True, weight_decay=0.01),
-}
 
 
 @dataclass(frozen=True)
@@ -105,15 +96,7 @@ class Case:
 
     @property
     def protocol(self) -> Protocol:
-        """Four steps at rates that change, with label smoothing; `frozen` trains the last ten layers."""
-        stage = Stage(
-            trained="last:10" if self.recipe == "frozen" else "all", steps=8, batch_size=8, label_smoothing=0.1,
-            optimizer=OPTIMIZERS[self.recipe],
-            schedule=Schedule(name="cosine", learning_rate=0.001 if "adam" in self.recipe else 0.01, warmup_steps=2),
-        )  # fmt: skip
-        base = protocols.load("quick-fine-tune")
-        size = base.input.model_copy(update={"size": self.size})
-        return base.model_copy(update={"name": f"planted-{self.recipe}", "stage": (stage,), "input": size})
+        return protocol(f"planted-{self.recipe}", self.recipe, self.size)
 
 
 def draw(seed: int) -> list[Case]:

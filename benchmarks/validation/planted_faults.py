@@ -11,21 +11,17 @@ when a first failing rung is wrong, more than one in twenty causes, or a sound p
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import packages
-from PIL import Image
+from investigations import IMAGES, STEPS, in_turn, kept, photos
 
 from isotune import data
 from isotune.investigation import Findings, walk
-from isotune.investigation.findings import VERSION
 from isotune.progress import reporting
 from isotune.workers.threads import settle_threads
 
@@ -33,7 +29,6 @@ if TYPE_CHECKING:
     from planted_cases import Case
 
 REPORTS = Path(__file__).parents[2] / "reports"
-IMAGES, STEPS = 8, 4
 
 
 def install(place: Path) -> None:
@@ -43,30 +38,13 @@ def install(place: Path) -> None:
     sys.path.insert(0, site)
 
 
-def write_files(digits: data.Dataset, place: Path) -> data.Dataset:
-    """Some digits as JPEG files with subsampled colours, which decoders read differently."""
-    for split, count in (("train", 40), ("test", 20)):
-        part = getattr(digits, split)
-        for number in range(count):
-            folder = place / "photos" / split / digits.classes[int(part.labels[number])]
-            folder.mkdir(parents=True, exist_ok=True)
-            grey = np.kron(part.images[number].reshape(*part.images[number].shape[:2], -1)[..., 0], np.ones((8, 8)))
-            coloured = np.stack([grey, np.roll(grey, 3, 0), np.roll(grey, 5, 1)], -1).astype(np.uint8)
-            Image.fromarray(coloured).save(folder / f"{number}.jpg", quality=75, subsampling="4:2:0")
-    return data.prepare(f"imagefolder:{place / 'photos'}")
-
-
 def outcome(case: Case, dataset: data.Dataset, store: Path) -> Findings:
     """What the investigation of a case gives, kept in the store."""
-    file = store / f"{case.kind}-{case.number:02d}.json"
-    asked = json.dumps([VERSION, repr(case), IMAGES, STEPS])
-    if file.exists() and (kept := json.loads(file.read_text(encoding="utf-8")))["asked"] == asked:
-        return Findings.model_validate(kept["findings"])
-    findings = walk(*case.sides, dataset, case.protocol, images=IMAGES, steps=STEPS, seed=case.seed)
-    draft = file.with_suffix(".draft")
-    draft.write_text(json.dumps({"asked": asked, "findings": findings.model_dump(mode="json")}), encoding="utf-8")
-    draft.replace(file)
-    return findings
+
+    def ask() -> Findings:
+        return walk(*case.sides, dataset, case.protocol, images=IMAGES, steps=STEPS, seed=case.seed)
+
+    return kept(store / f"{case.kind}-{case.number:02d}.json", [repr(case), IMAGES, STEPS], ask)
 
 
 def main() -> int:
@@ -95,19 +73,14 @@ def main() -> int:
         store = asked.store / ("only-" * bool(asked.only) + str(asked.seed))
         store.mkdir(parents=True, exist_ok=True)
         digits = data.prepare("digits")
-        photos = write_files(digits, Path(scratch)) if any(case.files for case in cases) else digits
-        done = 0
+        files = photos(digits, Path(scratch)) if any(case.files for case in cases) else digits
 
         def investigated(case: Case) -> planted_report.Outcome:
-            nonlocal done
-            judged = planted_report.Outcome(case, outcome(case, photos if case.files else digits, store))
-            done += 1
-            reporter.note(judged.line())
-            reporter(f"planted faults: {case.kind}", done, len(cases))
-            return judged
+            return planted_report.Outcome(case, outcome(case, files if case.files else digits, store))
 
-        with ThreadPoolExecutor(asked.jobs) as pool:
-            outcomes = list(pool.map(investigated, cases))
+        outcomes = in_turn(
+            "planted faults", cases, investigated, asked.jobs, planted_report.Outcome.line, reporter, reporter.note
+        )
         if not asked.only:
             print(planted_report.write(outcomes, asked.seed, asked.out))
         return int(not planted_report.as_it_should(outcomes))

@@ -1,7 +1,7 @@
-"""Worker processes that outlive the test that started them: importing TensorFlow or torch takes seconds.
+"""Worker processes that outlive what started them: importing TensorFlow or torch takes seconds.
 
-The fixture `warm` puts them in the place of those that isotune would start. What they answer is what fresh ones would
-(tests/runs/test_execution.py holds a kept worker against a fresh one, bit by bit).
+Whoever measures or tests many small things puts them in the place of those that isotune would start. What they answer
+is what fresh ones would (tests/runs/test_execution.py holds a kept worker against a fresh one, bit by bit).
 """
 
 from __future__ import annotations
@@ -16,20 +16,21 @@ from isotune.errors import UsageError
 from isotune.runs import requests
 from isotune.workers.process import WorkerFailure, WorkerProcess
 
-LIBRARIES = ("torchvision", "timm", "keras", "planted")  # and their engines; others start fast, or fail on purpose
+LIBRARIES = ("torchvision", "timm", "keras", "planted")  # and their engines; others may start fast, or fail on purpose
 LARGEST = 2 * 2**30  # bytes: a process that has grown beyond is ended, so that its memory is given back
 
 
 class WarmWorkers:
-    """Processes by what they were started with, each with one user at a time."""
+    """Processes by what they were started with, each with one user at a time. adapters: whose, by how names begin."""
 
-    def __init__(self) -> None:
+    def __init__(self, adapters: tuple[str, ...] = LIBRARIES) -> None:
+        self._adapters = adapters
         self._idle: dict[object, list[_Warm]] = {}
         self._lock = threading.Lock()
 
     def start(self, adapter: str | None, **how: Any) -> WorkerProcess:
         """In the place of `WorkerProcess`: one that is idle, or a new one."""
-        if adapter is None or not adapter.startswith(LIBRARIES):
+        if adapter is None or not adapter.startswith(self._adapters):
             return WorkerProcess(adapter, **how)
         inherited = [(name, value) for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"]
         key = repr((adapter, sorted(how.items()), sorted(inherited)))

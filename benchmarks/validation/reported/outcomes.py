@@ -1,0 +1,114 @@
+"""What an investigation said of a reported pair, held against the thread's cause."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from typing import Literal
+
+from pairs import HERE, Pair
+
+from isotune.conventions import AXES
+from isotune.investigation import Findings, Rung
+from isotune.investigation.report import verdict
+
+REFUSED, CRASHED = "refused: ", "crashed: "  # of `Findings.stopped`, where there was no walk
+Kind = Literal[
+    "named", "localised", "partly named", "misplaced", "wrong name", "called the same", "not judged", "refused",
+    "crashed", "accused", "same",
+]  # fmt: skip
+RIGHT: tuple[Kind, ...] = ("named", "localised")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A pair with what was found."""
+
+    pair: Pair
+    findings: Findings
+
+    @property
+    def named(self) -> frozenset[str]:
+        """Every convention that a cause names, of whatever rung."""
+        return frozenset(flip.axis for rung in self.findings.rungs if rung.cause for flip in rung.cause.flips)
+
+    @property
+    def first(self) -> Rung | None:
+        return self.findings.first_failure
+
+    @property
+    def kind(self) -> Kind:
+        stopped = self.findings.stopped or ""
+        if stopped.startswith(REFUSED):
+            return "refused"
+        if stopped:
+            return "crashed"
+        return self._of_sound() if self.pair.sound else self._of_reported()
+
+    @property
+    def right(self) -> bool:
+        if self.pair.sound:
+            return self.kind == "same"
+        return self.kind == "refused" if self.pair.case.refused else self.kind in RIGHT
+
+    def _of_sound(self) -> Kind:
+        if self.first is not None:
+            return "accused"
+        return "same" if self._judged else "not judged"
+
+    def _of_reported(self) -> Kind:
+        case, named = self.pair.case, self.named
+        axes = {axis for axis in case.axes if axis in AXES}  # others are waiting to be declared
+        if named - axes:
+            return "wrong name"
+        if self.first is None:
+            return "called the same" if self._judged else "not judged"
+        if self.first.name != case.rung:
+            return "misplaced"
+        if named:
+            return "named" if named == axes else "partly named"
+        return "localised" if self._at_its_place() else "misplaced"
+
+    @property
+    def _judged(self) -> bool:
+        """Whether every rung was, those apart that do not apply to arrays in memory."""
+        return all(rung.verdict in ("holds", "inherits", "fails", "not applicable") for rung in self.findings.rungs)
+
+    def _at_its_place(self) -> bool:
+        """Whether what fails by itself is what the case says, and nothing else."""
+        at, rung = self.pair.case.at, self.first
+        assert rung is not None
+        places = list(self.places(rung))
+        return not at or (
+            bool(places) and all(any(fnmatch(name, each) for name in (*place, "") for each in at) for place in places)
+        )
+
+    def places(self, rung: Rung) -> Iterator[tuple[str, ...]]:
+        """What fails by itself, each by all its names: isotune's and both sides'. Of weights, the first."""
+        failing = [
+            error.name for error in rung.layers_isolated if rung.bound is not None and not error.relative <= rung.bound
+        ] or [rung.where.split(" ")[0].removesuffix(":")]
+        for name in failing:
+            layer, _, slot = name.rpartition(".")
+            known = self.findings.names.get(name) or tuple(
+                f"{each}.{slot}" for each in self.findings.names.get(layer, ())
+            )
+            yield (name, *known)
+
+    @property
+    def said(self) -> str:
+        """isotune's sentence, without this folder's path."""
+        if (self.findings.stopped or "").startswith((REFUSED, CRASHED)):
+            return str(self.findings.stopped).replace(f"{HERE}/", "")
+        remarks = self.first.remarks if self.first and not self.first.cause else ()
+        return " ".join([verdict(self.findings).replace(f"{HERE}/", ""), *(f"({remark})" for remark in remarks)])
+
+    def line(self) -> str:
+        """For the terminal."""
+        rung = self.first.name if self.first else "nothing fails"
+        where = f" at {', '.join(self.first.where.split()[:1])}" if self.first and self.first.where else ""
+        named = f" <- {', '.join(sorted(self.named))}" if self.named else ""
+        stopped = f", {self.findings.stopped}" if self.findings.stopped else ""
+        mark = "" if self.right else "  WRONG"
+        return f"{self.pair.name}: {self.kind} ({rung}{where}{named}, {self.findings.seconds:.0f} s){stopped}{mark}"
