@@ -146,7 +146,7 @@ def warm_torch():
     running.stop()
 
 
-@pytest.mark.parametrize("name", ["max-pool-padded-with-zeros", "pool-rounds-up", "adam-decays-by-l2"])
+@pytest.mark.parametrize("name", ["max-pool-padded-with-zeros", "adam-decays-by-l2", "biases-decay"])
 def test_a_reported_case_is_found_and_its_twin_is_the_same(bench, warm_torch, house, monkeypatch, name):
     pytest.importorskip("torch", reason="needs the extra torch")
     monkeypatch.setattr(process, "WorkerProcess", warm_torch.start)
