@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import json
 import shlex
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +31,9 @@ def main() -> None:
     options = parser.parse_args()
     file = options.out / "reliability.json"
     kept: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-    command = shlex.join(["python", "benchmarks/validation/reliability", *sys.argv[1:]])
+    given = {"--kills": options.kills, "--flips": options.flips, "--kind": options.kind, "--seed": options.seed}
+    words = [f"{option} {shlex.quote(str(value))}" for option, value in given.items() if value]
+    command = " ".join(["python benchmarks/validation/reliability", *words])
     made = {"command": command, "environment": {**machine(), **versions(*names.adapters())}}
     if options.kills:
         seen = kills.kills(options.kills, options.seed)
@@ -64,6 +65,9 @@ def page(kept: dict[str, Any]) -> str:
             "| killed | times |",
             "| --- | ---: |",
             *(f"| {way} | {count} |" for way, count in killed["done"].items()),
+            "",
+            f"{killed['early']} of the signals came while Python was starting, before isotune listened, and ended it by"
+            " themselves, with the same status to a shell.",
             "",
             "| what may not happen | count |",
             "| --- | ---: |",

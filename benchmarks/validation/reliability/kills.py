@@ -37,6 +37,7 @@ class Kills:
     orphans: list[str] = field(default_factory=list)
     tracebacks: list[str] = field(default_factory=list)
     other_status: list[str] = field(default_factory=list)
+    early: int = 0  # the signal came while Python started, before isotune listened: it ends the process by itself
     sweeps: int = 0
     equal: int = 0
 
@@ -104,7 +105,9 @@ def _killed(house: Path, store: Path, chance: random.Random, takes: float, seen:
         for process in alive:
             process.kill()
         _, told = running.communicate()
-        if running.returncode != STATUS.get(way, -signal.SIGKILL):
+        if way in STATUS and running.returncode == 128 - STATUS[way]:
+            seen.early += 1
+        elif running.returncode != STATUS.get(way, -signal.SIGKILL):
             seen.other_status.append(f"{way}: {running.returncode}")
     seen.done[way] += 1
     if "Traceback" in told:
