@@ -58,7 +58,7 @@ def test_the_pairs_differ_in_nothing_that_is_not_said(bench):
 def findings(pair, *rungs: Rung, stopped: str | None = None) -> Findings:
     left, right = pair.sides
     asked = {"left": left, "right": right, "dataset": "digits", "protocol": "reported", "images": 8, "steps": 4}
-    names = {"000.conv": ("first.0", "conv2d"), "002.conv": ("second.0", "conv2d_1")}
+    names = {"000.conv": ("first.0", "conv2d"), "001.norm": ("first.1", "norm"), "002.conv": ("second.0", "conv2d_1")}
     return Findings(**asked, rungs=rungs, stopped=stopped, names=names)
 
 
@@ -78,6 +78,7 @@ REPORTED = {  # case -> outcomes: what failed, and what that is
         ([fails("layers", "batchnorm_epsilon")], "wrong name"),
         ([fails("layers", "stride2_padding"), fails("drift", "adam_epsilon")], "wrong name"),
         ([fails("weights")], "misplaced"),
+        ([fails("layers")], "not named"),
         ([HOLDS], "called the same"),
         ([HOLDS, Rung(name="drift", verdict="unknown")], "not judged"),
     ],
@@ -93,6 +94,11 @@ REPORTED = {  # case -> outcomes: what failed, and what that is
         ([fails("layers", "stride2_padding", at=("002.conv",))], "wrong name"),
     ],
     "rows-of-a-flattened-map": [([fails("weights", at=("dense.kernel",))], "localised")],
+    "slope-and-epsilon": [  # of which only the epsilon is a convention
+        ([fails("layers", "batchnorm_epsilon", at=("001.norm", "002.conv"))], "partly named"),
+        ([fails("layers", at=("001.norm", "002.conv"))], "localised"),
+        ([fails("layers", at=("000.conv",))], "misplaced"),
+    ],
     "softmax-twice": [([fails("logits", at=("features",))], "localised")],
 }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from typing import Literal
@@ -15,8 +15,8 @@ from isotune.investigation.report import verdict
 
 REFUSED, CRASHED = "refused: ", "crashed: "  # of `Findings.stopped`, where there was no walk
 Kind = Literal[
-    "named", "localised", "partly named", "misplaced", "wrong name", "called the same", "not judged", "refused",
-    "crashed", "accused", "same",
+    "named", "localised", "partly named", "not named", "misplaced", "wrong name", "called the same", "not judged",
+    "refused", "crashed", "accused", "same",
 ]  # fmt: skip
 RIGHT: tuple[Kind, ...] = ("named", "localised")
 
@@ -67,34 +67,43 @@ class Outcome:
         if self.first.name != case.rung:
             return "misplaced"
         if named:
-            return "named" if named == axes else "partly named"
-        return "localised" if self._at_its_place() else "misplaced"
+            return "named" if named == axes and self._rest_at_its_place(axes) else "partly named"
+        if axes and not case.at:
+            return "not named"
+        return "localised" if self._at_their_place(self._failing(self.first)) else "misplaced"
 
     @property
     def _judged(self) -> bool:
         """Whether every rung was, those apart that do not apply to arrays in memory."""
         return all(rung.verdict in ("holds", "inherits", "fails", "not applicable") for rung in self.findings.rungs)
 
-    def _at_its_place(self) -> bool:
-        """Whether what fails by itself is what the case says, and nothing else."""
-        at, rung = self.pair.case.at, self.first
-        assert rung is not None
-        places = list(self.places(rung))
-        return not at or (
-            bool(places) and all(any(fnmatch(name, each) for name in (*place, "") for each in at) for place in places)
-        )
+    def _rest_at_its_place(self, declared: set[str]) -> bool:
+        """Of a case with causes that are no conventions yet: whether what the named ones leave is where they act."""
+        rest = getattr(self.first, "unexplained", ())  # findings of before knew no parts
+        return declared == set(self.pair.case.axes) or (bool(rest) and self._at_their_place(rest))
 
-    def places(self, rung: Rung) -> Iterator[tuple[str, ...]]:
-        """What fails by itself, each by all its names: isotune's and both sides'. Of weights, the first."""
-        failing = [
+    def _at_their_place(self, failing: Sequence[str]) -> bool:
+        """Whether these are what the case says, and nothing else."""
+        at = self.pair.case.at
+        return not at or all(any(fnmatch(name, each) for name in self._names(one) for each in at) for one in failing)
+
+    def _failing(self, rung: Rung) -> list[str]:
+        """What fails by itself; of weights, the first."""
+        beyond = [
             error.name for error in rung.layers_isolated if rung.bound is not None and not error.relative <= rung.bound
-        ] or [rung.where.split(" ")[0].removesuffix(":")]
-        for name in failing:
-            layer, _, slot = name.rpartition(".")
-            known = self.findings.names.get(name) or tuple(
-                f"{each}.{slot}" for each in self.findings.names.get(layer, ())
-            )
-            yield (name, *known)
+        ]
+        return beyond or [rung.where.split(" ")[0].removesuffix(":")]
+
+    def _names(self, name: str) -> tuple[str, ...]:
+        """A layer's or tensor's, isotune's own and both sides'."""
+        layer, _, slot = name.rpartition(".")
+        known = self.findings.names.get(name)
+        return (name, *(known or (f"{each}.{slot}" for each in self.findings.names.get(layer, ()))))
+
+    @property
+    def places(self) -> list[str]:
+        """What fails by itself at the first rung, by the right side's names."""
+        return [self._names(name)[-1] for name in self._failing(self.first)] if self.first else []
 
     @property
     def said(self) -> str:

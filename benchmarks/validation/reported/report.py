@@ -23,7 +23,8 @@ sound twin: the same pair with the cause mended.
 
 *Named*: exactly the conventions of the thread's cause, from the rung on where it acts. *Localised*: no name, the first
 rung that fails is the right one, and what fails there are the layers or tensors that the cause touches. *Partly named*:
-some of the conventions. *Misplaced*: another rung or layer. *Not judged*: it says that it does not know. Two networks
+some of the conventions. *Not named*: the right rung, and a convention that isotune knows is not named. *Misplaced*:
+another rung or layer. *Not judged*: it says that it does not know. Two networks
 that are no pair should be refused.
 
 | case | the cause, as the thread states it | should be | was | twin |
@@ -91,9 +92,7 @@ def _was(outcome: Outcome) -> str:
     kind = outcome.kind if outcome.right else f"**{outcome.kind}**"
     if outcome.first is None:
         return kind
-    found = ", ".join(sorted(outcome.named)) or " ".join(
-        dict.fromkeys(place[-1] for place in outcome.places(outcome.first))
-    )
+    found = ", ".join(sorted(outcome.named)) or " ".join(dict.fromkeys(outcome.places))
     return f"{kind}: {outcome.first.name}, {found}".removesuffix(", ")
 
 
