@@ -128,6 +128,19 @@ def test_a_script_that_would_be_too_long_is_refused():
         composed(["."], {"left": half, "right": half}, [], 1e-9)
 
 
+def test_a_name_that_means_two_things_means_each_in_its_own_function():
+    halves = {
+        which: Half("a", ("import math", f"from {module} import log"), ("return np.array(log(8, 2).real)",))
+        for which, module in (("left", "math"), ("right", "cmath"))
+    }
+    text = composed(["."], halves, [], 1e-9)
+    assert text.count("import math") == 1
+    assert "def left():  # a\n    from math import log\n" in text
+    assert "def right():  # a\n    from cmath import log\n" in text
+    with pytest.raises(NotReproduced, match="the same"):
+        _running.run(text)
+
+
 def test_two_engines_of_one_library_are_refused():
     halves = {which: Half("a", (f'os.environ["ENGINE"] = "{which}"',), ("return 1",)) for which in ("left", "right")}
     with pytest.raises(NotReproduced, match="two engines"):
@@ -182,6 +195,46 @@ def test_an_operation_of_a_users_own_network_is_found(here, house):
     text = checked_script(house)
     assert "+ 0.1" in text
     assert "Conv2d" not in text, "the convolution behind it is no part of what fails"
+
+
+LAYER = """
+import keras
+
+
+class Gate(keras.layers.Layer):
+    def __init__(self, bias=0.0, **options):
+        super().__init__(**options)
+        self.bias = bias
+
+    def call(self, x):
+        return x * keras.ops.sigmoid(x + self.bias)
+
+    def compute_output_shape(self, shape):
+        return shape
+
+    def get_config(self):
+        return super().get_config() | {"bias": self.bias}
+
+
+def make():
+    image = keras.Input((None, None, 3))
+    x = keras.layers.Conv2D(8, 3, strides=2, activation="relu")(image)
+    x = keras.layers.GlobalAveragePooling2D()(Gate(BIAS)(x))
+    return keras.Model(image, keras.layers.Dense(10)(keras.layers.Dense(6)(x)))
+"""
+
+
+@pytest.mark.slow  # what torch's own networks show above
+def test_a_layer_of_a_users_own_is_made_from_its_configuration(here, house):
+    pytest.importorskip("tensorflow", reason="needs the extra keras")
+    (house / "ours.py").write_text(LAYER.replace("BIAS", "0.0"))
+    (house / "port.py").write_text(LAYER.replace("BIAS", "0.5"))
+    status, said = investigated(here, "keras:ours.py:make", "keras:port.py:make")
+    assert status == 1
+    assert "reproducer of layers: fails.py" in said, said
+    text = checked_script(house)
+    assert "Gate(bias=0.5)" in text
+    assert f"runpy.run_path('{house}/port.py')" in text
 
 
 @pytest.mark.parametrize(

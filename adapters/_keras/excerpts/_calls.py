@@ -135,15 +135,11 @@ def _class(kind: type) -> tuple[str, list[str]]:
         return f"layers.{name}", ["from keras import layers"]
     if kind.__module__.startswith("keras."):
         return name, [f"from {kind.__module__} import {name}"]
-    module = sys.modules.get(kind.__module__)
     if kind.__module__.startswith("isotune"):
         raise NotWritten(f"what isotune put in the place of a {kind.__mro__[1].__name__}")
-    if module is not None and module.__name__ != "__main__" and not str(module.__file__).endswith("__main__.py"):
-        return name, [f"from {kind.__module__} import {name}"]
-    try:
-        file = Path(inspect.getsourcefile(kind) or "")
-    except TypeError:
-        file = Path()
+    file = Path(kind.call.__code__.co_filename) if inspect.isfunction(getattr(kind, "call", None)) else Path()
     if not file.is_file() or kind.__qualname__ != name:
         raise NotWritten(f"the class {name}, which stands in no file")
+    if kind.__module__ in sys.modules:  # a package's, not a file that was run
+        return name, [f"from {kind.__module__} import {name}"]
     return name, ["import runpy", f'{name} = runpy.run_path({str(file)!r})["{name}"]']

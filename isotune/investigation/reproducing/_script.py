@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -41,10 +42,28 @@ def composed(about: Sequence[str], halves: Mapping[Which, Half], shared: Sequenc
     engines = {line for half in halves.values() for line in half.imports if line.startswith("os.environ")}
     if len(engines) > 1:
         raise NotReproduced("the sides are two engines of one library, and a process has one")
-    text = script(about, halves["left"], halves["right"], shared, tolerance)
+    left, right = halves["left"], halves["right"]
+    text = script(about, _apart(left, right), _apart(right, left), shared, tolerance)
     if (lines := len(text.splitlines())) > MOST:
         raise NotReproduced(f"the script would have {lines} lines, more than {MOST}")
     return text
+
+
+def _apart(half: Half, other: Half) -> Half:
+    """The half with lines at the top that give a name another meaning than the other half's in its function."""
+    meant = {name: line for line in other.imports for name in _bound(line)}
+    own = tuple(line for line in half.imports if any(meant.get(name, line) != line for name in _bound(line)))
+    kept = tuple(line for line in half.imports if line not in own)
+    return Half(half.title, kept, (*own, *half.body))
+
+
+def _bound(line: str) -> set[str]:
+    """Names that a line at the top gives a meaning."""
+    (node,) = ast.parse(line).body
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        return {alias.asname or alias.name for alias in node.names}
+    targets = node.targets if isinstance(node, ast.Assign) else []
+    return {target.id for target in targets if isinstance(target, ast.Name)}
 
 
 def script(about: Sequence[str], left: Half, right: Half, shared: Iterable[str], tolerance: float) -> str:
