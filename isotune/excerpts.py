@@ -47,13 +47,14 @@ class Operation(_Frozen):
 
 
 class Excerpt(_Frozen):
-    """imports: lines at the top of the script, settings for float64 among them, in order. tensors: canonical shape of
-    each slot of the layer."""
+    """imports: lines at the top of the script, settings for float64 among them, in order. tensors: canonical shapes of
+    what the lines read beside the inputs: the layer's own by slot, another layer's by its name in `others`."""
 
     imports: tuple[str, ...]
     given: tuple[Given, ...]
     operations: tuple[Operation, ...]
     tensors: dict[str, _Shape]
+    others: dict[str, str] = {}  # "pos_embed_001" -> "001.other.pos_embed"
 
 
 def narrowed(slot: str, shape: _Shape, channels: int, *, depthwise: bool) -> _Shape:

@@ -9,11 +9,12 @@ import sys
 import numpy as np
 import pytest
 
+from isotune import names
 from isotune.comparison.sides import Inputs, Side
 from isotune.excerpts import Excerpt, Given, NotWritten, Operation
 from isotune.investigation.findings import Cause, Findings, Flip, Rung
 from isotune.investigation.reproducing import _running
-from isotune.investigation.reproducing._asking import run_lines
+from isotune.investigation.reproducing._asking import faithful, run_lines
 from isotune.investigation.reproducing._cutting import failing
 from isotune.investigation.reproducing._recipe import of_recipe
 from isotune.investigation.reproducing._running import NotReproduced
@@ -148,6 +149,35 @@ def test_two_engines_of_one_library_are_refused():
 
 
 # -- with libraries
+
+UNCALLED = {"timm:test_vit": {"001.other"}, "timm:test_convnext": {"scale"}}  # modules that own tensors alone
+
+
+@pytest.mark.parametrize("name", ["timm:test_vit", "timm:test_convnext", "timm:test_nfnet", "torch:ours.py:make"])
+def test_the_lines_of_each_layer_give_what_the_layer_gives(house, name):
+    """Residual streams, LayerScale, standardised weights, and a network of one's own, none of them listed anywhere."""
+    pytest.importorskip("timm", reason="needs the extra torch")
+    (house / "ours.py").write_text(OURS.replace("BIAS", "0.1"))
+    model = names.parse(name)
+    adapter = names.load_adapter(model)
+    built = adapter.build(
+        model.name, classes=10, checkpoint=None, conventions=adapter.native_conventions(model.name), image_size=(32, 32)
+    )
+    stream = np.random.default_rng(0)
+    drawn = {tensor: stream.uniform(0.5, 1.5, array.shape) for tensor, array in built.weights().items()}
+    built.load({tensor: array.astype(np.float32) for tensor, array in drawn.items()})
+    images = stream.integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
+    layers = [layer.name for layer in built.layers()]
+    refused = set()
+    for layer in layers:
+        try:
+            faithful(built, built.excerpt(layer, images), layer, images, False)
+        except NotWritten as error:
+            refused.add((layer, str(error)))
+    known = UNCALLED.get(name, set())
+    assert not {each for each in refused if not {each[0], each[0].rpartition(".")[2]} & known}
+    assert len(refused) < len(layers) / 3
+
 
 OURS = """
 from torch import nn

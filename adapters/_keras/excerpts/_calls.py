@@ -137,7 +137,8 @@ def _class(kind: type) -> tuple[str, list[str]]:
         return name, [f"from {kind.__module__} import {name}"]
     if kind.__module__.startswith("isotune"):
         raise NotWritten(f"what isotune put in the place of a {kind.__mro__[1].__name__}")
-    file = Path(kind.call.__code__.co_filename) if inspect.isfunction(getattr(kind, "call", None)) else Path()
+    called = getattr(kind, "call", None)
+    file = Path(called.__code__.co_filename) if inspect.isfunction(called) else Path()
     if not file.is_file() or kind.__qualname__ != name:
         raise NotWritten(f"the class {name}, which stands in no file")
     if kind.__module__ in sys.modules:  # a package's, not a file that was run

@@ -48,7 +48,9 @@ def call(module: nn.Module, channels: int | None = None) -> str:
             continue
         value = _value(module, name, channels)
         required = parameter.default is parameter.empty
-        if value is _UNKNOWN and required:
+        if value is _UNKNOWN and (
+            required or not prefix
+        ):  # of another library's class a default may not be what it has
             raise NotWritten(f"{kind.__name__} does not say its {name}")
         if value is _UNKNOWN or (not required and value == parameter.default):
             continue

@@ -40,8 +40,15 @@ def excerpt(model: Any, layer: str, images: Array, *, channels: int | None = Non
     if not ends:
         raise NotWritten(f"{layer} gives what no operation of torch shows")
     end = ends[0]
-    written = _Writer(tape, owner, channels, training, is_last_map=is_map(owner.module, tape.outputs[end]))
+    maps = {number: _gives_map(model, name, tape.outputs[number]) for number, name in places.items()}
+    others = {id(slot.tensor): slot for each, slot in model.slots() if each is not owner}
+    written = _Writer(tape, owner, others, channels, training, maps)
     return written.until(end, {number: name for number, name in places.items() if number != end})
+
+
+def _gives_map(model: Any, name: str, output: Tensor) -> bool:
+    owner = next((each for each in model.module_layers if each.layer.name == name), None)
+    return output.ndim == 4 if owner is None else is_map(owner.module, output)
 
 
 def _recorded(model: Any, images: Array, training: bool) -> tuple[Tape, dict[int, str]]:
@@ -73,10 +80,18 @@ class _Writer:
     """Writes the records that one value comes from."""
 
     def __init__(
-        self, tape: Tape, owner: ModuleLayer, channels: int | None, training: bool, *, is_last_map: bool
+        self,
+        tape: Tape,
+        owner: ModuleLayer,
+        others: dict[int, Slot],
+        channels: int | None,
+        training: bool,
+        maps: dict[int, bool],
     ) -> None:
+        """others: slots of other layers by their tensors. maps: which values are maps with channels first, of those
+        that layers give."""
         self._tape, self._owner, self._channels, self._training = tape, owner, channels, training
-        self._is_last_map = is_last_map
+        self._others, self._read, self._maps = others, dict[str, Slot](), dict(maps)
         self._imports: dict[str, None] = {"import torch": None}
 
     def until(self, end: int, stops: dict[int, str]) -> Excerpt:
@@ -84,11 +99,13 @@ class _Writer:
         given = [number for number in needed if number in stops]
         done = [number for number in needed if number not in stops]
         numbers = {number: place for place, number in enumerate([*given, *done])}
-        operations = tuple(self._operation(number, numbers, last=number == end) for number in done)
+        operations = tuple(self._operation(number, numbers) for number in done)
         imports = [*self._imports, "torch.set_default_dtype(torch.float64)"]
         return Excerpt(
             imports=tuple(imports), given=tuple(self._given(number, stops[number]) for number in given),
-            operations=operations, tensors=dict(self._shapes()),
+            operations=operations,
+            tensors=dict(self._shapes()) | {name: each.shape for name, each in self._read.items()},
+            others={name: each.name for name, each in self._read.items()},
         )  # fmt: skip
 
     def _needed(self, end: int, stops: dict[int, str]) -> list[int]:
@@ -105,15 +122,15 @@ class _Writer:
 
     def _given(self, number: int, name: str) -> Given:
         output = self._tape.outputs[number]
-        is_map = output.ndim == 4
+        is_map = self._is_map(number)
         shape = _canonical(output, is_map)
         return Given(name=name, shape=self._narrow(shape), line=f"OUT = {_MAP if is_map else _OTHER}")
 
-    def _operation(self, number: int, numbers: dict[int, int], *, last: bool) -> Operation:
+    def _operation(self, number: int, numbers: dict[int, int]) -> Operation:
         record, output = self._tape.records[number], self._tape.outputs[number]
         inputs = tuple(dict.fromkeys(record.given.values()))
         named = {tensor: f"IN{inputs.index(value)}" for tensor, value in record.given.items()}
-        is_map = isinstance(output, Tensor) and output.ndim == 4 and (self._is_last_map or not last)
+        is_map = self._is_map(number)
         return Operation(
             lines=tuple(self._lines(record, named)), inputs=tuple(numbers[value] for value in inputs),
             shape=self._narrow(_canonical(output, is_map)),
@@ -123,6 +140,19 @@ class _Writer:
 
     def _narrow(self, shape: tuple[int, ...]) -> tuple[int, ...]:
         return shape if self._channels is None or not shape else (*shape[:-1], self._channels)
+
+    def _is_map(self, number: int) -> bool:
+        """Whether a value is a map with its channels first: as a layer gives it, or as what it comes from is, unless
+        it was permuted."""
+        if number not in self._maps:
+            record, output = self._tape.records[number], self._tape.outputs[number]
+            four = isinstance(output, Tensor) and output.ndim == 4
+            if four and resolve_name(record.done) == "torch.Tensor.permute":
+                order = record.arguments[1:] if len(record.arguments) > 2 else record.arguments[-1]
+                self._maps[number] = tuple(order) == (0, 3, 1, 2)
+            else:
+                self._maps[number] = four and any(map(self._is_map, record.given.values()))
+        return self._maps[number]
 
     # -- lines
 
@@ -154,13 +184,13 @@ class _Writer:
         name = resolve_name(record.done)
         if name is None:
             raise NotWritten(f"the function {getattr(record.done, '__name__', record.done)}")
+        if name.endswith(".__getitem__"):
+            return f"{self._written(record.arguments[0], named)}[{_index(record.arguments[1])}]"
         args = [self._written(value, named) for value in record.arguments]
         keywords = [f"{key}={self._written(value, named)}" for key, value in record.keywords.items()]
         first, rest = (args[0], ", ".join([*args[1:], *keywords])) if args else ("", "")
         if name.endswith(".__get__"):
             return f"{first}.{name.split('.')[-2]}"
-        if name.endswith(".__getitem__"):
-            return f"{first}[{_index(record.arguments[1])}]"
         method = name.removeprefix("torch.Tensor.")
         sign = _SIGNS.get(method.strip("_").removeprefix("i")) or _SIGNS.get(method.strip("_"))
         if method != name and sign and len(args) == 2 and not keywords:
@@ -178,13 +208,7 @@ class _Writer:
 
     def _written(self, value: Any, named: dict[int, str]) -> str:
         if isinstance(value, Tensor):
-            if id(value) in named:
-                return named[id(value)]
-            if slot := next((slot for slot in self._owner.slots if slot.tensor is value), None):
-                return self._tensor(slot)
-            if value.numel() == 1:
-                return repr(value.item())
-            raise NotWritten("a tensor that is neither the layer's nor made from what it reads")
+            return named.get(id(value)) or self._constant(value)
         if isinstance(value, torch.dtype | torch.device):
             return repr(value) if isinstance(value, torch.dtype) else "None"
         if isinstance(value, tuple | list) and any(isinstance(part, Tensor) for part in value):
@@ -192,6 +216,17 @@ class _Writer:
         return _modules.written(value)
 
     # -- tensors
+
+    def _constant(self, value: Tensor) -> str:
+        """A tensor that does not come from what is read: the layer's, another layer's, or a number."""
+        if slot := next((slot for slot in self._owner.slots if slot.tensor is value), None):
+            return self._tensor(slot)
+        if (slot := self._others.get(id(value))) is not None:
+            self._read[name := f"{slot.kind}_{slot.name.partition('.')[0]}"] = slot
+            return self._tensor(slot, name)
+        if value.numel() == 1:
+            return repr(value.item())
+        raise NotWritten("a tensor that is no layer's, and not made from what is read")
 
     def _shapes(self) -> Iterator[tuple[str, tuple[int, ...]]]:
         module = self._owner.module
@@ -202,7 +237,7 @@ class _Writer:
                 shape = narrowed(slot.kind, shape, self._channels, depthwise=depthwise)
             yield slot.kind, shape
 
-    def _tensor(self, slot: Slot) -> str:
+    def _tensor(self, slot: Slot, name: str = "") -> str:
         """The way from the slot's array to torch's tensor: tried, not reasoned."""
         array = np.arange(np.prod(slot.shape, dtype=int), dtype=np.float64).reshape(slot.shape)
         wanted = slot.from_canonical(array)
@@ -212,7 +247,7 @@ class _Writer:
             except (ValueError, IndexError):
                 continue
             if made.shape == wanted.shape and np.array_equal(made, wanted):
-                return f"torch.tensor({way.replace('V', slot.kind)})"
+                return f"torch.tensor({way.replace('V', name or slot.kind)})"
         raise NotWritten(f"the layout of {slot.name}")
 
 

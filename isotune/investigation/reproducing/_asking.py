@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from itertools import count
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -25,7 +25,11 @@ from isotune.investigation.reproducing._pieces import Piece, whole
 from isotune.workers.process import WorkerFailure, Workers
 from isotune.workers.worker import Worker
 
+if TYPE_CHECKING:
+    from isotune.adapters.base import Model
+
 Array = np.ndarray
+INPUT = "input"  # among what a model shows, as in `isotune.adapters.base`
 _IMAGES = 2
 _FAITHFUL = 1e-4  # relative: lines in float64 against the layer in float32
 
@@ -89,21 +93,25 @@ def write(
     model = worker.kept(Recorder).model(Side.model_validate(side), asked)
     images = np.random.default_rng(0).integers(0, 256, (_IMAGES, asked.size, asked.size, 3), dtype=np.uint8)
     made: Excerpt = model.excerpt(layer, images, channels=channels, training=training)
-    if channels is None:
-        seen = {"input": model.network_input(images), **dict(model.activations(images, training=training))}
-        weights = model.weights()
-        arrays = {f"a{place}": seen[given.name].astype(np.float64) for place, given in enumerate(made.given)}
-        tensors = {slot: weights[f"{layer}.{slot}"].astype(np.float64) for slot in made.tensors}
-        piece = whole(made)
-        (given,) = run_lines(made.imports, piece.body(list(arrays), shown=[piece.last]), arrays | tensors)
-        wanted = seen[layer]
-        if given.size != wanted.size:
-            raise NotWritten(f"its lines give {given.shape}, the layer {wanted.shape}")
-        error = np.abs(given.reshape(wanted.shape) - wanted).max() / max(np.abs(wanted).max(), 1e-30)
-        if not error <= _FAITHFUL:
-            raise NotWritten(f"its lines give something else than the layer, by {error:.0e}")
-        made = made.model_copy(update={"given": tuple(map(_of_shape, made.given, arrays.values()))})
-    return made.model_dump()
+    return (made if channels is not None else faithful(model, made, layer, images, training)).model_dump()
+
+
+def faithful(model: Model, made: Excerpt, layer: str, images: Array, training: bool) -> Excerpt:
+    """The excerpt with the shapes that were seen. NotWritten: its lines give something else than the layer gives."""
+    seen = {INPUT: model.network_input(images), **dict(model.activations(images, training=training))}
+    weights = model.weights()
+    arrays = {f"a{place}": seen[given.name].astype(np.float64) for place, given in enumerate(made.given)}
+    named = {name: made.others.get(name, f"{layer}.{name}") for name in made.tensors}
+    tensors = {name: weights[canonical].astype(np.float64) for name, canonical in named.items()}
+    piece = whole(made)
+    (given,) = run_lines(made.imports, piece.body(list(arrays), shown=[piece.last]), arrays | tensors)
+    wanted = seen[layer]
+    if given.size != wanted.size:
+        raise NotWritten(f"its lines give {given.shape}, the layer {wanted.shape}")
+    error = np.abs(given.reshape(wanted.shape) - wanted).max() / max(np.abs(wanted).max(), 1e-30)
+    if not error <= _FAITHFUL:
+        raise NotWritten(f"its lines give something else than the layer, by {error:.0e}")
+    return made.model_copy(update={"given": tuple(map(_of_shape, made.given, arrays.values()))})
 
 
 def run(worker: Worker, imports: list[str], body: list[str], arrays: str, folder: str) -> None:
