@@ -73,7 +73,14 @@ class KerasAdapter(Adapter):
     counterparts: ClassVar[tuple[str, ...]] = ("timm", "torchvision")
     rounds: ClassVar[tuple[tuple[str, str, str], ...]] = (
         ("Keras on TensorFlow", "momentum, betas and weight decay held in float32", "the optimizers, written out"),
-        ("Keras on TensorFlow", "exact GELU with the root of 2 in float32", "written out by erf"),
+        (
+            "Keras on TensorFlow",
+            "numbers of layers in float32 (Normalization, Rescaling, ReLU, the scale of attention), LeakyReLU's slope,"
+            " GELU's root of 2, bilinear resizing",
+            "numbers taken as float64, the functions written out",
+        ),
+        ("Keras on JAX", "the softmax of attention in float32", "written out"),
+        ("Keras on PyTorch", "the gradients of hard sigmoid and CELU with a constant in float32", "written out"),
         (
             "Keras on JAX and PyTorch",
             "what two operands give, narrowed to float32 under floatx float64",

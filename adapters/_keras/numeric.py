@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 
 import keras
 
+from isotune.adapters._keras.wide import written_out
 from isotune.adapters.base import NumericMode
 
 
@@ -21,6 +22,7 @@ def numeric(mode: NumericMode) -> Iterator[None]:
     with ExitStack() as stack:
         if mode == "float64":
             stack.enter_context(_wide_results())
+            stack.enter_context(written_out())
         try:
             keras.config.set_floatx("float64" if mode == "float64" else "float32")
             keras.config.set_dtype_policy("mixed_bfloat16" if mode == "bfloat16" else mode)
@@ -28,6 +30,19 @@ def numeric(mode: NumericMode) -> Iterator[None]:
         finally:
             keras.config.set_floatx(floatx)
             keras.config.set_dtype_policy(policy)
+
+
+@contextmanager
+def _doubles() -> Iterator[None]:
+    """While inside, what torch makes of a number (`keras.ops.sqrt(3)`) is float64."""
+    import torch
+
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
 
 
 @contextmanager
@@ -45,6 +60,8 @@ def _wide_results() -> Iterator[None]:
             import jax
 
             stack.enter_context(jax.enable_x64(True))
+        if keras.backend.backend() == "torch":
+            stack.enter_context(_doubles())
         narrowed = dtypes.BIT64_TO_BIT32_DTYPE["float64"]
         dtypes.BIT64_TO_BIT32_DTYPE["float64"] = "float64"
         try:

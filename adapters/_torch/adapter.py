@@ -51,7 +51,8 @@ class TorchAdapter(Adapter):
     suffixes: ClassVar[tuple[str, ...]] = (".pt", ".pth", ".bin", ".safetensors")
     own_code: ClassVar[bool] = False  # networks may do in Python what another step does otherwise: no CUDA graphs
     rounds: ClassVar[tuple[tuple[str, str, str], ...]] = (
-        ("torch", "the gradient of hard sigmoid with 1/6 in float32", "written out as relu6(x + 3)/6"),
+        ("torch", "the gradients of hard sigmoid and CELU with a constant in float32", "written out"),
+        ("torch", "what a forward makes of a number, torch.tensor(0.1), in float32", "the default dtype is float64"),
     )
 
     @abstractmethod

@@ -29,7 +29,7 @@ from isotune.adapters._torch.layers import (
     on_output,
     to_array,
 )
-from isotune.adapters._torch.numeric import Precision, widen
+from isotune.adapters._torch.numeric import Precision
 from isotune.adapters._torch.onednn import avoid_narrow_strided_pointwise
 from isotune.adapters._torch.step_graph import Recorder, recorder
 from isotune.adapters._torch.trainer import TorchTrainer
@@ -73,8 +73,6 @@ class TorchModel(Model):
         self._memory_format = torch.channels_last if layout == "channels_last" else torch.contiguous_format
         with loud(compiled):
             self.net = net.to(device=device, dtype=self.dtype, memory_format=self._memory_format)  # type: ignore[call-overload]
-        if numeric_mode == "float64":
-            widen(self.net)
         if device.type == "cpu":
             avoid_narrow_strided_pointwise(self.net)
         self.conventions, self.device, self.compiled = conventions, device, compiled

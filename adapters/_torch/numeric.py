@@ -4,17 +4,20 @@ TF32 is a flag of the whole process: it is raised for the calls of a model in th
 trains under `torch.amp.GradScaler`, since gradients below 6e-8 are zero in it.
 
 The gradient of `hardsigmoid` multiplies by 1/6 held in float32 whatever the dtype
-(aten/src/ATen/native/cpu/Activation.cpp, `hardsigmoid_backward_kernel`): 3.0e-8 too much in float64.
+(aten/src/ATen/native/cpu/Activation.cpp, `hardsigmoid_backward_kernel`): 3.0e-8 too much in float64. CELU's holds
+1/alpha so. And what a forward makes of a number, `torch.tensor(0.1)`, is float32 unless torch's default is another.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.overrides import TorchFunctionMode
 
 from isotune.adapters.base import NumericMode
 from isotune.errors import UsageError
@@ -41,7 +44,7 @@ class Precision:
 
     def calls(self) -> AbstractContextManager[None]:
         """Around everything that a model in this mode computes, backward passes included."""
-        return _tf32() if self.mode == "tf32" else nullcontext()
+        return _SWITCHES.get(self.mode, nullcontext)()
 
     def forward(self, net: nn.Module, images: Tensor) -> Tensor:
         """What `net` gives, in `dtype`."""
@@ -82,15 +85,38 @@ def _tf32() -> Iterator[None]:
         torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
 
 
-class WideHardsigmoid(nn.Module):
-    """relu6(x + 3) / 6, written out."""
+class _WrittenOut(TorchFunctionMode):
+    """While inside, what torch rounds by itself is computed otherwise, whoever calls it."""
 
-    def forward(self, values: Tensor) -> Tensor:
-        return functional.relu6(values + 3) / 6
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return _INSTEAD.get(func, func)(*args, **(kwargs or {}))
 
 
-def widen(net: nn.Module) -> None:
-    """Make what `net` computes in float64 float64 throughout, in place."""
-    for name, module in list(net.named_modules()):
-        if isinstance(module, nn.Hardsigmoid):
-            net.set_submodule(name, WideHardsigmoid())
+def _hardsigmoid(values: Tensor, inplace: bool = False) -> Tensor:
+    return functional.relu6(values + 3) / 6
+
+
+def _celu(values: Tensor, alpha: float = 1.0, inplace: bool = False) -> Tensor:
+    return values.clamp(min=0) + alpha * (values.clamp(max=0) / alpha).expm1()
+
+
+_INSTEAD: dict[Any, Callable[..., Tensor]] = {
+    functional.hardsigmoid: _hardsigmoid,
+    torch._C._nn.hardsigmoid: _hardsigmoid,
+    functional.celu: _celu,
+    torch.celu: _celu,
+}
+
+
+@contextmanager
+def _float64() -> Iterator[None]:
+    before = torch.get_default_dtype()
+    try:
+        torch.set_default_dtype(torch.float64)
+        with _WrittenOut():
+            yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+_SWITCHES: dict[str, Callable[[], AbstractContextManager[None]]] = {"tf32": _tf32, "float64": _float64}

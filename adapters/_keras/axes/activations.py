@@ -1,14 +1,8 @@
-"""GELU, exact or by tanh: realised, read off, and how to write it.
-
-TensorFlow's holds sqrt(2) in float32 even for float64 (tensorflow/python/ops/nn_ops.py, gelu), which is off by 1e-8;
-there it is written out.
-"""
+"""GELU, exact or by tanh: realised, read off, and how to write it."""
 
 from __future__ import annotations
 
 import functools
-import math
-from collections.abc import Callable
 from typing import Any
 
 from isotune.adapters._keras.axes.lines import COMPILED, LAYERS
@@ -21,8 +15,8 @@ def realise(model: Any, conventions: Conventions) -> None:
     from isotune.adapters._keras.layers import flatten
 
     for layer in flatten(model):
-        if known := _form(layer):
-            layer.activation = _activation(known if conventions.gelu == "own" else conventions.gelu)
+        if conventions.gelu != "own" and _form(layer):
+            layer.activation = _forms()[conventions.gelu]
 
 
 def describe(model: Any) -> dict[str, Any]:
@@ -37,36 +31,19 @@ def _form(layer: Any) -> str | None:
 
 
 def form(activation: Any) -> str | None:
-    """exact or tanh, of a function that is a GELU, Keras's or written out."""
-    forms = (name for functions in _functions() for name, function in functions.items() if activation is function)
-    return next(forms, None)
-
-
-def _activation(wanted: str) -> Any:
-    import keras
-
-    keras_own, written_out = _functions()
-    wide = keras.backend.backend() == "tensorflow" and keras.config.floatx() == "float64"
-    return (written_out if wide else keras_own)[wanted]
+    """exact or tanh, of a function that is one of Keras's GELUs."""
+    return next((name for name, function in _forms().items() if activation is function), None)
 
 
 @functools.cache
-def _functions() -> tuple[dict[str, Any], dict[str, Callable[[Any], Any]]]:
-    """(Keras's own, those written out), by form; always the same objects."""
+def _forms() -> dict[str, Any]:
+    """Keras's own functions; always the same objects."""
     import keras
-    from keras import ops
 
-    def exact(x: Any) -> Any:
-        return 0.5 * x * (1.0 + ops.erf(x * math.sqrt(0.5)))
-
-    def tanh(x: Any) -> Any:
-        return 0.5 * x * (1.0 + ops.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x * x * x)))
-
-    own = {
+    return {
         "exact": keras.activations.gelu,  # approximate=False is its default; that of keras.ops.gelu is True
         "tanh": functools.partial(keras.activations.gelu, approximate=True),
     }
-    return own, {"exact": exact, "tanh": tanh}
 
 
 # -- the lines to write
