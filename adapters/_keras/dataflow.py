@@ -18,6 +18,14 @@ def trace(model: Any) -> list[Step]:
     return execution_order(Graph().of(model.outputs[0]))
 
 
+def is_layer(operation: Any) -> bool:
+    """Whether it owns tensors that are trained, or is a BatchNorm; constants of a layer of its own make none."""
+    weights = getattr(operation, "weights", ())
+    return any(variable.trainable for variable in weights) or (
+        bool(weights) and isinstance(operation, keras.layers.BatchNormalization)
+    )
+
+
 class Graph:
     """Nodes of Keras's operations by (operation, index of the call). Keras has no public way to a graph's edges."""
 
@@ -60,10 +68,9 @@ def _node(operation: Any, inputs: list[Node]) -> Node:
     if isinstance(operation, keras.layers.SeparableConv2D):
         depthwise = Node(inputs, [(operation.name, "depthwise")], _depthwise_shape(operation.depthwise_kernel))
         return Node([depthwise], [(operation.name, "pointwise")], tuple(operation.pointwise_kernel.shape))
-    weights = getattr(operation, "weights", ())
-    if not weights or isinstance(operation, keras.layers.Normalization):
+    if not is_layer(operation):
         return Node(inputs)
-    largest = max(weights, key=lambda variable: math.prod(variable.shape))
+    largest = max(operation.weights, key=lambda variable: math.prod(variable.shape))
     is_depthwise = isinstance(operation, keras.layers.DepthwiseConv2D)
     shape = _depthwise_shape(operation.kernel) if is_depthwise else tuple(largest.shape)
     return Node(inputs, [(operation.name, "")], shape)

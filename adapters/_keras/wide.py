@@ -43,7 +43,7 @@ def written_out() -> Iterator[None]:
 @functools.cache
 def _places(engine: str) -> list[tuple[Any, str, _Function]]:
     """(module, name of its function, what takes its place): always the same objects."""
-    found = []
+    found: list[tuple[Any, str, _Function]] = []
     for path, name, instead in _ENGINES[engine]:
         module = importlib.import_module(path)
         own = getattr(module, name)
@@ -121,10 +121,11 @@ def _bilinear(pixels: int, wanted: int, antialias: bool) -> np.ndarray:
     step = pixels / wanted
     centres = (np.arange(wanted) + 0.5) * step - 0.5
     distances = np.abs(centres - np.arange(pixels)[:, None]) / (max(step, 1.0) if antialias else 1.0)
-    weights: np.ndarray = np.maximum(0.0, 1.0 - distances)
+    weights = np.maximum(0.0, 1.0 - distances)
     if not antialias:  # beyond the outermost centres the nearest pixel alone
         weights = np.maximum(0.0, 1.0 - np.abs(np.clip(centres, 0, pixels - 1) - np.arange(pixels)[:, None]))
-    return weights / weights.sum(axis=0)
+    shares: np.ndarray = weights / weights.sum(axis=0)
+    return shares
 
 
 # -- JAX

@@ -1,7 +1,8 @@
 """Canonical layers of an `nn.Module`: names, kinds, blocks, slots and layouts.
 
-A layer is a module that directly owns parameters or floating-point persistent buffers. Layers are numbered in
-the order of execution (`_dataflow`); the classifier is called `head` and comes last. What a pass does not show, a
+A layer is a module that directly owns parameters, or a norm; its floating-point persistent buffers belong to it, and a
+module with nothing but buffers (a filter, the constants of a scaling) is none. Layers are numbered in the order of
+execution (`_dataflow`); the classifier is called `head` and comes last. What a pass does not show, a
 norm without parameters, follows the layer registered before it. torch keeps a kernel as [out, in/groups, h, w] and a
 dense matrix as [out, in]; a `Slot` holds the way to the canonical layout (`isotune.weights`) and back.
 `num_batches_tracked` and integer index tables are no weights, and no slots.
@@ -72,9 +73,7 @@ def classifier_name(net: nn.Module, within: nn.Module | None = None) -> str | No
 
 def canonical_layers(net: nn.Module, head: str | None, dataflow: Dataflow = _UNKNOWN) -> list[ModuleLayer]:
     """The layers of `net` in canonical order. head: name of the classifier's module, None when there is none."""
-    owners = [
-        (name, module) for name, module in net.named_modules() if name != head and any(True for _ in _own(module))
-    ]
+    owners = [(name, module) for name, module in net.named_modules() if name != head and _is_layer(module)]
     blocks = _blocks(net, owners)
     ordered = _in_order([name for name, _ in owners], [step.layer for step in dataflow.steps])
     kinds = {name: kind_of(net.get_submodule(name)) for name in ordered}
@@ -117,6 +116,11 @@ def kind_of(module: nn.Module) -> str:
     if len(own) == 1 and own[0][0] in _SCALES and own[0][1].numel() == max(own[0][1].shape, default=0):
         return "scale"
     return "other"
+
+
+def _is_layer(module: nn.Module) -> bool:
+    own = list(_own(module))
+    return any(is_parameter for _, _, is_parameter in own) or (bool(own) and kind_of(module) == "norm")
 
 
 def _own(module: nn.Module) -> Iterator[tuple[str, Tensor, bool]]:

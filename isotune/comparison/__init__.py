@@ -3,6 +3,7 @@
 - `sides`: `Side`, a model with its set-up; `Inputs`, what both are given; `Request`, one part of a side to be recorded;
 - `requests`: what a worker is asked, `describe` and `record`; `recorder`: the worker's part, and what every model
   shows, for those who put models through something else;
+- `pairing`: which layers of both are the same one, where one has more;
 - `observations`: folders of recorded arrays;
 - `errors`: of tensors against a reference; `bounds`: what an error may be, and `judge`.
 

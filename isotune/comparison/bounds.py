@@ -1,7 +1,13 @@
 """When two sides count as the same: what the errors of a rung may be, and why.
 
-In float64 BOUND is allowed, or NOISE_FACTOR times what the reference shows against itself with the batch permuted; in
-other numeric modes the float64 run is the referee, and REFEREE_FACTOR times the reference's own error is allowed.
+In float64 BOUND is allowed, or NOISE_FACTOR times what the reference shows against itself with the batch permuted,
+which sums in another order: its rounding, as the network amplifies it. NOISE_CAP is the most that this excuses: five
+digits that agree are eleven fewer than float64 has. A reference that moves by more (steps of training that amplify each
+other, BatchNorm over a handful of values) judges nothing, and an error that its noise could explain is doubtful:
+neither the same nor different. What depends on the order of the batch is no noise; whether a network does is found
+layer by layer (`errors.depends`), and then there is no such excuse.
+
+In other numeric modes the float64 run is the referee, and REFEREE_FACTOR times the reference's own error is allowed.
 """
 
 from __future__ import annotations
@@ -12,6 +18,7 @@ from dataclasses import dataclass
 from isotune.comparison.errors import Error, worst
 
 BOUND = 1e-9  # relative, float64
+NOISE_CAP = 1e-5  # relative, float64: what noise can excuse at most
 NOISE_FACTOR = 10  # of what the same library shows against itself with the batch permuted
 REFEREE_FACTOR = 4  # float32: of the first model's own error against its float64 run
 
@@ -27,12 +34,17 @@ class Bound:
 
 def bound_by_noise(noise: float) -> Bound:
     """float64: what the reference shows against itself with the batch permuted."""
-    return Bound(max(BOUND, NOISE_FACTOR * noise), noise, "noise")
+    return Bound(max(BOUND, min(NOISE_FACTOR * noise, NOISE_CAP)), noise, "noise")
 
 
 def bound_by_referee(own: float) -> Bound:
     """Other numeric modes: the reference's own error against its float64 run."""
     return Bound(REFEREE_FACTOR * own, own, "referee")
+
+
+def beyond_excuse(error: float, noise: float | None) -> bool:
+    """float64: whether noise could explain the error, and is more than may be excused."""
+    return noise is not None and NOISE_CAP < error <= NOISE_FACTOR * noise
 
 
 @dataclass(frozen=True)
@@ -53,6 +65,12 @@ class Judgement:
     @property
     def holds(self) -> bool:
         return not self.failing
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether it does not hold, and noise beyond what is excused could be why."""
+        noise = self.bound.measured if self.bound.why == "noise" else None
+        return not self.holds and beyond_excuse(self.worst, noise)
 
 
 def judge(

@@ -79,6 +79,54 @@ def errors(
     return listed
 
 
+def noises(
+    reference: Mapping[str, Array],
+    again: Mapping[str, Array],
+    unsorted: Callable[[Array], Array] | None = None,
+    *,
+    floored: bool = False,
+) -> list[Error]:
+    """Of each tensor of both, what the same model shows of the batch in another order.
+
+    again: with what was shown put back to each image. unsorted: undoes that, for layers; of some, an array is of no
+    image (a table of biases), and what counts is the smaller error of both.
+    """
+    listed = errors(reference, again, floored=floored, every=False)
+    if unsorted is None:
+        return listed
+    return [
+        error.model_copy(update={"relative": min(error.relative, _undone(reference, again, error.name, unsorted))})
+        for error in listed
+    ]
+
+
+def _undone(
+    reference: Mapping[str, Array], again: Mapping[str, Array], name: str, unsorted: Callable[[Array], Array]
+) -> float:
+    return relative_error(np.asarray(reference[name]), unsorted(np.asarray(again[name])), 0.0)[0]
+
+
+def depends(alone: Mapping[str, Array], whole: Mapping[str, Array], arranged: Callable[[Array], Array]) -> list[Error]:
+    """Of each layer, given what it was given before: the error of some images without the others against the batch.
+
+    alone: what it shows of some images, in another order. whole: of all. arranged: from rows of all to those of some.
+    What is not of images, and has as many rows as before, is compared as it is; a layer in which the number of rows
+    is neither is left out.
+    """
+    listed = []
+    for name, array in alone.items():
+        before = whole.get(name)
+        if before is None:
+            continue
+        before = np.asarray(before)
+        if before.shape != array.shape:
+            before = arranged(before)
+        if before.shape == array.shape:
+            relative, why = relative_error(before, np.asarray(array), 0.0)
+            listed.append(Error(name=name, relative=relative, why=why))
+    return listed
+
+
 def worst(listed: Iterable[Error]) -> Error:
     """The first of the largest; where one side lacks tensors, the first of these by name. Of none, an error of 0
     without a name."""

@@ -6,6 +6,8 @@ into memory a few times only.
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +17,7 @@ import numpy as np
 
 from isotune.comparison import observations
 from isotune.comparison.observations import Observations
+from isotune.comparison.pairing import Place
 from isotune.comparison.sides import Inputs, Request, Side
 from isotune.conventions import NETWORK_AXES
 from isotune.runs.cell_runner import CellRunner
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
 
 Array = np.ndarray
 Named = Iterator[tuple[str, Array]]  # what a model shows, by name
+_LAYER = re.compile(r"(?<![^/])\+?\d+\.[a-z]+(?![^./])")  # of a name, the layer: 012.norm
 _PER_IMAGE = ("input", "layers", "logits", "training layers")
 
 
@@ -39,17 +43,35 @@ class Batch:
     images: Array  # uint8 [N, H, W, 3]
     labels: Array  # int64 [N]
     order: Array  # of every place, which image stands there
+    count: int  # images that there are; N, or one more
 
     @classmethod
-    def of(cls, images: Array, labels: Array, *, permuted: bool) -> Batch:
-        """permuted: in reverse."""
-        order = np.arange(len(images))[:: -1 if permuted else 1]
-        return cls(images[order], labels[order], order)
+    def of(cls, images: Array, labels: Array, *, permuted: bool = False, apart: bool = False) -> Batch:
+        """permuted: in reverse. apart: in reverse, and without the first image."""
+        order = np.arange(len(images))[:: -1 if permuted or apart else 1]
+        order = order[:-1] if apart else order
+        return cls(images[order], labels[order], order, len(images))
 
     @property
     def places(self) -> Array:
         """Where each image stands."""
         return np.argsort(self.order)
+
+    def arranged(self, array: Array) -> Array:
+        """What was shown of the images in their own order, in this one."""
+        return _moved(array, self.count, self.order)
+
+    def back(self, array: Array) -> Array:
+        """What was shown of this batch, in the images' own order."""
+        return _moved(array, len(self.order), self.places)
+
+
+def _moved(array: Array, count: int, order: Array) -> Array:
+    """Rows by image: one for each, or several that follow each other (windows); else the array is of no image."""
+    if not array.ndim or not len(array) or len(array) % count or np.array_equal(order, np.arange(count)):
+        return array
+    rows: Array = array.reshape(count, -1, *array.shape[1:])[order]
+    return rows.reshape(-1, *array.shape[1:])
 
 
 class Recorder:
@@ -73,13 +95,14 @@ class Recorder:
 
     def describe(self, side: Side, inputs: Inputs) -> dict[str, Any]:
         """{"axes": resolved, as the network has them; "architecture"; "layers": canonical name -> library's;
-        "environment"; "parameters", BatchNorm's statistics among them}."""
+        "places": of `pairing`; "environment"; "parameters", BatchNorm's statistics among them}."""
         built = self._built(side, inputs)
         own = network_axes(built.model.weights().conventions)
         return {
             "axes": built.conventions.model_dump() | own,
             "architecture": built.architecture,
             "layers": {layer.name: layer.library_name for layer in built.model.layers()},
+            "places": [place.model_dump() for place in _places(built.model)],
             "environment": self._runner.environment(built),
             "parameters": sum(array.size for array in built.initial.values()),
         }
@@ -88,13 +111,14 @@ class Recorder:
         """Write what the side shows of a part."""
         built = self._built(request.side, request.inputs)
         if request.weights:
-            _take(built.model, Weights.read(Path(request.weights)))
+            _take(built.model, _called(Weights.read(Path(request.weights)).items(), _back(request.names)))
         if request.part == "weights":
-            observations.write(folder, iter(built.model.weights().items()))
+            observations.write(folder, _called(built.model.weights().items(), request.names))
             return
         images, labels = np.load(request.images, allow_pickle=False), np.load(request.labels, allow_pickle=False)
-        batch = Batch.of(images, labels, permuted=request.permuted)
-        write(folder, batch, _shown(built.model, request, batch), lambda name: request.part in _PER_IMAGE)
+        batch = Batch.of(images, labels, permuted=request.permuted, apart=request.apart)
+        shown = _called(_shown(built.model, request, batch), request.names)
+        write(folder, batch, shown, lambda name: request.part in _PER_IMAGE and not request.apart)
 
     def model(self, side: Side, inputs: Inputs) -> Model:
         """The side with its own weights, and the head that both sides get."""
@@ -115,8 +139,7 @@ class Recorder:
 def write(folder: Path, batch: Batch, shown: Iterable[tuple[str, Array]], per_image: Callable[[str], bool]) -> None:
     """Write what a model shows of a batch, its images back in their own order. per_image: whether what has this name
     holds a value for each image, along its first axis."""
-    places = batch.places
-    observations.write(folder, ((name, array[places] if per_image(name) else array) for name, array in shown))
+    observations.write(folder, ((name, batch.back(array) if per_image(name) else array) for name, array in shown))
 
 
 # -- what every model shows, and how
@@ -162,10 +185,39 @@ def is_buffer(name: str) -> bool:
 # -- the parts of a side
 
 
-def _take(model: Model, weights: Weights) -> None:
+def _take(model: Model, weights: Named) -> None:
     """The tensors that fit, in place of the model's own."""
-    own = model.weights()
-    model.load({name: array for name, array in weights.items() if name in own and own[name].shape == array.shape})
+    shapes = {name: array.shape for name, array in model.weights().items()}
+    given = ((name, array, shapes[name]) for name, array in weights if name in shapes)
+    model.load(
+        {name: array.reshape(shape) for name, array, shape in given if _squeezed(shape) == _squeezed(array.shape)}
+    )
+
+
+def _squeezed(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple(side for side in shape if side != 1)  # a dense layer may be a 1x1 convolution
+
+
+def _places(model: Model) -> Iterator[Place]:
+    """The numbered layers, in their order."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    for name, array in model.weights().items():
+        owner = name.rpartition(".")[0]
+        shapes[owner] = max(shapes.get(owner, ()), array.shape, key=math.prod)
+    for layer in model.layers():
+        if layer.name[0].isdecimal():
+            yield Place(name=layer.name, shape=shapes.get(layer.name, ()), inputs=layer.inputs)
+
+
+def _called(named: Iterable[tuple[str, Array]], names: Mapping[str, str]) -> Named:
+    """Arrays by names in which layers are called otherwise: `buffers/012.norm.mean`."""
+    yield from ((_LAYER.sub(lambda match: names.get(match[0], match[0]), name), array) for name, array in named)
+
+
+def _back(names: Mapping[str, str]) -> dict[str, str]:
+    """The way back; what the side does not have is called so that it is none of its names."""
+    own = {name: layer for layer, name in names.items()}
+    return {**{layer: f"-{layer}" for layer in names}, **own}
 
 
 def _shown(model: Model, request: Request, batch: Batch) -> Named:
@@ -175,7 +227,8 @@ def _shown(model: Model, request: Request, batch: Batch) -> Named:
             yield "input", model.network_input(images)
         case "layers" | "training layers":
             given = Observations(Path(request.replaced)) if request.replaced else {}
-            replaced = {name: np.asarray(array)[batch.order] for name, array in given.items()}
+            own = _called(given.items(), _back(request.names))
+            replaced = {name: batch.arranged(np.asarray(array)) for name, array in own}
             yield "input", model.network_input(images)
             yield from model.activations(images, training=request.part != "layers", replaced=replaced)
         case "logits":

@@ -118,7 +118,7 @@ class Conventions(BaseModel):
         rungs=_LAYERS,
         layer="norm",
         candidates=(1e-3, 1e-5, 1e-6),
-        gt=0,
+        ge=0,
     )
     batchnorm_momentum: float | None = axis(
         None,
@@ -129,7 +129,7 @@ class Conventions(BaseModel):
         rungs=_BUFFERS,
         needs=("batch statistics",),
         candidates=(0.1, 0.01, 0.001),
-        gt=0,
+        ge=0,
         le=1,
     )
     layernorm_epsilon: float | None = axis(
@@ -140,7 +140,7 @@ class Conventions(BaseModel):
         rungs=_LAYERS,
         layer="norm",
         candidates=(1e-3, 1e-5, 1e-6),
-        gt=0,
+        ge=0,
     )
     gelu: Literal["own", "exact", "tanh"] = axis(
         "own",

@@ -68,8 +68,9 @@ class Investigation:
 
     @property
     def same(self) -> bool:
-        """Whether no rung fails by itself, and the walk came to its end."""
-        return self.stopped is None and self.first_failure is None
+        """Whether no rung fails by itself or stays undecided, and the walk came to its end."""
+        undecided = any(rung.verdict == "unknown" for rung in self.rungs)
+        return self.stopped is None and self.first_failure is None and not undecided
 
     def as_json(self) -> dict[str, Any]:
         """Everything, unrounded; NAME.json is the same."""

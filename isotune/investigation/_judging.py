@@ -1,7 +1,8 @@
 """One rung judged: the right side's observations against the left's in float64, end to end or isolated, under flips.
 
 The reference is the left side in float64; what its errors may be says `comparison.bounds`. A drift amplifies what the
-two are apart after one step, rounding too, so there the noise counts as often as it is contained in that.
+two are apart after one step, rounding too, so there the noise counts as often as it is contained in that. Noise is the
+reference against itself with the batch in reverse; a reference whose layers depend on the other images has none.
 """
 
 from __future__ import annotations
@@ -13,12 +14,15 @@ from pathlib import Path
 import numpy as np
 
 from isotune.comparison.bounds import Judgement, judge
-from isotune.comparison.errors import Error, Size, errors, largest, root_mean_square, worst
+from isotune.comparison.errors import Error, Size, depends, errors, largest, noises, root_mean_square, worst
 from isotune.comparison.observations import Observations
+from isotune.comparison.recorder import Batch
 from isotune.comparison.sides import Side
+from isotune.errors import UsageError
 from isotune.investigation._recordings import Recordings
 from isotune.investigation._rung_specs import LAYERS, SETTINGS, STEP, RungSpec
-from isotune.investigation.findings import SIDES, Flip
+from isotune.investigation.findings import SIDES, Flip, Which
+from isotune.workers.process import WorkerFailure
 
 Array = np.ndarray
 
@@ -37,6 +41,7 @@ class Judge:
         self._recordings = recordings
         self._noises: dict[str, float] = {}
         self._isolated: dict[tuple[RungSpec, Side, Side], Judged] = {}
+        self._dependent: dict[str, Error | None] = {}
 
     def end_to_end(self, spec: RungSpec) -> Judged:
         """Each side from its own images on."""
@@ -62,6 +67,34 @@ class Judge:
         Path(images).unlink()
         return failing
 
+    def dependent(self, which: Which) -> Error | None:
+        """The first layer of a side that shows something else of an image, of the same input, when the others are in
+        another order and one is missing; inference, float64. None: no layer does, or the side cannot be asked."""
+        if which not in self._dependent:
+            self._dependent[which] = self._first_dependent(which)
+        return self._dependent[which]
+
+    def _first_dependent(self, which: Which) -> Error | None:
+        recordings = self._recordings
+        side, images = recordings.sides[which].in_mode("float64"), recordings.images(which)
+        batch = self._batch(images, apart=True)
+        asked = recordings.sides["right"].numeric_mode == "float64" if which == "right" else not recordings.left_is_dump
+        if not asked or not len(batch.order):
+            return None
+        whole = recordings.of(which, side, LAYERS.part, images)
+        try:
+            alone = recordings.of(which, side, LAYERS.part, images, apart=True, replaced=str(whole))
+        except (UsageError, WorkerFailure):  # a network may take no other number of images
+            return None
+        found = judge(depends(observed(LAYERS, alone), observed(LAYERS, whole), batch.arranged))
+        recordings.forget(alone)
+        return found.failing[0] if found.failing else None
+
+    @staticmethod
+    def _batch(images: str, *, apart: bool = False) -> Batch:
+        pixels = np.load(images, mmap_mode="r", allow_pickle=False)
+        return Batch.of(pixels, np.zeros(len(pixels), np.int64), permuted=True, apart=apart)
+
     def _judged(
         self,
         spec: RungSpec,
@@ -74,6 +107,7 @@ class Judge:
     ) -> Judged:
         """reference_images: the left side's own, unless they are given."""
         recordings = self._recordings
+        kept = recordings.kept()
         ours = reference_images or recordings.images("left")
         left, right = self._sides(flips)
         given: dict[str, str] = {}
@@ -91,7 +125,7 @@ class Judge:
                 if spec.part == "drift":
                     step = self.isolated(STEP, flips) if fed else self._judged(STEP, flips, images)
                     amplified = self._apart(left, step)
-                return self._noise(spec, left, reference) * amplified
+                return self._noise(spec, left) * amplified
 
             excused = noise if spec.training or not fed else None
             judgement = judge(_errors(spec, reference, other, largest), noise=excused)
@@ -100,7 +134,7 @@ class Judge:
             own, theirs = (_errors(spec, reference, each, root_mean_square) for each in (again, other))
             judgement = judge(theirs, own=own)
         for which, folder in (("left", reference), ("right", other)):
-            if which in tried:
+            if which in tried and folder not in kept:
                 recordings.forget(folder)
         return Judged(judgement.errors, judgement.bound, (reference, other))
 
@@ -112,16 +146,21 @@ class Judge:
     def _apart(self, left: Side, step: Judged) -> float:
         """How many times the left side's own noise the two are apart after one step that holds, 1 at least: so much
         more does a drift amplify."""
-        reference = self._recordings.of("left", left.in_mode("float64"), STEP.part, self._recordings.images("left"))
-        noise = self._noise(STEP, left, reference)
+        noise = self._noise(STEP, left)
         return max(1.0, step.worst / noise) if noise and step.holds else 1.0
 
-    def _noise(self, spec: RungSpec, left: Side, reference: Path) -> float:
+    def _noise(self, spec: RungSpec, left: Side) -> float:
         """Of the rung, measured once: what flips change of it is not much beside the factor that is allowed."""
         if spec.name not in self._noises:
-            again = self._recordings.of("left", left, spec.part, self._recordings.images("left"), permuted=True)
-            self._noises[spec.name] = worst(_errors(spec, reference, again, largest, every=False)).relative
+            self._noises[spec.name] = 0.0 if self.dependent("left") else self._measured(spec, left)
         return self._noises[spec.name]
+
+    def _measured(self, spec: RungSpec, left: Side) -> float:
+        images, ours = self._recordings.images("left"), left.in_mode("float64")
+        folders = [self._recordings.of("left", ours, spec.part, images, **how) for how in ({}, {"permuted": True})]
+        reference, again = (observed(spec, folder) for folder in folders)
+        unsorted = self._batch(images).arranged if spec.layered else None
+        return worst(noises(reference, again, unsorted, floored=spec.floored)).relative
 
 
 def observed(spec: RungSpec, folder: Path) -> Mapping[str, Array]:
@@ -132,11 +171,9 @@ def observed(spec: RungSpec, folder: Path) -> Mapping[str, Array]:
     return Observations(folder, spec.prefix).without(dropped)
 
 
-def _errors(spec: RungSpec, reference: Path, other: Path, size: Size, *, every: bool = True) -> list[Error]:
-    return errors(
-        observed(spec, reference), observed(spec, other), size=size, floored=spec.floored,
-        every=every and not spec.layered,
-    )  # fmt: skip
+def _errors(spec: RungSpec, reference: Path, other: Path, size: Size) -> list[Error]:
+    ours, theirs = observed(spec, reference), observed(spec, other)
+    return errors(ours, theirs, size=size, floored=spec.floored, every=not spec.layered)
 
 
 def _flipped(side: Side, which: str, flips: Sequence[Flip]) -> Side:

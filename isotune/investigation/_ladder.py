@@ -21,7 +21,7 @@ from isotune.investigation._causes import cause
 from isotune.investigation._judging import Judge, Judged, observed
 from isotune.investigation._recordings import Recordings
 from isotune.investigation._rung_specs import BEFORE, RUNG_SPECS, SETTINGS, RungSpec
-from isotune.investigation.findings import Cause, Flip, Rung, Verdict
+from isotune.investigation.findings import SIDES, Cause, Flip, Rung, Verdict
 from isotune.investigation.pattern import Smallest, alike, described, heads_tokens, smallest
 from isotune.progress import Progress, untold
 from isotune.protocols import relevant_axes
@@ -90,9 +90,13 @@ class Ladder:
         isolated = end_to_end if end_to_end.holds else self._judge.isolated(spec, causes=self._flips)
         verdict: Verdict = "holds" if end_to_end.holds else "inherits"
         named, remarks, least = None, tuple[str, ...](), None
-        if not isolated.holds and spec.training and self._unnamed:
+        if isolated.holds and end_to_end.doubtful:  # rounding that the layers before have amplified
+            verdict, remarks = "holds", (f"end to end, {_noisy(end_to_end)}",)
+        elif not isolated.holds and spec.training and self._unnamed:
             verdict = "unknown"
             remarks = (f"it cannot be judged by itself: what makes the rung {self._unnamed!r} fail has no name",)
+        elif isolated.doubtful:
+            verdict, remarks = "unknown", (f"nothing is proved or refuted here: {_noisy(isolated)}",)
         elif not isolated.holds:
             verdict = "fails"
             again = spec.layered and _names(isolated) <= self._unexplained
@@ -101,6 +105,7 @@ class Ladder:
                 remarks = ("these layers fail in inference mode too, without a known cause",)
             elif named is None:
                 remarks, least = tuple(self._described(spec, isolated)), self._smallest(spec)
+        remarks += tuple(self._structure(spec))
         shown = isolated if isolated.failing else end_to_end
         noise = isolated.bound.measured if isolated.bound.measured is not None else end_to_end.bound.measured
         return Rung(
@@ -171,6 +176,27 @@ class Ladder:
         left = self._recordings.sides["left"].in_mode("float64")
         return Observations(self._recordings.of("left", left, "weights", self._recordings.images("left")))
 
+    def _structure(self, spec: RungSpec) -> Iterator[str]:
+        """What is to be known of the layers themselves: at the weights, those that have no partner; at the layers,
+        those that depend on the other images."""
+        names = self._recordings.names()
+        if spec.part == "weights":
+            for side, lone in (
+                ("left", self._recordings.pairing.only_left),
+                ("right", self._recordings.pairing.only_right),
+            ):
+                for layer in lone:
+                    own = "".join(names.get(layer, ()))
+                    yield f"{layer} ({own}) is on the {side} side alone; the others are paired by shape and dataflow"
+        if spec.name == "layers":
+            for which in SIDES:
+                if found := self._judge.dependent(which):
+                    own = names.get(found.name, ("", ""))[SIDES.index(which)]
+                    yield (
+                        f"the {which} side's {found.name} ({own}) depends on the other images of the batch or on their"
+                        f" order, in inference mode: {found.relative:.0e}"
+                    )
+
     def _where(self, judged: Judged) -> str:
         if not judged.failing:
             return ""
@@ -180,6 +206,13 @@ class Ladder:
         ours, theirs = names.get(first.name) or names.get(layer) or ("", "")
         also = f" ({ours} = {theirs})" if ours or theirs else ""
         return f"{first.name}{also}" + (f": {first.why}" if first.why else "")
+
+
+def _noisy(judged: Judged) -> str:
+    return (
+        f"the left side against itself, with the batch in reverse, moves by {judged.bound.measured:.0e}, which is more"
+        " than rounding may excuse"
+    )
 
 
 def _names(judged: Judged) -> frozenset[str]:

@@ -12,9 +12,12 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
+from isotune import names
 from isotune.comparison import requests
 from isotune.comparison.observations import Observations
+from isotune.comparison.pairing import Pairing, Place, pair
 from isotune.comparison.sides import ONE_AT_A_TIME, Inputs, Part, Request, Side
+from isotune.errors import UsageError
 from isotune.investigation._images import Batch
 from isotune.investigation._rung_specs import SETTINGS
 from isotune.models import layouts
@@ -54,6 +57,7 @@ class Recordings:
         self._count = count(1)
         self._took: dict[str, float] = {}
         self.described: dict[str, dict[str, Any]] = {}
+        self.pairing = Pairing({})
 
     def describe(self) -> None:
         """What each side is, asked of both workers at once."""
@@ -66,6 +70,24 @@ class Recordings:
             return which, answer | {"axes": answer["axes"] | self._settings(which)}
 
         self.described = dict(self._at_once(ask, list(self.sides)))
+        self._pair()
+
+    def _pair(self) -> None:
+        """Have the right side's layers called as the left's are. UsageError: they are two architectures."""
+        left, right = (
+            [Place.model_validate(place) for place in self.described[which].get("places", ())] for which in self.sides
+        )
+        if not (left and right):  # a dump from before they were written down
+            return
+        library = all(not names.is_file(names.parse(side.model).name) for side in self.sides.values())
+        try:
+            self.pairing = pair(
+                left, right, [each["architecture"] for each in self.described.values()] if library else ()
+            )
+        except UsageError as error:
+            raise UsageError(f"{self.sides['left'].model} and {self.sides['right'].model}: {error}") from None
+        layers = self.described["right"]["layers"]
+        self.described["right"]["layers"] = {self.pairing.names.get(name, name): own for name, own in layers.items()}
 
     def _settings(self, which: str) -> dict[str, Any]:
         """The side's SETTINGS. A layout is compared between sides of one library only: no other has the same ones."""
@@ -118,8 +140,10 @@ class Recordings:
         key = (which, side, part, images, *sorted(given.items()))
         if key not in self._kept:
             folder = self._scratch / f"{next(self._count):04d}-{which}"
+            called = self.pairing.names if which == "right" and self.pairing.shifts else {}
             request = Request(
-                side=side, inputs=self.inputs, part=part, images=images, labels=self.labels(), **given
+                side=side, inputs=self.inputs, part=part, images=images, labels=self.labels(), names=dict(called),
+                **given,
             )  # fmt: skip
             began = time.perf_counter()
             self._workers[which].ask(requests.record, request=request.model_dump(), folder=str(folder))
@@ -153,6 +177,10 @@ class Recordings:
         """Seconds of a side's longest answer; 0 before. What a side compiles for its first step, it
         compiles again for every value that it is to try."""
         return self._took.get(which, 0.0)
+
+    def kept(self) -> frozenset[Path]:
+        """The folders that there are so far."""
+        return frozenset(self._kept.values())
 
     def forget(self, folder: Path) -> None:
         self._kept = {key: path for key, path in self._kept.items() if path != folder}

@@ -78,8 +78,11 @@ def _drawn(worker: Worker, model: str, number: int, axes: Mapping[str, Any], inp
         (model, inputs), lambda: build(worker.adapter, names.parse(model), None, axes, inputs)
     )
     tensors = dict(random_weights({key: array.shape for key, array in built.weights().items()}, number))
-    built.load(tensors)
-    buffers = _batch_statistics(built, inputs, tensors)
+    takes = built
+    if not built.conventions.batchnorm_momentum:  # the buffers stand still, or not all move alike
+        takes = build(worker.adapter, names.parse(model), None, {**axes, "batchnorm_momentum": 1.0}, inputs)
+    takes.load(tensors)
+    buffers = _batch_statistics(takes, inputs, tensors)
     stream = np.random.default_rng([number, 3])
     for key in sorted(buffers):
         layer, _, slot = key.rpartition(".")
@@ -100,7 +103,8 @@ def _batch_statistics(model: Model, inputs: ProofInputs, tensors: Mapping[str, A
     trainer = model.trainer(Recipe(SGD(name="sgd"), everything))
     float(trainer.step(inputs.images(), inputs.labels(), 0.0))
     axes: Conventions = model.conventions
-    share = axes.batchnorm_momentum or 0.0
+    share = axes.batchnorm_momentum
+    assert share, "the weight of the new batch"
     moved = {name: array for name, array in trainer.state().items() if "/" not in name}
     statistics = {name: (array - (1 - share) * tensors[name]) / share for name, array in moved.items()}
     if axes.batchnorm_running_variance == "unbiased":

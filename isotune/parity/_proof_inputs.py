@@ -45,6 +45,10 @@ class ProofInputs(BaseModel):
         """Images and labels, as drawn or in reverse."""
         return Batch.of(self.images(), self.labels(), permuted=permuted)
 
+    def apart(self) -> Batch:
+        """In reverse, without the first image."""
+        return Batch.of(self.images(), self.labels(), apart=True)
+
 
 class OptimizerCase(BaseModel):
     """An optimizer with the forms that it is tried in, and its learning rates.
@@ -111,6 +115,8 @@ OPTIMIZER_CASES = (
         rates=(1e-4,) * STEPS,
     ),
 )
+
+ALONE = ("alone, left", "alone, right")  # rungs of inference: each layer of a side, with fewer images in another order
 
 # What is recorded at once, and the rungs of the table that it fills.
 STAGES: dict[str, tuple[str, ...]] = {

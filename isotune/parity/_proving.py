@@ -18,8 +18,8 @@ from typing import Any
 from isotune.comparison.sides import ONE_AT_A_TIME
 from isotune.errors import UsageError
 from isotune.parity._checkpoint import draw
-from isotune.parity._judging import rungs
-from isotune.parity._proof_inputs import ProofInputs, stages
+from isotune.parity._judging import alone, rungs
+from isotune.parity._proof_inputs import ALONE, ProofInputs, stages
 from isotune.parity._recording import record
 from isotune.parity._results import Question, Result, ResultStore, Rung
 from isotune.parity._room import Room
@@ -216,7 +216,22 @@ class _Prover:
                 )  # fmt: skip
             return again
 
-        return rungs(stage, ours, theirs, inputs.numeric_mode, repeated)
+        judged = rungs(stage, ours, theirs, inputs.numeric_mode, repeated, inputs.arranged(permuted=True))
+        if stage == "inference" and permuted and inputs.batch > 1:
+            judged += [
+                self._alone(name, model, inputs, scratch) for name, model in zip(ALONE, (left, right), strict=True)
+            ]
+        return judged
+
+    def _alone(self, name: str, model: str, inputs: ProofInputs, scratch: Path) -> Rung:
+        """The rung, recorded once for each model."""
+        whole, apart = scratch / _folder(model), scratch / f"{_folder(model)}-apart"
+        if not apart.exists():
+            self._ask(
+                model, record, inputs=inputs.model_dump(), stage="inference", steps=0, permuted=False,
+                folder=str(apart), apart=str(whole),
+            )  # fmt: skip
+        return alone(name, whole, apart, inputs.apart())
 
     def _ask(self, model: str, do: Callable[..., Any], **request: Any) -> Any:
         return self._workers[_adapter(model)].ask(do, model=model, **request)

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from isotune import names
-from isotune.comparison import recorder
+from isotune.comparison import observations, recorder
+from isotune.comparison.observations import Observations
 from isotune.comparison.recorder import Batch, Named, Recorder
 from isotune.models.axes import resolved
 from isotune.parity._proof_inputs import CLASSES, OPTIMIZER_CASES, SMOOTHING, STEPS, OptimizerCase, ProofInputs
@@ -23,15 +24,29 @@ Array = np.ndarray
 
 
 def record(
-    worker: Worker, model: str, inputs: dict[str, Any], stage: str, steps: int, permuted: bool, folder: str
+    worker: Worker,
+    model: str,
+    inputs: dict[str, Any],
+    stage: str,
+    steps: int,
+    permuted: bool,
+    folder: str,
+    apart: str = "",
 ) -> None:
-    """Put the model through one stage (`STAGES`), and write what it shows into `folder`."""
+    """Put the model through one stage (`STAGES`), and write what it shows into `folder`.
+
+    apart: the folder of what it showed in inference; each layer is given that again, with the batch in reverse and
+    without its first image.
+    """
     given = ProofInputs.model_validate(inputs)
     weights = Weights.read(Path(given.weights))
     built = worker.kept(Recorder).kept(
         (model, given), lambda: build(worker.adapter, names.parse(model), weights, weights.conventions, given)
     )
     built.load(weights)
+    if apart:
+        observations.write(Path(folder), _apart(built, Observations(Path(apart), "layers/"), given.apart()))
+        return
     batch = given.arranged(permuted=permuted)
     per_image = ("features/", "layers/", f"{stage} logits/")
     shown = _shown(built, weights, stage, steps, batch)
@@ -51,6 +66,11 @@ def build(
         conventions=resolved("identical", adapter, name, protocol=inputs.recipe, checkpoint=axes),
         options=name.options,
     )  # fmt: skip
+
+
+def _apart(model: Model, shown: Mapping[str, Array], batch: Batch) -> Named:
+    replaced = {layer: batch.arranged(np.asarray(array)) for layer, array in shown.items()}
+    yield from model.activations(batch.images, replaced=replaced)
 
 
 def _shown(model: Model, initial: Weights, stage: str, steps: int, batch: Batch) -> Named:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from isotune import cache, names
-from isotune.comparison.bounds import BOUND, NOISE_FACTOR
+from isotune.comparison.bounds import BOUND, NOISE_CAP, NOISE_FACTOR
 from isotune.errors import UsageError
 from isotune.models.counterparts import Family, searching
 from isotune.parity._proof_inputs import OPTIMIZER_CASES
@@ -54,8 +54,8 @@ def _cell(rung: Rung | None) -> str:
 def _verdict(result: Result) -> str:
     if result.error is not None:
         return "not carried out"
-    if (failure := result.first_failure) is not None:
-        return f"differs: {failure.name}"
+    if result.first_failure is not None:
+        return result.found
     return "identical" if result.finished else f"identical so far ({', '.join(result.stages)})"
 
 
@@ -79,7 +79,7 @@ def show(results: Sequence[Result]) -> None:
                               ("where", "left"), ("tensors", "right"), ("", "left")):  # fmt: skip
             table.add_column(name, justify=justify, no_wrap=True)  # type: ignore[arg-type]
         for rung in result.rungs:
-            verdict = "" if rung.holds else f"DIFFERS {rung.why}".rstrip()
+            verdict = "" if rung.holds else f"{'UNDECIDED' if rung.doubtful else 'DIFFERS'} {rung.why}".rstrip()
             table.add_row(
                 rung.name, f"{rung.error:.1e}", f"{rung.bound:.1e}" + (" (noise)" if rung.noise is not None else ""),
                 rung.where, str(rung.tensors), verdict,
@@ -129,7 +129,8 @@ def _lines(results: Sequence[Result], families: Sequence[Family], command: str) 
         f" {' and '.join(f'{height} x {width}' for height, width in sizes)} pixels. A cell is the worst relative"
         f" error of its rung, whatever optimizer; {BOUND:.0e} is allowed. Where a network amplifies rounding by"
         f" itself (noise), {NOISE_FACTOR} times what the first model shows against itself with the batch permuted is"
-        " allowed. Rungs are explained below the table."
+        f" allowed, {NOISE_CAP:.0e} at most; what more noise could explain is undecided. Rungs are explained below the"
+        " table."
     )
     yield ""
     head = ["pair", "parameters, M", *COLUMNS, "verdict"]
@@ -142,6 +143,8 @@ def _lines(results: Sequence[Result], families: Sequence[Family], command: str) 
     yield "## Rungs"
     yield ""
     yield "- features, layers: inference mode; layers are all that both models show, before an activation of their own."
+    yield "  Every layer is also given the same of all images but one, in reverse: what it shows of an image depends on"
+    yield "  no other, on either side (it is listed where it does)."
     yield "- loss, gradients: training mode; the loss without and with label smoothing 0.1."
     yield "- 1 step, 10 steps: every tensor and every loss; buffers: BatchNorm's; slots: the optimizer's; logits: in"
     yield "  inference mode after the last step. Networks of 30 million parameters and more take one step of one."
@@ -192,6 +195,7 @@ def _exceptions(results: Sequence[Result], families: Sequence[Family]) -> Iterab
             yield (
                 f"- {result.question.left} = {result.question.right}, {rung.name}: {rung.error:.1e} at {rung.where}"
                 f"{why}; allowed {rung.bound:.1e}"
+                + (f"; undecided, since the first model moves by {rung.noise:.1e} itself" if rung.doubtful else "")
             )
         for result in broken:
             yield f"- {result.question.left} = {result.question.right}: {result.error}"

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from isotune import cache, reading, sealing
-from isotune.comparison.bounds import BOUND, NOISE_FACTOR
+from isotune.comparison.bounds import BOUND, NOISE_CAP, NOISE_FACTOR, beyond_excuse
 from isotune.errors import UsageError
 from isotune.protocols import Layout
 
@@ -43,6 +43,11 @@ class Rung(_Kept):
     @property
     def holds(self) -> bool:
         return self.error <= self.bound
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether it does not hold, and noise beyond what is excused could be why."""
+        return not self.holds and beyond_excuse(self.error, self.noise)
 
 
 class Question(_Kept):
@@ -87,12 +92,20 @@ class Result(_Kept):
     @property
     def line(self) -> str:
         """The verdict in one line."""
-        verdict = self.error or (f"differs: {rung.name}" if (rung := self.first_failure) else "identical")
-        return f"{self.question.left} = {self.question.right}: {verdict}, {self.seconds:.0f} s"
+        return f"{self.question.left} = {self.question.right}: {self.error or self.found}, {self.seconds:.0f} s"
+
+    @property
+    def found(self) -> str:
+        """In words: identical, or at which rung it differs or is undecided."""
+        if (rung := self.first_failure) is None:
+            return "identical"
+        return f"{'undecided' if rung.doubtful else 'differs'}: {rung.name}"
 
     @property
     def first_failure(self) -> Rung | None:
-        return next((rung for rung in self.rungs if not rung.holds), None)
+        """The first rung that differs; where none does, the first that is undecided."""
+        failing = [rung for rung in self.rungs if not rung.holds]
+        return next((rung for rung in failing if not rung.doubtful), failing[0] if failing else None)
 
 
 class ResultStore:
@@ -131,5 +144,6 @@ def as_json(results: Sequence[Result]) -> dict[str, Any]:
         "version": VERSION,
         "bound": BOUND,
         "noise_factor": NOISE_FACTOR,
+        "noise_cap": NOISE_CAP,
         "results": [result.model_dump(mode="json") | {"holds": result.holds} for result in results],
     }

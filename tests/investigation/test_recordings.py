@@ -82,6 +82,25 @@ def test_large_networks_are_recorded_one_after_the_other(recordings, monkeypatch
     assert Answering.most == 1
 
 
+def test_library_models_of_two_architectures_are_refused_where_their_layers_are_not_the_same(tmp_path):
+    conv, norm = {"name": "000.conv", "shape": [3, 3, 3, 8]}, {"name": "001.norm", "shape": [8], "inputs": ["000.conv"]}
+    more = {"name": "002.norm", "shape": [8], "inputs": ["001.norm"]}
+
+    def described(architecture, *places):
+        answer = {"axes": {}, "layers": {}, "architecture": architecture, "places": places}
+        return SimpleNamespace(ask=lambda *_, **__: answer)
+
+    def described_by(left, right):
+        made = Recordings(SIDES, STAGE, None, {"left": left, "right": right}, tmp_path)
+        made.describe()
+        return made
+
+    described_by(described("one", conv, norm), described("another", conv, norm))  # two names of one network
+    assert described_by(described("one", conv, norm), described("one", conv, norm, more)).pairing.only_right
+    with pytest.raises(UsageError, match="a:m and b:m: they are two architectures, one and another: of 2 layers"):
+        described_by(described("one", conv, norm), described("another", conv, norm, more))
+
+
 def test_the_side_that_failed_says_why_and_what_the_other_showed_is_kept(recordings, monkeypatch):
     monkeypatch.setattr(Answering, "together", threading.Barrier(2))  # both are at work when one fails
     made = recordings(1000, left=UsageError("the left cannot"))

@@ -38,9 +38,12 @@ def realise(net: nn.Module, conventions: Conventions) -> None:
 def describe(net: nn.Module) -> dict[str, Any]:
     """The norms' numbers."""
     norms = _batchnorms(net)
+    averaging = [norm.momentum for norm in norms if norm.track_running_stats]
+    if None in averaging:  # of all batches alike, which is no one weight of the new one
+        averaging = []
     return {
         "batchnorm_epsilon": agreed("batchnorm_epsilon", [norm.eps for norm in norms]),
-        "batchnorm_momentum": agreed("batchnorm_momentum", [norm.momentum for norm in norms]),
+        "batchnorm_momentum": agreed("batchnorm_momentum", averaging),
         "layernorm_epsilon": agreed("layernorm_epsilon", [norm.eps for norm in _layernorms(net)]),
     }
 

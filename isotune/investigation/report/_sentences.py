@@ -19,6 +19,8 @@ def verdict(findings: Findings) -> str:
     if first is None:
         if findings.stopped:
             return f"{sides} could not be compared to the end: {findings.stopped}."
+        if undecided := [rung.name for rung in findings.rungs if rung.verdict == "unknown"]:
+            return f"{sides} are not told apart; undecided, as the noise is too large: {', '.join(undecided)}."
         return f"{sides} are the same on every rung."
     own = [rung for rung in findings.rungs if rung.verdict == "fails"]
     why = because(findings, first.cause) if first.cause else "no known convention explains it"

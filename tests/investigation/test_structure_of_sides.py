@@ -1,0 +1,163 @@
+"""What the layers of a side are: dependent on each other's images, alone on their side, of no image, of constants."""
+
+from __future__ import annotations
+
+import pytest
+
+from isotune import data, protocols
+from isotune.errors import UsageError
+from isotune.investigation import Side, walk
+
+pytestmark = pytest.mark.usefixtures("warm")
+pytest.importorskip("torch", reason="needs the extra torch")
+
+OWN = """
+import torch
+from torch import nn
+
+
+class Between(nn.Module):
+    def __init__(self, change):
+        super().__init__()
+        self.change = change
+
+    def forward(self, x):
+        return self.change(x)
+
+
+class Filter(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("by", torch.ones(1, 8, 1, 1))
+
+    def forward(self, x):
+        return x * self.by
+
+
+class Table(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(2, 8)
+        self.register_buffer("places", torch.tensor([[0.0, 1], [1, 0], [1, 1]]), persistent=False)
+
+    def forward(self, x):
+        return x + self.layer(self.places.to(x.dtype)).mean(0)[:, None, None]
+
+
+def network(*between, momentum=0.1, eps=1e-5):
+    return nn.Sequential(
+        nn.Conv2d(3, 8, 3, 2), nn.BatchNorm2d(8, eps, momentum), nn.ReLU(), *between, nn.Conv2d(8, 16, 3),
+        nn.BatchNorm2d(16, eps, momentum), nn.ReLU(), nn.Conv2d(16, 16, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(), nn.Linear(16, 10),
+    )
+
+
+def sound(eps=1e-5):
+    return network(eps=eps)
+
+
+def of_the_first():
+    return network(Between(lambda x: x - x[:1].mean()))
+
+
+def of_the_batch():
+    return network(Between(lambda x: x - x.mean(0, keepdim=True)))
+
+
+def filtered():
+    return network(Filter())
+
+
+def with_one_more():
+    return network(nn.Conv2d(8, 8, 1))
+
+
+def with_table(eps=1e-5):
+    return network(Table(), eps=eps)
+
+
+def still():
+    return network(momentum=0.0)
+
+
+def cumulative():
+    return network(momentum=None)
+
+
+def another():
+    return nn.Sequential(*[nn.Conv2d(3, 3, 5, padding=2) for _ in range(8)], nn.AdaptiveAvgPool2d(1), nn.Flatten(),
+                         nn.Linear(3, 10))
+"""
+
+
+@pytest.fixture
+def walked(house):
+    (house / "own.py").write_text(OWN)
+
+    def of(left, right, conventions="native"):
+        sides = (
+            Side(model=f"torch:own.py:{name}", checkpoint="random:0", conventions=conventions) for name in (left, right)
+        )
+        return walk(*sides, data.prepare("digits"), protocols.load("quick-fine-tune"), images=4, steps=2)
+
+    return of
+
+
+def remarks(found):
+    return [remark for rung in found.rungs for remark in rung.remarks]
+
+
+@pytest.mark.parametrize("sides", [("of_the_first", "sound"), ("sound", "of_the_batch")])
+def test_a_side_that_depends_on_the_other_images_is_found_and_excused_by_no_noise(walked, sides):
+    found = walked(*sides)
+    which = "left" if sides[1] == "sound" else "right"
+    layers = next(rung for rung in found.rungs if rung.name == "layers")
+    assert layers.verdict == "fails"
+    assert layers.where.startswith("002.conv")
+    assert any(f"the {which} side's 002.conv (4) depends on the other images" in remark for remark in layers.remarks)
+    assert not any(remark.startswith("the " + {"left": "right", "right": "left"}[which]) for remark in layers.remarks)
+
+
+def test_two_sides_that_both_depend_on_the_other_images_are_the_same_and_it_is_said(walked):
+    found = walked("of_the_first", "of_the_first")
+    assert found.first_failure is None
+    assert sum("depends on the other images" in remark for remark in remarks(found)) == 2
+
+
+def test_a_layer_that_one_side_alone_has_is_named_and_the_rest_is_compared(walked):
+    found = walked("sound", "with_one_more")
+    rungs = {rung.name: rung for rung in found.rungs}
+    assert found.stopped is None
+    assert rungs["weights"].verdict == "fails"
+    assert any("+002.conv (3) is on the right side alone" in remark for remark in rungs["weights"].remarks)
+    failing = [error.name for error in rungs["layers"].layers_isolated if error.relative > 1e-9]
+    assert failing == ["002.conv"], "what reads the layer's output, by the left side's names"
+    assert found.names["002.conv"] == ("3", "4")
+
+
+def test_a_module_with_nothing_but_buffers_is_no_layer(walked):
+    found = walked("sound", "filtered")
+    assert {rung.verdict for rung in found.rungs} == {"holds", "not applicable"}
+
+
+def test_outputs_of_no_image_are_compared_as_they_are(walked):
+    found = walked("with_table", "with_table:eps=0.001")
+    assert found.stopped is None
+    causes = {flip.axis for rung in found.rungs if rung.cause for flip in rung.cause.flips}
+    assert causes == {"batchnorm_epsilon"}
+
+
+@pytest.mark.parametrize("side", ["still", "cumulative"])
+def test_a_batchnorm_of_momentum_0_or_none_is_compared(walked, side):
+    assert {rung.verdict for rung in walked(side, side).rungs} == {"holds", "not applicable"}
+
+
+def test_momentum_0_is_named(walked):
+    found = walked("still", "sound")
+    (cause,) = [rung.cause for rung in found.rungs if rung.cause]
+    assert [(flip.axis, {flip.was, flip.value}) for flip in cause.flips] == [("batchnorm_momentum", {0.0, 0.1})]
+
+
+def test_two_architectures_are_refused_at_once(walked):
+    with pytest.raises(UsageError, match=r"torch:own.py:sound and torch:own.py:another: they are two architectures"):
+        walked("sound", "another")
