@@ -57,8 +57,8 @@ class Pairing:
 def pair(left: Sequence[Place], right: Sequence[Place], architectures: Sequence[str] = ()) -> Pairing:
     """UsageError: they are two architectures, as too few can be paired, or by name (`architectures`, where both are
     known) and not all can."""
-    if [(place.name, place.form) for place in left] == [(place.name, place.form) for place in right]:
-        return Pairing({place.name: place.name for place in right})
+    if [place.form for place in left] == [place.form for place in right]:
+        return Pairing({place.name: left[at].name for at, place in enumerate(right)})
     ours, theirs = _keys(left), _keys(right)
     found, alike = dict[int, int](), 0  # place on the right -> on the left
     for first, last, second, end, same in _blocks(ours, theirs):
