@@ -55,7 +55,9 @@ class Judge:
             return Judged(tuple(error for error in layers.errors if error.name == "head"), layers.bound)
         flips = (*causes, *tried) if spec.training else tuple(tried)
         key = spec, *self._sides(flips)
-        if key not in self._isolated:
+        known = self._isolated.get(key)
+        dropped = known is not None and known.recorded and not all(folder.exists() for folder in known.recorded)
+        if known is None or (dropped and not tried):  # it is to be looked at, where a try was only to be judged
             sides = {flip.side for flip in tried}
             self._isolated[key] = self._judged(spec, flips, self._recordings.images("left"), fed=True, tried=sides)
         return self._isolated[key]
