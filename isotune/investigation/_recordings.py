@@ -79,7 +79,7 @@ class Recordings:
         )
         if not (left and right):  # a dump from before they were written down
             return
-        library = all(not names.is_file(names.parse(side.model).name) for side in self.sides.values())
+        library = all(not names.is_file(side.model.partition(":")[2]) for side in self.sides.values())
         try:
             self.pairing = pair(
                 left, right, [each["architecture"] for each in self.described.values()] if library else ()
