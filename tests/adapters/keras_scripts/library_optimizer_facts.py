@@ -1,5 +1,6 @@
 """What Keras's own optimizers do; part of library_facts.py, which sets the engine and calls these."""
 
+import contextlib
 from contextlib import nullcontext
 
 import keras
@@ -42,14 +43,28 @@ def adam_against_its_formula():
     """Relative excess of Adam's first step over the formula, by precision."""
     formula = 1 / (1 + 1e-7 / np.sqrt(1 - 0.999))
     narrow = -stepped(keras.optimizers.Adam(1.0), [1.0])[0][0] / formula - 1
-    with numeric("float64"):
+    with own_float64():
         wide = -stepped(keras.optimizers.Adam(1.0), [1.0], dtype="float64")[0][0] / formula - 1
     return {"float32": narrow, "float64": wide}
 
 
+@contextlib.contextmanager
+def own_float64():
+    """As a user of Keras has it: isotune's mode computes otherwise what TensorFlow rounds by itself."""
+    if keras.backend.backend() != "tensorflow":  # they have no float64 without more than this setting
+        with numeric("float64"):
+            yield
+        return
+    keras.config.set_floatx("float64")
+    try:
+        yield
+    finally:
+        keras.config.set_floatx("float32")
+
+
 def momentum_in_float64():
     """What SGD makes of momentum 0.9: its second step after gradients 1 and 0, in units of the first."""
-    with numeric("float64"):
+    with own_float64():
         first, second = stepped(keras.optimizers.SGD(1.0, momentum=0.9), [1.0, 0.0], dtype="float64")[0]
     return (first - second) / -first
 
