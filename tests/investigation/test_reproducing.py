@@ -264,6 +264,7 @@ def test_a_layer_of_a_users_own_is_made_from_its_configuration(here, house):
     assert "reproducer of layers: fails.py" in said, said
     text = checked_script(house)
     assert "Gate(bias=0.5)" in text
+    assert "float32" not in text
     assert f"runpy.run_path('{house}/port.py')" in text
 
 

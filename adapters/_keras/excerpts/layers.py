@@ -131,6 +131,8 @@ class _Writer:
 
         args = [word(value) for value in node.arguments.args]
         keywords = {key: word(value) for key, value in node.arguments.kwargs.items() if value is not None}
+        if type(operation).__name__ == "ConvertToTensor":  # of what is one already, to the dtype it was traced in
+            return self._numbers.setdefault((id(operation), index), inputs[0])
         if not isinstance(operation, keras.layers.Layer):
             return self._add(call, [f"OUT = {operation_call(operation, args, keywords)}"], inputs, tensor.shape)
         keywords.pop("training", None)

@@ -147,7 +147,10 @@ def about(findings: Findings, rung: Rung, layer: str = "") -> list[str]:
     names = findings.names.get(layer, ("", ""))
     where = f", layer {layer}" if layer else ""
     where += f" ({' = '.join(filter(None, names))})" if any(names) else ""
-    cause = " and ".join(flip.axis for flip in rung.cause.flips) if rung.cause else "no known convention explains it"
+    axes = [flip.axis for flip in rung.cause.flips] if rung.cause else []
+    cause = " and ".join(axes) or "no known convention explains it"
+    if layer and len(axes) > 1:  # of all the rung's layers
+        cause = f"{cause} explain the rung, of which this layer shows one at least"
     known = versions(findings.left.adapter, findings.right.adapter)
     told = ", ".join(f"{name} {value}" for name, value in known.items() if name != "isotune")
     return [
