@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from isotune.adapters._torch.adapter import TorchAdapter, engines, load
-from isotune.adapters._torch.timm_architectures import ARCHITECTURES
+from isotune.adapters._torch.architectures.timm_names import ARCHITECTURES
 from isotune.adapters.base import Engine, ModelInfo
 from isotune.errors import UnknownModel, UsageError, nearest
 

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from isotune.adapters._torch.compiler import without_compiler
+from isotune.adapters._torch.parts import parts
 from isotune.adapters.execution_order import Node, Step, execution_order
 
 _Size = tuple[int, int]
@@ -25,7 +26,7 @@ _Size = tuple[int, int]
 class Dataflow:
     """What one pass shows. Empty for a network whose forward cannot run without data."""
 
-    steps: list[Step] = field(default_factory=list)  # layers are names of modules
+    steps: list[Step] = field(default_factory=list)  # layers are names of `parts`
     maps: dict[str, _Size] = field(default_factory=dict)  # dense layers that read vectors: the map these were made of
 
 
@@ -33,11 +34,12 @@ def trace(net: nn.Module, size: _Size) -> Dataflow:
     """The dataflow of `net` in inference mode, for images of `size` (height, width)."""
     leaves: dict[str, Tensor] = {}
     owners: dict[int, str] = {}
-    for module_name, module in net.named_modules():
-        for name, parameter in module.named_parameters(recurse=False):
-            path = f"{module_name}.{name}" if module_name else name
-            leaves[path] = torch.empty_like(parameter, device="meta", requires_grad=parameter.is_floating_point())
-            owners[id(leaves[path])] = module_name
+    for part in parts(net):
+        for name, _, tensor, is_parameter in part.slots:
+            if is_parameter:
+                path = f"{part.owner}.{name}" if part.owner else name
+                leaves[path] = torch.empty_like(tensor, device="meta", requires_grad=tensor.is_floating_point())
+                owners[id(leaves[path])] = part.name
     for name, buffer in net.named_buffers():
         leaves[name] = torch.empty_like(buffer, device="meta")
     dtype = next((leaf.dtype for leaf in leaves.values() if leaf.is_floating_point()), torch.float32)

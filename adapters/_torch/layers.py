@@ -1,11 +1,10 @@
 """Canonical layers of an `nn.Module`: names, kinds, blocks, slots and layouts.
 
-A layer is a module that directly owns parameters, or a norm; its floating-point persistent buffers belong to it, and a
-module with nothing but buffers (a filter, the constants of a scaling) is none. Layers are numbered in the order of
-execution (`_dataflow`); the classifier is called `head` and comes last. What a pass does not show, a
-norm without parameters, follows the layer registered before it. torch keeps a kernel as [out, in/groups, h, w] and a
-dense matrix as [out, in]; a `Slot` holds the way to the canonical layout (`isotune.weights`) and back.
-`num_batches_tracked` and integer index tables are no weights, and no slots.
+A layer is a module that directly owns parameters, or a norm, or a part of one (`parts`); its floating-point persistent
+buffers belong to it. Layers are numbered in the order of execution (`dataflow`); the classifier is called `head` and
+comes last. What a pass does not show, a norm without parameters, follows the layer registered before it. torch keeps a kernel as
+[out, in/groups, h, w] and a dense matrix as [out, in]; a `Slot` holds the way to the canonical layout
+(`isotune.weights`) and back. `num_batches_tracked` and integer index tables are no weights, and no slots.
 """
 
 from __future__ import annotations
@@ -17,18 +16,14 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from isotune.adapters._torch.dataflow import Dataflow
+from isotune.adapters._torch.parts import Part, parts
 from isotune.weights import HEAD, Layer
 
 Array = np.ndarray
 _UNKNOWN = Dataflow()
 _Change = Callable[[Array], Array]
-_NORM_SLOTS = {"weight": "scale", "bias": "shift", "running_mean": "mean", "running_var": "variance"}
-_TABLE_SLOTS = {"weight": "kernel", "bias": "bias"}
-_SCALES = {"gamma": "scale", "layer_scale": "scale"}  # timm's and torchvision's names of LayerScale's tensor
-_SLOTS = {"norm": _NORM_SLOTS, "conv": _TABLE_SLOTS, "dense": _TABLE_SLOTS, "scale": _SCALES}
 
 
 @dataclass(frozen=True)
@@ -73,22 +68,22 @@ def classifier_name(net: nn.Module, within: nn.Module | None = None) -> str | No
 
 def canonical_layers(net: nn.Module, head: str | None, dataflow: Dataflow = _UNKNOWN) -> list[ModuleLayer]:
     """The layers of `net` in canonical order. head: name of the classifier's module, None when there is none."""
-    owners = [(name, module) for name, module in net.named_modules() if name != head and _is_layer(module)]
-    blocks = _blocks(net, owners)
-    ordered = _in_order([name for name, _ in owners], [step.layer for step in dataflow.steps])
-    kinds = {name: kind_of(net.get_submodule(name)) for name in ordered}
-    for name in dataflow.maps.keys() & kinds.keys():
-        kinds[name] = "conv"  # a dense layer on vectors is a convolution over a whole map
+    found = {part.name: part for part in parts(net)}
+    classifier = found.pop(head, None) if head is not None else None
+    ordered = _in_order(list(found), [step.layer for step in dataflow.steps])
+    blocks = _blocks(net, list(found.values()), ordered)
+    # a dense layer on vectors is a convolution over a whole map
+    kinds = {name: "conv" if name in dataflow.maps else found[name].kind for name in ordered}
     named = {name: f"{index:03d}.{kinds[name]}" for index, name in enumerate(ordered)}
-    if head is not None:
-        named[head], kinds[head], blocks[head] = HEAD, "dense", -1
+    if classifier is not None:
+        found[classifier.name], named[classifier.name] = classifier, HEAD
+        kinds[classifier.name], blocks[classifier.name] = "dense", -1
     inputs = {step.layer: tuple(named[other] for other in step.inputs if other in named) for step in dataflow.steps}
     layers = []
     for name, canonical_name in named.items():
-        module = net.get_submodule(name)
         layer = Layer(canonical_name, kinds[name], blocks[name], name, inputs.get(name, ()))
         window = dataflow.maps.get(name) if name != head else None
-        layers.append(ModuleLayer(layer, module, tuple(_slots(layer.name, layer.kind, module, window))))
+        layers.append(ModuleLayer(layer, found[name].module, tuple(_slots(layer, found[name], window))))
     return layers
 
 
@@ -102,47 +97,17 @@ def _in_order(registered: list[str], executed: list[str]) -> list[str]:
     return ordered
 
 
-def kind_of(module: nn.Module) -> str:
-    """conv, dense, norm, scale or other (`isotune.weights`)."""
-    if isinstance(module, nn.Conv2d):
-        return "conv"
-    if isinstance(module, nn.Linear):
-        return "dense"
-    if isinstance(module, _BatchNorm | nn.LayerNorm | nn.GroupNorm):
-        return "norm"
-    if "norm" in type(module).__name__.lower() and all(tensor.ndim == 1 for _, tensor, _ in _own(module)):
-        return "norm"  # the RmsNorm classes of timm
-    own = [(name, tensor) for name, tensor, _ in _own(module)]
-    if len(own) == 1 and own[0][0] in _SCALES and own[0][1].numel() == max(own[0][1].shape, default=0):
-        return "scale"
-    return "other"
-
-
-def _is_layer(module: nn.Module) -> bool:
-    own = list(_own(module))
-    return any(is_parameter for _, _, is_parameter in own) or (bool(own) and kind_of(module) == "norm")
-
-
-def _own(module: nn.Module) -> Iterator[tuple[str, Tensor, bool]]:
-    """(name, tensor, is a parameter) of what the module itself owns and a state dict would keep."""
-    for name, parameter in module.named_parameters(recurse=False):
-        yield name, parameter, True
-    for name, buffer in module.named_buffers(recurse=False):
-        if name not in module._non_persistent_buffers_set and buffer.is_floating_point():
-            yield name, buffer, False
-
-
-def _slots(layer: str, kind: str, module: nn.Module, window: tuple[int, int] | None) -> Iterator[Slot]:
-    names = _SLOTS.get(kind, {})
-    for own_name, tensor, is_parameter in _own(module):
-        slot = names.get(own_name, own_name)
+def _slots(layer: Layer, part: Part, window: tuple[int, int] | None) -> Iterator[Slot]:
+    for _, slot, tensor, is_parameter in part.slots:
         to: _Change = _same
         back: _Change = _same
         if slot == "kernel":
-            to, back = _layout(tuple(tensor.shape), kind, window)
-        elif kind == "scale":
+            to, back = _layout(tuple(tensor.shape), layer.kind, window)
+        elif layer.kind in ("scale", "token"):
             to, back = _vector(tuple(tensor.shape))
-        yield Slot(f"{layer}.{slot}", tensor, is_parameter and tensor.requires_grad, to, back)
+        elif layer.kind == "position":
+            to, back = (lambda a: a[0]), (lambda a: a[None])
+        yield Slot(f"{layer.name}.{slot}", tensor, is_parameter and tensor.requires_grad, to, back)
 
 
 def _layout(shape: tuple[int, ...], kind: str, window: tuple[int, int] | None) -> tuple[_Change, _Change]:
@@ -202,23 +167,29 @@ def on_output(owner: ModuleLayer, see: Callable[[Tensor], Tensor | None]) -> Any
 # -- blocks
 
 
-def _blocks(net: nn.Module, owners: list[tuple[str, nn.Module]]) -> dict[str, int]:
+def _blocks(net: nn.Module, found: list[Part], ordered: list[str]) -> dict[str, int]:
     """Block of each layer, numbered from 0.
 
     Libraries nest their blocks differently (`features.3`, `blocks.1.0`, `layer1.0`, `stages.0.blocks.1`,
     `encoder.layers.encoder_layer_0`), so they are found by structure: from the network downwards, sequences of
     composite modules and stages (classes that hold such a sequence as `blocks`, `layers` or `stages`) are opened,
     and the first thing that is neither is a block. Layers that stand loose on the way, a stem or the last
-    convolution, form a block with the norms that follow them.
+    convolution, form a block with the norms that follow them. A token or a table of positions belongs to the block of
+    what runs before it.
     """
     numbers: dict[str, int] = {}
     last_key, number, last_loose = None, -1, False
-    for name, module in owners:
-        key, loose = _block_key(net, name)
-        joins = loose and last_loose and kind_of(module) not in ("conv", "dense")
+    for part in found:
+        if part.kind in ("token", "position"):
+            continue
+        key, loose = _block_key(net, part.owner)
+        joins = loose and last_loose and part.kind not in ("conv", "dense")
         if key != last_key and not joins:
             number += 1
-        numbers[name], last_key, last_loose = number, key, loose
+        numbers[part.name], last_key, last_loose = number, key, loose
+    before = 0
+    for name in ordered:
+        before = numbers.setdefault(name, before)
     return numbers
 
 

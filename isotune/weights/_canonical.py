@@ -1,7 +1,7 @@
 """Weights in canonical form: neutral names and layouts, with the conventions they were trained with.
 
-A canonical name is `LAYER.SLOT`. A layer is one module that owns tensors, named by its place in the order
-of execution and its kind, `007.norm`; the classifier is `head`. Slots and layouts:
+A canonical name is `LAYER.SLOT`. A layer is one operation that owns tensors, mostly a library's module, named by its
+place in the order of execution and its kind, `007.norm`; the classifier is `head`. Slots and layouts:
 
 | kind | slots |
 |---|---|
@@ -9,6 +9,8 @@ of execution and its kind, `007.norm`; the classifier is `head`. Slots and layou
 | dense | kernel [in, out], bias [out] |
 | norm | scale, shift, and for BatchNorm mean, variance: [channels] each |
 | scale | scale [channels], what LayerScale multiplies by (Touvron et al. 2021) |
+| token | token [channels], the class token of a vision transformer (Dosovitskiy et al. 2021) |
+| position | position [tokens, channels], the table that is added to the tokens |
 | other | the library's own tensor names and layouts |
 """
 
@@ -38,7 +40,7 @@ class Layer:
     """A module that owns tensors, in the order of execution."""
 
     name: str  # canonical: "007.norm", or "head"
-    kind: str  # conv, dense, norm, scale, other
+    kind: str  # conv, dense, norm, scale, token, position, other
     block: int  # residual block (or stage of a plain network) it belongs to, from 0; the head's is -1
     library_name: str  # what the library calls it
     inputs: tuple[str, ...] = ()  # canonical names of the layers that feed it, operations without tensors left out

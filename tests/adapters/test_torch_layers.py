@@ -9,6 +9,7 @@ import torch
 import torchvision
 from torch import nn
 
+from isotune.adapters._torch.dataflow import trace
 from isotune.adapters._torch.layers import canonical_layers, classifier_name
 
 
@@ -53,7 +54,7 @@ def test_mobilenet_is_a_stem_17_inverted_residuals_and_a_last_convolution(mobile
         ("efficientnet_b0", 1 + 16 + 1),
         ("mobilenet_v3_small", 1 + 11 + 1 + 1),
         ("squeezenet1_0", 1 + 8),
-        ("vit_b_16", 1 + 1 + 12 + 1),
+        ("vit_b_16", 1 + 12 + 1),
     ],
 )
 def test_blocks_of_the_usual_families(name, blocks):
@@ -61,7 +62,37 @@ def test_blocks_of_the_usual_families(name, blocks):
         net = torchvision.models.get_model(name)
     found = [found.layer.block for found in layers_of(net)]
     assert set(found) == set(range(-1, blocks))
-    assert found[:-1] == sorted(found[:-1]) or name == "vit_b_16"
+    assert found[:-1] == sorted(found[:-1])
+
+
+def test_both_libraries_vision_transformer_has_the_same_layers_though_other_modules_own_them():
+    """torchvision's encoder owns the table of positions, and its attention the projection; timm has others for both."""
+    size = (64, 64)
+    with torch.device("meta"):
+        nets = torchvision.models.vit_b_32(image_size=64), timm.create_model("vit_base_patch32_224", img_size=64)
+    one, other = (
+        [
+            (found.layer.name, found.layer.block, [(slot.name, slot.shape, slot.trainable) for slot in found.slots])
+            for found in canonical_layers(net, classifier_name(net), trace(net, size))
+        ]
+        for net in nets
+    )
+    assert one == other
+    shapes = {slot: shape for *_, slots in one for slot, shape, _ in slots}
+    assert shapes["001.token.token"] == (768,)
+    assert shapes["002.position.position"] == (5, 768)
+    assert shapes["004.dense.kernel"] == (768, 3 * 768)
+    assert [name for name, *_ in one[:5]] == ["000.conv", "001.token", "002.position", "003.norm", "004.dense"]
+    assert [block for _, block, _ in one[:5]] == [0, 0, 0, 1, 1]
+
+
+def test_what_stands_loose_leads_to_the_canonical_layout_and_back():
+    net = torchvision.models.vit_b_32(image_size=64)
+    flow = trace(net, (64, 64))
+    for found in canonical_layers(net, classifier_name(net), flow)[:5]:
+        for slot in found.slots:
+            own = slot.tensor.detach().numpy()
+            np.testing.assert_array_equal(slot.from_canonical(slot.to_canonical(own)), own)
 
 
 def test_layouts_are_canonical_and_lead_back():
