@@ -111,6 +111,8 @@ class Adapter(ABC):
     # Libraries in which counterparts of its architectures are looked for, in this order: `isotune parity --all` proves
     # every architecture of a library that names some. Architectures are the same where their names are.
     counterparts: ClassVar[tuple[str, ...]] = ()
+    # Of architectures that have no counterpart: in what the nearest model elsewhere is another network
+    unlike: ClassVar[Mapping[str, str]] = {}
     # What it rounds by itself in float64, and its adapter computes otherwise in that mode: (who, what, how instead)
     rounds: ClassVar[tuple[tuple[str, str, str], ...]] = ()
 

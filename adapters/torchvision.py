@@ -2,7 +2,7 @@
 
 Two models come with constants inside that elsewhere are input scaling: GoogLeNet and Inception v3 are built with
 `transform_input=False`, and their native scaling is -1..1, which is the same function. Their auxiliary classifiers,
-which only train, are left out.
+which only train, are left out. SwinV2's biases are held as timm holds them (`_torch.architectures.swin_v2`).
 """
 
 from __future__ import annotations
@@ -30,11 +30,27 @@ class TorchvisionAdapter(TorchAdapter):
     colour: ClassVar[str] = "#D55E00"
     engines: ClassVar[Mapping[str, Engine]] = engines("torchvision")
     hosts: ClassVar[Mapping[str, str]] = {"torchvision's weights": "download.pytorch.org"}
+    counterparts: ClassVar[tuple[str, ...]] = ("timm",)
+    unlike: ClassVar[Mapping[str, str]] = {
+        "maxvit_t": "timm's maxvit_tiny_tf_224 divides keys by the root of a head's width, maxvit_t by that of all"
+        " heads; its shortcuts average 2x2 pixels, maxvit_t's 3x3; its classifier has a bias, maxvit_t's none",
+        "mnasnet1_3": "timm lists the widths 0.5, 0.75, 1.0 and 1.4 of MnasNet",
+    }
 
     def models(self) -> Iterable[ModelInfo]:
         return _models()
 
     def _network(
+        self, name: str, checkpoint: str | None, size: tuple[int, int], options: Mapping[str, Any]
+    ) -> nn.Module:
+        net = self._as_built(name, checkpoint, size, options)
+        if name.startswith("swin_v2"):
+            from isotune.adapters._torch.architectures.swin_v2 import separate_biases
+
+            separate_biases(net)
+        return net
+
+    def _as_built(
         self, name: str, checkpoint: str | None, size: tuple[int, int], options: Mapping[str, Any]
     ) -> nn.Module:
         load("torchvision")

@@ -2,8 +2,8 @@
 
 A layer is a module that directly owns parameters, or a norm, or a part of one (`parts`); its floating-point persistent
 buffers belong to it. Layers are numbered in the order of execution (`dataflow`); the classifier is called `head` and
-comes last. What a pass does not show, a norm without parameters, follows the layer registered before it. torch keeps a kernel as
-[out, in/groups, h, w] and a dense matrix as [out, in]; a `Slot` holds the way to the canonical layout
+comes last. What a pass does not show, a norm without parameters, follows the layer registered before it. torch keeps a
+kernel as [out, in/groups, h, w] and a dense matrix as [out, in]; a `Slot` holds the way to the canonical layout
 (`isotune.weights`) and back. `num_batches_tracked` and integer index tables are no weights, and no slots.
 """
 

@@ -1,9 +1,9 @@
 """Which tensors of a module are one layer.
 
 Mostly a module that directly owns tensors is a layer. But libraries put the tensors of a vision transformer into
-different modules: torchvision's network owns the class token and its encoder the table of positions, timm's network owns
-both; torch's MultiheadAttention owns the projection of queries, keys and values itself, timm has a Linear for it. So
-these are layers of their own wherever they stand. What follows from shapes alone is no weight, and in no layer.
+different modules: torchvision's network owns the class token and its encoder the table of positions, timm's network
+owns both; torch's MultiheadAttention owns the projection of queries, keys and values itself, timm has a Linear for it.
+So these are layers of their own wherever they stand. What follows from shapes alone is no weight, and in no layer.
 """
 
 from __future__ import annotations

@@ -48,12 +48,20 @@ def parity(
         list[str] | None, typer.Argument(help="Two models of one architecture: keras:MobileNetV2 timm:mobilenetv2_100.")
     ] = None,
     everything: Annotated[
-        bool, typer.Option("--all", help="Every model of a library that names where its counterparts are; resumable.")
+        bool, typer.Option("--all", help="Every model that has counterparts, the smallest first; resumable.")
     ] = False,
     architecture: Annotated[
         str | None,
         typer.Option("--architecture", "--architectures", help="With --all: only these, comma-separated."),
     ] = None,
+    libraries: Annotated[
+        str | None,
+        typer.Option(
+            help="With --all, --list: the first's models against those of the others: torchvision,timm."
+            " [default: every library that names where its counterparts are]"
+        ),
+    ] = None,
+    kept: Annotated[bool, typer.Option("--kept", help="With --all: prove nothing, report what the store has.")] = False,
     listing: Annotated[bool, typer.Option("--list", help="Name the pairs that exist, and end.")] = False,
     checkpoint: Annotated[
         str, typer.Option(help="The first model's: random:SEED, offline, pretrained, file:PATH.")
@@ -93,16 +101,13 @@ def parity(
     slots and logits are compared in float64, from one checkpoint under one set of conventions.
     """
     if listing:
-        from isotune.parity import families
-
         if models or everything or architecture:
-            raise UsageError("--list names all pairs; leave the rest out")
-        for family in families():
-            others = ", ".join(family.others) or "no counterpart"
-            typer.echo(f"{family.architecture}: {family.first} = {others}")
+            raise UsageError("--list names all pairs; leave the rest but --libraries out")
+        _list(libraries)
         return
-    if architecture and not everything:
-        raise UsageError("--architecture is of --all; two models say for themselves what they are")
+    for option, given in (("--architecture", architecture), ("--libraries", libraries), ("--kept", kept)):
+        if given and not everything:
+            raise UsageError(f"{option} is of --all; two models say for themselves what they are")
     if everything == bool(models) or (models and len(models) != 2):
         raise UsageError("give two models, or --all; --list names the pairs that exist")
     asked: dict[str, Any] = {
@@ -112,7 +117,11 @@ def parity(
     folder = out or (defaults.REPORT if everything else None)
     if folder:
         places.check_folder(folder, "--out")
-    proved = interface().prove(*models, **asked) if models else interface().prove_all(architecture, **asked, jobs=jobs)
+    proved = (
+        interface().prove(*models, **asked)
+        if models
+        else interface().prove_all(architecture, **asked, libraries=libraries, kept=kept, jobs=jobs)
+    )
     if folder:
         typer.echo(proved.write(folder), err=as_json)
     if as_json:
@@ -121,3 +130,12 @@ def parity(
         proved.show()
     if not proved.holds:
         raise typer.Exit(1)
+
+
+def _list(libraries: str | None) -> None:
+    """Name the pairs that exist, and what has none."""
+    from isotune.parity import families
+
+    for family in families([word.strip() for word in (libraries or "").split(",") if word.strip()]):
+        without = f"no counterpart{f': {family.unlike}' if family.unlike else ''}"
+        typer.echo(f"{family.architecture}: {family.first} = {', '.join(family.others) or without}")

@@ -185,6 +185,8 @@ def prove(
 def prove_all(
     architectures: str | Iterable[str] | None = None,
     *,
+    libraries: str | Iterable[str] | None = None,
+    kept: bool = False,
     jobs: int = 2,
     checkpoint: PathLike = "random:0",
     conventions: Conventions = "identical",
@@ -198,16 +200,20 @@ def prove_all(
     fresh: bool = False,
     progress: bool | Progress = True,
 ) -> Proofs:
-    """`prove` for every architecture that has counterparts in other libraries, or for those named; what was done before
-    is not done again.
+    """`prove` for every architecture that has counterparts in other libraries, or for those named, the smallest
+    networks first; what was done before is not done again.
 
-    jobs: architectures at the same time, each of one to two cores. Other arguments and errors as of `prove`.
+    libraries: the first's models against those of the others, "torchvision,timm"; None: of every library whose adapter
+        names counterparts. kept: prove nothing, give what the store has. jobs: architectures at the same time, each of
+        one to two cores. Other arguments and errors as of `prove`.
 
-    >>> isotune.prove_all("mobilenet_v2").frame()
+    >>> isotune.prove_all("mobilenet_v2", libraries="torchvision,timm").frame()
     """
     named = _words(architectures, "architectures")
     return parity.prove_all(
         named,
+        libraries=_words(libraries, "libraries"),
+        kept=bool(kept),
         jobs=arguments.count(jobs, "jobs"),
         progress=progress,
         **_asked(checkpoint, conventions, size, batch, seed, numeric_mode, only, until_failure, store, fresh),

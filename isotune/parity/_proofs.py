@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
@@ -13,7 +14,7 @@ from isotune.models.counterparts import Family, check_pair, families
 from isotune.parity import _report
 from isotune.parity._asking import check_stages, chosen, parse_size, questions
 from isotune.parity._proving import answer
-from isotune.parity._results import Result, ResultStore, as_json
+from isotune.parity._results import Question, Result, ResultStore, as_json
 from isotune.progress import Progress, reporting
 
 if TYPE_CHECKING:
@@ -125,6 +126,8 @@ def prove(
 def prove_all(
     architectures: Sequence[str] = (),
     *,
+    libraries: Sequence[str] = (),
+    kept: bool = False,
     jobs: int = 2,
     checkpoint: str = "random:0",
     conventions: str = "identical",
@@ -138,14 +141,19 @@ def prove_all(
     fresh: bool = False,
     progress: bool | Progress = True,
 ) -> Proofs:
-    """`prove` for every architecture that has counterparts, or for those named; what was done before is not done again.
+    """`prove` for every architecture that has counterparts, or for those named, the smallest networks first; what was
+    done before is not done again.
 
-    jobs: architectures at the same time, each of one to two cores.
+    libraries: the first's models against those of the others; () is every library whose adapter names counterparts.
+    kept: prove nothing, give what the store has. jobs: architectures at the same time, each of one to two cores.
+    UsageError: libraries that cannot be compared, an architecture that none of them has.
     """
-    every = families()
+    words = ["--all", *(["--libraries", ",".join(libraries)] if libraries else [])]
+    words += ["--architecture", ",".join(architectures)] if architectures else []
+    named, asked = chosen(families(libraries), list(architectures)), (checkpoint, conventions, size, batch, seed)
     return _proved(
-        chosen(every, list(architectures)), ["--all"], jobs, only=only, until_failure=until_failure, store=store,
-        fresh=fresh, progress=progress, asked=_asked(checkpoint, conventions, size, batch, seed, numeric_mode),
+        named, words, jobs, only=only, until_failure=until_failure, store=store, fresh=fresh, progress=progress,
+        kept=kept, asked=_asked(*asked, numeric_mode),
     )  # fmt: skip
 
 
@@ -171,16 +179,37 @@ def _proved(
     fresh: bool,
     progress: bool | Progress,
     asked: Mapping[str, Any],
+    kept: bool = False,
 ) -> Proofs:
     named = only.split(",") if isinstance(only, str) else only
     stages = check_stages([stage.strip() for stage in named if stage.strip()])
     groups = [questions(family, **asked) for family in proved]
-    with reporting(progress) as reporter:
-        reporter.parts("pairs", sum(map(len, groups)))
-        results = answer(
-            groups, ResultStore(Path(store)), jobs=jobs, fresh=fresh, until_failure=until_failure, only=stages,
-            progress=reporter, ended=lambda result: reporter.ended(result.line),
-        )  # fmt: skip
+    known = ResultStore(Path(store))
+    if kept:
+        results = [result for group in groups for asked_of in group if (result := known.read(asked_of)) is not None]
+    else:
+        how = {"fresh": fresh, "until_failure": until_failure, "only": stages}
+        results = _answered(groups, proved, known, jobs, progress, **how)
     command = " ".join(["isotune parity", *words])
     command += f" --conventions {asked['spec']}" if asked["spec"] != "identical" else ""
     return Proofs(tuple(results), tuple(proved) if "--all" in words else (), command)
+
+
+def _answered(
+    groups: Sequence[Sequence[Question]],
+    proved: Sequence[Family],
+    store: ResultStore,
+    jobs: int,
+    progress: bool | Progress,
+    **how: Any,
+) -> list[Result]:
+    """Answers in the order of the groups, though the smallest networks are proved first."""
+    smallest_first = sorted(range(len(groups)), key=lambda number: proved[number].parameters or math.inf)
+    with reporting(progress) as reporter:
+        reporter.parts("pairs", sum(map(len, groups)))
+        results = answer(
+            [groups[number] for number in smallest_first], store, jobs=jobs, progress=reporter,
+            ended=lambda result: reporter.ended(result.line), **how,
+        )  # fmt: skip
+    by_question = {result.question.key: result for result in results}
+    return [by_question[question.key] for group in groups for question in group]

@@ -38,4 +38,7 @@ ARCHITECTURES = {
     "swin_tiny_patch4_window7_224": "swin_t",
     "swin_small_patch4_window7_224": "swin_s",
     "swin_base_patch4_window7_224": "swin_b",
+    "swinv2_tiny_window8_256": "swin_v2_t",
+    "swinv2_small_window8_256": "swin_v2_s",
+    "swinv2_base_window8_256": "swin_v2_b",
 }
