@@ -65,7 +65,7 @@ def architectures():
             yield pytest.param(family, id=family.architecture, marks=marks)
 
 
-@pytest.mark.parametrize("family", architectures())
+@pytest.mark.parametrize("family", list(architectures()))
 def test_a_pair_has_the_same_layers_at_the_size_of_its_proof(family):
     """Without data: both networks can be built for the size, run at it, and share their tensors."""
     import torch
