@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from isotune.adapters._torch.dataflow import Dataflow
 from isotune.adapters._torch.parts import Part, parts
