@@ -22,7 +22,7 @@ _MAP, _OTHER = "torch.tensor(IN0).permute(0, 3, 1, 2)", "torch.tensor(IN0)"
 _SIGNS = {"add": "+", "sub": "-", "mul": "*", "div": "/", "truediv": "/", "matmul": "@"}
 _WAYS = (  # from a canonical array to torch's layout
     "V", "V.transpose(3, 2, 0, 1)", "V.T", "V.reshape(-1, 1, 1)", "V.transpose(3, 2, 0, 1).reshape(V.shape[3], -1)",
-    "V.T[:, :, None, None]",
+    "V.T[:, :, None, None]", "V[None]", "V.reshape(1, 1, -1)",
 )  # fmt: skip
 
 
