@@ -12,6 +12,7 @@
 - `investigate(...)`: why two models differ, and what that costs; `dump(...)`: one side, for another machine
 - `prove(...)`, `prove_all(...)`: that two models are one function and train as one; `.assert_identical()`
 - `identical(...)`: the same, as a decorator of a test, for pytest (`isotune.testing`)
+- `watch(...)`: a recording of a training loop of your own, to be investigated
 - `study_variance(...)`: where the spread of the accuracy comes from
 - `transfer(...)`: a checkpoint of one library as a file of another
 - `Protocol`: a recipe built in Python; its parts are in `protocols`; `data`: prepared data sets
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
     from isotune.models.listing import models
     from isotune.parity import Proofs
     from isotune.protocols import Protocol
+    from isotune.recordings import watch
     from isotune.report import Leaderboard
     from isotune.testing import identical
 
@@ -81,6 +83,7 @@ __all__ = [
     "run",
     "study_variance",
     "transfer",
+    "watch",
 ]
 
 _PLACES = {  # where each stands; packages and modules of their own are not named
@@ -104,6 +107,7 @@ _PLACES = {  # where each stands; packages and modules of their own are not name
     "run": "isotune.interface",
     "study_variance": "isotune.interface",
     "transfer": "isotune.interface",
+    "watch": "isotune.recordings",
 }
 
 

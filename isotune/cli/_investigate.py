@@ -20,8 +20,17 @@ from isotune.cli._shared import (
 
 
 def investigate(
-    left: Annotated[str, typer.Argument(help="The model to start from: torchvision:mobilenet_v2; or dump:FOLDER.")],
-    right: Annotated[str, typer.Argument(help="The one to compare with: keras:MobileNetV2, keras@torch:MobileNetV2.")],
+    left: Annotated[
+        str,
+        typer.Argument(help="The model to start from: torchvision:mobilenet_v2; or dump:FOLDER, recording:FOLDER."),
+    ],
+    right: Annotated[
+        str,
+        typer.Argument(
+            help="The one to compare with: keras:MobileNetV2, keras@torch:MobileNetV2; with a recording another"
+            " recording:FOLDER, or protocol:NAME, protocol:FILE.toml:STAGE."
+        ),
+    ],
     dataset: DatasetOption = defaults.DATASET,
     protocol: Annotated[
         str,
@@ -83,6 +92,9 @@ def investigate(
     Pixels, scaled input, weights, every layer, logits, loss, gradients, BatchNorm buffers, one step and several are
     compared, each rung by itself too, given the left's values of all before it. Where one side cannot run, what the
     other shows is kept as a dump beside the report.
+
+    Of two recordings of training loops (isotune.watch in Python), or of one and a protocol, nothing is run: their
+    configurations, habits and steps are compared.
     """
     places.check_folder(out, "--out")
     result = interface().investigate(
@@ -92,7 +104,7 @@ def investigate(
         right_compiled=right_compiled, left_python=left_python, right_python=right_python, images=images, steps=steps,
         price=price, seeds=seeds, store=store, jobs=jobs, keep=out, reproducer=reproducer, name=name,
     )  # fmt: skip
-    path = result.write(out)
+    path = result.write(out, name)
     if as_json:
         typer.echo(json.dumps(result.as_json(), indent=1))
     else:
@@ -103,7 +115,7 @@ def investigate(
             result.reproducer.said(reproducer) if result.reproducer else "nothing fails: no reproducer", err=True
         )
     if not result.same:
-        raise typer.Exit(130 if result.interrupted else 1)
+        raise typer.Exit(130 if getattr(result, "interrupted", False) else 1)
 
 
 def dump(

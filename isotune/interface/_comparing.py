@@ -11,16 +11,18 @@ from isotune import defaults, investigation, parity
 from isotune.errors import UsageError
 from isotune.interface import _arguments as arguments
 from isotune.interface._arguments import Conventions, Dataset, Model, PathLike, Protocol
+from isotune.interface._recordings import compare, is_about_recordings
 from isotune.investigation import Dump, Investigation, Side
 from isotune.parity import Proofs
 from isotune.progress import Progress
+from isotune.recordings import Comparison, Recording
 
 Compared = Model | Side | Dump
 
 
 def investigate(
-    left: Compared,
-    right: Compared,
+    left: Compared | Recording,
+    right: Compared | Recording,
     *,
     dataset: Dataset = defaults.DATASET,
     protocol: Protocol = defaults.PROTOCOL,
@@ -47,7 +49,7 @@ def investigate(
     reproducer: PathLike | None = None,
     name: str = "",
     progress: bool | Progress = True,
-) -> Investigation:
+) -> Investigation | Comparison:
     """Say where two models part, rung by rung, by which convention, and what it costs.
 
     Pixels, scaled input, weights, every layer, logits, loss, gradients, BatchNorm buffers, one step and several are
@@ -55,6 +57,9 @@ def investigate(
 
     left, right: models as of `isotune.run`, an `isotune.investigation.Side` with a set-up of its own, or a dump
         (`dump:FOLDER`, or its folder as a path), which is the left one wherever it is given and has its own images.
+        Or two recordings of training loops (`recording:FOLDER`, `isotune.watch` writes them), or one and a protocol
+        (`protocol:NAME`, `protocol:NAME:STAGE`): nothing is run then, no other argument counts, and what comes of it
+        is an `isotune.recordings.Comparison`.
     dataset, protocol, checkpoint, conventions, numeric_mode, layout: as of `isotune.run`, one each, of both sides or of
         the left where the right has its own. left_python, right_python: other environments' interpreters.
     images: how many the ladder is walked with. steps: of training on them. seed: of the classifier.
@@ -70,6 +75,13 @@ def investigate(
     >>> walk = isotune.investigate("torchvision:mobilenet_v2", "keras:MobileNetV2", dataset="digits")
     >>> walk.verdict, walk.causes, walk.write("reports/investigations")
     """
+    if is_about_recordings(left, right):
+        if price or reproducer is not None:
+            what = "price" if price else "reproducer"
+            raise UsageError(f"{what}: of recordings there is none, since nothing is run; leave it out")
+        return compare(left, right)
+    assert not isinstance(left, Recording)
+    assert not isinstance(right, Recording)
     first, second = _side(left, "left"), _side(right, "right")
     script = None if reproducer is None else arguments.script(reproducer, "reproducer")
     found = investigation.investigate(

@@ -33,6 +33,8 @@ MAY = {
     "adapters/_torch/files.py": "safetensors, torch.load with weights_only; whether there is a network",
     "isotune/weights/_canonical.py": "safetensors",
     "isotune/models/checkpoints.py": "safetensors",
+    "isotune/recordings/_tensors.py": "safetensors",
+    "isotune/recordings/_writing.py": "what it writes",
     "isotune/investigation/_dump.py": "from the gate's bytes",
     "isotune/protocols/_reading.py": "isotune's own protocols; JSON that it made itself",
     # what isotune wrote itself, sealed

@@ -1,0 +1,61 @@
+"""Recordings of somebody's own loop compared: with each other, or one with a protocol."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from isotune import recordings
+from isotune.errors import UsageError
+from isotune.interface import _arguments as arguments
+from isotune.protocols import Protocol
+from isotune.recordings import Comparison, Recording
+
+PROTOCOL = "protocol:"
+
+
+def is_about_recordings(*sides: object) -> bool:
+    """Whether a side is a recording: one, `recording:FOLDER`, or the path of its folder."""
+    return any(recordings.is_recording(side) or _is_folder(side) for side in sides)
+
+
+def compare(left: Any, right: Any) -> Comparison:
+    """Two recordings, or a recording and a protocol (`protocol:NAME`, `protocol:NAME:STAGE`, a `Protocol`).
+
+    UsageError: one of them is something else, or they cannot be compared.
+    """
+    if not _is_recording(left):
+        left, right = right, left
+    first = _opened(left)
+    if isinstance(right, Protocol):
+        return recordings.compare_with_protocol(first, right)
+    if isinstance(right, str) and right.startswith(PROTOCOL):
+        name, stage = _stage(right.removeprefix(PROTOCOL))
+        return recordings.compare_with_protocol(first, arguments.recipe(name), stage)
+    if not _is_recording(right):
+        raise UsageError(
+            "a recording is compared with another, recording:FOLDER, or with a protocol, protocol:NAME; not with"
+            f" {right!r}"
+        )
+    return recordings.compare(first, _opened(right))
+
+
+def _is_recording(side: object) -> bool:
+    return recordings.is_recording(side) or _is_folder(side)
+
+
+def _is_folder(side: object) -> bool:
+    return isinstance(side, os.PathLike) and (Path(side) / "recording.json").is_file()
+
+
+def _opened(side: Any) -> Recording:
+    if isinstance(side, Recording):
+        return side
+    return Recording(side.removeprefix(recordings.PREFIX) if isinstance(side, str) else Path(side))
+
+
+def _stage(words: str) -> tuple[str, int]:
+    """`"fine-tune:2"` -> name, number; 1 where there is none."""
+    name, colon, number = words.rpartition(":")
+    return (name, int(number)) if colon and number.isdecimal() else (words, 1)

@@ -1,0 +1,177 @@
+"""Two recordings compared: configuration, habits, then step by step and rung by rung."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from isotune.errors import UsageError, listed
+from isotune.recordings import _rates
+from isotune.recordings._comparison import Cause, Comparison, Rung
+from isotune.recordings._ladder import walk
+from isotune.recordings._pairing import Pairing, paired
+from isotune.recordings._reading import RecordedStep, Recording
+from isotune.recordings.habits import NEAR, Habits, judge
+
+# Where a habit shows first; those that are not here show at the step
+_SHOWS = {
+    "batch_size": "batch", "passes": "batch", "learning_rate": "rate", "loss": "gradients", "label_smoothing": "loss",
+    "loss_reduction": "loss", "accumulation": "gradients", "clipping": "gradients", "clip_norm": "gradients",
+    "trained": "gradients", "left_out": "gradients", "batchnorm": "layers", "batchnorm_epsilon": "layers",
+    "frozen_batchnorm": "layers", "batchnorm_momentum": "statistics after",
+    "batchnorm_running_variance": "statistics after",
+}  # fmt: skip
+_CONSEQUENCES = {"learning_rate"}  # told by the rates of every step
+
+
+def compare(left: Recording, right: Recording) -> Comparison:
+    """Where two recordings part, and why. UsageError: they are of two networks, or have no step in common."""
+    pairing = paired(left, right)
+    common = [number for number in left.steps if number in right.steps]
+    if not common:
+        shown = [listed(list(map(str, side.steps)), most=5) or "none" for side in (left, right)]
+        raise UsageError(
+            f"no step is in both recordings: {left.name} has {shown[0]}, {right.name} {shown[1]}; record the same steps"
+        )
+    rungs = list(_rungs(left, right, pairing, common))
+    habits = judge(left), judge(right)
+    causes = [*_rate_causes(left, right), *_habit_causes(*habits, left.name, right.name)]
+    causes += _batch_causes(rungs, causes)
+    causes += _patterns(left.steps[common[0]], right.steps[common[0]], pairing, rungs, causes)
+    order = ["batch", "rate", "weights before", "layers", "loss", "gradients", "statistics after", "step"]
+    causes.sort(key=lambda cause: order.index(cause.rung) if cause.rung in order else len(order))
+    judged = {rung.name for rung in rungs if rung.verdict != "not judged"}
+    unseen = list(dict.fromkeys(rung.name for rung in rungs if rung.name not in judged))
+    named = {cause.name for cause in causes}
+    unknown = [name for name in sorted({*habits[0], *habits[1]} - named)
+               if any(name in side and side[name].value is None for side in habits)]  # fmt: skip
+    left_out = [*(f"the {name} (one side does not show it)" for name in unseen),
+                *(f"{name} ({_unseen(name, *habits)})" for name in unknown),
+                *(f"no partner: {listed(pairing.alone, most=3)}" for _ in pairing.alone[:1])]  # fmt: skip
+    if len(left.steps) != len(common) or len(right.steps) != len(common):
+        left_out.append("steps that one side alone recorded")
+    alike = [name for name in habits[0] if name in habits[1] and habits[0].value(name) is not None
+             and _equal(habits[0].value(name), habits[1].value(name))]  # fmt: skip
+    return Comparison(
+        kind="recordings", left=_name(left, right), right=_name(right, left), configuration=_configuration(left, right),
+        pairing=pairing.words + (" The order is that of registration on one side." if _registered(left, right) else ""),
+        rungs=tuple(rungs), causes=tuple(causes), agreed=tuple(alike), not_compared=tuple(left_out),
+    )  # fmt: skip
+
+
+def _unseen(name: str, *habits: Habits) -> str:
+    return next(side[name].words for side in habits if name in side and side[name].value is None)
+
+
+def _batch_causes(rungs: list[Rung], causes: list[Cause]) -> Iterator[Cause]:
+    """What enters the network, where it differs and no number of images says so."""
+    failing = next((rung for rung in rungs if rung.verdict == "fails"), None)
+    if failing is not None and failing.name == "batch" and not any(cause.rung == "batch" for cause in causes):
+        yield Cause(name="images", rung="batch", left=None, right=None, words=failing.words, steps=(failing.step,))
+
+
+def _name(recording: Recording, other: Recording) -> str:
+    return recording.name if recording.name != other.name else f"{recording.folder.parent.name}/{recording.name}"
+
+
+def _registered(left: Recording, right: Recording) -> bool:
+    return "registration" in (left.about.order, right.about.order)
+
+
+def _configuration(left: Recording, right: Recording) -> dict[str, tuple[Any, Any]]:
+    sides = [{"framework": side.about.framework, "network": side.about.network, **side.about.configuration}
+             for side in (left, right)]  # fmt: skip
+    names = dict.fromkeys([*sides[0], *sides[1]])
+    return {name: (a, b) for name in names if (a := sides[0].get(name)) != (b := sides[1].get(name))}
+
+
+def _rungs(left: Recording, right: Recording, pairing: Pairing, common: list[int]) -> Iterator[Rung]:
+    """Of every common step up to the first that parts."""
+    alike = _alike(left, right)
+    for number in common:
+        sides = left.steps[number], right.steps[number]
+        rungs = list(walk(*sides, pairing, first=number == common[0], alike=alike))
+        yield from rungs
+        if any(rung.verdict == "fails" for rung in rungs):
+            return
+
+
+def _alike(left: Recording, right: Recording) -> bool:
+    """Whether one framework of one version computed both, on devices of one kind."""
+    ours, theirs = (side.about for side in (left, right))
+    names = (ours.framework, "engine", "device", "dtype", "autocast")
+    same = all(ours.configuration.get(name) == theirs.configuration.get(name) for name in names)
+    return ours.framework == theirs.framework and same
+
+
+def _rate_causes(left: Recording, right: Recording) -> Iterator[Cause]:
+    per_epoch = left.about.steps_per_epoch or right.about.steps_per_epoch
+    if (parted := _rates.parting(right.rates, left.rates, per_epoch)) is not None:
+        step, words = parted
+        a, b = float(left.rates[step]), float(right.rates[step])
+        yield Cause(name="schedule", rung="rate", left=a, right=b, steps=(step,),
+                    words=f"the learning rate from step {step} on: of {right.name} {words}")  # fmt: skip
+
+
+def _habit_causes(ours: Habits, theirs: Habits, left: str, right: str) -> Iterator[Cause]:
+    for name in ours:
+        if name not in theirs or name in _CONSEQUENCES:
+            continue
+        a, b = ours[name], theirs[name]
+        known = a.value is not None and b.value is not None
+        if name in ("clipping",) and (a.value is None) != (b.value is None):
+            known = True  # one clips, and the other does not in these steps
+        if not known or _equal(a.value, b.value):
+            continue
+        yield Cause(name=name, rung=_SHOWS.get(name, "step"), left=a.value, right=b.value, steps=a.steps,
+                    words=f"{name}: {left}: {a.words}; {right}: {b.words}")  # fmt: skip
+    for name in ("frozen_batchnorm", "between_steps", "step", "loss", "accumulation"):
+        for mine, others, who in ((ours, theirs, left), (theirs, ours, right)):
+            if name in mine and name not in others:
+                yield Cause(name=name, rung=_SHOWS.get(name, "step"), left=ours.value(name), right=theirs.value(name),
+                            words=f"{name}: {who} alone: {mine[name].words}")  # fmt: skip
+
+
+def _equal(a: Any, b: Any) -> bool:
+    if isinstance(a, int | float) and isinstance(b, int | float):
+        return math.isclose(a, b, rel_tol=NEAR, abs_tol=1e-12)
+    if isinstance(a, list) and isinstance(b, list) and len(a) == len(b):
+        return all(map(_equal, a, b))
+    return bool(a == b)
+
+
+def _patterns(
+    ours: RecordedStep, theirs: RecordedStep, pairing: Pairing, rungs: list[Rung], causes: list[Cause]
+) -> Iterator[Cause]:
+    """Of gradients that differ where all before them holds: by one factor, or by the weights (L2 inside the loss)."""
+    failing = next((rung for rung in rungs if rung.verdict == "fails"), None)
+    if failing is None or failing.step != ours.entry.step or failing.name not in ("gradients", "loss"):
+        return
+    a, b = (step.tensors("gradients") for step in (ours, theirs))
+    before = ours.tensors("before")
+    pairs = [(one, np.asarray(a[one.name], np.float64), np.asarray(b[other.name], np.float64))
+             for one, other in pairing.pairs if one.name in a and other.name in b]  # fmt: skip
+    factors = [float((x * y).sum() / (x * x).sum()) for _, x, y in pairs if (x * x).sum() > 0]
+    left = [float(np.linalg.norm(y - f * x) / np.linalg.norm(y)) for (_, x, y), f in zip(pairs, factors, strict=False)]
+    if factors and max(left) < 1e-3 and np.ptp(factors) < 1e-3 * abs(np.median(factors)):
+        factor = float(np.median(factors))
+        if not any(cause.rung in ("gradients", "loss") for cause in causes):
+            yield Cause(name="gradient factor", rung="gradients", left=1.0, right=factor,
+                        words=f"all gradients of the right side are {factor:.6g} times the left's")  # fmt: skip
+        return
+    shares = []
+    for entry, x, y in pairs:
+        w = np.asarray(before[entry.name], np.float64) if entry.name in before else np.zeros_like(x)
+        if entry.slot == "kernel" and (length := float((w * w).sum())):
+            part = float(((y - x) * w).sum()) / length
+            gone = float(np.linalg.norm(y - x - part * w)), float(np.linalg.norm(y - x))
+            shares.append((part, gone[0] / gone[1] if gone[1] else 0.0))
+    parts = [part for part, _ in shares]
+    if shares and max(rest for _, rest in shares) < 0.05 and np.ptp(parts) < 0.02 * abs(parts[0]):
+        part = float(np.median(parts))
+        yield Cause(name="regularization", rung="loss", left=0.0, right=part,
+                    words=f"gradients of kernels differ by {part:.6g} times the weights: L2 inside the loss, of factor"
+                    f" {part / 2:.6g}, which acts as a coupled weight decay of {part:.6g}")  # fmt: skip

@@ -1,0 +1,153 @@
+"""One recording held against a stage of a protocol: does the loop do what the protocol says?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from isotune.conventions import Conventions
+from isotune.errors import UsageError
+from isotune.protocols import SGD, Protocol, RMSprop, Stage
+from isotune.protocols.schedules import learning_rates
+from isotune.recordings import _rates
+from isotune.recordings._comparing import _equal
+from isotune.recordings._comparison import Cause, Comparison
+from isotune.recordings._reading import Recording
+from isotune.recordings.habits import Habits, judge
+from isotune.weights import Layer, select_trained
+
+_SHOWS = {"batch_size": "batch", "input size": "batch", "schedule": "rate", "trained": "gradients",
+          "clipping": "gradients", "label_smoothing": "loss", "loss_reduction": "loss", "accumulation": "gradients",
+          "batchnorm": "layers", "frozen_batchnorm": "layers"}  # fmt: skip
+
+
+def compare_with_protocol(recording: Recording, protocol: Protocol, stage: int = 1) -> Comparison:
+    """Whether a loop does what a stage of a protocol says. stage: which, from 1; the first step watched is its first.
+
+    UsageError: the protocol has no such stage (a probe trains nothing by steps), or no step was recorded.
+    """
+    if not protocol.stage:
+        raise UsageError(f"the protocol {protocol.name} trains nothing step by step: it has no [[stage]]")
+    if not 1 <= stage <= len(protocol.stage):
+        raise UsageError(f"the protocol {protocol.name} has {len(protocol.stage)} stages, and no stage {stage}")
+    if not recording.steps:
+        raise UsageError(f"{recording.name} has no full step; record some: isotune.watch(..., steps=range(3))")
+    wanted, habits = protocol.stage[stage - 1], judge(recording)
+    conventions = Conventions.model_validate(protocol.conventions)
+    causes: list[Cause] = []
+    agreed: list[str] = []
+    unknown: list[str] = []
+    for name, expected, words in (*_of_stage(wanted, conventions), *_of_images(protocol, wanted)):
+        found, value = habits.value(name), expected
+        if name == "input size":
+            found = _input_size(recording)
+        elif name == "trained":
+            found, value = _trained(recording, wanted)
+        if found is None:
+            unknown.append(name + (f" ({habits[name].words})" if name in habits else ""))
+        elif _equal(found, value):
+            agreed.append(name)
+        else:
+            said = habits[name].words if name in habits else f"{name} is {found}"
+            causes.append(Cause(name=name, rung=_SHOWS.get(name, "step"), left=found, right=value,
+                                words=f"{said}, and the protocol says {words}"))  # fmt: skip
+    causes += _beyond(habits, clips=wanted.optimizer.clip_norm is not None)
+    _schedule(recording, wanted, causes, agreed, unknown)
+    unknown.append("the order of the images, and how they were made")
+    which = f" (stage {stage})" if len(protocol.stage) > 1 else ""
+    return Comparison(
+        kind="protocol", left=recording.name, right=protocol.name + which,
+        causes=tuple(causes), agreed=tuple(agreed), not_compared=tuple(unknown),
+    )  # fmt: skip
+
+
+Expected = tuple[str, Any, str]  # a habit's name, the value, and the value in words
+
+
+def _of_stage(stage: Stage, conventions: Conventions) -> Iterator[Expected]:
+    optimizer = stage.optimizer
+    family = "adam" if optimizer.name in ("adam", "adamw") else optimizer.name
+    yield "optimizer", family, optimizer.name
+    fields = {SGD: ("momentum", "nesterov"), RMSprop: ("momentum", "rho", "epsilon")}
+    for name in fields.get(type(optimizer), ("beta1", "beta2", "epsilon")):
+        yield name, getattr(optimizer, name), f"{getattr(optimizer, name):g}"
+    if getattr(optimizer, "momentum", 0):
+        yield "momentum_form", conventions.momentum_form, conventions.momentum_form
+    if family == "adam":
+        yield "adam_epsilon", conventions.adam_epsilon, conventions.adam_epsilon
+    if family == "rmsprop":
+        yield "rmsprop_epsilon", conventions.rmsprop_epsilon, conventions.rmsprop_epsilon
+    decay = optimizer.weight_decay
+    yield "weight_decay", decay, f"{decay:g}"
+    if decay:
+        form = "decoupled" if optimizer.name == "adamw" else conventions.weight_decay_form
+        yield "weight_decay_form", form, form
+        yield "weight_decay_on", conventions.weight_decay_on, f"that {conventions.weight_decay_on} decay"
+    if optimizer.clip_norm is not None:
+        yield "clipping", conventions.clipping, conventions.clipping
+        yield "clip_norm", optimizer.clip_norm, f"a norm of {optimizer.clip_norm:g}"
+    yield "label_smoothing", stage.label_smoothing, f"{stage.label_smoothing:g}"
+    yield "loss_reduction", "mean", "the mean"
+    yield "batchnorm", stage.batchnorm, f"{stage.batchnorm} mode"
+    if stage.trained != "all":
+        yield "frozen_batchnorm", conventions.frozen_batchnorm, conventions.frozen_batchnorm
+    yield "trained", stage.trained, stage.trained
+
+
+def _of_images(protocol: Protocol, stage: Stage) -> Iterator[Expected]:
+    yield "batch_size", stage.batch_size, f"{stage.batch_size}"
+    yield "input size", [protocol.input.size] * 2, f"{protocol.input.size} x {protocol.input.size} pixels"
+
+
+def _input_size(recording: Recording) -> list[int] | None:
+    for step in recording.steps.values():
+        for each in step.entry.passes:
+            if each.batch is not None and len(each.batch.shape) == 4:
+                return list(each.batch.shape[1:3])
+    return None
+
+
+def _trained(recording: Recording, stage: Stage) -> tuple[Any, Any]:
+    """Layers that are trained, and those that the protocol trains; both as the protocol's words where they agree."""
+    layers = {entry.layer: Layer(entry.layer, entry.kind, entry.block, entry.own) for entry in recording.about.tensors}
+    try:
+        wanted = select_trained(list(layers.values()), stage.trained)
+    except UsageError:
+        return None, stage.trained
+    seen = {name.rpartition(".")[0] for step in recording.steps.values() for name in step.tensors("gradients")
+            if name in step.entry.optimizer.members}  # fmt: skip
+    weighty = {entry.layer for entry in recording.about.tensors if not entry.buffer}
+    return (stage.trained, stage.trained) if seen == wanted & weighty else (sorted(seen), sorted(wanted & weighty))
+
+
+def _beyond(habits: Habits, *, clips: bool) -> Iterator[Cause]:
+    """What a loop does and no protocol says."""
+    if habits.value("accumulation") == "summed":
+        yield Cause(name="accumulation", rung="gradients", left="summed", right="divided",
+                    words=f"{habits['accumulation'].words}, the protocol's is the batch's mean")  # fmt: skip
+    unsaid = ("between_steps", "step", "left_out", "loss", *(() if clips else ("clipping",)))
+    for name in unsaid:
+        if habits.value(name) is not None:
+            yield Cause(name=name, rung=_SHOWS.get(name, "step"), left=habits.value(name), right=None,
+                        words=f"{habits[name].words}, of which the protocol says nothing")  # fmt: skip
+
+
+def _schedule(recording: Recording, stage: Stage, causes: list[Cause], agreed: list[str], unknown: list[str]) -> None:
+    per_epoch, schedule = recording.about.steps_per_epoch, stage.schedule
+    steps = stage.steps or (stage.epochs or 0) * (per_epoch or 0)
+    if not steps and schedule.name == "constant":
+        steps = max(recording.every.steps, schedule.warmup_steps)
+    if not steps or (per_epoch is None and schedule.per == "epoch"):
+        unknown.append("the schedule (steps_per_epoch is not known: give it to isotune.watch)")
+        return
+    expected = learning_rates(schedule, steps, per_epoch or steps)
+    seen = recording.rates
+    if len(seen) > len(expected):
+        unknown.append(f"steps {len(expected)} to {len(seen) - 1}, which are after the protocol's stage")
+    if (parted := _rates.parting(seen, expected, per_epoch)) is None:
+        agreed.append(f"schedule ({min(len(seen), len(expected))} of {steps} steps)")
+        return
+    step, words = parted
+    words = f"from step {step} on the learning rate is not the protocol's: {words}"
+    left, right = float(seen[step]), float(expected[step])
+    causes.append(Cause(name="schedule", rung="rate", left=left, right=right, steps=(step,), words=words))
