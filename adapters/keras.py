@@ -23,7 +23,7 @@ from typing import Any, ClassVar
 
 from isotune.adapters._keras import applications
 from isotune.adapters._keras.native import NATIVE
-from isotune.adapters._keras.sources import ApplicationSource, FileSource, Source
+from isotune.adapters._keras.sources import ApplicationSource, FileSource, Source, penalties
 from isotune.adapters.base import Adapter, Engine, Layout, Model, ModelInfo, NumericMode, Remedy
 from isotune.adapters.kept_out import kept_out
 from isotune.conventions import Conventions
@@ -177,7 +177,9 @@ class KerasAdapter(Adapter):
             if isinstance(checkpoint, Weights) and conventions.optional_tensors == "checkpoint":
                 changes = tensor_changes(body, base, checkpoint)
             base = realise(base, conventions, source.rescaled and isinstance(checkpoint, Weights), changes)
-            head = keras.layers.Dense(own.kernel.shape[-1] if own else classes, name=HEAD, kernel_initializer="zeros")
+            head = keras.layers.Dense(
+                own.kernel.shape[-1] if own else classes, name=HEAD, kernel_initializer="zeros", **penalties(built)
+            )
             network = Network(base, head, conventions.input_scaling)
             head.build(base.output_shape)
             network.built = True

@@ -6,6 +6,7 @@ receives before any mask.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -43,6 +44,25 @@ class Network(keras.Model):  # type: ignore[misc]  # Keras has no types
         features = self.base(self.scaled(images), training=training)
         masked = features if feature_mask is None else features * ops.cast(feature_mask, features.dtype)
         return features, self.head(masked)
+
+
+def adds_losses(network: Any) -> bool:
+    """Whether a layer may add something to a loss: a regularizer of its own, or a call that is not Keras's own."""
+    layers = network._flatten_layers(include_self=False)
+    return any(variable.regularizer is not None for variable in network.weights) or any(
+        layer.activity_regularizer is not None or not _is_of_keras(layer) for layer in layers
+    )
+
+
+def with_losses(value: Any, added: Sequence[Any]) -> Any:
+    """A loss with what layers add to it, as `keras.Model.fit` sums them."""
+    for each in added:
+        value = value + ops.cast(each, value.dtype)
+    return value
+
+
+def _is_of_keras(layer: Any) -> bool:
+    return type(layer).__module__.partition(".")[0] in ("keras", "isotune")
 
 
 def split_classifier(model: Any) -> tuple[Any, Any | None]:

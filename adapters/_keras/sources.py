@@ -29,6 +29,12 @@ class Built:
     whole: Callable[[], Any]  # the keras.Model that a file of weights is of, with those of the body and the classifier
 
 
+def penalties(built: Built) -> dict[str, Any]:
+    """What the classifier adds to a loss, as arguments of the layer that takes its place."""
+    names = ("kernel_regularizer", "bias_regularizer") if built.classifier is not None else ()
+    return {name: getattr(built.classifier, name) for name in names}
+
+
 class Source(ABC):
     """One network, and what is known of it without building it."""
 

@@ -15,6 +15,8 @@ import jax
 import keras
 import numpy as np
 
+from isotune.adapters._keras.network import with_losses
+
 Array = np.ndarray
 Loss = Callable[[Any, Any], Any]  # (logits, labels) -> scalar
 
@@ -37,10 +39,10 @@ class JaxEngine:
 
     def _differentiator(self, loss: Loss, training: bool) -> Callable[..., Any]:
         def value(trained: list[Any], others: list[Any], images: Any, labels: Any, mask: Any) -> Any:
-            (_, logits), others = self.network.stateless_call(
-                trained, others, images, training=training, feature_mask=mask
+            (_, logits), others, added = self.network.stateless_call(
+                trained, others, images, training=training, feature_mask=mask, return_losses=True
             )
-            return loss(logits, labels), others
+            return with_losses(loss(logits, labels), added), others
 
         return jax.value_and_grad(value, has_aux=True)
 

@@ -19,6 +19,7 @@ import numpy as np
 import tensorflow as tf
 
 from isotune.adapters._keras.axes.loss import Loss
+from isotune.adapters._keras.network import with_losses
 
 Array = np.ndarray
 
@@ -72,6 +73,7 @@ class TensorFlowEngine:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(values)
             value = loss(self.network(images, training=training, feature_mask=mask)[1], labels)
+            value = with_losses(value, self.network.losses)
         gradients = tape.gradient(value, values, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         return value, gradients
 

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
+from isotune.adapters._keras.network import adds_losses, with_losses
+
 Array = np.ndarray
 Loss = Callable[[Any, Any], Any]  # (logits, labels) -> scalar
 
@@ -19,6 +21,7 @@ class TorchEngine:
     def __init__(self, network: Any, size: tuple[int, int], compiled: bool) -> None:
         self.network = network
         self.device = network.variables[0].value.device
+        self.adds_losses = adds_losses(network)  # asked once: Keras goes through all layers for them
         self.forward = torch.compile(network) if compiled else network
 
     def _tensor(self, array: Array) -> torch.Tensor:
@@ -35,6 +38,8 @@ class TorchEngine:
         mask_tensor = None if mask is None else self._tensor(mask)
         _, logits = self.forward(self._tensor(images), training=training, feature_mask=mask_tensor)
         value = loss(logits, self._tensor(labels))
+        if self.adds_losses:
+            value = with_losses(value, self.network.losses)
         sources = [variable.value for variable in self.network.trainable_variables]
         gradients = torch.autograd.grad(value, sources, allow_unused=True, materialize_grads=True)
         return value.detach(), list(gradients)

@@ -6,9 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from isotune.adapters.base import Recipe
 from isotune.adapters.keras import KerasAdapter
 from isotune.conventions import Conventions
 from isotune.errors import UsageError
+from isotune.protocols import SGD
 from isotune.weights import random_weights
 
 NETWORKS = Path(__file__).parent.parent / "own_networks"
@@ -56,6 +58,27 @@ assert [layer.library_name for layer in built(f"{PLAIN}:subclassed").layers()] =
 # a classifier of its own, or none
 for form in ("make", "with_logits", "sequential", "subclassed"):
     assert built(f"{PLAIN}:{form}", classes=None, checkpoint="pretrained").logits(images).shape == (3, 10), form
+
+# what layers add to a loss is part of it, and of its gradient
+plain, penalised, measured = (
+    built(f"{PLAIN}:penalised", options=options)
+    for options in ({}, {"strength": "0.25"}, {"measured": "true"})
+)
+start = {name: np.random.default_rng(1).normal(size=array.shape) for name, array in plain.weights().items()}
+for model in (plain, penalised, measured):
+    model.load(start)
+losses = [model.gradients(images, labels) for model in (plain, penalised, measured)]
+(seen,) = (array for name, array in plain.activations(images) if name == "000.conv")
+squares = sum(np.sum(start[name] ** 2) for name in ("000.conv.kernel", "head.bias"))
+added = 0.25 * (squares + np.sum(seen**2) / len(images))
+np.testing.assert_allclose(losses[1]["loss"] - losses[0]["loss"], added, rtol=1e-9)
+np.testing.assert_allclose(losses[1]["head.bias"] - losses[0]["head.bias"], 0.5 * start["head.bias"], rtol=1e-9)
+np.testing.assert_allclose(losses[2]["loss"] - losses[0]["loss"], 0.5 * np.mean(seen**2), rtol=1e-9)
+recipe = Recipe(SGD(name="sgd", momentum=0.0, weight_decay=0.0), frozenset(["000.conv", "head"]))
+stepped = penalised.trainer(recipe)
+assert abs(float(stepped.step(images, labels, 0.5)) - losses[1]["loss"]) < 1e-9
+moved = start["head.bias"] - 0.5 * losses[1]["head.bias"]
+np.testing.assert_allclose(penalised.weights()["head.bias"], moved, rtol=1e-6)
 
 # scaling: the file's; a Rescaling in front is scaling, one within the network is not
 assert adapter.native_conventions(f"{PLAIN}:make").input_scaling == "none"

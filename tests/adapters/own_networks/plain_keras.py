@@ -41,6 +41,23 @@ def layered(input_shape, epsilon=1e-6):
     return keras.Model(image, layers.Dense(10)(x))
 
 
+class Measured(layers.Layer):
+    """Adds to the loss what goes through it."""
+
+    def call(self, x):
+        self.add_loss(0.5 * keras.ops.mean(keras.ops.square(x)))
+        return x
+
+
+def penalised(input_shape, strength=0.0, measured=False):
+    """A convolution and a classifier whose layers add to the loss."""
+    image = keras.Input(input_shape)
+    of = keras.regularizers.L2(strength) if strength else None
+    x = layers.Conv2D(4, 3, kernel_regularizer=of, activity_regularizer=of, name="eyes")(image)
+    x = layers.GlobalAveragePooling2D()(Measured()(x) if measured else x)
+    return keras.Model(image, layers.Dense(3, activation="softmax", bias_regularizer=of)(x))
+
+
 def with_logits(input_shape):
     image = keras.Input(input_shape)
     pooled = layers.GlobalAveragePooling2D(keepdims=True)(body(image))
