@@ -13,6 +13,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, ClassVar, Literal, SupportsFloat
 
 import numpy as np
@@ -197,6 +198,10 @@ class Adapter(ABC):
         """What a user of the library gets for this model, by default and with these options. UsageError: no such
         model; options that cannot be are left for `build` to refuse."""
 
+    def stated_conventions(self, name: str) -> Mapping[str, object]:
+        """The network axes that the user's own file states of the model `name`: they are nobody's to replace."""
+        return {}
+
     @abstractmethod
     def build(
         self,
@@ -270,6 +275,11 @@ class Model(ABC):
     """One network in one numeric mode under one set of conventions."""
 
     conventions: Conventions  # those it was built under, every axis
+    # Network axes as the library, or the user's function, built the network, before conventions were realised; what is
+    # not one value is left out.
+    own_axes: Mapping[str, object] = MappingProxyType({})
+    # What of that network is not in this one, each in a few words: "dropout 0.5 (drop)".
+    left_out: tuple[str, ...] = ()
 
     @abstractmethod
     def layers(self) -> list[Layer]:

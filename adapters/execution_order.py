@@ -14,7 +14,7 @@ Operations without tensors (activations, pooling, sums) do not count: a swish ma
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +26,7 @@ class Node:
     inputs: Sequence[Node] = ()
     layers: Sequence[Any] = ()  # hashable
     shape: tuple[int, ...] = ()  # of the layers' largest tensor, in the canonical layout; tells branches apart
+    name: str = ""  # what the library calls the operation, "AveragePooling2D"; empty: nothing worth saying
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class Step:
 
     layer: Any
     inputs: tuple[Any, ...]
+    between: tuple[str, ...] = ()  # names of these operations
 
 
 def execution_order(output: Node) -> list[Step]:
@@ -51,13 +53,32 @@ def execution_order(output: Node) -> list[Step]:
         content = repr((_shape(node), sorted(rank[source] for source in below)))
         rank[node] = length, hashlib.blake2b(content.encode(), digest_size=16).hexdigest()
         sources[node] = (node,)
+    names = _names(output)
     last = sorted(sources[output], key=lambda source: (-rank[source][0], rank[source][1]))
     steps: dict[Any, Step] = {}
     for node in _inputs_first(last, lambda node: feeds[node]):
         given = tuple(dict.fromkeys(layer for source in feeds[node] for layer in source.layers))
         for layer in node.layers:
-            steps.setdefault(layer, Step(layer, tuple(other for other in given if other != layer)))
+            steps.setdefault(layer, Step(layer, tuple(other for other in given if other != layer), names[node]))
     return list(steps.values())
+
+
+def names_behind(output: Node) -> tuple[str, ...]:
+    """The operations without tensors after the last layers."""
+    return _through(output, _names(output))
+
+
+def _names(output: Node) -> dict[Node, tuple[str, ...]]:
+    """Of every node, the operations without tensors between the layers that feed it and itself, each name once."""
+    names: dict[Node, tuple[str, ...]] = {}
+    for node in _inputs_first([output], lambda node: node.inputs):
+        names[node] = tuple(dict.fromkeys(name for given in node.inputs for name in _through(given, names)))
+    return names
+
+
+def _through(node: Node, names: Mapping[Node, tuple[str, ...]]) -> tuple[str, ...]:
+    """What a node hands on of the names before it, with its own."""
+    return () if node.layers else tuple(dict.fromkeys(filter(None, (*names[node], node.name))))
 
 
 def _shape(node: Node) -> tuple[int, ...]:

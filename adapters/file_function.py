@@ -33,6 +33,11 @@ class FileFunction:
         """What the file says, in capitals, of its networks."""
         return str(getattr(self._module, name, otherwise))
 
+    def stated(self) -> dict[str, str]:
+        """The network axes that the file states."""
+        stated = getattr(self._module, "INPUT_SCALING", None)
+        return {} if stated is None else {"input_scaling": str(stated)}
+
     def takes(self, argument: str) -> bool:
         """Whether the function has an argument of that name."""
         return argument in inspect.signature(self._function()).parameters

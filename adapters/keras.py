@@ -133,6 +133,9 @@ class KerasAdapter(Adapter):
         options."""
         return NATIVE.model_copy(update={"input_scaling": self._source(name).scaling})
 
+    def stated_conventions(self, name: str) -> Mapping[str, object]:
+        return self._source(name).stated if is_file(name) else {}
+
     def build(
         self,
         name: str,
@@ -159,8 +162,10 @@ class KerasAdapter(Adapter):
         engine = self._start()
         import keras
 
+        from isotune.adapters._keras.axes.input import own_scaling
         from isotune.adapters._keras.axes.optional_tensors import tensor_changes
-        from isotune.adapters._keras.conventions import describe, realise
+        from isotune.adapters._keras.conventions import classifier_words, describe, realise, scaling_words
+        from isotune.adapters._keras.dataflow import trace_end
         from isotune.adapters._keras.layers import head_part, parts
         from isotune.adapters._keras.model import KerasModel, bind
         from isotune.adapters._keras.network import Network
@@ -171,8 +176,15 @@ class KerasAdapter(Adapter):
                 options or {}, size=image_size, pretrained=isinstance(checkpoint, str), top=classes is None
             )
             base, own = built.body, built.classifier if classes is None else None
+            left_out = [*built.left_out, *scaling_words(base, conventions.input_scaling, source.rescaled)]
+            if built.classifier is not None:
+                left_out += classifier_words(built.classifier, renewed=own is None)
+            inside = own_scaling(base, source.rescaled) if source.scaling == "none" else None
+            own_axes = describe(base)
+            if inside or source.stated or not is_file(name):  # else nobody knows
+                own_axes["input_scaling"] = inside or source.scaling
             body = parts(base, source.block, scales_itself=conventions.input_scaling == "none")
-            whole = [*body, head_part(own.name if own else HEAD)]
+            whole = [*body, head_part(own.name if own else HEAD, trace_end(base))]
             changes = {}
             if isinstance(checkpoint, Weights) and conventions.optional_tensors == "checkpoint":
                 changes = tensor_changes(body, base, checkpoint)
@@ -201,6 +213,7 @@ class KerasAdapter(Adapter):
                 if isinstance(checkpoint, Weights)
                 else f"{source.what} {checkpoint or ''}".strip(),
             )
+            model.own_axes, model.left_out = own_axes, tuple(left_out)
         if isinstance(checkpoint, Weights):
             shapes = {key: tensor.shape for key, tensor in bind(whole, network).items()}
             model.load(fit(checkpoint, model.layers(), shapes, source.what, renewed=classes is not None))

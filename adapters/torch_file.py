@@ -35,6 +35,9 @@ class TorchFileAdapter(TorchAdapter):
     def models(self) -> Iterable[ModelInfo]:
         return ()
 
+    def stated_conventions(self, name: str) -> dict[str, object]:
+        return dict(FileFunction(self.name, name).stated())
+
     def environment(self) -> dict[str, str]:
         return {name: version(name) for name in _TAKEN_FROM if name in sys.modules} | super().environment()
 

@@ -8,16 +8,19 @@ drawn outside.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import keras
 
 from isotune.adapters._keras.axes import activations, norms, padding, pooling, strides
-from isotune.adapters._keras.axes.input import scaling_layers, settle_scaling
+from isotune.adapters._keras.axes.input import own_scaling, scaling_layers, settle_scaling
 from isotune.adapters._keras.layers import flatten
+from isotune.adapters._keras.opening import consists_of_others
 from isotune.conventions import IMAGENET_STD, Conventions
 
+_CHANGING = ("Softmax", "LogSoftmax", "Sigmoid", "Activation")  # behind a classifier, what changes its values
+_LISTED = 3  # names; of more only how many
 _MODULES = (padding, pooling, strides, norms, activations)
 
 
@@ -104,3 +107,61 @@ class _Changes:
         if self.rescaled and isinstance(layer, keras.layers.Normalization):
             outputs = keras.layers.Rescaling([1 / math.sqrt(std) for std in IMAGENET_STD])(outputs)
         return outputs
+
+
+# -- what of the network is left out or replaced, in words
+
+
+def words(model: Any, behind: Iterable[Any]) -> tuple[str, ...]:
+    """model: as it was built, before its classifier was split off. behind: what stood behind that."""
+    layers = list(flatten(model))
+    said = [f"{type(each).__name__} behind the classifier ({each.name})" for each in behind if _changes(each)]
+    dropped = [(layer.rate, layer.name) for layer in layers if isinstance(layer, keras.layers.Dropout) and layer.rate]
+    said += _rates("dropout", dropped)
+    paths = [(layer.drop_path_rate, layer.name) for layer in layers if getattr(layer, "drop_path_rate", 0)]
+    said += _rates("stochastic depth", paths)
+    if frozen := [layer.name for layer in layers if layer.weights and not layer.trainable]:
+        said.append(f"that the function freezes {_named(frozen)}")
+    return tuple(said)
+
+
+def unreached(network: Any) -> tuple[str, ...]:
+    """Of a network whose calls are opened: the losses that those calls add."""
+    adding = [each for each in network._flatten_layers() if consists_of_others(each) and each._losses]
+    return (f"what add_loss adds to the loss in {_named([each.name for each in adding])}",) if adding else ()
+
+
+def classifier_words(classifier: Any, *, renewed: bool) -> tuple[str, ...]:
+    """renewed: a head takes its place; else it keeps its tensors as the head, without what follows them."""
+    activation = getattr(classifier.activation, "__name__", "linear")
+    if not renewed:
+        return () if activation == "linear" else (f"the {activation} of the classifier ({classifier.name})",)
+    parts = [type(classifier).__name__, f"{classifier.kernel.shape[-1]} classes"]
+    parts += [activation] if activation != "linear" else []
+    parts += ["without bias"] if classifier.bias is None else []
+    return (f"the classifier {classifier.name} ({', '.join(parts)}), for a new head",)
+
+
+def scaling_words(base: Any, scaling: str, rescaled: bool) -> tuple[str, ...]:
+    """base: before conventions are realised. scaling: the one outside of it that takes the place of its own."""
+    layers = scaling_layers(base)
+    if scaling == "none" or not layers or own_scaling(base, rescaled) == scaling:
+        return ()
+    return (f"the scaling inside the network {_named([layer.name for layer in layers])}, for {scaling} outside",)
+
+
+def _changes(operation: Any) -> bool:
+    kind = type(operation).__name__
+    return kind in _CHANGING and getattr(getattr(operation, "activation", None), "__name__", kind) != "linear"
+
+
+def _rates(what: str, found: Sequence[tuple[float, str]]) -> list[str]:
+    if not found:
+        return []
+    rates = sorted({rate for rate, _ in found})
+    up_to = f"{rates[0]:g}" if len(rates) == 1 else f"up to {rates[-1]:g}"
+    return [f"{what} {up_to} {_named([name for _, name in found])}"]
+
+
+def _named(names: Sequence[str]) -> str:
+    return f"({', '.join(names)})" if len(names) <= _LISTED else f"({len(names)} layers)"

@@ -7,7 +7,9 @@ from typing import Any
 
 import keras
 
-from isotune.adapters.execution_order import Node, Step, execution_order
+from isotune.adapters.execution_order import Node, Step, execution_order, names_behind
+
+_SILENT = ("InputLayer", "Identity", "Dropout", "Flatten", "Reshape", "Transpose", "Cast", "GetItem")
 
 
 def trace(model: Any) -> list[Step]:
@@ -24,6 +26,11 @@ def is_layer(operation: Any) -> bool:
     return any(variable.trainable for variable in weights) or (
         bool(weights) and isinstance(operation, keras.layers.BatchNormalization)
     )
+
+
+def trace_end(model: Any) -> tuple[str, ...]:
+    """The operations of `model` after the last layers that own tensors."""
+    return names_behind(Graph().of(model.outputs[0]))
 
 
 class Graph:
@@ -69,11 +76,19 @@ def _node(operation: Any, inputs: list[Node]) -> Node:
         depthwise = Node(inputs, [(operation.name, "depthwise")], _depthwise_shape(operation.depthwise_kernel))
         return Node([depthwise], [(operation.name, "pointwise")], tuple(operation.pointwise_kernel.shape))
     if not is_layer(operation):
-        return Node(inputs)
+        return Node(inputs, name=_name(operation))
     largest = max(operation.weights, key=lambda variable: math.prod(variable.shape))
     is_depthwise = isinstance(operation, keras.layers.DepthwiseConv2D)
     shape = _depthwise_shape(operation.kernel) if is_depthwise else tuple(largest.shape)
     return Node(inputs, [(operation.name, "")], shape)
+
+
+def _name(operation: Any) -> str:
+    """The class, of an Activation its function; empty for what does not compute."""
+    kind = type(operation).__name__
+    if isinstance(operation, keras.layers.Activation):
+        return str(getattr(operation.activation, "__name__", kind))
+    return "" if kind in _SILENT else kind
 
 
 def _depthwise_shape(kernel: Any) -> tuple[int, ...]:

@@ -98,7 +98,7 @@ def parts(model: Any, block_pattern: str, *, scales_itself: bool) -> list[Part]:
         owner, half = step.layer
         layer = Layer(
             named[step.layer], kinds[step.layer], number[keys[owner]], f"{owner}.{half}" if half else owner,
-            tuple(named[other] for other in step.inputs),
+            tuple(named[other] for other in step.inputs), step.between,
         )  # fmt: skip
         canonical.append(Part(layer, owner, forms[step.layer]))
     return canonical
@@ -109,8 +109,8 @@ def is_buffer(name: str) -> bool:
     return ".norm." in name and name.endswith((".mean", ".variance"))
 
 
-def head_part(library_name: str) -> Part:
-    return Part(Layer(HEAD, "dense", -1, library_name), HEAD, "dense")
+def head_part(library_name: str, between: tuple[str, ...] = ()) -> Part:
+    return Part(Layer(HEAD, "dense", -1, library_name, between=between), HEAD, "dense")
 
 
 def tensors(named_parts: list[Part], model: Any) -> dict[str, Tensor]:

@@ -65,23 +65,25 @@ def _is_of_keras(layer: Any) -> bool:
     return type(layer).__module__.partition(".")[0] in ("keras", "isotune")
 
 
-def split_classifier(model: Any) -> tuple[Any, Any | None]:
-    """(the model up to its classifier, giving [N, D]; the classifier layer, None when there is none).
+def split_classifier(model: Any) -> tuple[Any, Any | None, list[Any]]:
+    """(the model up to its classifier, giving [N, D]; the classifier layer, None when there is none; what stands behind
+    it).
 
     The classifier is what a functional model ends in: a dense layer, or a 1x1 convolution on a 1x1 map (MobileNet v1
     and v3), with nothing behind it but changes of shape and softmax or sigmoid, which are left out. So is dropout right
     before it. A map that is left is averaged.
     """
-    end = model.outputs[0]
-    while (behind := end._keras_history.operation) and _is_behind(behind):
+    end, behind = model.outputs[0], []
+    while _is_behind(operation := end._keras_history.operation):
+        behind.append(operation)
         end = _read(end)
     classifier = end._keras_history.operation
     if not _is_classifier(classifier, end):
-        return _vector(model, model.outputs[0]), None
+        return _vector(model, model.outputs[0]), None, []
     given = _read(end)
     while isinstance(given._keras_history.operation, keras.layers.Dropout):
         given = _read(given)
-    return _vector(model, given), classifier
+    return _vector(model, given), classifier, behind
 
 
 def _vector(model: Any, features: Any) -> Any:

@@ -125,7 +125,7 @@ def _opening() -> Iterator[None]:
     own = keras.layers.Layer.__call__
 
     def call(layer: Any, *args: Any, **kwargs: Any) -> Any:
-        return layer.call(*args, **kwargs) if _consists_of_others(layer) else own(layer, *args, **kwargs)
+        return layer.call(*args, **kwargs) if consists_of_others(layer) else own(layer, *args, **kwargs)
 
     keras.layers.Layer.__call__ = call
     try:
@@ -134,7 +134,8 @@ def _opening() -> Iterator[None]:
         keras.layers.Layer.__call__ = own
 
 
-def _consists_of_others(layer: Any) -> bool:
+def consists_of_others(layer: Any) -> bool:
+    """Whether the layer's call is opened."""
     inside = layer._flatten_layers(include_self=False)  # Keras has no public way to them
     return isinstance(layer, keras.Model | keras.layers.Lambda) or any(other.weights for other in inside)
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from isotune.adapters._keras import applications
@@ -27,6 +28,7 @@ class Built:
     body: Any  # keras.Model for [height, width, 3], up to the classifier, giving [N, D]
     classifier: Any  # the layer, or None where there is none, or none was asked for
     whole: Callable[[], Any]  # the keras.Model that a file of weights is of, with those of the body and the classifier
+    left_out: tuple[str, ...] = ()  # what is not in them, in words
 
 
 def penalties(built: Built) -> dict[str, Any]:
@@ -43,6 +45,7 @@ class Source(ABC):
     scaling: str  # a value of the axis input_scaling
     block: str = ""  # as in `Application`
     rescaled: bool = False  # as in `Application`
+    stated: Mapping[str, str] = MappingProxyType({})  # network axes that a file states
 
     @abstractmethod
     def check(self, checkpoint: str) -> None:
@@ -87,6 +90,7 @@ class ApplicationSource(Source):
         top: bool = False,
         classes: int | None = None,
     ) -> Built:
+        from isotune.adapters._keras.conventions import words
         from isotune.adapters._keras.network import split_classifier
 
         arguments = applications.parse_options(self._name, options)
@@ -94,8 +98,8 @@ class ApplicationSource(Source):
         if top and classes is not None:
             arguments["classes"] = classes
         model = applications.build_application(self._name, arguments, size=size, top=top, pretrained=pretrained)
-        body, classifier = split_classifier(model) if top else (model, None)
-        return Built(body, classifier, lambda: model)
+        body, classifier, behind = split_classifier(model) if top else (model, None, ())
+        return Built(body, classifier, lambda: model, words(model, behind))
 
 
 class FileSource(Source):
@@ -105,6 +109,7 @@ class FileSource(Source):
         self._function = FileFunction("keras", name)
         self.what, self.architecture = self._function.what, name
         self.scaling = self._function.constant("INPUT_SCALING", "none")
+        self.stated = self._function.stated()
 
     def check(self, checkpoint: str) -> None:
         if checkpoint != "pretrained":
@@ -125,6 +130,7 @@ class FileSource(Source):
         import keras
         from keras.src.utils.naming import reset_uids
 
+        from isotune.adapters._keras.conventions import unreached, words
         from isotune.adapters._keras.network import split_classifier
         from isotune.adapters._keras.opening import carry_weights, fresh, opened
 
@@ -140,7 +146,7 @@ class FileSource(Source):
         with applications.seeded():
             own = opened(network, size, self.what)
         model = fresh(own, self.what)
-        body, classifier = split_classifier(model)
+        body, classifier, behind = split_classifier(model)
         if top and classifier is None:
             raise UsageError(f"{self.what} has no classifier of its own, a dense layer at its end")
 
@@ -148,4 +154,4 @@ class FileSource(Source):
             carry_weights(model, own)
             return network
 
-        return Built(body, classifier, whole)
+        return Built(body, classifier, whole, (*words(own, behind), *unreached(network)))

@@ -92,7 +92,7 @@ class TorchAdapter(Adapter):
         import torch
 
         from isotune.adapters._torch.axes.optional_tensors import take_tensors
-        from isotune.adapters._torch.conventions import realise, remove_randomness
+        from isotune.adapters._torch.conventions import describe, realise, remove_randomness
         from isotune.adapters._torch.dataflow import trace
         from isotune.adapters._torch.device import device
         from isotune.adapters._torch.layers import canonical_layers
@@ -102,12 +102,17 @@ class TorchAdapter(Adapter):
         library_checkpoint = checkpoint if isinstance(checkpoint, str) else None
         net = self._built(name, library_checkpoint, image_size, options or {})
         head = self._classifier(net)
+        left_out = []
         if classes is not None:
+            left_out = _classifier_words(net, head)
             head = self._renew_classifier(name, net, head, classes)
+        own_axes = describe(net)
+        if not self.own_code or self.stated_conventions(name):  # else nobody knows
+            own_axes["input_scaling"] = self._input_scaling(name)
         if any("drop" in option or "stochastic" in option for option in options or ()):
             torch.manual_seed(_SEED)
         else:
-            remove_randomness(net)
+            left_out += remove_randomness(net)
         realise(net, conventions)
         dataflow = trace(net, image_size)
         if isinstance(checkpoint, Weights) and conventions.optional_tensors == "checkpoint":
@@ -118,6 +123,7 @@ class TorchAdapter(Adapter):
             layout=in_memory or LAYOUTS[0], architecture=self._architecture(name), origin=origin or "",
             graphs=not self.own_code,
         )  # fmt: skip
+        model.own_axes, model.left_out = own_axes, tuple(left_out)
         if isinstance(checkpoint, Weights):
             shapes = {slot.name: slot.shape for _, slot in model.slots()}
             what = f"{self.name}:{name}"
@@ -282,3 +288,12 @@ def _unallocated() -> Iterator[None]:
 
 def _outputs(module: nn.Module) -> int:
     return int(getattr(module, "out_features", None) or module.out_channels)  # type: ignore[arg-type]
+
+
+def _classifier_words(net: nn.Module, head: str | None) -> list[str]:
+    """What is said of a classifier that a new head takes the place of."""
+    if head is None:
+        return []
+    module = net.get_submodule(head)
+    bias = "" if getattr(module, "bias", None) is not None else ", without bias"
+    return [f"the classifier {head} ({type(module).__name__}, {_outputs(module)} classes{bias}), for a new head"]

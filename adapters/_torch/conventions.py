@@ -28,15 +28,27 @@ def describe(net: nn.Module) -> dict[str, Any]:
     return {name: value for axes in _MODULES for name, value in axes.describe(net).items()}
 
 
-def remove_randomness(net: nn.Module) -> None:
-    """Set every probability of dropping something to zero, in place."""
+def remove_randomness(net: nn.Module) -> list[str]:
+    """Set every probability of dropping something to zero, in place; what was not, in words."""
+    removed: dict[str, list[float]] = {}
+
+    def remove(what: str, module: nn.Module, name: str) -> None:
+        if rate := getattr(module, name):
+            removed.setdefault(what, []).append(float(rate))
+        setattr(module, name, 0.0)
+
     for module in net.modules():
         if isinstance(module, nn.modules.dropout._DropoutNd):
-            module.p = 0.0
+            remove("dropout", module, "p")
         elif type(module).__name__ == "StochasticDepth":
-            module.p = 0.0  # type: ignore[assignment]
+            remove("stochastic depth", module, "p")
         elif type(module).__name__ == "DropPath":
-            module.drop_prob = 0.0  # type: ignore[assignment]
+            remove("stochastic depth", module, "drop_prob")
         for name in ("drop_rate", "dropout", "attention_dropout"):  # what forward hands to F.dropout
             if isinstance(getattr(module, name, None), float):
-                setattr(module, name, 0.0)
+                remove("dropout", module, name)
+    return [f"{what} {_up_to(rates)}" for what, rates in removed.items()]
+
+
+def _up_to(rates: list[float]) -> str:
+    return f"{rates[0]:g}" if len(set(rates)) == 1 else f"up to {max(rates):g}"

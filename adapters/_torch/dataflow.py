@@ -7,6 +7,7 @@ enters which operation. The pass happens on the device `meta`, so it costs Pytho
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,6 +21,22 @@ from isotune.adapters._torch.parts import parts
 from isotune.adapters.execution_order import Node, Step, execution_order
 
 _Size = tuple[int, int]
+_SILENT = (
+    "View",
+    "UnsafeView",
+    "ReshapeAlias",
+    "Permute",
+    "Transpose",
+    "T",
+    "Clone",
+    "ToCopy",
+    "Expand",
+    "Alias",
+    "Slice",
+    "Select",
+    "Unsqueeze",
+    "Squeeze",
+)
 
 
 @dataclass(frozen=True)
@@ -122,8 +139,14 @@ def _graph(end: Any, image: Tensor, owners: dict[int, str]) -> Node:
                 continue
             layers = tuple(dict.fromkeys(owners[id(leaf)] for leaf in parameters if id(leaf) in owners))
             shape = max((_canonical(leaf) for leaf in parameters), key=_size, default=())
-            nodes[function] = Node(inputs, layers, shape)
+            nodes[function] = Node(inputs, layers, shape, _name(function))
     return nodes.get(end, Node())
+
+
+def _name(function: Any) -> str:
+    """autograd's name of an operation, "AvgPool2D" of AvgPool2DBackward0; empty for what only changes a shape."""
+    name = re.sub(r"(Backward)?\d*$", "", type(function).__name__)
+    return "" if name in _SILENT else name
 
 
 def _canonical(leaf: Tensor) -> tuple[int, ...]:

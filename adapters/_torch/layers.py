@@ -80,9 +80,10 @@ def canonical_layers(net: nn.Module, head: str | None, dataflow: Dataflow = _UNK
         found[classifier.name], named[classifier.name] = classifier, HEAD
         kinds[classifier.name], blocks[classifier.name] = "dense", -1
     inputs = {step.layer: tuple(named[other] for other in step.inputs if other in named) for step in dataflow.steps}
+    between = {step.layer: step.between for step in dataflow.steps}
     layers = []
     for name, canonical_name in named.items():
-        layer = Layer(canonical_name, kinds[name], blocks[name], name, inputs.get(name, ()))
+        layer = Layer(canonical_name, kinds[name], blocks[name], name, inputs.get(name, ()), between.get(name, ()))
         window = dataflow.maps.get(name) if name != head else None
         layers.append(ModuleLayer(layer, found[name].module, tuple(_slots(layer, found[name], window))))
     return layers

@@ -73,6 +73,7 @@ class Attribution:
     met: bool  # with all of them switched the left predicts what the right does, at every seed: the remainder is 0
     same_weights: bool | None  # both start from equal tensors; None: not known
     failed: tuple[Failure, ...]
+    drawn: bool = True  # whether a seed draws anything; an evaluation without training gives what it gives
 
     @property
     def remainder(self) -> Amount:
@@ -84,7 +85,8 @@ class Attribution:
         """Why something is not known, in one line; empty where all is."""
         if self.failed:
             return f"{len(self.failed)} of {self.runs} runs failed"
-        return "one seed says nothing about spread: at least two are needed" if len(self.seeds) == 1 else ""
+        alone = self.drawn and len(self.seeds) == 1
+        return "one seed says nothing about spread: at least two are needed" if alone else ""
 
 
 def as_json(attribution: Attribution) -> dict[str, Any]:

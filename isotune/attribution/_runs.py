@@ -213,6 +213,7 @@ def _judged(
         failed=tuple(
             Failure(str(record.cell), record.error or "no metrics") for record in records if record.metrics is None
         ),
+        drawn=recipe.own_classifier is None,
     )
 
 

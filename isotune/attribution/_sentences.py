@@ -22,11 +22,11 @@ def switched(switch: Switch) -> str:
 
 def _said(attribution: Attribution) -> Iterator[str]:
     decimals = f.decimals(attribution.test_images)
-    over = f.number(len(attribution.seeds), "seed")
+    over = f"over {f.number(len(attribution.seeds), 'seed')}" if attribution.drawn else "where nothing is drawn"
     yield (
         f"{attribution.left} ({attribution.left_spec}) reaches {_percent(attribution.begin, decimals)},"
         f" {attribution.right} ({attribution.right_spec}) {_percent(attribution.end, decimals)},"
-        f" on {attribution.dataset} under {attribution.protocol}, over {over}."
+        f" on {attribution.dataset} under {attribution.protocol}, {over}."
     )
     if attribution.steps:
         yield _how(attribution)

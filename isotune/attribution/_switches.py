@@ -88,7 +88,7 @@ def plan(left: Side, right: Side, dataset: data.Dataset, protocol: Protocol, wor
     same = set(_same_images(ours, theirs, dataset, protocol))
     switches, aside = [], []
     for axis in AXES:
-        if ours[axis] == theirs[axis]:
+        if ours.get(axis) == theirs.get(axis):
             continue
         switch = Switch(axis, ours[axis], theirs[axis])
         if axis not in relevant_axes(protocol.stage):
@@ -105,8 +105,8 @@ def plan(left: Side, right: Side, dataset: data.Dataset, protocol: Protocol, wor
 def _axes(side: Side, dataset: data.Dataset, protocol: Protocol, workers: Workers) -> dict[str, Any]:
     stage = protocol.stage[0] if protocol.stage else _ANY_STAGE  # describing takes no step
     inputs = Inputs(
-        recipe=protocol.conventions, stage=stage, rates=(), classes=len(dataset.classes), size=protocol.input.size,
-        seed=0,
+        recipe=protocol.conventions, stage=stage, rates=(), size=protocol.input.size, seed=0,
+        classes=None if protocol.own_classifier else len(dataset.classes),
     )  # fmt: skip
     try:
         axes: dict[str, Any] = workers[side.adapter].ask(

@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from isotune import names
 from isotune.comparison import observations
 from isotune.comparison.observations import Observations
 from isotune.comparison.pairing import Place
 from isotune.comparison.sides import Inputs, Request, Side
 from isotune.conventions import NETWORK_AXES
+from isotune.runs import own_classifier
 from isotune.runs.cell_runner import CellRunner
 from isotune.runs.records import Seeds
 from isotune.runs.training import sample_order
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 Array = np.ndarray
 Named = Iterator[tuple[str, Array]]  # what a model shows, by name
 _LAYER = re.compile(r"(?<![^/])\+?\d+\.[a-z]+(?![^./])")  # of a name, the layer: 012.norm
+_OF_HEADS = "head_initialisation"  # no axis of a classifier that has weights
 _PER_IMAGE = ("input", "layers", "logits", "training layers")
 
 
@@ -94,15 +97,23 @@ class Recorder:
         self._kept = None
 
     def describe(self, side: Side, inputs: Inputs) -> dict[str, Any]:
-        """{"axes": resolved, as the network has them; "architecture"; "layers": canonical name -> library's;
-        "places": of `pairing`; "environment"; "parameters", BatchNorm's statistics among them}."""
+        """{"axes": resolved, as the network has them; "own": those that are known, as they would be if nothing set
+        them; "left_out": in words; "architecture"; "layers": canonical name -> library's; "places": of `pairing`;
+        "inputs": name -> the layers that feed it; "between": name -> the library's operations in between;
+        "environment"; "parameters", BatchNorm's statistics among them}."""
         built = self._built(side, inputs)
-        own = network_axes(built.model.weights().conventions)
+        name = names.parse(side.model)
+        native = self.adapter.native_conventions(name.name, name.options).model_dump()
+        axes = built.conventions.model_dump() | network_axes(built.model.weights().conventions)
         return {
-            "axes": built.conventions.model_dump() | own,
+            "axes": {axis: value for axis, value in axes.items() if inputs.classes is not None or axis != _OF_HEADS},
+            "own": _own(native, built.model.own_axes),
+            "left_out": list(built.model.left_out),
             "architecture": built.architecture,
             "layers": {layer.name: layer.library_name for layer in built.model.layers()},
             "places": [place.model_dump() for place in _places(built.model)],
+            "between": {layer.name: list(layer.between) for layer in built.model.layers() if layer.between},
+            "inputs": {layer.name: list(layer.inputs) for layer in built.model.layers()},
             "environment": self._runner.environment(built),
             "parameters": sum(array.size for array in built.initial.values()),
         }
@@ -125,13 +136,20 @@ class Recorder:
         return self._built(side, inputs).model
 
     def _built(self, side: Side, inputs: Inputs) -> Built:
-        """The side with its own weights and head."""
+        """The side with its own weights and head, or the checkpoint's own classifier."""
+        classes = inputs.classes
         built = self._runner.build(
             side.model, checkpoint=side.checkpoint, spec=side.conventions, recipe=inputs.recipe,
-            classes=inputs.classes, mode=side, size=inputs.size,
+            classes=own_classifier.classes_to_build(side.checkpoint) if classes is None else classes, mode=side,
+            size=inputs.size,
         )  # fmt: skip
+        if classes is None:
+            outputs = built.initial[f"{HEAD}.kernel"].shape[1]
+            own_classifier.check_outputs(outputs, side.model, side.checkpoint)
+            built.reset(own_classifier.drawn_head(side.checkpoint, built.initial))
+            return built
         features = built.initial[f"{HEAD}.kernel"].shape[0]
-        drawn = head_weights(features, inputs.classes, built.conventions.head_initialisation, inputs.seed)
+        drawn = head_weights(features, classes, built.conventions.head_initialisation, inputs.seed)
         built.reset(drawn)
         return built
 
@@ -180,6 +198,11 @@ def losses(
 def is_buffer(name: str) -> bool:
     """Whether a tensor is one of BatchNorm's running statistics."""
     return name.endswith((".mean", ".variance"))
+
+
+def _own(native: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, Any]:
+    """A side's axes by itself. own: of its network, as read off it; empty: it is as the library says."""
+    return {axis: value for axis, value in native.items() if not own or axis not in NETWORK_AXES} | network_axes(own)
 
 
 # -- the parts of a side

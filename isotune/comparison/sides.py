@@ -48,7 +48,7 @@ class Inputs(_Frozen):
     recipe: dict[str, Any]  # the protocol's axes
     stage: Stage  # how a step of training goes
     rates: tuple[float, ...]  # learning rates of the steps
-    classes: int
+    classes: int | None  # of a head drawn from the seed; None: the checkpoint's own classifier
     size: int  # pixels
     seed: int
 

@@ -31,7 +31,8 @@ def resolve(
     native: the adapter's defaults for the model.
     protocol: recipe and input axes that the protocol fixes (the rest are torch's).
     checkpoint: network axes that the checkpoint carries.
-    asked: network axes that the user set by an option of the model, which are neither the checkpoint's nor anybody's.
+    asked: network axes that the user set by an option of the model or states in a file, which are neither the
+    checkpoint's nor anybody's.
     Errors: UsageError for a spec that does not parse, a checkpoint with other axes or unknown values.
     """
     if stray := next((axis for axis in checkpoint if axis not in NETWORK_AXES), None):
@@ -43,6 +44,7 @@ def resolve(
         values = native.model_dump()
         if "input_scaling" in checkpoint:
             values["input_scaling"] = checkpoint["input_scaling"]
+        values |= dict(asked or {})
     return _validated(values | overrides)
 
 

@@ -41,7 +41,9 @@ class OpenModel:
         self.name: str = known["model"]
         self.architecture: str = known["architecture"]
         self.conventions = Conventions.model_validate(known["conventions"])
-        self.layers = [Layer(**layer | {"inputs": tuple(layer["inputs"])}) for layer in known["layers"]]
+        self.layers = [
+            Layer(**layer | {name: tuple(layer[name]) for name in ("inputs", "between")}) for layer in known["layers"]
+        ]
         self.environment: dict[str, str] = known["environment"]
         self.classes: int | None = known["classes"]
         own = "the checkpoint's own"

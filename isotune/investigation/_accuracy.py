@@ -10,10 +10,10 @@ from isotune.investigation.findings import Rung, Verdict
 
 def accuracy(attribution: Attribution) -> Rung:
     """The ladder's last rung: accuracy over seeds, and isolated with every axis switched; errors are shares of the test
-    images. It holds where the 95 % interval of the difference, or a difference of nothing, holds 0."""
+    images. It holds where the 95 % interval of the difference holds 0; where nothing is drawn, where there is none."""
     gap, left_over = (attribution.end - attribution.begin).estimate, attribution.remainder.estimate
     parts = [not (each.low <= 0 <= each.high or each.mean == 0) for each in (gap, left_over)]
-    unsure = isnan(gap.low) or isnan(left_over.low)
+    unsure = any(isnan(each.low if attribution.drawn else each.mean) for each in (gap, left_over))
     verdict: Verdict = "not applicable" if unsure else "fails" if parts[1] else "inherits" if parts[0] else "holds"
     return Rung(
         name="accuracy", verdict=verdict, end_to_end=None if isnan(gap.mean) else abs(gap.mean) / 100,

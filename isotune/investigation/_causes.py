@@ -5,11 +5,15 @@ are not needed. Where that does not explain the rung, a side does not do what it
 tried under every other value, and again beside what helped most. A set is a cause when the rung holds with it, its
 error ten times smaller at least (a rung that amplifies rounding has a wide bound); nothing is said of axes that only
 come near.
+
+Where no set makes the whole rung hold, it is judged layer by layer: what makes some of the failing layers hold, and
+none fail that held, is the cause of those, and the search goes on with the others. What is left has no cause.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -26,7 +30,15 @@ MARGIN = 10  # by which a cause lessens the error
 Judge = Callable[[Sequence[Flip]], Judged]
 
 
-def cause(
+@dataclass(frozen=True)
+class Explained:
+    """What explains a rung, or a part of it."""
+
+    cause: Cause | None = None
+    rest: tuple[str, ...] = ()  # names of what fails without a known cause, in the rung's order
+
+
+def explained(
     before: Judged,
     axes: Sequence[str],
     left: Mapping[str, Any],
@@ -35,23 +47,127 @@ def cause(
     *,
     known: Sequence[Flip] = (),
     moved: Literal["left", "right"] = "right",
-) -> Cause | None:
-    """A set of flips with which the rung holds, and without any one of which it does not; None: there is none.
+    beyond: Collection[str] = (),
+    by_parts: bool = False,
+) -> Explained:
+    """A set of flips with which the rung holds, and without any one of which it does not.
 
     before: the rung without flips. axes: those that can matter. left, right: what each side has of them.
     judge: the rung with flips; UsageError or WorkerFailure: a side cannot have them. known: causes of rungs below.
-    moved: the side that is to take the other's values.
+    moved: the side that is to take the other's values. beyond: names of what is known to have no cause.
+    by_parts: each name stands for itself, so that flips may explain some of them.
     """
+    left_out = tuple(error.name for error in before.failing if error.name in beyond)
+    before = _less(before, beyond)
+    if before.holds:
+        return Explained(None, left_out)
+
+    def less(flips: Sequence[Flip]) -> Judged:
+        return _less(judge(flips), beyond)
+
+    if named := _whole(before, axes, left, right, less, known, moved):
+        return Explained(named, left_out)
+    parted = by_parts and len(before.failing) > 1
+    named = _parts(before, axes, left, right, less, known, moved) if parted else None
+    failing = [error.name for error in before.failing]
+    rest = failing if named is None else [name for name in failing if name not in named.cures]
+    order = [error.name for error in before.errors]
+    return Explained(named, (*left_out, *sorted(rest, key=order.index)))
+
+
+def _less(judged: Judged, beyond: Collection[str]) -> Judged:
+    return replace(judged, errors=tuple(error for error in judged.errors if error.name not in beyond))
+
+
+def _whole(
+    before: Judged,
+    axes: Sequence[str],
+    left: Mapping[str, Any],
+    right: Mapping[str, Any],
+    judge: Judge,
+    known: Sequence[Flip],
+    moved: Literal["left", "right"],
+) -> Cause | None:
     if known := [flip for flip in known if flip.axis in axes]:
         return _enough(before, known, judge) or _on_top(before, known, axes, left, right, judge, moved)
-    mine, others = (left, right) if moved == "left" else (right, left)
-    differing = [
-        Flip(side=moved, axis=axis, was=mine[axis], value=others[axis]) for axis in axes if left[axis] != right[axis]
-    ]
+    differing = _differing(axes, left, right, moved)
     return (
         _single(before, differing, judge)
         or _enough(before, differing, judge)
         or _smallest(before, list(_others(axes, left, right)), judge)
+    )
+
+
+def _differing(
+    axes: Sequence[str], left: Mapping[str, Any], right: Mapping[str, Any], moved: Literal["left", "right"]
+) -> list[Flip]:
+    mine, others = (left, right) if moved == "left" else (right, left)
+    return [
+        Flip(side=moved, axis=axis, was=mine[axis], value=others[axis]) for axis in axes if left[axis] != right[axis]
+    ]
+
+
+def _parts(
+    before: Judged,
+    axes: Sequence[str],
+    left: Mapping[str, Any],
+    right: Mapping[str, Any],
+    judge: Judge,
+    known: Sequence[Flip],
+    moved: Literal["left", "right"],
+) -> Cause | None:
+    """What cures some of what fails: of the axes that differ first, then every other value for what is left."""
+    base = [flip for flip in known if flip.axis in axes]
+    chosen, cured = _helping(before, base or _differing(axes, left, right, moved), judge)
+    others = list(_others(axes, left, right))
+    others += _differing(axes, left, right, moved) if base else []
+    for _ in range(MOST):
+        tried = [
+            (flip, _cured(before, judge, [*chosen, flip]))
+            for flip in others
+            if flip.axis not in (other.axis for other in chosen)
+        ]
+        flip, more = max(tried, key=lambda each: len(each[1]), default=(None, cured))
+        if flip is None or not more > cured:
+            break
+        chosen, cured = [*chosen, flip], more
+    if not cured:
+        return None
+    after = judge(chosen)
+    held = {error.name: error.relative for error in after.errors}
+    return Cause(
+        flips=tuple(chosen), before=max(error.relative for error in before.failing if error.name in cured),
+        after=max(held[name] for name in cured), layers=len(before.failing), cures=tuple(sorted(cured)),
+    )  # fmt: skip
+
+
+def _helping(before: Judged, flips: Sequence[Flip], judge: Judge) -> tuple[list[Flip], frozenset[str]]:
+    """Those of the flips that are needed for what they cure together, or the one that cures most."""
+    needed, cured = list(flips), _cured(before, judge, flips) if flips else frozenset()
+    if not cured:  # one of them may be what a side cannot have, or harm
+        alone = [(flip, _cured(before, judge, [flip])) for flip in flips]
+        flip, cured = max(alone, key=lambda each: len(each[1]), default=(None, frozenset()))
+        return ([flip], cured) if flip is not None and cured else ([], frozenset())
+    for flip in flips:
+        fewer = [other for other in needed if other != flip]
+        if fewer and _cured(before, judge, fewer) >= cured:
+            needed = fewer
+    return needed, cured
+
+
+def _cured(before: Judged, judge: Judge, flips: Sequence[Flip]) -> frozenset[str]:
+    """Names that fail before and hold after, ten times better; none where one fails that held."""
+    if (after := _tried(judge, flips)) is None:
+        return frozenset()
+    failing = {error.name for error in before.failing}
+    still = {error.name for error in after.failing}
+    if not still <= failing:
+        return frozenset()
+    now = {error.name: error.relative for error in after.errors}
+    return frozenset(
+        error.name
+        for error in before.failing
+        if error.name not in still and now.get(error.name, np.inf) * MARGIN <= error.relative
     )
 
 
@@ -69,7 +185,7 @@ def _on_top(
     def beside(flips: Sequence[Flip]) -> Judged:
         return judge([*known, *flips])
 
-    missing = cause(beside(()), axes, left, right, beside, moved=moved)
+    missing = _whole(beside(()), axes, left, right, beside, (), moved)
     return missing and _enough(before, [*known, *missing.flips], judge)
 
 

@@ -78,8 +78,9 @@ def write_dump(
             side=side.model_copy(update={"python": None}), inputs=inputs, dataset=dataset.name,
             dataset_digest=dataset.digest, protocol=recipe, images=images, described=described,
         )  # fmt: skip
+        batch = Batch(dataset, recipe, images, own_classifier=inputs.classes is None)
         with cache.draft_folder(folder.absolute()) as draft:  # an earlier dump stays until this one is whole
-            _write(side, contents, Batch(dataset, recipe, images), draft, ask, progress or untold)
+            _write(side, contents, batch, draft, ask, progress or untold)
     return folder
 
 

@@ -15,8 +15,9 @@ Array = np.ndarray
 class Batch:
     """A few of the protocol's training images (test images, where the data set has no others), spread over all."""
 
-    def __init__(self, dataset: data.Dataset, recipe: Protocol, count: int) -> None:
-        self._dataset, self._recipe, self._count = dataset, recipe, count
+    def __init__(self, dataset: data.Dataset, recipe: Protocol, count: int, *, own_classifier: bool = False) -> None:
+        """own_classifier: labels are outputs of the checkpoint's own."""
+        self._dataset, self._recipe, self._count, self._own_classifier = dataset, recipe, count, own_classifier
 
     @property
     def encoded(self) -> bool:
@@ -31,11 +32,14 @@ class Batch:
         return np.ascontiguousarray(view[self._chosen(len(view))])
 
     def labels(self) -> Array:
-        """int64 [count]."""
+        """int64 [count]: of the data set's classes, or of the outputs of the checkpoint's own classifier."""
         labels: Array = getattr(self._dataset, self._split).labels
         part = data.subset(labels, getattr(self._recipe.images, self._split))
         chosen: Array = labels[part[self._chosen(len(part))]]
-        return chosen
+        if not self._own_classifier:
+            return chosen
+        outputs: Array = np.asarray(data.outputs(self._dataset.classes, self._dataset.name), np.int64)[chosen]
+        return outputs
 
     @property
     def _split(self) -> Literal["train", "test"]:

@@ -17,7 +17,7 @@ from isotune.investigation._accuracy import accuracy
 from isotune.investigation._command import investigation_command, options_of_sides
 from isotune.investigation._dump import PREFIX, Dump, dump_first, write_dump
 from isotune.investigation._investigation import Investigation
-from isotune.investigation._sides import inputs, side
+from isotune.investigation._sides import evaluated, inputs, side
 from isotune.investigation._walking import INTERRUPTED, walk
 from isotune.investigation.findings import Findings
 from isotune.investigation.reproducing import Reproducer, reproduce
@@ -173,6 +173,7 @@ def dump(
     recipe = protocols.load(protocol)
     with reporting(progress) as reporter:
         arrays = data.prepare(dataset, progress=reporter)
+        recipe = evaluated(recipe, one, arrays)
         given = inputs(recipe, arrays, steps, seed)
         return write_dump(one, given, arrays, recipe, images, Path(folder), progress=reporter)
 

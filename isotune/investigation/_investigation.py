@@ -34,8 +34,9 @@ class Investigation:
 
     @property
     def verdict(self) -> str:
-        """One sentence: where the sides part, and why."""
-        return report.verdict(self.findings)
+        """A few sentences: where the sides part, by which causes, in what else they differ, and what was left out of
+        the comparison or set alike."""
+        return report.verdict(self.findings, self.attribution)
 
     @property
     def rungs(self) -> tuple[Rung, ...]:
@@ -68,7 +69,8 @@ class Investigation:
 
     @property
     def same(self) -> bool:
-        """Whether no rung fails by itself or stays undecided, and the walk came to its end."""
+        """Whether no rung fails by itself or stays undecided, and the walk came to its end. What was not compared, the
+        verdict says."""
         undecided = any(rung.verdict == "unknown" for rung in self.rungs)
         return self.stopped is None and self.first_failure is None and not undecided
 

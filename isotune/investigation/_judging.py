@@ -142,7 +142,7 @@ class Judge:
 
     def _sides(self, flips: Sequence[Flip]) -> tuple[Side, Side]:
         """Left and right, flipped."""
-        left, right = (_flipped(self._recordings.sides[which], which, flips) for which in SIDES)
+        left, right = (flipped(self._recordings.sides[which], which, flips) for which in SIDES)
         return left, right
 
     def _apart(self, left: Side, step: Judged) -> float:
@@ -178,7 +178,8 @@ def _errors(spec: RungSpec, reference: Path, other: Path, size: Size) -> list[Er
     return errors(ours, theirs, size=size, floored=spec.floored, every=not spec.layered)
 
 
-def _flipped(side: Side, which: str, flips: Sequence[Flip]) -> Side:
+def flipped(side: Side, which: str, flips: Sequence[Flip]) -> Side:
+    """The side under those of the flips that are its own."""
     mine = {flip.axis: flip.value for flip in flips if flip.side == which}
     settings = {axis: value for axis, value in mine.items() if axis in SETTINGS}
     axes = {axis: value for axis, value in mine.items() if axis not in SETTINGS}

@@ -10,14 +10,16 @@ inherits.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 
 from isotune.comparison.observations import Observations
 from isotune.conventions import AXES, PIXEL_AXES
-from isotune.investigation._causes import cause
+from isotune.investigation._causes import Explained, explained
+from isotune.investigation._effects import effects
 from isotune.investigation._judging import Judge, Judged, observed
 from isotune.investigation._recordings import Recordings
 from isotune.investigation._rung_specs import BEFORE, RUNG_SPECS, SETTINGS, RungSpec
@@ -30,6 +32,16 @@ from isotune.weights import HEAD
 Array = np.ndarray
 
 
+@dataclass(frozen=True)
+class _Said:
+    """Of a rung: its verdict and why."""
+
+    verdict: Verdict
+    found: Explained = field(default_factory=Explained)
+    remarks: tuple[str, ...] = ()
+    smallest: Smallest | None = None
+
+
 class Ladder:
     """Walks with the recordings of both sides."""
 
@@ -38,6 +50,7 @@ class Ladder:
         self._progress = progress or untold
         self._flips: list[Flip] = []  # of the causes that are known so far
         self._unnamed = ""  # the first rung that fails by itself, and no cause was found
+        self._alike = frozenset(each.axis for each in recordings.set_alike())
         self._unexplained = frozenset[str]()  # layers that fail by themselves, and no cause was found
 
     def walk(self) -> Iterator[Rung]:
@@ -49,6 +62,10 @@ class Ladder:
         for number, spec in enumerate(RUNG_SPECS, len(BEFORE)):
             self._progress(spec.name, number, total)
             yield self._rung(spec)
+
+    def effects(self) -> dict[str, float]:
+        """Of the axes that are causes, how much each changes."""
+        return effects(self._recordings, self._flips)
 
     # -- images
 
@@ -71,7 +88,8 @@ class Ladder:
         end_to_end, isolated = (_pixel_error(reference, other) for other in (whole, only))
         errors: dict[str, Any] = {"end_to_end": end_to_end, "isolated": isolated, "bound": 0.0, "compared": 1}
         if not isolated:
-            return Rung(name=name, verdict="inherits" if end_to_end else "holds", **errors)
+            verdict: Verdict = "not judged" if axis in self._alike else "inherits" if end_to_end else "holds"
+            return Rung(name=name, verdict=verdict, **errors)
         flip = Flip(side="right", axis=axis, was=right[axis], value=left[axis])
         self._flips.append(flip)
         return Rung(
@@ -88,36 +106,62 @@ class Ladder:
             return Rung(name=spec.name, verdict="not applicable", remarks=(why,))
         end_to_end = self._judge.end_to_end(spec)
         isolated = end_to_end if end_to_end.holds else self._judge.isolated(spec, causes=self._flips)
-        verdict: Verdict = "holds" if end_to_end.holds else "inherits"
-        named, remarks, least = None, tuple[str, ...](), None
-        if isolated.holds and end_to_end.doubtful:  # rounding that the layers before have amplified
-            verdict, remarks = "holds", (f"end to end, {_noisy(end_to_end)}",)
-        elif not isolated.holds and spec.training and self._unnamed:
-            verdict = "unknown"
-            remarks = (f"it cannot be judged by itself: what makes the rung {self._unnamed!r} fail has no name",)
-        elif isolated.doubtful:
-            verdict, remarks = "unknown", (f"nothing is proved or refuted here: {_noisy(isolated)}",)
-        elif not isolated.holds:
-            verdict = "fails"
-            again = spec.layered and _names(isolated) <= self._unexplained
-            named = None if again else self._cause(spec, isolated)
-            if again:
-                remarks = ("these layers fail in inference mode too, without a known cause",)
-            elif named is None:
-                remarks, least = tuple(self._described(spec, isolated)), self._smallest(spec)
-        remarks += tuple(self._structure(spec))
+        if spec.part == "logits" and _only_behind_the_classifier(end_to_end, isolated):
+            isolated = end_to_end
+        if isolated.holds:
+            judged = spec.part != "input" or not set(spec.axes) <= self._alike
+            doubt = end_to_end.doubtful  # rounding that the layers before have amplified
+            remarks = (f"end to end, {_noisy(end_to_end)}",) if doubt else ()
+            holds: Verdict = "holds" if end_to_end.holds or doubt else "inherits"
+            said = _Said(holds if judged else "not judged", remarks=remarks)
+        else:
+            said = self._said(spec, isolated)
         shown = isolated if isolated.failing else end_to_end
         noise = isolated.bound.measured if isolated.bound.measured is not None else end_to_end.bound.measured
         return Rung(
-            name=spec.name, verdict=verdict, end_to_end=end_to_end.worst, isolated=isolated.worst,
-            bound=isolated.bound.allowed, noise=noise, where=self._where(shown), compared=len(end_to_end.errors),
-            failing=len(shown.failing), cause=named, remarks=remarks, smallest=least,
+            name=spec.name, verdict=said.verdict, end_to_end=end_to_end.worst, isolated=isolated.worst,
+            bound=isolated.bound.allowed, noise=noise, where=self._where(spec, shown, said.found.rest),
+            compared=len(end_to_end.errors), failing=len(shown.failing), cause=said.found.cause,
+            unexplained=said.found.rest, remarks=(*said.remarks, *self._structure(spec)), smallest=said.smallest,
             layers_isolated=isolated.errors if spec.layered else (),
             layers_end_to_end=end_to_end.errors if spec.layered else (), seconds=time.perf_counter() - began,
         )  # fmt: skip
 
-    def _cause(self, spec: RungSpec, isolated: Judged) -> Cause | None:
-        """Of a rung that fails by itself; remembered for the rungs above."""
+    def _said(self, spec: RungSpec, isolated: Judged) -> _Said:
+        """Of a rung that fails by itself."""
+        if spec.training and self._unnamed:
+            why = f"it cannot be judged by itself: what makes the rung {self._unnamed!r} fail has no name"
+            return _Said("unknown", remarks=(why,))
+        if isolated.doubtful:
+            return _Said("unknown", remarks=(f"nothing is proved or refuted here: {_noisy(isolated)}",))
+        if spec.part == "logits" and _names(isolated) == {"logits"}:  # no axis is of what follows
+            found = Explained(None, ("logits",))
+            remarks = ["what the classifier gets agrees, and what it gives: what stands behind it differs"]
+        else:
+            found, remarks = self._explained(spec, isolated), []
+        again = bool(found.rest) and set(found.rest) <= self._beyond(spec)
+        self._remember(spec, found)
+        if again:
+            return _Said(
+                "fails", found, (f"{', '.join(found.rest)} fail in inference mode too, without a known cause",)
+            )
+        if found.rest:
+            remarks += self._described(spec, isolated, found.rest)
+        return _Said("fails", found, tuple(remarks), self._smallest(spec) if found.rest and not found.cause else None)
+
+    def _beyond(self, spec: RungSpec) -> frozenset[str]:
+        """What fails below in the same way, and has no cause there."""
+        return self._unexplained if spec.layered else frozenset()
+
+    def _remember(self, spec: RungSpec, found: Explained) -> None:
+        """For the rungs above."""
+        self._flips += found.cause.flips if found.cause else ()
+        if found.rest:
+            self._unnamed = self._unnamed or spec.name
+            self._unexplained |= frozenset(found.rest) if spec.layered else frozenset()
+
+    def _explained(self, spec: RungSpec, isolated: Judged) -> Explained:
+        """Of a rung that fails by itself."""
         relevant = relevant_axes([self._recordings.inputs.stage])
         ours, theirs = self._recordings.axes("left"), self._recordings.axes("right")
         kinds = {name.rpartition(".")[2] for name in _names(isolated)} if spec.layered else set[str]()
@@ -125,21 +169,16 @@ class Ladder:
             axis
             for axis in spec.axes
             if axis in relevant
+            and axis in ours
             and (not spec.layered or not AXES[axis].layer or AXES[axis].layer in kinds)
             and (ours[axis], theirs[axis]) != (None, None)  # no one number makes what either has
         ]
         axes += [name for name in SETTINGS if ours[name] != theirs[name]]
         known = () if spec.training else self._flips  # in training they are applied already
-        named = cause(
+        return explained(
             isolated, axes, ours, theirs, lambda flips: self._judge.isolated(spec, flips, self._flips), known=known,
-            moved=self._quicker(spec),
+            moved=self._quicker(spec), beyond=self._beyond(spec), by_parts=spec.parted,
         )  # fmt: skip
-        if named is not None:
-            self._flips += named.flips
-        else:
-            self._unnamed = self._unnamed or spec.name
-            self._unexplained |= _names(isolated) if spec.layered else frozenset()
-        return named
 
     def _quicker(self, spec: RungSpec) -> Literal["left", "right"]:
         """The side to flip: in training, where it takes no values of the other's, the one that answers sooner. Never
@@ -158,9 +197,8 @@ class Ladder:
 
     # -- words
 
-    def _described(self, spec: RungSpec, judged: Judged) -> Iterator[str]:
-        """What the first array beyond the bound looks like, and what those that fail have in common."""
-        failing = [error.name for error in judged.failing]
+    def _described(self, spec: RungSpec, judged: Judged, failing: Sequence[str]) -> Iterator[str]:
+        """What the first array without a cause looks like, and what those have in common."""
         if judged.recorded is not None:
             ours, theirs = (observed(spec, folder) for folder in judged.recorded)
             batched = spec.layered or spec.part in ("input", "logits")
@@ -197,15 +235,33 @@ class Ladder:
                         f" order, in inference mode: {found.relative:.0e}"
                     )
 
-    def _where(self, judged: Judged) -> str:
-        if not judged.failing:
+    def _where(self, spec: RungSpec, judged: Judged, unexplained: Collection[str]) -> str:
+        """The first that fails in the order of execution, of what has no cause where there is such; of gradients the
+        last, which backpropagation meets first. Of a layer that fails by itself, what stands before it too."""
+        failing = [error for error in judged.failing if error.name in unexplained] or judged.failing
+        if not failing:
             return ""
-        first = judged.failing[0]
-        layer = first.name.rpartition(".")[0]
+        first = failing[0]
+        if spec.name == "gradients":
+            last = next((error for error in reversed(failing) if not error.lacking), first)
+            first = next(error for error in failing if _layer(error.name) == _layer(last.name))
         names = self._recordings.names()
-        ours, theirs = names.get(first.name) or names.get(layer) or ("", "")
+        ours, theirs = names.get(first.name) or names.get(_layer(first.name)) or ("", "")
         also = f" ({ours} = {theirs})" if ours or theirs else ""
-        return f"{first.name}{also}" + (f": {first.why}" if first.why else "")
+        if first.why:
+            return f"{first.name}{also}: {first.why}"
+        between = self._recordings.between(first.name) if first.name in unexplained and spec.layered else ""
+        return f"{first.name}{also}" + (f", {between}" if between else "")
+
+
+def _layer(name: str) -> str:
+    """The layer of a tensor, "007.norm" of "007.norm.scale"; empty for a layer's own name."""
+    return name.rpartition(".")[0]
+
+
+def _only_behind_the_classifier(end_to_end: Judged, isolated: Judged) -> bool:
+    """Of logits: whether features agree, and what the classifier makes of them, and the logits do not."""
+    return isolated.holds and {error.name for error in end_to_end.failing} == {"logits"}
 
 
 def _noisy(judged: Judged) -> str:

@@ -17,10 +17,13 @@ from isotune.comparison import requests
 from isotune.comparison.observations import Observations
 from isotune.comparison.pairing import Pairing, Place, pair
 from isotune.comparison.sides import ONE_AT_A_TIME, Inputs, Part, Request, Side
+from isotune.conventions import AXES
 from isotune.errors import UsageError
 from isotune.investigation._images import Batch
 from isotune.investigation._rung_specs import SETTINGS
+from isotune.investigation.findings import SIDES, SetAlike
 from isotune.models import layouts
+from isotune.protocols import relevant_axes
 from isotune.weights import Weights
 
 Array = np.ndarray
@@ -86,8 +89,14 @@ class Recordings:
             )
         except UsageError as error:
             raise UsageError(f"{self.sides['left'].model} and {self.sides['right'].model}: {error}") from None
-        layers = self.described["right"]["layers"]
-        self.described["right"]["layers"] = {self.pairing.names.get(name, name): own for name, own in layers.items()}
+        called = self.pairing.names
+        for known in ("layers", "between", "inputs"):
+            named = self.described["right"].get(known, {}).items()
+            self.described["right"][known] = {called.get(name, name): own for name, own in named}
+        feeding = self.described["right"]["inputs"]
+        self.described["right"]["inputs"] = {
+            name: [called.get(each, each) for each in inputs] for name, inputs in feeding.items()
+        }
 
     def _settings(self, which: str) -> dict[str, Any]:
         """The side's SETTINGS. A layout is compared between sides of one library only: no other has the same ones."""
@@ -100,16 +109,43 @@ class Recordings:
         axes: dict[str, Any] = self.described[which]["axes"]
         return axes
 
+    def set_alike(self) -> tuple[SetAlike, ...]:
+        """The axes that matter here in which the sides differ by themselves, and now do not; a scaling that either side
+        has of its own too, where nobody knows the other's. Arrays are not decoded. A dump of before does not say what
+        its side had by itself."""
+        axes, own = ([self.described[which].get(key, {}) for which in SIDES] for key in ("axes", "own"))
+        found = []
+        for axis in [axis for axis in AXES if axis in relevant_axes([self.inputs.stage])]:
+            now = [each.get(axis) for each in axes]
+            before = [None if AXES[axis].leaves_open(value := each.get(axis)) else value for each in own]
+            known = [value for value in before if value is not None]
+            enough = len(set(known)) == 2 or (axis == "input_scaling" and len(known) == 1 and known[0] != now[0])
+            if now[0] == now[1] and enough and (axis != "decode" or self.batch.encoded):
+                found.append(SetAlike(axis=axis, value=now[0], own=(before[0], before[1])))
+        return tuple(found)
+
     def names(self) -> dict[str, tuple[str, str]]:
         """Layer -> what each library calls it."""
         left, right = (self.described[which]["layers"] for which in ("left", "right"))
         return {name: (left.get(name, ""), right.get(name, "")) for name in dict.fromkeys([*left, *right])}
 
-    def images(self, which: str) -> str:
-        """The file of the images as a side decodes and resizes them."""
+    def between(self, layer: str) -> str:
+        """What stands between a layer and those that feed it, where either side has operations there:
+        "AvgPool2D (left) and AveragePooling2D (right) between 003.norm and it". Empty: nothing, or it is not known."""
+        found = {which: self.described[which].get("between", {}).get(layer, ()) for which in SIDES}
+        if not any(found.values()):
+            return ""
+        said = [f"{', '.join(operations) or 'nothing'} ({which})" for which, operations in found.items()]
+        before = next((b for which in SIDES if (b := self.described[which].get("inputs", {}).get(layer))), ())
+        both = self.names()
+        feeding = [" = ".join(filter(None, dict.fromkeys(both.get(each, ())))) or each for each in before]
+        return f"{' and '.join(said)} between {', '.join(feeding) or 'what feeds it'} and it"
+
+    def images(self, which: str, flipped: Mapping[str, Any] | None = None) -> str:
+        """The file of the images as a side decodes and resizes them; flipped: axes of it that are otherwise."""
         if which == "left" and self._left_images is not None:
             return str(self._left_images)
-        axes = self.axes(which)
+        axes = self.axes(which) | dict(flipped or {})
         path = self._scratch / f"images-{axes['decode']}-{axes['resize']}.npy"
         if not path.exists():
             np.save(path, self.batch.pixels(axes["decode"], axes["resize"]))

@@ -20,6 +20,7 @@ class RungSpec:
     prefix: str  # of the part's observations that belong to it
     floored: bool = False  # sums over the batch
     training: bool = False  # isolated by setting causes alike, not by feeding values in
+    parted: bool = False  # what it shows under one name does not depend on what it shows under others
 
     @property
     def axes(self) -> tuple[str, ...]:
@@ -35,13 +36,13 @@ class RungSpec:
 RUNG_SPECS = (
     RungSpec("scaled input", "input", ""),
     RungSpec("weights", "weights", ""),
-    RungSpec("layers", "layers", ""),
+    RungSpec("layers", "layers", "", parted=True),
     RungSpec("logits", "logits", ""),
-    RungSpec("training-mode layers", "training layers", ""),
+    RungSpec("training-mode layers", "training layers", "", parted=True),
     RungSpec("loss", "gradients", "loss", training=True),
     RungSpec("gradients", "gradients", "", floored=True, training=True),
-    RungSpec("BatchNorm buffers", "step", "buffers/", training=True),
-    RungSpec("one step", "step", "step/", floored=True, training=True),
+    RungSpec("BatchNorm buffers", "step", "buffers/", training=True, parted=True),
+    RungSpec("one step", "step", "step/", floored=True, training=True, parted=True),
     RungSpec("drift", "drift", "", training=True),
 )
 LAYERS = next(spec for spec in RUNG_SPECS if spec.name == "layers")

@@ -13,6 +13,8 @@ from isotune.errors import UsageError
 from isotune.models import checkpoints, embedded, layouts
 from isotune.protocols import Protocol, Stage
 from isotune.protocols.schedules import learning_rates
+from isotune.runs import own_classifier
+from isotune.runs.records import Cell, Seeds
 from isotune.runs.training import steps_of
 
 TRAINING = "quick-fine-tune"  # says how a step of training goes, for protocols that train nothing
@@ -45,6 +47,31 @@ def side(
     return layouts.as_asked(made, made.adapter).under({})  # parsed once
 
 
+def evaluated(recipe: Protocol, side: Side, dataset: data.Dataset) -> Protocol:
+    """The protocol; where it evaluates a checkpoint's own classifier, as it evaluates this side's. UsageError: it has
+    none, the data set has other classes, or no published number says how it was evaluated."""
+    if recipe.own_classifier is None:
+        return recipe
+    own_classifier.check_dataset(dataset)
+    asked = Cell(
+        model=side.model, checkpoint=side.checkpoint, dataset=dataset.name, dataset_digest=dataset.digest,
+        protocol=recipe, conventions=side.conventions, seeds=Seeds.all(0),
+    )  # fmt: skip
+    return next(own_classifier.setups(asked)).protocol
+
+
+def unlike(recipe: Protocol, right: Side, dataset: data.Dataset) -> tuple[str, ...]:
+    """recipe: as the left side is evaluated. In words, where the right's published number was measured otherwise."""
+    if recipe.own_classifier is None or recipe.own_classifier.input != "published":
+        return ()
+    try:
+        own = evaluated(recipe, right, dataset).input
+    except UsageError:  # no published number: nothing is replaced
+        return ()
+    given = [f"{name} {value}" for name, value in own.model_dump().items() if value != getattr(recipe.input, name)]
+    return (f"the input that its number was published with ({', '.join(given)})",) if given else ()
+
+
 def inputs(recipe: Protocol, dataset: data.Dataset, steps: int, seed: int) -> Inputs:
     """What both sides are given: a step as in the protocol's first stage, or in TRAINING's where it trains nothing."""
     stage, axes = _stage(recipe)
@@ -53,8 +80,9 @@ def inputs(recipe: Protocol, dataset: data.Dataset, steps: int, seed: int) -> In
     total = max(total, steps, stage.schedule.warmup_steps)  # a few images are an epoch that no warm-up fits into
     rates = learning_rates(stage.schedule, total, an_epoch)[:steps]
     return Inputs(
-        recipe=axes, stage=stage, rates=tuple(map(float, rates)), classes=len(dataset.classes),
-        size=recipe.input.size, seed=seed,
+        recipe=axes, stage=stage, rates=tuple(map(float, rates)),
+        classes=None if recipe.own_classifier else len(dataset.classes), size=recipe.input.size,
+        seed=seed,
     )  # fmt: skip
 
 

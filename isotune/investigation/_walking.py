@@ -16,9 +16,9 @@ from isotune.investigation._dump import Dump
 from isotune.investigation._images import Batch
 from isotune.investigation._ladder import Ladder
 from isotune.investigation._recordings import Recordings
-from isotune.investigation._sides import inputs
+from isotune.investigation._sides import evaluated, inputs, unlike
 from isotune.investigation._surviving import Answerer, failing, survivor
-from isotune.investigation.findings import Findings, Rung
+from isotune.investigation.findings import SIDES, Findings, Rung
 from isotune.progress import Progress
 from isotune.protocols import Protocol
 from isotune.workers.process import WorkerFailure
@@ -51,8 +51,10 @@ def walk(
     answerers = {"left": Answerer(left), "right": Answerer(right)}
     dump = answerers["left"].dump
     ours = answerers["left"].side
+    recipe = recipe if dump else evaluated(recipe, ours, dataset)
     given = dump.contents.inputs if dump else inputs(recipe, dataset, steps, seed)
     images = dump.contents.images if dump else images
+    batch = Batch(dataset, recipe, images, own_classifier=given.classes is None)
     result = Findings(
         left=ours, right=right, dataset=dataset.name, protocol=recipe.name, images=images, steps=len(given.rates)
     )
@@ -64,16 +66,18 @@ def walk(
             stack.enter_context(each.workers)
         try:
             recordings = Recordings(
-                {"left": ours, "right": right}, given, Batch(dataset, recipe, images), answerers, Path(scratch),
+                {"left": ours, "right": right}, given, batch, answerers, Path(scratch),
                 dump.folder / "images.npy" if dump else None,
             )  # fmt: skip
             if progress:  # frameworks take seconds to import
                 progress(f"starting {ours.model} and {right.model}", 0, 1)
             recordings.describe()
-            known = _known(recordings)
-            for rung in Ladder(recordings, looking).walk():
+            known = _known(recordings, unlike(recipe, right, dataset))
+            ladder = Ladder(recordings, looking)
+            for rung in ladder.walk():
                 rungs.append(rung)
                 ended(rung)
+            known["effects"] = ladder.effects()
         except (UsageError, WorkerFailure) as error:
             if not known and isinstance(error, UsageError) and not isinstance(error, Unavailable):
                 raise
@@ -104,10 +108,14 @@ class _Watched:
             self._progress(what, done, total)
 
 
-def _known(recordings: Recordings) -> dict[str, Any]:
+def _known(recordings: Recordings, unlike: tuple[str, ...]) -> dict[str, Any]:
+    """unlike: what else of the right side is not compared."""
     ours, theirs = recordings.axes("left"), recordings.axes("right")
+    left_out = {which: tuple(recordings.described[which].get("left_out", ())) for which in SIDES}
     return {
         "axes": {axis: (value, theirs.get(axis)) for axis, value in ours.items() if theirs.get(axis) != value},
+        "set_alike": recordings.set_alike(),
+        "left_out": left_out | {"right": (*left_out["right"], *unlike)},
         "names": recordings.names(),
-        "environment": {which: recordings.described[which]["environment"] for which in ("left", "right")},
+        "environment": {which: recordings.described[which]["environment"] for which in SIDES},
     }

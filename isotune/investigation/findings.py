@@ -13,8 +13,10 @@ from isotune.comparison.errors import Error
 from isotune.comparison.sides import Side
 from isotune.investigation.pattern import Smallest
 
-VERSION: Literal[2] = 2  # of the JSON; 1 said carried and alone, and had no version
-Verdict = Literal["holds", "fails", "inherits", "unknown", "not applicable"]
+# Of the JSON. 1 said carried and alone, and had no version; 2 knew no causes of a part, no effects, and not what was
+# left out or set alike, and is read as it is.
+VERSION: Literal[3] = 3
+Verdict = Literal["holds", "fails", "inherits", "unknown", "not applicable", "not judged"]
 Which = Literal["left", "right"]
 SIDES: tuple[Which, Which] = ("left", "right")
 
@@ -33,13 +35,22 @@ class Flip(_Kept):
 
 
 class Cause(_Kept):
-    """Flips that together make a rung hold."""
+    """Flips that together make a rung hold, or a part of it (`cures`)."""
 
     flips: tuple[Flip, ...]
     before: float = Field(description="worst relative error of the rung")
     after: float
     layers: int = Field(description="tensors or layers that failed before")
     instead: tuple[Flip, ...] = Field((), description="single flips that would do as well")
+    cures: tuple[str, ...] = Field((), description="tensors or layers that hold with it; empty: all of the rung")
+
+
+class SetAlike(_Kept):
+    """An axis in which the sides differ by themselves, and which both were given one value of."""
+
+    axis: str
+    value: Any
+    own: tuple[Any, Any] = Field(description="left's value and right's, where nothing sets them; None: not known")
 
 
 class Rung(_Kept):
@@ -48,7 +59,7 @@ class Rung(_Kept):
     name: str
     verdict: Verdict = Field(
         description="holds; fails: by itself, isolated; inherits: only end to end; unknown: it cannot be isolated,"
-        " since what makes an earlier rung fail has no name"
+        " since what makes an earlier rung fail has no name; not judged: all that could make it fail was set alike"
     )
     end_to_end: float | None = Field(None, description="worst relative error, each side going its own way")
     isolated: float | None = Field(None, description="worst relative error, given the reference's values before")
@@ -58,6 +69,7 @@ class Rung(_Kept):
     compared: int = 0
     failing: int = 0
     cause: Cause | None = None
+    unexplained: tuple[str, ...] = Field((), description="of what fails by itself: tensors or layers without a cause")
     remarks: tuple[str, ...] = ()
     smallest: Smallest | None = Field(None, description="of what no convention explains, in inference: an input")
     layers_isolated: tuple[Error, ...] = Field((), description="of layers' rungs: every layer's own error, in order")
@@ -77,7 +89,7 @@ class Survivor(_Kept):
 class Findings(_Kept):
     """All that an investigation learned of two sides, the costs in accuracy left out."""
 
-    version: Literal[2] = VERSION
+    version: Literal[2, 3] = VERSION
     left: Side
     right: Side
     dataset: str
@@ -85,6 +97,14 @@ class Findings(_Kept):
     images: int
     steps: int
     axes: dict[str, tuple[Any, Any]] = Field({}, description="axes in which the sides differ: left's value, right's")
+    set_alike: tuple[SetAlike, ...] = Field((), description="by `identical`, the checkpoint or the command")
+    left_out: dict[Which, tuple[str, ...]] = Field(
+        {}, description="of each side what isotune does without, or replaces"
+    )
+    effects: dict[str, float] = Field(
+        {}, description="axis of a cause -> what it alone changes of a side's logits, relative, both sides having the"
+        " left's weights; recipes change none"
+    )  # fmt: skip
     names: dict[str, tuple[str, str]] = Field({}, description="layer -> what each library calls it")
     rungs: tuple[Rung, ...] = ()
     environment: dict[str, dict[str, str]] = {}

@@ -18,13 +18,12 @@ def resolved(
 ) -> Conventions:
     """The conventions that `spec` stands for (`conventions.resolve`) in this model.
 
-    What an option of the model sets (`bn_eps=0.001`) is the user's word: it stands under `identical` too, where
-    otherwise the checkpoint decides, and only an override of the spec is stronger.
+    What an option of the model sets (`bn_eps=0.001`), or a file of the user's own states, is the user's word: it stands
+    under `identical` too, where otherwise the checkpoint decides, and only an override of the spec is stronger.
     """
     native = adapter.native_conventions(model.name, model.options)
-    return conventions.resolve(
-        spec, native=native, protocol=protocol, checkpoint=checkpoint, asked=set_by_options(adapter, model, native)
-    )
+    asked = set_by_options(adapter, model, native) | dict(adapter.stated_conventions(model.name))
+    return conventions.resolve(spec, native=native, protocol=protocol, checkpoint=checkpoint, asked=asked)
 
 
 def set_by_options(adapter: Adapter, model: ModelName, native: Conventions) -> dict[str, Any]:

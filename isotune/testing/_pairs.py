@@ -157,6 +157,8 @@ def _wrong(rung: Rung) -> bool:
     alone is not; what is not judged is."""
     if rung.verdict in ("holds", "inherits", "not applicable"):
         return False
+    if rung.verdict == "not judged":
+        return any(AXES[axis].carried for axis in AXES if rung.name in AXES[axis].rungs)
     axes = [flip.axis for flip in rung.cause.flips] if rung.verdict == "fails" and rung.cause else []
     return not axes or any(axis not in AXES or AXES[axis].carried for axis in axes)
 

@@ -44,6 +44,7 @@ class Layer:
     block: int  # residual block (or stage of a plain network) it belongs to, from 0; the head's is -1
     library_name: str  # what the library calls it
     inputs: tuple[str, ...] = ()  # canonical names of the layers that feed it, operations without tensors left out
+    between: tuple[str, ...] = ()  # what the library calls those operations: "AveragePooling2D"
 
 
 @dataclass(frozen=True)

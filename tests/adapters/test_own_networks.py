@@ -29,6 +29,14 @@ def investigated(left: str, right: str, spec: str = "identical"):
     return walk(*sides, data.prepare("digits"), protocols.load("quick-fine-tune"), images=4, steps=2)
 
 
+def assert_same(found):
+    """No rung fails; pixels, and the scaling that one side has of its own, were set alike."""
+    assert {rung.verdict for rung in found.rungs} <= {"holds", "not applicable", "not judged"}
+    alike = {"resize": "resized pixels", "input_scaling": "scaled input"}
+    unjudged = [rung.name for rung in found.rungs if rung.verdict == "not judged"]
+    assert unjudged == [alike[each.axis] for each in found.set_alike if each.axis in alike]
+
+
 @pytest.mark.xdist_group("keras")
 @pytest.mark.parametrize("engine", ["tensorflow", "jax", "torch"])
 def test_a_keras_network_is_taken_however_it_is_written(engine, tmp_path):
@@ -40,7 +48,7 @@ def test_a_keras_port_under_names_of_its_own_is_a_librarys_network_on_every_rung
     pytest.importorskip("torchvision", reason="needs the extra torch")
     found = investigated("torchvision:mobilenet_v2:width_mult=0.35", f"keras:{NETWORKS / 'mobilenet.py'}:ported")
     assert found.stopped is None
-    assert {rung.verdict for rung in found.rungs} == {"holds", "not applicable"}
+    assert_same(found)
     (layers,) = [rung for rung in found.rungs if rung.name == "layers"]
     assert layers.compared == 105
     assert found.names["000.conv"] == ("features.0.0", "conv2d")
@@ -61,12 +69,58 @@ def test_what_is_wrong_in_a_keras_port_of_a_torch_network_is_named(house, engine
     assert found.stopped is None
     first = found.first_failure
     if not option:
-        assert {rung.verdict for rung in found.rungs} == {"holds", "not applicable"}
+        assert_same(found)
         return
     assert first is not None
     assert first.name == "layers"
     assert [(flip.axis, flip.was, flip.value) for flip in first.cause.flips] == [(axis, was, value)]
     assert "eyes" in first.where or "first_norm" in first.where, first.where
+
+
+def test_what_is_not_in_the_comparison_is_said(house):
+    found = investigated(PLAIN, f"keras@torch:{NETWORKS / 'plain_keras.py'}:sequential", "native,stride2_padding=own")
+    assert found.stopped is None
+    said = ", ".join(found.left_out["right"])
+    for words in ("scaling inside the network (rescaling)", "for mean-std", "Softmax behind the classifier", "freezes"):
+        assert words in said
+    assert "the classifier dense (Dense, 10 classes), for a new head" in said
+    assert found.left_out["left"] == ("the classifier classifier (Linear, 10 classes), for a new head",)
+    own = {each.axis: (each.value, each.own) for each in found.set_alike}
+    assert own["input_scaling"] == ("mean-std", (None, "minus-one-to-one"))
+    assert {rung.name: rung.verdict for rung in found.rungs}["scaled input"] == "not judged"
+
+
+def test_what_identical_sets_alike_is_said(house):
+    port = f"keras@torch:{NETWORKS / 'plain_keras.py'}:make:epsilon=0.001:padding=same"
+    found = investigated(PLAIN, port)
+    assert_same(found)
+    own = {each.axis: (each.value, each.own) for each in found.set_alike}
+    assert own["batchnorm_epsilon"] == (1e-5, (1e-5, 1e-3))
+    assert own["stride2_padding"] == ("symmetric", ("symmetric", "same"))
+    assert "dropout 0.5 (dropout)" in found.left_out["right"]
+
+
+@pytest.mark.parametrize("spec", ["identical", "native"])
+def test_the_input_scaling_that_a_file_states_is_its_own(house, spec):
+    text = (NETWORKS / "plain_torch.py").read_text()
+    (house / "port.py").write_text(f'INPUT_SCALING = "unit"\n{text}')
+    found = investigated(PLAIN, "torch:port.py:make", spec)
+    first = found.first_failure
+    assert first is not None
+    assert first.name == "scaled input"
+    assert [(flip.axis, flip.was, flip.value) for flip in first.cause.flips] == [("input_scaling", "unit", "mean-std")]
+    assert found.effects["input_scaling"] > 0.01
+
+
+def test_operations_that_differ_between_two_layers_are_named(house):
+    text = (NETWORKS / "plain_torch.py").read_text()
+    (house / "port.py").write_text(text.replace("self.widen(nn", "self.widen(0.5 * nn"))
+    found = investigated(PLAIN, "torch:port.py:make")
+    first = found.first_failure
+    assert first is not None
+    assert first.cause is None
+    assert first.where.startswith("004.conv (widen.0 = widen.0), Hardtanh (left) and Hardtanh, Mul (right) between ")
+    assert first.where.endswith("depthwise.1 and it")
 
 
 @pytest.mark.parametrize("right", ["keras@torch", "torch"])
@@ -78,7 +132,7 @@ def test_a_layernorm_of_another_epsilon_is_named_on_either_side(house, right, ep
     assert found.stopped is None
     first = found.first_failure
     if not epsilon:
-        assert {rung.verdict for rung in found.rungs} == {"holds", "not applicable"}
+        assert_same(found)
         return
     assert first is not None
     assert first.name == "layers"

@@ -8,8 +8,9 @@ from isotune import attribution as attributions
 from isotune.attribution import Attribution
 from isotune.investigation.findings import Findings
 from isotune.investigation.report._remedies import remedies
-from isotune.investigation.report._sentences import both, kept, verdict, versions
+from isotune.investigation.report._sentences import both, kept, versions
 from isotune.investigation.report._tables import COLUMNS, NUMERIC, lines_of_causes, row
+from isotune.investigation.report._verdict import verdict
 from isotune.report import wording as f
 
 
@@ -19,7 +20,7 @@ def document(
     """Its lines. figures: what is drawn -> its file."""
     yield f"# {f.text(findings.left.model)} against {f.text(findings.right.model)}"
     yield ""
-    yield f.text(verdict(findings))
+    yield f.text(verdict(findings, attribution))
     yield ""
     if findings.stopped:
         line = f"**Stopped**: {f.text(findings.stopped)}; what was learned until then follows."
@@ -98,6 +99,6 @@ def _evidence(findings: Findings, command: str) -> Iterator[str]:
 _EXPLAINED = """- **end to end**: each side goes its own way from the images on. **isolated**: the right side is given
   the left's values of all that comes before; in training, the causes named below are set alike instead.
 - **fails**: by itself, isolated. **inherits**: only end to end. **unknown**: what makes a rung below fail has no name,
-  so that this one cannot be isolated.
+  so that this one cannot be isolated. **not judged**: all that could make it fail was set alike.
 - An error is the largest difference over the largest value of a tensor; the reference is the left side in
   float64.""".splitlines()

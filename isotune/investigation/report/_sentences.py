@@ -1,7 +1,8 @@
-"""An investigation in plain sentences."""
+"""Parts of an investigation in plain words; the verdict is put together of them in `_verdict`."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,24 +11,6 @@ from isotune.conventions import written_value as value
 from isotune.investigation.findings import Cause, Findings, Flip, Rung, Survivor
 from isotune.investigation.pattern import Smallest
 from isotune.workers.environment import all_packages
-
-
-def verdict(findings: Findings) -> str:
-    """One sentence: where the sides part, and why."""
-    sides = both(findings)
-    first = findings.first_failure
-    if first is None:
-        if findings.stopped:
-            return f"{sides} could not be compared to the end: {findings.stopped}."
-        if undecided := [rung.name for rung in findings.rungs if rung.verdict == "unknown"]:
-            return f"{sides} are not told apart; undecided, as the noise is too large: {', '.join(undecided)}."
-        return f"{sides} are the same on every rung."
-    own = [rung for rung in findings.rungs if rung.verdict == "fails"]
-    why = because(findings, first.cause) if first.cause else "no known convention explains it"
-    more = f"; {len(own)} rungs fail by themselves" if len(own) > 1 else ""
-    unnamed = [rung.name for rung in own if rung.cause is None and rung is not first]
-    rest = f", of which {' and '.join(unnamed)} without a known cause" if unnamed else ""
-    return f"{sides} part first at the rung '{first.name}': {why}{more}{rest}."
 
 
 def stop(findings: Findings) -> str:
@@ -52,12 +35,14 @@ def environment_of(side: Side) -> str:
 
 
 def both(findings: Findings) -> str:
-    """ "torchvision:mobilenet_v2 (native) and keras:MobileNetV2 (native)", with versions that differ."""
+    """ "torchvision:mobilenet_v2 (native) and keras:MobileNetV2 (native)", with versions that differ; what else the
+    command was given says the command."""
     differing = [each for each in versions(findings) if each[1] and each[2] and each[1] != each[2]]
-    return " and ".join(
+    words = [
         f"{side.model} ({', '.join([*_how(side), *(f'{each[0]} {each[place]}' for each in differing)])})"
         for place, side in enumerate((findings.left, findings.right), 1)
-    )
+    ]
+    return " and ".join(words if words[0] != words[1] else (f"{words[0]}, left,", f"{words[1]}, right"))
 
 
 def versions(findings: Findings) -> list[tuple[str, str, str]]:
@@ -69,7 +54,7 @@ def versions(findings: Findings) -> list[tuple[str, str, str]]:
 
 
 def _how(side: Side) -> list[str]:
-    words = [side.conventions]
+    words = [side.conventions.partition(",")[0]]
     words += [side.numeric_mode] if side.numeric_mode != "float64" else []
     words += [side.layout] if side.layout else []
     words += ["compiled"] if side.compiled else []
@@ -78,17 +63,23 @@ def _how(side: Side) -> list[str]:
 
 def because(findings: Findings, cause: Cause) -> str:
     """The axes of a cause, each with both values."""
-    return " and ".join(_flip(findings, flip) for flip in cause.flips)
+    return " and ".join(one_flip(findings, flip) for flip in cause.flips)
 
 
-def _flip(findings: Findings, flip: Flip) -> str:
+def one_flip(findings: Findings, flip: Flip) -> str:
+    """An axis of a cause, with both values."""
     ours, theirs = findings.axes.get(flip.axis, (flip.was, flip.was))
     other = ours if flip.side == "right" else theirs
     if other == flip.value:
-        return f"{flip.axis}: {_one(ours)} against {_one(theirs)}"
+        return differing(flip.axis, ours, theirs)
     model = findings.left.model if flip.side == "left" else findings.right.model
     stays = findings.right.model if flip.side == "left" else findings.left.model
     return f"{stays} does as {model} would with {flip.axis} = {value(flip.value)}, not {value(flip.was)}"
+
+
+def differing(axis: str, ours: Any, theirs: Any) -> str:
+    """ "stride2_padding: symmetric against same"."""
+    return f"{axis}: {_one(ours)} against {_one(theirs)}"
 
 
 def _one(of: Any) -> str:
@@ -101,6 +92,11 @@ def evidence(rung: Rung) -> str:
     if cause is None:
         return "no known convention explains it"
     after = "0" if cause.after == 0 else f"{cause.after:.0e}"
+    if cause.cures:
+        return (
+            f"of the {cause.layers} of {rung.compared} that failed {len(cause.cures)} hold with it set alike, their"
+            f" worst error {cause.before:.0e} before, {after} then"
+        )
     return f"worst error {cause.before:.0e} before, {after} with it set alike; {cause.layers} of {rung.compared} failed"
 
 
@@ -112,3 +108,15 @@ def smallest_input(smallest: Smallest) -> str:
         f"the smallest input found that shows it is image {smallest.image}, black outside"
         f" {smallest.height} x {smallest.width} pixels from row {smallest.top}, column {smallest.left}"
     )
+
+
+def unexplained(findings: Findings, of: Sequence[str], most: int = 4) -> str:
+    """What has no cause, by both libraries' names: "004.conv (b2 = b2.conv), ... and 3 more"."""
+    named = [_both_names(findings, name) for name in of[:most]]
+    more = len(of) - most
+    return ", ".join(named) + (f" and {more} more" if more > 0 else "")
+
+
+def _both_names(findings: Findings, name: str) -> str:
+    ours, theirs = findings.names.get(name) or findings.names.get(name.rpartition(".")[0]) or ("", "")
+    return f"{name} ({ours} = {theirs})" if ours or theirs else name

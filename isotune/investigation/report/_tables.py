@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from isotune.comparison.bounds import BOUND
 from isotune.investigation.findings import Findings, Rung
-from isotune.investigation.report._sentences import because, evidence, smallest_input
+from isotune.investigation.report._sentences import because, evidence, smallest_input, unexplained
 
 COLUMNS = (
     "rung", "verdict", "error, end to end", "error, isolated", "allowed", "failing", "where first", "cause"
@@ -31,7 +31,9 @@ def lines_of_causes(findings: Findings) -> Iterator[str]:
             what = because(findings, rung.cause) if rung.cause else "no known convention explains it"
             proof = f" ({evidence(rung)})" if rung.cause else ""
             yield f"{rung.name}: {what}{proof}"
-        yield from (f"{rung.name}: {remark}" for remark in rung.remarks if rung.cause is None)
+            if rung.cause and rung.unexplained:
+                yield f"{rung.name}: no known convention explains {unexplained(findings, rung.unexplained)}"
+        yield from (f"{rung.name}: {remark}" for remark in rung.remarks)
         if rung.smallest is not None:
             yield f"{rung.name}: {smallest_input(rung.smallest)}"
 

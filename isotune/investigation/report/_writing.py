@@ -16,8 +16,9 @@ from isotune.comparison.sides import Side
 from isotune.errors import UsageError
 from isotune.investigation.findings import Findings
 from isotune.investigation.report._document import document
-from isotune.investigation.report._sentences import environment_of, stop, verdict
+from isotune.investigation.report._sentences import environment_of, stop
 from isotune.investigation.report._tables import COLUMNS, NUMERIC, lines_of_causes, row
+from isotune.investigation.report._verdict import verdict
 
 
 def default_name(left: Side, right: Side) -> str:
@@ -31,7 +32,7 @@ def default_name(left: Side, right: Side) -> str:
 def as_json(findings: Findings, attribution: Attribution | None) -> dict[str, Any]:
     """All that was learned, unrounded."""
     return findings.model_dump(mode="json") | {
-        "verdict": verdict(findings),
+        "verdict": verdict(findings, attribution),
         "attribution": attributions.as_json(attribution) if attribution else None,
     }
 
@@ -62,13 +63,13 @@ def html(findings: Findings, attribution: Attribution | None) -> str:
     )  # fmt: skip
     lines = "".join(f"<li>{escape(line)}</li>" for line in _lines(findings, attribution))
     table = "".join(f"<tr>{cells}</tr>" for cells in rows)
-    return f"<p>{escape(verdict(findings))}</p><table><tr>{head}</tr>{table}</table><ul>{lines}</ul>"
+    return f"<p>{escape(verdict(findings, attribution))}</p><table><tr>{head}</tr>{table}</table><ul>{lines}</ul>"
 
 
 def _lines(findings: Findings, attribution: Attribution | None) -> Iterator[str]:
     yield from lines_of_causes(findings)
     yield from attributions.sentences(attribution) if attribution else ()
-    yield verdict(findings)
+    yield verdict(findings, attribution)
     if findings.stopped:
         yield stop(findings)
 

@@ -61,8 +61,7 @@ for form in ("make", "with_logits", "sequential", "subclassed"):
 
 # what layers add to a loss is part of it, and of its gradient
 plain, penalised, measured = (
-    built(f"{PLAIN}:penalised", options=options)
-    for options in ({}, {"strength": "0.25"}, {"measured": "true"})
+    built(f"{PLAIN}:penalised", options=options) for options in ({}, {"strength": "0.25"}, {"measured": "true"})
 )
 start = {name: np.random.default_rng(1).normal(size=array.shape) for name, array in plain.weights().items()}
 for model in (plain, penalised, measured):

@@ -1,0 +1,49 @@
+"""What each axis that is a cause changes by itself of a side's logits: the order in which a verdict names causes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from isotune.comparison.errors import largest, relative_error
+from isotune.comparison.observations import Observations
+from isotune.conventions import AXES, PIXEL_AXES
+from isotune.errors import UsageError
+from isotune.investigation._judging import flipped
+from isotune.investigation._recordings import Recordings
+from isotune.investigation._rung_specs import SETTINGS
+from isotune.investigation.findings import Flip
+from isotune.workers.process import WorkerFailure
+
+
+def effects(recordings: Recordings, flips: Iterable[Flip]) -> dict[str, float]:
+    """Axis -> relative change of the logits in inference, when the side that a cause flips has the flip alone.
+
+    Both times under the left side's weights and head, so that what is drawn at random is alike. A recipe's axis changes
+    nothing there and is 0. What cannot be computed is left out.
+    """
+    measured: dict[str, float] = {}
+    for flip in flips:
+        if flip.axis in measured or flip.axis in SETTINGS:
+            continue
+        if AXES[flip.axis].kind == "recipe":
+            measured[flip.axis] = 0.0
+        elif not (flip.side == "left" and recordings.left_is_dump):
+            try:
+                measured[flip.axis] = _effect(recordings, flip)
+            except (UsageError, WorkerFailure):  # a side may not have the value alone
+                continue
+    return measured
+
+
+def _effect(recordings: Recordings, flip: Flip) -> float:
+    which, side = flip.side, recordings.sides[flip.side]
+    before = recordings.images(which)
+    after = recordings.images(which, {flip.axis: flip.value}) if flip.axis in PIXEL_AXES else before
+    weights = recordings.weights(recordings.sides["left"])
+    plain = recordings.of(which, side, "logits", before, weights=weights)
+    changed = recordings.of(which, flipped(side, which, [flip]), "logits", after, weights=weights)
+    ours, theirs = (np.asarray(Observations(folder)["logits"], np.float64) for folder in (plain, changed))
+    recordings.forget(changed)
+    return relative_error(ours, theirs, 0.0, largest)[0]
