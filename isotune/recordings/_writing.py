@@ -144,6 +144,12 @@ class Writer:
         atexit.unregister(self.close)
         for do in self._when_done:
             do()
+        try:
+            self._finish()
+        except OSError as error:  # a loop does not end because its recording cannot be kept
+            _log.warning("the recording %s could not be finished: %s", self.folder, error.strerror)
+
+    def _finish(self) -> None:
         if self.about is None:
             _log.warning("nothing was recorded in %s: no step that was to be recorded was taken", self.folder)
             return

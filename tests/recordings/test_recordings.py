@@ -120,6 +120,14 @@ def test_a_loop_that_ends_within_a_step_keeps_the_steps_before(tmp_path) -> None
     assert recording.every.steps == 1
 
 
+def test_a_folder_that_vanished_does_not_end_a_loop(tmp_path, caplog) -> None:
+    writer = Writer(tmp_path / "loop", range(3), (), 0, 1 << 30)
+    writer.describe("numpy", "Loop", Loop().entries(), {}, in_order=True, per_step=1)
+    shutil.rmtree(tmp_path / "loop")
+    writer.close()
+    assert "could not be finished: No such file or directory" in caplog.text
+
+
 def test_a_recording_is_bounded(tmp_path) -> None:
     writer = Writer(tmp_path / "loop", range(10), (), 0, 1000)
     with pytest.raises(UsageError, match=r"10 full steps of this network have about .* record fewer steps"):
