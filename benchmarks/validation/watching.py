@@ -110,8 +110,8 @@ def report(
     return f"""# What watching a loop costs
 
 Steps of timm's mobilenetv2_035 ({parameters:,} parameters), batch {BATCH}, {SIZE} px, SGD with momentum: milliseconds of
-the process, median of {rounds} rounds of {block} steps, and how much more than a loop that is not watched, paired by round (median,
-quartiles).
+the process, median of {rounds} rounds of {block} steps, and how much more than a loop that is not watched, paired by
+round (median, quartiles). What the rows scatter by is what the machine gives, here more than what watching costs.
 
 | loop | ms a step | more |
 |---|---:|---:|
@@ -120,7 +120,7 @@ quartiles).
 A step that is recorded in full takes {1e3 * full[1]:.0f} ms and {full[2] / 2**20:.1f} MiB,
 {full[2] / 4 / parameters:.1f} times the parameters; with every layer's output {1e3 * full[0]:.0f} ms.
 
-`python benchmarks/validation/watching.py`; {facts["cpu"]}, {facts["cores"]} cores; {versions};
+`python benchmarks/validation/watching.py --rounds {rounds}`; {facts["cpu"]}, {facts["cores"]} cores; {versions};
 {torch.get_num_threads()} threads; load of the machine while it was measured: {load:.1f} processes{beside}.
 """
 
