@@ -109,8 +109,8 @@ def report(
     beside = " (beside other work)" if load > 2 else ""
     return f"""# What watching a loop costs
 
-Steps of timm's mobilenetv2_035 ({parameters:,} parameters), batch {BATCH}, {SIZE} px, SGD with momentum: milliseconds of
-the process, median of {rounds} rounds of {block} steps, and how much more than a loop that is not watched, paired by
+Steps of timm's mobilenetv2_035 ({parameters:,} parameters), batch {BATCH}, {SIZE} px, SGD with momentum: milliseconds
+of the process, median of {rounds} rounds of {block} steps, and how much more than a loop that is not watched, paired by
 round (median, quartiles). What the rows scatter by is what the machine gives, here more than what watching costs.
 
 | loop | ms a step | more |
