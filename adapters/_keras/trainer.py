@@ -37,7 +37,9 @@ class KerasTrainer(Trainer):
     ) -> SupportsFloat:
         with self.model.numeric():
             self.model.freeze(self.recipe.trained)  # another trainer may have been at work on the model
-            return self._step(self.model.checked(images), np.asarray(labels, np.int64), learning_rate, feature_mask)
+            penalty = getattr(self.optimizer, "penalty", float)()
+            loss = self._step(self.model.checked(images), np.asarray(labels, np.int64), learning_rate, feature_mask)
+            return float(loss) + penalty if penalty else loss
 
     def state(self) -> dict[str, Array]:
         named = self.model.named_tensors()

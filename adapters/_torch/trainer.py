@@ -88,8 +88,9 @@ class TorchTrainer(Trainer):
                 for slot in self._trained:
                     slot.tensor.grad = None
                 loss = self._passes(*inputs)
+            penalty = self._updater.penalty()
             self._updater.step(learning_rate)
-        return loss
+        return loss if penalty is None else loss + penalty
 
     def _passes(self, images: Tensor, labels: Tensor, mask: Tensor | None) -> Tensor:
         """The loss; gradients are left in `.grad`."""

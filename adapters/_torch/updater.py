@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from isotune.adapters._torch.axes.clipping import clipper
-from isotune.adapters._torch.axes.decay import is_decoupled
+from isotune.adapters._torch.axes.decay import in_loss, is_decoupled, shrinking
 from isotune.adapters._torch.axes.optimizers import held, make_optimizer
 from isotune.adapters._torch.compiler import without_compiler
 from isotune.conventions import Conventions
@@ -42,10 +44,12 @@ class Updater:
         self._clip = clipper(conventions.clipping)
         self._decayed, self._tensors = decayed, [*decayed, *other]
         decay = held(spec.weight_decay, conventions)
-        decoupled = is_decoupled(spec, conventions)
-        self._decoupled_decay = decay if decoupled else 0.0
+        self._decoupled_decay = decay if is_decoupled(spec, conventions) else 0.0
+        self._penalty = decay if in_loss(spec, conventions) else 0.0
+        self._conventions = conventions
+        beside = self._decoupled_decay or self._penalty
         groups = [
-            {"params": tensors, "weight_decay": 0.0 if decoupled or not decays else decay}
+            {"params": tensors, "weight_decay": 0.0 if beside or not decays else decay}
             for tensors, decays in ((decayed, True), (other, False))
             if tensors
         ]
@@ -58,11 +62,26 @@ class Updater:
         """Steps that the scaler left out."""
         return self._asked - self._taken
 
+    def penalty(self) -> Tensor | None:
+        """What weight decay adds to the loss, before the step; None: nothing."""
+        if not self._penalty:
+            return None
+        with torch.no_grad():
+            return self._penalty * sum(tensor.square().sum() for tensor in self._decaying())  # type: ignore[return-value]
+
+    def _decaying(self) -> list[Tensor]:
+        return [tensor for tensor in self._decayed if tensor.grad is not None]
+
     def step(self, learning_rate: float) -> None:
         """One step from the gradients in `.grad`, which clipping changes."""
         self._asked += 1
         if self._scaler is not None:
             self._scaler.unscale_(self.optimizer)
+        if self._penalty:
+            with torch.no_grad():
+                decaying = self._decaying()
+                gradients: Any = [tensor.grad for tensor in decaying]
+                torch._foreach_add_(gradients, decaying, alpha=2 * self._penalty)
         if self._clip_norm is not None:
             self._clip([tensor.grad for tensor in self._tensors if tensor.grad is not None], self._clip_norm)
         for group in self.optimizer.param_groups:
@@ -79,10 +98,8 @@ class Updater:
         self._taken += 1
         if self._decoupled_decay:
             with torch.no_grad():
-                torch._foreach_mul_(
-                    [tensor for tensor in self._decayed if tensor.grad is not None],
-                    1 - optimizer.param_groups[0]["lr"] * self._decoupled_decay,
-                )
+                rate = optimizer.param_groups[0]["lr"]
+                torch._foreach_mul_(self._decaying(), 1 - shrinking(self._decoupled_decay, rate, self._conventions))
 
     def slots(self, tensor: Tensor) -> dict[str, Tensor]:
         """The optimizer's state of one tensor under the literature's names; empty before the first step."""

@@ -197,12 +197,14 @@ class Conventions(BaseModel):
         rungs=_STEPS,
         needs=("momentum",),
     )
-    weight_decay_form: Literal["coupled", "decoupled"] = axis(
+    weight_decay_form: Literal["coupled", "decoupled", "in-loss", "decoupled-unscaled"] = axis(
         "coupled",
         "how weights decay",
         {
             "coupled": "L2 in the gradient (torch SGD, Adam, RMSprop)",
             "decoupled": "w -= lr*wd*w (Keras, AdamW)",
+            "in-loss": "wd*sum(w^2) in the loss, which is twice the L2 (Keras's regularizers.L2)",
+            "decoupled-unscaled": "w -= wd*w, whatever the rate (TensorFlow Addons, AdamW's paper)",
         },
         kind="recipe",
         rungs=_STEPS,

@@ -55,6 +55,19 @@ def test_momentum_0_9_multiplies_coupled_decay_by_9_1_in_100_steps(engine):
     agrees_with_torch(engine, "weight_decay_form")
 
 
+def test_l2_in_the_loss_decays_twice_and_without_the_rate_ten_times(engine):
+    """At rate 0.1: L2 of wd*sum(w^2) twice as much as torch's decay of wd, which is L2 of half of that."""
+    found = outcomes(engine)
+    logs = {
+        form: np.log(found[f"weight_decay_form/{form}/momentum"][-1, 0])
+        for form in ("coupled", "decoupled", "in-loss", "decoupled-unscaled")
+    }
+    assert logs["in-loss"] / logs["coupled"] == pytest.approx(2, rel=1e-3)
+    assert logs["decoupled-unscaled"] / logs["decoupled"] == pytest.approx(10, rel=1e-4)
+    steps = [1 - found[f"weight_decay_form/{form}/adam"][0, 0] for form in ("decoupled", "decoupled-unscaled")]
+    assert steps == pytest.approx([0.1 + 1e-4, 0.1 + 1e-3], rel=1e-6)
+
+
 def test_coupled_decay_vanishes_in_adams_first_step(engine):
     """The gradient's size cancels out; decoupled, the decay is rate * decay."""
     found = outcomes(engine)

@@ -22,6 +22,9 @@ KERAS = {
 }
 
 
+FORMS = ("coupled", "decoupled", "in-loss", "decoupled-unscaled")
+
+
 def _cases() -> list[dict]:
     cases = []
 
@@ -31,11 +34,13 @@ def _cases() -> list[dict]:
     for form, nesterov in itertools.product(("rate-outside", "rate-inside"), (False, True)):
         add({"name": "sgd", "momentum": 0.9, "nesterov": nesterov}, momentum_form=form)
     add({"name": "sgd"})
-    for form, on in itertools.product(("coupled", "decoupled"), ("all", "kernels")):
+    for form, on in itertools.product(FORMS, ("all", "kernels")):
         add({"name": "sgd", "momentum": 0.9, "weight_decay": 0.01}, weight_decay_form=form, weight_decay_on=on)
         add({"name": "adam", "weight_decay": 0.01}, weight_decay_form=form, weight_decay_on=on)
-    for clipping in ("global-norm", "per-variable"):
-        add({"name": "sgd", "momentum": 0.9, "clip_norm": 0.5, "weight_decay": 0.01}, clipping=clipping)
+    for clipping, form in itertools.product(("global-norm", "per-variable"), FORMS):
+        clipped = {"name": "sgd", "momentum": 0.9, "clip_norm": 0.5, "weight_decay": 0.01}
+        add(clipped, clipping=clipping, weight_decay_form=form)
+    add({"name": "adamw", "weight_decay": 0.1}, weight_decay_form="decoupled-unscaled")
     for form in ("after-correction", "before-correction"):
         add({"name": "adam", "epsilon": 1e-4}, adam_epsilon=form)
         add({"name": "adamw", "epsilon": 1e-4, "weight_decay": 0.1}, adam_epsilon=form, weight_decay_form="coupled")
@@ -76,6 +81,12 @@ def reference(case: dict) -> dict[str, np.ndarray]:
     found = {}
     for step, (rate, given) in enumerate(zip(RATES, GRADIENTS, strict=True)):
         gradients = [np.array(g) for g in given]
+        form, adamw = axes.get("weight_decay_form", "coupled"), spec["name"] == "adamw"
+        if form == "in-loss" and not adamw:
+            decays = [place == 0 or axes.get("weight_decay_on", "all") == "all" for place in range(len(weights))]
+            gradients = [
+                g + 2 * held("weight_decay") * decay * w for g, decay, w in zip(gradients, decays, weights, strict=True)
+            ]
         if limit := spec.get("clip_norm"):
             norms = [np.linalg.norm(g) for g in gradients]
             if axes.get("clipping", "global-norm") == "global-norm":
@@ -84,9 +95,11 @@ def reference(case: dict) -> dict[str, np.ndarray]:
         for place, g in enumerate(gradients):
             w, slot = weights[place], slots[place]
             decay = held("weight_decay") if place == 0 or axes.get("weight_decay_on", "all") == "all" else 0.0
-            if spec["name"] == "adamw" or axes.get("weight_decay_form", "coupled") == "decoupled":
+            if form == "decoupled-unscaled":
+                w = w - decay * w
+            elif adamw or form == "decoupled":
                 w = w - rate * decay * w
-            else:
+            elif form == "coupled":
                 g = g + decay * w  # noqa: PLW2901
             weights[place] = w - _move(spec, axes, held, g, rate, step + 1, slot)
             found[f"{step}/{place}"] = weights[place]

@@ -249,6 +249,14 @@ RECIPES = {
         (SGD(name="sgd", weight_decay=0.125, momentum=0.9), lambda p: torch.optim.SGD(p, momentum=0.9, **PLAIN)),
         (Adam(name="adam", weight_decay=0.125), lambda p: torch.optim.Adam(p, **PLAIN)),
     ],
+    ("weight_decay_form", "in-loss"): [
+        (SGD(name="sgd", weight_decay=0.125, momentum=0.9), lambda p: torch.optim.SGD(p, momentum=0.9, **PLAIN)),
+        (Adam(name="adam", weight_decay=0.125), lambda p: torch.optim.Adam(p, **PLAIN)),
+    ],
+    ("weight_decay_form", "decoupled-unscaled"): [
+        (SGD(name="sgd", weight_decay=0.125, momentum=0.9), lambda p: torch.optim.SGD(p, momentum=0.9, **PLAIN)),
+        (Adam(name="adamw", weight_decay=0.125), lambda p: torch.optim.AdamW(p, **PLAIN)),
+    ],
     ("weight_decay_on", "kernels"): [(SGD(name="sgd", weight_decay=0.125), lambda p: torch.optim.SGD(p, **PLAIN))],
     ("adam_epsilon", "before-correction"): [
         (Adam(name="adam", epsilon=1e-3), lambda p: torch.optim.Adam(p, lr=0.25, eps=1e-3)),

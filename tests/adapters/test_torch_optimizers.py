@@ -61,7 +61,7 @@ SPECS = {
 FORMULAS = {"sgd": sgd, "adam": adam, "adamw": adam, "rmsprop": rmsprop}
 AXES = {
     "momentum_form": ("rate-outside", "rate-inside"),
-    "weight_decay_form": ("coupled", "decoupled"),
+    "weight_decay_form": ("coupled", "decoupled", "in-loss", "decoupled-unscaled"),
     "weight_decay_on": ("all", "kernels"),
     "adam_epsilon": ("after-correction", "before-correction"),
     "rmsprop_epsilon": ("outside-root", "inside-root"),
@@ -73,6 +73,9 @@ def in_numpy(spec: Any, c: Conventions, start: list[np.ndarray], gradients: list
     """Clip, decay, step, as the protocol says. The first tensor is a kernel, the second is not."""
     tensors, states = [w.copy() for w in start], [{} for _ in start]
     for t, (rate, raw) in enumerate(zip(RATES, gradients, strict=True), start=1):
+        if c.weight_decay_form == "in-loss" and spec.name != "adamw":
+            decays = [c.weight_decay_on == "all" or i == 0 for i in range(len(raw))]
+            raw = [g + 2 * spec.weight_decay * d * w for g, d, w in zip(raw, decays, tensors, strict=True)]  # noqa: PLW2901
         norms = [np.linalg.norm(g) for g in raw]
         if c.clipping == "global-norm":
             norms = [np.linalg.norm(norms)] * len(raw)
@@ -80,9 +83,11 @@ def in_numpy(spec: Any, c: Conventions, start: list[np.ndarray], gradients: list
         for i, g in enumerate(clipped):
             wd = spec.weight_decay if c.weight_decay_on == "all" or i == 0 else 0.0
             w = tensors[i]
-            if c.weight_decay_form == "decoupled" or spec.name == "adamw":
+            if c.weight_decay_form == "decoupled-unscaled":
+                w = w - wd * w
+            elif c.weight_decay_form == "decoupled" or spec.name == "adamw":
                 w = w - rate * wd * w
-            else:
+            elif c.weight_decay_form == "coupled":
                 g = g + wd * w  # noqa: PLW2901
             tensors[i] = FORMULAS[spec.name](w, g, states[i], t, rate, spec, c)
     return tensors

@@ -8,6 +8,8 @@ g gradient, w variable, r learning rate, m momentum, t step from 1, c weight dec
 | | per-variable | g *= min(1, clip / norm of g) (Keras `clipnorm`) |
 | weight_decay_form | coupled | g += c*w |
 | | decoupled | w -= r*c*w before the step (always so for adamw) |
+| | in-loss | g += 2*c*w, before clipping |
+| | decoupled-unscaled | w -= c*w before the step |
 | momentum_form | rate-outside | v = m*v + g; w -= r*v; Nesterov: w -= r*(g + m*v) |
 | | rate-inside | v = m*v + r*g; w -= v; Nesterov: w -= m*v + r*g |
 | adam_epsilon | after-correction | w -= r/(1-b1^t) * a / (sqrt(s)/sqrt(1-b2^t) + eps) |
@@ -45,9 +47,10 @@ class Conventional(keras.optimizers.Optimizer):  # type: ignore[misc]  # Keras h
         super().__init__(learning_rate=0.0, name=type(self).__name__.lower())
         self.recipe, self.conventions = recipe, conventions
         self._factors = clipping.factors(conventions.clipping)
-        decoupled = decay.is_decoupled(recipe, conventions)
-        self.coupled_decay = 0.0 if decoupled else self.held(recipe.weight_decay)
+        decoupled, inside = decay.is_decoupled(recipe, conventions), decay.in_loss(recipe, conventions)
+        self.coupled_decay = 0.0 if decoupled or inside else self.held(recipe.weight_decay)
         self.decoupled_decay = self.held(recipe.weight_decay) if decoupled else 0.0
+        self.penalty_decay = self.held(recipe.weight_decay) if inside else 0.0
         self.slots: dict[str, list[Any]] = {}
 
     def held(self, value: float) -> float:
@@ -81,16 +84,30 @@ class Conventional(keras.optimizers.Optimizer):  # type: ignore[misc]  # Keras h
         traced graphs small."""
         rate = ops.convert_to_tensor(learning_rate)
         shared = self.shared(rate)
+        if self.penalty_decay:
+            grads = [
+                grad + variable * (2 * self.penalty_decay) if self._use_weight_decay(variable) else grad
+                for grad, variable in zip(grads, trainable_variables, strict=True)
+            ]
+        shrinking = decay.shrinking(self.decoupled_decay, rate, self.conventions)
         for raw, factor, variable in zip(grads, self.factors(grads), trainable_variables, strict=True):
             decays = self._use_weight_decay(variable)
             gradient = raw if factor is None else raw * factor
             if self.coupled_decay and decays:
                 gradient = gradient + variable * self.coupled_decay
             if self.decoupled_decay and decays:
-                variable.assign_sub(variable * (rate * self.decoupled_decay))
+                variable.assign_sub(variable * shrinking)
             index = self._get_variable_index(variable)
             slot = {name: variables[index] for name, variables in self.slots.items()}
             variable.assign_sub(self.step_of(gradient, rate, shared, slot))
+
+    def penalty(self) -> float:
+        """What weight decay adds to the loss, of the variables as they are."""
+        if not self.penalty_decay:
+            return 0.0
+        decaying = filter(self._use_weight_decay, self._trainable_variables)
+        squares = (np.square(ops.convert_to_numpy(variable)).sum() for variable in decaying)
+        return self.penalty_decay * float(sum(squares))
 
     def shared(self, rate: Any) -> Any:
         """What every variable's step needs and does not depend on the variable."""

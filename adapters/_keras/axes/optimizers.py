@@ -59,7 +59,7 @@ def make_optimizer(recipe: Optimizer, conventions: Conventions, kernels: list[An
 def is_native(recipe: Optimizer, conventions: Conventions) -> bool:
     """Whether every axis that matters to this optimizer's class has Keras's own value."""
     matter = relevant(optimizer_features(recipe)).intersection(_OF_CLASSES)
-    if recipe.name == "adamw":  # its decay is decoupled whatever the conventions say
+    if recipe.name == "adamw" and conventions.weight_decay_form != "decoupled-unscaled":  # decoupled whatever they say
         matter -= {"weight_decay_form"}
     return all(getattr(conventions, axis) == getattr(NATIVE, axis) for axis in matter)
 

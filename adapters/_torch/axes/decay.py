@@ -1,4 +1,10 @@
-"""Weight decay, coupled to the gradient or beside it, and on which tensors: realised, and how to write it."""
+"""Weight decay: in the gradient, the loss or beside both, and on which tensors. Realised, and how to write it.
+
+torch's coupled decay wd is L2 of wd/2*sum(w^2); a penalty of wd*sum(w^2), as Keras's regularizers.L2(wd) adds to the
+loss, decays twice as fast, and clipping sees its gradient. Decoupled decay is torch's and Keras's lr*wd*w, or wd*w
+whatever the rate (Loshchilov and Hutter 2019, whose schedule is a factor of its own; tensorflow_addons
+weight_decay_optimizers.py).
+"""
 
 from __future__ import annotations
 
@@ -17,7 +23,17 @@ if TYPE_CHECKING:
 
 def is_decoupled(spec: Optimizer, conventions: Conventions) -> bool:
     """Whether decay is a step of its own; AdamW's always is."""
-    return conventions.weight_decay_form == "decoupled" or spec.name == "adamw"
+    return conventions.weight_decay_form in ("decoupled", "decoupled-unscaled") or spec.name == "adamw"
+
+
+def in_loss(spec: Optimizer, conventions: Conventions) -> bool:
+    """Whether decay is a penalty of wd*sum(w^2), which clipping sees."""
+    return conventions.weight_decay_form == "in-loss" and not is_decoupled(spec, conventions)
+
+
+def shrinking(strength: float, rate: float, conventions: Conventions) -> float:
+    """By what decoupled decay shortens a tensor in a step at a learning rate."""
+    return strength if conventions.weight_decay_form == "decoupled-unscaled" else rate * strength
 
 
 def parted(trained: Sequence[Slot], conventions: Conventions) -> tuple[list[Tensor], list[Tensor]]:
@@ -50,6 +66,27 @@ optimizer.register_step_pre_hook(decay)
 """
 
 
+_UNSCALED = _DECOUPLED.replace('group["lr"] * strength', "strength")
+
+
+_IN_LOSS = """
+strengths = [group["weight_decay"] for group in optimizer.param_groups]
+for group in optimizer.param_groups:
+    group["weight_decay"] = 0.0
+
+
+def add_penalty(optimizer, _args, _kwargs):
+    \"\"\"The gradient of strength * (w ** 2).sum().\"\"\"
+    for group, strength in zip(optimizer.param_groups, strengths):
+        for parameter in group["params"]:
+            if parameter.grad is not None:
+                parameter.grad.add_(parameter.detach(), alpha=2 * strength)
+
+
+optimizer.register_step_pre_hook(add_penalty)
+"""
+
+
 _ONLY_KERNELS = """
 from torch import nn
 
@@ -66,6 +103,12 @@ REMEDIES: Table = {
     "weight_decay_form": {
         "coupled": ("", "SGD, Adam and RMSprop do so by themselves; for AdamW take Adam."),
         "decoupled": (_DECOUPLED, "For Adam, `torch.optim.AdamW` is the same."),
+        "in-loss": (
+            _IN_LOSS,
+            "Twice the `weight_decay` of SGD, Adam or RMSprop is the same where nothing is clipped. Where gradients"
+            " are, add the penalty to the loss.",
+        ),
+        "decoupled-unscaled": (_UNSCALED, "For AdamW, set its own `weight_decay` to 0 after these lines."),
     },
     "weight_decay_on": {
         "all": ("", "With one group of parameters torch does so by itself."),

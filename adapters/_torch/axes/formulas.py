@@ -13,6 +13,8 @@ In the notation of the protocol (g gradient, w tensor, r learning rate, wd weigh
 | rmsprop | momentum_form | as sgd's, with d in the gradient's place | both |
 | all | weight_decay_form coupled | g += wd*w, after clipping | torch/optim/sgd.py |
 | all | decoupled (adamw always) | w *= 1 - r*wd, before the step | torch/optim/adamw.py, keras base_optimizer.py |
+| all | in-loss | g += 2*wd*w, before clipping | keras/src/regularizers/regularizers.py, L2 |
+| all | decoupled-unscaled | w *= 1 - wd, before the step | tensorflow_addons weight_decay_optimizers.py |
 
 Keras writes the velocity with the opposite sign; here it is what is subtracted. Clipping comes first.
 """

@@ -32,7 +32,7 @@ def recipe_experiments(lab):
     momentum, nothing = SGD(name="sgd", momentum=0.9), np.zeros(1)
     for form in ("rate-outside", "rate-inside"):
         run(f"momentum_form/{form}", momentum, ([[1.0]], nothing), [0.1] * 150 + [0.01] * 100, momentum_form=form)
-    for form in ("coupled", "decoupled"):
+    for form in ("coupled", "decoupled", "in-loss", "decoupled-unscaled"):
         key = f"weight_decay_form/{form}"
         decayed = SGD(name="sgd", momentum=0.9, weight_decay=1e-5)
         run(f"{key}/momentum", decayed, ([[0.0]], nothing), [0.1] * 100, weight_decay_form=form)

@@ -253,6 +253,16 @@ RECIPES = {
             lambda: ADAMS(0.25, epsilon=2.0**-10, **BETAS, **DECAY),
         ),
     ],
+    ("weight_decay_form", "in-loss"): [
+        (SGD(name="sgd", **MOMENTUM, **DECAY), lambda: SGDS(0.25, **MOMENTUM, **DECAY)),
+    ],
+    ("weight_decay_form", "decoupled-unscaled"): [
+        (SGD(name="sgd", **MOMENTUM, **DECAY), lambda: SGDS(0.25, **MOMENTUM, **DECAY)),
+        (
+            Adam(name="adamw", beta1=0.875, beta2=0.9375, epsilon=2.0**-10, **DECAY),
+            lambda: keras.optimizers.AdamW(0.25, epsilon=2.0**-10, **BETAS, **DECAY),
+        ),
+    ],
     ("weight_decay_on", "kernels"): [(SGD(name="sgd", **DECAY), lambda: SGDS(0.25, **DECAY))],
     ("adam_epsilon", "after-correction"): [
         (

@@ -32,6 +32,17 @@ def decay_beside_the_gradient(trainer: Any, recipe: Recipe, draw: np.random.Gene
     changed(trainer, recipe, decoupled=True)
 
 
+@fault("one step", "weight_decay_form", recipes=COUPLED, target="trainer")
+def decay_in_the_loss(trainer: Any, recipe: Recipe, draw: np.random.Generator) -> None:
+    """The L2 of Keras's regularizers, twice torch's."""
+    changed(trainer, recipe, in_loss=True, decoupled=False)
+
+
+@fault("one step", "weight_decay_form", target="trainer")
+def decay_without_the_rate(trainer: Any, recipe: Recipe, draw: np.random.Generator) -> None:
+    changed(trainer, recipe, decoupled=True, decay_rate=1.0)
+
+
 @fault("one step", "weight_decay_on", target="trainer")
 def decay_on_other_tensors(trainer: Any, recipe: Recipe, draw: np.random.Generator) -> None:
     """On kernels only where all should decay, and the other way round."""

@@ -27,7 +27,11 @@ class Plain:
         self.tensors = [(slot.tensor, slot.kind) for slot in trainer._trained]
         self.name, self.clip_norm = spec.name, spec.clip_norm
         self.weight_decay = spec.weight_decay
-        self.decoupled = conventions.weight_decay_form == "decoupled" or spec.name == "adamw"
+        self.in_loss = conventions.weight_decay_form == "in-loss" and spec.name != "adamw"
+        self.decay_rate: float | None = 1.0 if conventions.weight_decay_form == "decoupled-unscaled" else None
+        self.decoupled = (
+            self.decay_rate is not None or conventions.weight_decay_form == "decoupled" or spec.name == "adamw"
+        )
         self.only_kernels = conventions.weight_decay_on == "kernels"
         self.clip_each = conventions.clipping == "per-variable"
         self.clip_value = None
@@ -56,17 +60,28 @@ class Plain:
         return self.state.get(tensor, {})
 
     @torch.no_grad()
+    def penalty(self) -> Tensor | None:
+        """What decay adds to the loss."""
+        if not self.in_loss:
+            return None
+        decaying = (tensor for tensor, kind in self.tensors if kind == "kernel" or not self.only_kernels)
+        return self.weight_decay * sum(tensor.square().sum() for tensor in decaying)
+
+    @torch.no_grad()
     def step(self, learning_rate: float) -> None:
         self.steps += 1
         self.first_rate = learning_rate if self.first_rate is None else self.first_rate
         rate = self.rate_factor * (self.first_rate if self.keeps_first_rate else learning_rate)
         with_gradients = [(tensor, kind, tensor.grad) for tensor, kind in self.tensors if tensor.grad is not None]
+        decays = [0.0 if self.only_kernels and kind != "kernel" else self.weight_decay for _, kind, _ in with_gradients]
+        if self.in_loss:
+            for (tensor, _, gradient), decay in zip(with_gradients, decays, strict=True):
+                gradient.add_(2 * decay * tensor)
         self._clip([gradient for *_, gradient in with_gradients])
-        for tensor, kind, gradient in with_gradients:
-            decay = 0.0 if self.only_kernels and kind != "kernel" else self.weight_decay
+        for (tensor, _, gradient), decay in zip(with_gradients, decays, strict=True):
             if decay and self.decoupled:
-                tensor.mul_(1 - rate * decay)
-            elif decay:
+                tensor.mul_(1 - (rate if self.decay_rate is None else self.decay_rate) * decay)
+            elif decay and not self.in_loss:
                 gradient = gradient + decay * tensor  # noqa: PLW2901
             self._update(tensor, gradient, self.state.setdefault(tensor, {}), rate)
 
