@@ -13,7 +13,7 @@ from typing import Any
 
 import keras
 
-from isotune.adapters._keras.axes import activations, norms, padding, pooling, strides
+from isotune.adapters._keras.axes import activations, norms, padding, piecewise, pooling, strides
 from isotune.adapters._keras.axes.input import own_scaling, scaling_layers, settle_scaling
 from isotune.adapters._keras.layers import flatten
 from isotune.adapters._keras.opening import consists_of_others
@@ -21,7 +21,7 @@ from isotune.conventions import IMAGENET_STD, Conventions
 
 _CHANGING = ("Softmax", "LogSoftmax", "Sigmoid", "Activation")  # behind a classifier, what changes its values
 _LISTED = 3  # names; of more only how many
-_MODULES = (padding, pooling, strides, norms, activations)
+_MODULES = (padding, pooling, strides, norms, activations, piecewise)
 
 
 def realise(
@@ -48,6 +48,7 @@ def realise(
     settle_scaling(model)
     norms.realise(model, conventions)
     activations.realise(model, conventions)
+    piecewise.realise(model, conventions)
     remove_randomness(model)
     return model
 
@@ -85,7 +86,7 @@ class _Changes:
         return (
             layer.name in self.windows
             or layer.name in self.tensors
-            or norms.substitute(layer, self.conventions) is not None
+            or self.substitute(layer) is not None
             or layer.name in self.scaling
         )
 
@@ -95,7 +96,10 @@ class _Changes:
             return keras.layers.Identity(name=layer.name)
         if layer.name in self.windows:
             config["padding"] = "valid"
-        return (norms.substitute(layer, self.conventions) or type(layer)).from_config(config)
+        return (self.substitute(layer) or type(layer)).from_config(config)
+
+    def substitute(self, layer: Any) -> Any:
+        return norms.substitute(layer, self.conventions) or piecewise.substitute(layer, self.conventions)
 
     def call(self, layer: Any, *args: Any, **kwargs: Any) -> Any:
         changed: padding.Window | None = self.windows.get(layer.name)

@@ -11,10 +11,10 @@ from typing import Any
 
 from torch import nn
 
-from isotune.adapters._torch.axes import activations, norms, padding, pooling, strides
+from isotune.adapters._torch.axes import activations, norms, padding, piecewise, pooling, strides
 from isotune.conventions import Conventions
 
-_MODULES = (strides, padding, pooling, norms, activations)  # where a ResNet strides decides which windows do
+_MODULES = (strides, padding, pooling, norms, activations, piecewise)  # where a ResNet strides decides which windows do
 
 
 def realise(net: nn.Module, conventions: Conventions) -> None:

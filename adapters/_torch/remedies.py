@@ -13,12 +13,14 @@ from isotune.adapters._torch.axes import (
     optimizers,
     optional_tensors,
     padding,
+    piecewise,
     pooling,
     strides,
 )
 from isotune.adapters.remedies import Table
 
 _MODULES = (
-    input, padding, pooling, strides, norms, activations, optional_tensors, head, optimizers, decay, clipping, loss
+    input, padding, pooling, strides, norms, activations, piecewise, optional_tensors, head, optimizers, decay,
+    clipping, loss,
 )  # fmt: skip
 REMEDIES: Table = {axis: lines for module in _MODULES for axis, lines in module.REMEDIES.items()}

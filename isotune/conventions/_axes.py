@@ -149,6 +149,27 @@ class Conventions(BaseModel):
         kind="network",
         rungs=("layers", "logits", "training-mode layers", "gradients"),
     )
+    leaky_relu_slope: float | None = axis(
+        None,
+        "slope of LeakyReLU below zero",
+        _OWN | {"0.01": "torch", "0.1": "DarkNet, YOLO", "0.2": "Keras's activation", "0.3": "Keras's layer"},
+        kind="network",
+        rungs=_LAYERS,
+        candidates=(0.01, 0.1, 0.2, 0.3),
+        gt=0,
+    )
+    hard_sigmoid: Literal["own", "sixth", "fifth", "half"] = axis(
+        "own",
+        "how the hard sigmoid is computed",
+        _OWN
+        | {
+            "sixth": "relu6(x+3)/6 (torch, Keras)",
+            "fifth": "0.2x+0.5, clipped (Keras 2, TensorFlow, ONNX)",
+            "half": "(x+1)/2, clipped (OpenMMLab)",
+        },
+        kind="network",
+        rungs=_LAYERS,
+    )
     # -- recipe
     optional_tensors: Literal["checkpoint", "own"] = axis(
         "checkpoint",

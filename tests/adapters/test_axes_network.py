@@ -132,6 +132,26 @@ def test_a_larger_epsilon_shrinks_what_batchnorm_gives_where_the_variance_is_sma
     agrees_with_torch(engine, "batchnorm_epsilon")
 
 
+def test_leaky_relu_lets_a_hundredth_a_fifth_or_three_tenths_through(engine):
+    found = outcomes(engine)
+    for slope in (0.01, 0.2, 0.3):
+        given, taken = (found[f"leaky_relu_slope/{slope}/{layer}.conv"] for layer in ("000", "001"))
+        assert (given < 0).mean() > 0.2
+        np.testing.assert_allclose(taken, np.where(given < 0, slope * given, given), rtol=1e-10, atol=1e-12)
+    agrees_with_torch(engine, "leaky_relu_slope")
+
+
+def test_hard_sigmoids_reach_one_at_3_at_2_5_or_at_1(engine):
+    """A layer of its own, and one that is written out as ReLU6."""
+    found = outcomes(engine)
+    for form, steepness in (("sixth", 1 / 6), ("fifth", 0.2), ("half", 0.5)):
+        layers = [found[f"hard_sigmoid/{form}/{layer:03d}.conv"] for layer in (1, 2, 3)]
+        for given, taken in ((layers[0] / 16, layers[1]), (layers[1], layers[2])):
+            np.testing.assert_allclose(taken, np.clip(steepness * given + 0.5, 0, 1), rtol=0, atol=1e-10)
+        assert 0 < (layers[1] == 1).mean() < 1
+    agrees_with_torch(engine, "hard_sigmoid")
+
+
 def test_layernorm_makes_less_of_a_small_vector_under_a_larger_epsilon(engine):
     found = outcomes(engine)
     for value, expected in ((1e-6, 0.995), (1e-5, 0.953), (1e-3, 0.302)):

@@ -30,13 +30,14 @@ from isotune.protocols import SGD, Adam, RMSprop
 
 SCRIPTS = Path(__file__).parent / "keras_scripts"
 sys.path.insert(0, str(SCRIPTS))
-from torch_twins import Residual, Tiny  # noqa: E402
+from torch_twins import Gated, Residual, Tiny  # noqa: E402
 
 EXAMPLES = {  # of axes whose values are numbers
     "input_scaling": ("mean-std", "minus-one-to-one", "caffe", "unit", "none", "mean-std(0.5,0.4,0.3;0.2,0.3,0.4)"),
     "batchnorm_epsilon": (1e-3, None),
     "batchnorm_momentum": (0.25, None),
     "layernorm_epsilon": (1e-3, None),
+    "leaky_relu_slope": (0.2, None),
 }
 
 
@@ -163,6 +164,9 @@ NETWORKS = {
     ("stride_location", "first-1x1"): lambda: Residual(3),
     ("batchnorm_epsilon", 1e-3): lambda: Tiny(3),
     ("layernorm_epsilon", 1e-3): lambda: Tiny(3),
+    ("leaky_relu_slope", 0.2): lambda: Gated(3),
+    ("hard_sigmoid", "fifth"): lambda: Gated(3),
+    ("hard_sigmoid", "half"): lambda: Gated(3),
     ("gelu", "tanh"): lambda: Tiny(3),
     ("gelu", "exact"): lambda: nn.Sequential(nn.GELU(approximate="tanh"), nn.Sequential(nn.GELU())),
 }

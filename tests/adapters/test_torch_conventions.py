@@ -162,6 +162,30 @@ def test_gelu_in_either_form_whatever_class_the_library_uses(value, approximate)
         assert describe(net)["gelu"] == value
 
 
+@pytest.mark.parametrize(("value", "steepness"), [("sixth", 1 / 6), ("fifth", 0.2), ("half", 0.5)])
+def test_hard_sigmoids_of_either_library_take_every_form_and_back(value, steepness):
+    values = torch.linspace(-4, 4, 50, dtype=torch.float64)
+    for module in (nn.Hardsigmoid(), timm.layers.activations.HardSigmoid(), timm.layers.activations_me.HardSigmoidMe()):
+        net = nn.Sequential(nn.Sequential(module))
+        realise(net, Conventions())
+        assert net[0][0] is module
+        assert describe(net)["hard_sigmoid"] == "sixth"
+        for form in ("half", value):
+            realise(net, Conventions(hard_sigmoid=form))
+        torch.testing.assert_close(net(values), (steepness * values + 0.5).clamp(0, 1), rtol=0, atol=1e-15)
+        assert describe(net)["hard_sigmoid"] == value
+
+
+def test_the_slope_of_leaky_relus_is_read_off_and_set():
+    net = nn.Sequential(nn.LeakyReLU(), nn.Sequential(nn.LeakyReLU(0.01)), nn.ReLU())
+    assert describe(net)["leaky_relu_slope"] == 0.01
+    realise(net, Conventions(leaky_relu_slope=0.3))
+    assert net(torch.tensor(-2.0)) == 0, "a ReLU keeps its own"
+    assert net[:2](torch.tensor(-1.0)).item() == pytest.approx(-0.09)
+    net[0].negative_slope = 0.1
+    assert describe(net)["leaky_relu_slope"] is None, "not all alike"
+
+
 @pytest.mark.parametrize("name", ["efficientnet_b0", "deit_tiny_patch16_224", "densenet121"])
 def test_nothing_random_is_left_in_training(name):
     net = timm.create_model(name, drop_rate=0.5, **({} if name == "densenet121" else {"drop_path_rate": 0.5}))

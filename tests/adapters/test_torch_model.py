@@ -272,7 +272,7 @@ def test_the_axes_that_matter_to_a_stage_are_those_that_change_what_it_gives(nam
     plain = trained()
     outside = {"decode", "resize", "head_initialisation", "input_scaling", "stride2_padding", "gelu"}
     outside |= {"count_include_pad", "max_pool_padding", "stride_location"}  # nothing such in Small
-    outside |= {"optional_tensors", "layernorm_epsilon"}
+    outside |= {"optional_tensors", "layernorm_epsilon", "leaky_relu_slope", "hard_sigmoid"}
     others = {"batchnorm_epsilon": 0.01, "batchnorm_momentum": 0.3}
     for axis, field in Conventions.model_fields.items():
         if axis in outside:
@@ -477,6 +477,8 @@ def test_weights_carry_the_conventions_that_the_network_has():
         "batchnorm_momentum": 0.1,
         "layernorm_epsilon": None,
         "gelu": "exact",
+        "leaky_relu_slope": None,
+        "hard_sigmoid": "own",
     }
 
 

@@ -1,6 +1,6 @@
 """Layers that take the place of Keras's own under a convention.
 
-The modules of the axes (`pooling`, `norms`) put them there.
+The modules of the axes (`pooling`, `norms`, `piecewise`) put them there.
 """
 
 from __future__ import annotations
@@ -57,3 +57,29 @@ class Scale(keras.layers.Layer):  # type: ignore[misc]  # Keras has no types
 
     def call(self, inputs: Any) -> Any:
         return inputs * keras.ops.cast(keras.ops.convert_to_tensor(self._factor), inputs.dtype)
+
+
+class _Gate(keras.layers.ReLU):  # type: ignore[misc]  # Keras has no types
+    """ReLU6 in a gate of relu6(x + 3) * (1/6) that is to be another hard sigmoid, clip(a*x + 1/2).
+
+    It is given y = x + 3, and relu6(6*a*y + 3 - 18*a) / 6 is that.
+    """
+
+    form: str
+    steepness: float
+
+    def call(self, inputs: Any) -> Any:
+        return super().call(inputs * (6 * self.steepness) + (3 - 18 * self.steepness))
+
+
+@keras.saving.register_keras_serializable(package="isotune")
+class _FifthGate(_Gate):
+    form, steepness = "fifth", 0.2
+
+
+@keras.saving.register_keras_serializable(package="isotune")
+class _HalfGate(_Gate):
+    form, steepness = "half", 0.5
+
+
+GATES: dict[str, type[Any]] = {"sixth": keras.layers.ReLU, "fifth": _FifthGate, "half": _HalfGate}

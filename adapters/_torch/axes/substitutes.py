@@ -1,6 +1,6 @@
 """What takes the place of a network's own computation under a convention: hooks and modules, all of torch.
 
-The modules of the axes (`padding`, `pooling`, `strides`, `norms`) put them there.
+The modules of the axes (`padding`, `pooling`, `strides`, `norms`, `piecewise`) put them there.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
+
+from isotune.adapters._torch.axes.piecewise import STEEPNESS
 
 _Pair = tuple[int, int]
 Form = Literal["symmetric", "same"]
@@ -134,3 +136,17 @@ class BiasedRunningVariance:
         # `.data`: autograd has noted the buffer's version, although in training mode the backward pass never reads it
         running.data.mul_((count - 1) / count).add_(self.old * (1 - momentum), alpha=1 / count)
         self.old = None
+
+
+# -- activations
+
+
+class HardSigmoid(nn.Module):
+    """clip(a*x + 1/2) between 0 and 1, its steepness a by name (`piecewise`)."""
+
+    def __init__(self, form: str) -> None:
+        super().__init__()
+        self.form, self.steepness = form, STEEPNESS[form]
+
+    def forward(self, values: Tensor) -> Tensor:
+        return (values * self.steepness + 0.5).clamp(0, 1)

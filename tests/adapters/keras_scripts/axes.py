@@ -31,6 +31,7 @@ class Keras(Lab):
         self.engine = engine
         self.adapter = KerasAdapter(engine)
         self.adapter.environment()
+        import gated  # noqa: F401
         import micro  # noqa: F401
         import residual  # noqa: F401
         import tiny  # noqa: F401

@@ -59,8 +59,8 @@ def network_experiments(lab):
         views = np.stack([resized(image, 16, 16, value, "bilinear") for image in LARGE])
         found |= _activations(f"resize/{value}", model, views)
     for experiment in (
-        _max_pooling, _stride_location, _optional_tensors, _batchnorm_momentum, _running_variance, _frozen_batchnorm,
-        _head, _loss, _numeric_mode,
+        _piecewise, _max_pooling, _stride_location, _optional_tensors, _batchnorm_momentum, _running_variance,
+        _frozen_batchnorm, _head, _loss, _numeric_mode,
     ):  # fmt: skip
         found |= experiment(lab)
     return found
@@ -81,6 +81,19 @@ def transparent(weights):
     tensors["005.conv.bias"][:] = 0.01, -0.01, 0.01, -0.01, 0.01, -0.01
     tensors["006.norm.scale"][:] = 1
     return tensors
+
+
+def _piecewise(lab):
+    """Convolutions that hand on what they get: pixels, behind a LeakyReLU, and behind two hard sigmoids."""
+    found = {}
+    axes = {"leaky_relu_slope": (0.01, 0.2, 0.3), "hard_sigmoid": ("sixth", "fifth", "half")}
+    for axis, values in axes.items():
+        for value in values:
+            model = lab.model("Gated", Conventions(**{"input_scaling": "caffe", axis: value}))
+            kernel = np.eye(3)[None, None]
+            model.load({name: kernel if array.ndim == 4 else array for name, array in model.weights().items()})
+            found |= _activations(f"{axis}/{value}", model, IMAGES)
+    return found
 
 
 RESIDUAL = NETWORK | {"max_pool_padding": "minus-infinity", "stride_location": "3x3"}

@@ -139,6 +139,11 @@ NETWORKS = {
     ("stride_location", "3x3"): [lambda: residual(input_shape=(12, 12, 3), include_top=False)],
     ("batchnorm_epsilon", 1e-3): [lambda: residual(input_shape=(12, 12, 3), include_top=False)],
     ("layernorm_epsilon", 1e-3): [lambda: tiny(input_shape=(12, 12, 3), include_top=False)],
+    ("leaky_relu_slope", 0.2): [functional(lambda: layers.Conv2D(4, 1), layers.LeakyReLU)],
+    **{
+        ("hard_sigmoid", form): [functional(lambda: layers.Conv2D(4, 1, activation="hard_sigmoid"))]
+        for form in ("fifth", "half")
+    },
     ("gelu", "tanh"): [lambda: tiny(input_shape=(12, 12, 3), include_top=False)],
 }
 

@@ -40,6 +40,20 @@ class Micro(nn.Module):
         return self.head(self.stem(images).mean((2, 3)))
 
 
+class Gated(nn.Module):
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.first, self.leaky = nn.Conv2d(3, 3, 1, bias=False), nn.LeakyReLU(0.3)
+        self.second, self.gate = nn.Conv2d(3, 3, 1, bias=False), nn.Hardsigmoid()
+        self.third, self.other = nn.Conv2d(3, 3, 1, bias=False), nn.Hardsigmoid()
+        self.fourth = nn.Conv2d(3, 3, 1, bias=False)
+        self.head = nn.Linear(3, classes)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        x = self.gate(self.second(self.leaky(self.first(images))) / 16)
+        return self.head(self.fourth(self.other(self.third(x))).mean((2, 3)))
+
+
 class Bottleneck(nn.Module):
     """As torchvision's: no biases, the stride on the 3x3."""
 
@@ -74,7 +88,7 @@ class TwinAdapter(TorchAdapter):
         return ()
 
     def _network(self, name, checkpoint, size, options):
-        return {"Tiny": Tiny, "Micro": Micro, "Residual": Residual}[name](classes=3)
+        return {"Tiny": Tiny, "Micro": Micro, "Residual": Residual, "Gated": Gated}[name](classes=3)
 
     def _classifier(self, net):
         return "head"
