@@ -29,6 +29,10 @@ class Place:
     size: int = 48  # pixels
 
 
+def _timm(name: str, options: str = "", *others: str, size: int = 48) -> Place:
+    return Place("planted-timm", options, (f"timm:{name}{options}", *others), size)
+
+
 def _torchvision(name: str, options: str = "", *others: str, size: int = 48) -> Place:
     return Place("planted", options, (f"torchvision:{name}{options}", *others), size)
 
@@ -43,6 +47,12 @@ PLACES = {
     "densenet121": _torchvision("densenet121", "", "timm:densenet121", "keras:DenseNet121"),
     "convnext_tiny": _torchvision("convnext_tiny", "", "timm:convnext_tiny"),
     "inception_v3": _torchvision("inception_v3", "", "timm:inception_v3", size=80),
+    "regnet_x_400mf": _torchvision("regnet_x_400mf", "", "timm:regnetx_004_tv"),
+    "mobilenet_v3_small": _torchvision("mobilenet_v3_small", "", "timm:mobilenetv3_small_100"),
+    "legacy_xception": _timm("legacy_xception"),  # Keras's, the same network, takes no less than 71 pixels
+    "test_convnext": _timm("test_convnext"),  # timm's for its own tests: 0.2 and 0.3 million parameters
+    "test_vit": _timm("test_vit"),
+    "test_resnet": _timm("test_resnet", ":act_layer=leaky_relu"),
     "MobileNetV2": Place(
         "planted-keras", ":alpha=0.35",
         ("keras:MobileNetV2:alpha=0.35", "torchvision:mobilenet_v2:width_mult=0.35", "timm:mobilenetv2_035"),
@@ -135,7 +145,7 @@ def _clean(stream_: np.random.Generator) -> Iterator[Case]:
     for number in range(CLEAN):
         name = _one(stream_, list(PLACES))
         place, recipe = PLACES[name], _one(stream_, list(OPTIMIZERS))
-        rewritten = "rewritten" if place.adapter == "planted" and recipe != "frozen" else "none"
+        rewritten = "rewritten" if place.adapter in ("planted", "planted-timm") and recipe != "frozen" else "none"
         copy = f"{place.adapter}:{name}:fault={rewritten}{place.options}"
         left, right = (str(each) for each in stream_.choice([*place.references, copy], 2, replace=False))
         yield Case("clean", number, (), left, right, recipe, place.size, int(stream_.integers(1000)))

@@ -177,7 +177,7 @@ def _row(each: Outcome) -> str:
 def _sound(model: str) -> str:
     """The model's name without what is planted in it."""
     adapter, name, *options = model.split(":")
-    library = {"planted": "torchvision", "planted-keras": "keras"}.get(adapter, adapter)
+    library = {"planted": "torchvision", "planted-timm": "timm", "planted-keras": "keras"}.get(adapter, adapter)
     return ":".join([library, name, *(option for option in options if not option.startswith(("fault=", "draw=")))])
 
 

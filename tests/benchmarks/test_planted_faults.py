@@ -40,7 +40,7 @@ def test_enough_is_drawn_of_everything(bench, cases, seed):
     singles, pairs, clean = ([case for case in drawn if case.kind == kind] for kind in ("single", "pair", "clean"))
     assert len({case.faults for case in singles}) == len(singles) == 42
     assert Counter(bench.catalogue()[case.faults[0]].category for case in singles) == dict.fromkeys(bench.CATEGORIES, 6)
-    assert len({case.right.split(":")[1] for case in singles}) >= 4
+    assert len({case.right.split(":")[1] for case in singles}) >= 8, "architectures"
     assert len(pairs) == 10
     assert all(len(case.axes) == 2 for case in pairs)
     assert len(clean) == 20

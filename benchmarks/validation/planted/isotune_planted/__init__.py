@@ -1,7 +1,7 @@
 """`planted:MODEL:fault=NAME[+NAME]:draw=SEED`: torchvision's MODEL with deliberate faults; `fault=none`: without.
 
 `faults` says what a fault is; a module for each category has them; `optimizers` is a second way to write a protocol's
-optimizers, for the faults in them; `keras` plants in Keras's models.
+optimizers, for the faults in them; `timm` and `keras` plant in their models.
 """
 
 from __future__ import annotations

@@ -11,10 +11,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from isotune_planted.faults import USUAL, fault, pick
+from isotune_planted.faults import ANY, USUAL, fault, pick
+
+WINDOWED = (*USUAL, "test_convnext")
+TRANSFORMERS = ("convnext_tiny", "test_convnext", "test_vit")  # with LayerNorm and GELU
 
 
-@fault("layers", "stride2_padding", models=(*USUAL, "resnet50"))
+@fault("layers", "stride2_padding", models=(*USUAL[:-1], "resnet50"))
 def padding_at_the_end(model: Any, draw: np.random.Generator) -> None:
     """Strided windows padded as TensorFlow's SAME does: what is odd goes to the end (tf.nn, "Notes on padding")."""
     for module in model.net.modules():
@@ -58,7 +61,7 @@ def average_leaves_padding_out(model: Any, draw: np.random.Generator) -> None:
             block.branch_pool.conv.register_forward_pre_hook(corrected)
 
 
-@fault("layers", "gelu", models=("convnext_tiny",))
+@fault("layers", "gelu", models=TRANSFORMERS)
 def approximate_gelu(model: Any, draw: np.random.Generator) -> None:
     """Hendrycks and Gimpel's tanh formula (arXiv 1606.08415)."""
     for module in model.net.modules():
@@ -66,14 +69,14 @@ def approximate_gelu(model: Any, draw: np.random.Generator) -> None:
             module.forward = lambda x: 0.5 * x * (1 + torch.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3)))
 
 
-@fault("layers", "layernorm_epsilon", models=("convnext_tiny",))
+@fault("layers", "layernorm_epsilon", models=TRANSFORMERS)
 def layer_norm_epsilon(model: Any, draw: np.random.Generator) -> None:
     epsilon = pick(draw, [1e-3, 1e-5])  # Keras's default, and torch's
     for module in _layer_norms(model):
         module.eps = epsilon
 
 
-@fault("layers", models=("convnext_tiny",))
+@fault("layers", models=TRANSFORMERS)
 def layer_norm_epsilon_of_one(model: Any, draw: np.random.Generator) -> None:
     pick(draw, _layer_norms(model)).eps = 1e-3
 
@@ -116,13 +119,13 @@ def stride_moved(model: Any, draw: np.random.Generator) -> None:
     strided[-1].stride, later[-1].stride = (1, 1), (2, 2)
 
 
-@fault("layers")
+@fault("layers", models=WINDOWED)
 def convolution_dilated(model: Any, draw: np.random.Generator) -> None:
     chosen = pick(draw, _windows(model))
-    chosen.dilation, chosen.padding = (2, 2), (2, 2)
+    chosen.dilation, chosen.padding = (2, 2), (2 * _one(chosen.padding),) * 2
 
 
-@fault("layers")
+@fault("layers", models=WINDOWED)
 def kernel_mirrored(model: Any, draw: np.random.Generator) -> None:
     """One convolution is a true one, from left to right: torch's is a correlation."""
     chosen = pick(draw, _windows(model))
@@ -143,25 +146,74 @@ def branches_exchanged(model: Any, draw: np.random.Generator) -> None:
     chosen.forward = lambda features: forward(features[::-1])
 
 
-@fault("layers")
+@fault("layers", models=ANY)
 def bias_of_the_head_left_out(model: Any, draw: np.random.Generator) -> None:
     head = [module for module in model.net.modules() if isinstance(module, nn.Linear)][-1]
     head.forward = lambda x: functional.linear(x, head.weight)
 
 
-@fault("gradients")
+@fault("layers", models=WINDOWED)
+def one_image_of_the_batch(model: Any, draw: np.random.Generator) -> None:
+    """An index on the batch's axis."""
+    chosen = pick(draw, _windows(model))
+    chosen.register_forward_hook(
+        lambda _module, _inputs, output: torch.cat([output[:1] * 1.5, output[1:]]) if len(output) > 1 else output
+    )
+
+
+@fault("layers", models=("test_vit",))
+def one_token(model: Any, draw: np.random.Generator) -> None:
+    """The class token alone is scaled behind an attention."""
+    chosen = pick(draw, [block.attn.proj for block in model.net.blocks])
+    chosen.register_forward_hook(lambda _module, _inputs, output: torch.cat([output[:, :1] / 2, output[:, 1:]], 1))
+
+
+@fault("layers", "hard_sigmoid", models=("mobilenet_v3_small",))
+def gates_of_another_hard_sigmoid(model: Any, draw: np.random.Generator) -> None:
+    """Keras 2's, or OpenMMLab's."""
+    steepness = pick(draw, [0.2, 0.5])
+    for module in model.net.modules():
+        if hasattr(module, "scale_activation"):
+            module.scale_activation.forward = lambda x: (x * steepness + 0.5).clamp(0, 1)
+
+
+@fault("layers", "leaky_relu_slope", models=("test_resnet",))
+def leaks_otherwise(model: Any, draw: np.random.Generator) -> None:
+    slope = pick(draw, [0.1, 0.2, 0.3])  # DarkNet's, and both of Keras's
+    for module in model.net.modules():
+        if isinstance(module, nn.LeakyReLU):
+            module.forward = lambda x: torch.where(x > 0, x, slope * x)
+
+
+@fault("gradients", models=WINDOWED)
 def branch_detached(model: Any, draw: np.random.Generator) -> None:
     """Gradients stop below one layer."""
     chosen = pick(draw, _windows(model))
     chosen.register_forward_hook(lambda _module, _inputs, output: output.detach())
 
 
-@fault("weights", target="weights")
+@fault("weights", target="weights", models=ANY)
 def kernels_transposed(weights: dict[str, np.ndarray], draw: np.random.Generator) -> dict[str, np.ndarray]:
     """Height and width exchanged, which square windows allow."""
     for name, array in weights.items():
         if name.endswith(".kernel") and array.ndim == 4 and array.shape[0] == array.shape[1] > 1:
             weights[name] = np.ascontiguousarray(array.transpose(1, 0, 2, 3))
+    return weights
+
+
+@fault("weights", target="weights", models=ANY)
+def windows_turned(weights: dict[str, np.ndarray], draw: np.random.Generator) -> dict[str, np.ndarray]:
+    """Kernels of convolutions for kernels of correlations."""
+    for name, array in weights.items():
+        if name.endswith(".kernel") and array.ndim == 4 and max(array.shape[:2]) > 1:
+            weights[name] = np.ascontiguousarray(array[::-1, ::-1])
+    return weights
+
+
+@fault("weights", target="weights", models=ANY)
+def first_kernel_in_bgr(weights: dict[str, np.ndarray], draw: np.random.Generator) -> dict[str, np.ndarray]:
+    name = min(name for name, array in weights.items() if name.endswith(".kernel") and array.ndim == 4)
+    weights[name] = np.ascontiguousarray(weights[name][:, :, ::-1])
     return weights
 
 
@@ -187,5 +239,6 @@ def _early(model: Any, kind: Any) -> list[Any]:
 
 
 def _windows(model: Any) -> list[Any]:
-    """Its convolutions with a 3x3 window and stride 1."""
-    return [m for m in _early(model, nn.Conv2d) if m.kernel_size == (3, 3) and m.stride == (1, 1)]
+    """Its convolutions with an odd window, stride 1, and as much padding as keeps the size."""
+    convolutions = _early(model, nn.Conv2d)
+    return [m for m in convolutions if m.stride == (1, 1) and _one(m.padding) == _one(m.kernel_size) // 2 > 0]

@@ -6,18 +6,19 @@ from typing import Any
 
 import numpy as np
 
-from isotune_planted.faults import USUAL, fault
+from isotune_planted.faults import ANY, USUAL, fault
 
 Array = np.ndarray
-EITHER = (*USUAL, "MobileNetV2", "EfficientNetB0")
+KERAS = ("MobileNetV2", "EfficientNetB0")
+EITHER, EVERY = (*USUAL, *KERAS), (*ANY, *KERAS)
 
 
-@fault("one step", target="batch", models=EITHER)
+@fault("one step", target="batch", models=EVERY)
 def labels_of_the_neighbours(images: Array, labels: Array, memory: dict[str, Any]) -> tuple[Array, Array]:
     return images, np.roll(labels, 1)
 
 
-@fault("one step", target="batch", models=EITHER)
+@fault("one step", target="batch", models=EVERY)
 def images_reversed_without_labels(images: Array, labels: Array, memory: dict[str, Any]) -> tuple[Array, Array]:
     return np.ascontiguousarray(images[::-1]), labels
 
@@ -40,7 +41,7 @@ def images_mirrored(images: Array, labels: Array, memory: dict[str, Any]) -> tup
     return np.ascontiguousarray(images[:, :, ::-1]), labels
 
 
-@fault("drift", target="batch", models=EITHER)
+@fault("drift", target="batch", models=EVERY)
 def previous_batch_again(images: Array, labels: Array, memory: dict[str, Any]) -> tuple[Array, Array]:
     """One step late: the first batch is trained on twice, the last never."""
     given = memory.get("last", (images, labels))
@@ -48,12 +49,12 @@ def previous_batch_again(images: Array, labels: Array, memory: dict[str, Any]) -
     return given
 
 
-@fault("drift", target="batch", models=EITHER)
+@fault("drift", target="batch", models=EVERY)
 def first_batch_for_ever(images: Array, labels: Array, memory: dict[str, Any]) -> tuple[Array, Array]:
     return memory.setdefault("first", (images, labels))
 
 
-@fault("drift", target="batch", models=EITHER)
+@fault("drift", target="batch", models=EVERY)
 def labels_one_batch_late(images: Array, labels: Array, memory: dict[str, Any]) -> tuple[Array, Array]:
     given = memory.get("labels", labels)
     memory["labels"] = labels

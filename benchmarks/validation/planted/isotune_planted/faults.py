@@ -16,7 +16,9 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 
 CATEGORIES = ("architecture", "input", "loss", "optimizer", "batchnorm", "data_order", "precision")
-USUAL = ("mobilenet_v2", "resnet18", "efficientnet_b0", "densenet121")
+USUAL = ("mobilenet_v2", "resnet18", "efficientnet_b0", "densenet121", "regnet_x_400mf", "legacy_xception")
+ANY = (*USUAL, "test_convnext", "test_vit")  # without BatchNorm, and with few convolutions, too
+OUTSIDE = ("input", "loss", "optimizer", "data_order")  # of the network
 SGD = ("sgd", "sgd-plain")
 TRAINED = ("sgd", "adam", "adamw", "rmsprop")
 
@@ -32,7 +34,7 @@ class Fault:
     category: str
     rung: str  # the first that fails
     axis: str | None  # the convention that it amounts to; None: none, and none may be named
-    models: tuple[str, ...]  # torchvision's or Keras's, that it can be planted in
+    models: tuple[str, ...]  # torchvision's, timm's or Keras's, that it can be planted in
     recipes: tuple[str, ...]  # under which it shows
     target: Target
     plant: Callable[..., Any]
@@ -45,7 +47,7 @@ def fault(
     rung: str,
     axis: str | None = None,
     *,
-    models: tuple[str, ...] = USUAL,
+    models: tuple[str, ...] = (),
     recipes: tuple[str, ...] = TRAINED,
     target: Target = "model",
     category: str = "",
@@ -54,12 +56,14 @@ def fault(
 
     model: (model, draw), when it is built; weights: (tensors, draw) -> tensors, when they are loaded;
     trainer: (trainer, recipe, draw); batch: (images, labels, memory) -> (images, labels), at every step;
-    declared: (draw) -> a convention or numeric mode that the side says it has. category: the module's name.
+    declared: (draw) -> a convention or numeric mode that the side says it has. category: the module's name. models:
+    left out, any for what is outside the network, else those with BatchNorm.
     """
 
     def keep(plant: Callable[..., Any]) -> Callable[..., Any]:
         name, module = plant.__name__.replace("_", "-"), plant.__module__.rpartition(".")[2]
-        CATALOGUE[name] = Fault(name, category or module, rung, axis, models, recipes, target, plant)
+        places = models or (ANY if target in ("trainer", "batch", "declared") or module in OUTSIDE else USUAL)
+        CATALOGUE[name] = Fault(name, category or module, rung, axis, places, recipes, target, plant)
         return plant
 
     return keep

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from isotune_planted.faults import USUAL, fault, pick
+from isotune_planted.faults import ANY, fault, pick
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-ANYWHERE = (*USUAL, "resnet50")
+ANYWHERE = (*ANY, "resnet50")
 
 
 @fault("scaled input", "input_scaling", models=ANYWHERE)
@@ -63,7 +63,7 @@ def one_channel_off(model: Any, draw: np.random.Generator) -> None:
 
 @fault("resized pixels", "resize", target="declared")
 def resized_otherwise(draw: np.random.Generator) -> str:
-    return "resize=nearest"
+    return f"resize={pick(draw, ['nearest', 'opencv', 'opencv-area'])}"
 
 
 @fault("decoded bytes", "decode", target="declared")

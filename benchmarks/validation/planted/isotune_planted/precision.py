@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from isotune.adapters.base import Recipe
-from isotune_planted.faults import SGD, fault, pick
+from isotune_planted.faults import ANY, SGD, fault, pick
 from isotune_planted.normalisation import (
     batch_norm,
     batch_statistics,
@@ -22,7 +22,7 @@ from isotune_planted.normalisation import (
 from isotune_planted.optimizer import changed
 
 
-@fault("weights", target="weights")
+@fault("weights", target="weights", models=ANY)
 def weights_in_half(weights: dict[str, np.ndarray], draw: np.random.Generator) -> dict[str, np.ndarray]:
     return {name: array.astype(np.float16).astype(array.dtype) for name, array in weights.items()}
 
@@ -39,7 +39,7 @@ def one_convolution_in_bfloat16(model: Any, draw: np.random.Generator) -> None:
     _narrow(pick(draw, _convolutions(model)), torch.bfloat16)
 
 
-@fault("layers")
+@fault("layers", models=ANY)
 def head_in_float32(model: Any, draw: np.random.Generator) -> None:
     _narrow([module for module in model.net.modules() if isinstance(module, nn.Linear)][-1], torch.float32)
 
@@ -67,7 +67,7 @@ def buffers_in_half(model: Any, draw: np.random.Generator) -> None:
         norm.register_forward_hook(rounded)
 
 
-@fault("loss")
+@fault("loss", models=ANY)
 def loss_in_float32(model: Any, draw: np.random.Generator) -> None:
     def loss(images: Tensor, labels: Tensor, mask: Tensor | None, label_smoothing: float) -> Tensor:
         logits = model.forward(images).float()
@@ -76,7 +76,7 @@ def loss_in_float32(model: Any, draw: np.random.Generator) -> None:
     model.loss = loss
 
 
-@fault("gradients")
+@fault("gradients", models=ANY)
 def gradients_rounded(model: Any, draw: np.random.Generator) -> None:
     """As when they are sent between devices in fewer bits."""
     dtype = pick(draw, [torch.float16, torch.bfloat16, torch.float32])
