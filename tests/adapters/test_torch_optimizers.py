@@ -124,14 +124,14 @@ def test_every_variant_follows_its_formula(spec):
 
 
 @pytest.mark.parametrize("axis", AXES)
-def test_the_two_values_of_an_axis_differ_for_some_optimizer(axis):
+def test_any_two_values_of_an_axis_differ_for_some_optimizer(axis):
     start, gradients = drawn()
-    one, other = (Conventions(**{axis: value}) for value in AXES[axis])
     specs = [s.model_copy(update={"weight_decay": 0.05, "clip_norm": 0.7}) for s in SPECS.values()]
-    assert any(
-        not np.allclose(in_torch(s, one, start, gradients)[1], in_torch(s, other, start, gradients)[1], rtol=1e-6)
-        for s in specs
-    )
+    ends = {
+        value: [in_torch(s, Conventions(**{axis: value}), start, gradients)[1] for s in specs] for value in AXES[axis]
+    }
+    for one, other in itertools.combinations(ends, 2):
+        assert any(not np.allclose(a, b, rtol=1e-6) for a, b in zip(ends[one], ends[other], strict=True)), (one, other)
 
 
 def test_float32_hyperparameters_are_those_that_float32_holds():

@@ -55,7 +55,10 @@ def test_no_spec_ends_in_anything_but_conventions_or_one_line(text: str) -> None
         ("native,gelu", "convention 'gelu' is not axis=value"),
         ("native,gelu=erf", "convention gelu='erf': Input should be 'own', 'exact' or 'tanh'"),
         ("native,gelu=exact,gelu=tanh", "convention 'gelu' is given twice"),
-        ("native,batchnorm_epsilon=0", "convention batchnorm_epsilon='0': Input should be greater than 0"),
+        (
+            "native,batchnorm_epsilon=-1",
+            "convention batchnorm_epsilon='-1': Input should be greater than or equal to 0",
+        ),
         ("native,batchnorm_epsilon=inf", "convention batchnorm_epsilon='inf': Input should be a finite number"),
         ("native,batchnorm_momentum=1.5", "convention batchnorm_momentum='1.5': Input should be less than"),
         ("native,input_scaling=mean_std", "input scaling 'mean_std' is unknown; did you mean 'mean-std'?"),
