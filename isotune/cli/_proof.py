@@ -57,7 +57,7 @@ def parity(
     libraries: Annotated[
         str | None,
         typer.Option(
-            help="With --all, --list: the first's models against those of the others: torchvision,timm."
+            help="Comma-separated, with --all, --list: the first's models against those of the others."
             " [default: every library that names where its counterparts are]"
         ),
     ] = None,

@@ -56,7 +56,7 @@ def searching(libraries: Sequence[str] = ()) -> dict[str, tuple[str, ...]]:
             if library not in known:
                 raise UsageError(f"library {library!r} is unknown; {nearest(library, known)}")
         if len(set(libraries)) < 2 or len(set(libraries)) < len(libraries):
-            raise UsageError(f"libraries {','.join(libraries)}: name two or more, each once: torchvision,timm")
+            raise UsageError(f"libraries {','.join(libraries)}: name two or more, each once, of {', '.join(known)}")
         return {libraries[0]: tuple(libraries[1:])}
     return {
         adapter: others

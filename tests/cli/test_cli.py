@@ -103,7 +103,7 @@ def test_a_failed_cell_gives_status_1_and_leaves_the_others(here, house):
     ]
     status, out, err = here("run", *wanted, "--models", "faulty:raises,faulty:works", "--store", "records")
     assert status == 1
-    assert "1 cells done, 1 failed" in out
+    assert "1 cell done, 1 failed" in out
     assert "FAILED: ValueError: a model that raises" in err
     status, out, _ = here("report", "records", "--out", "board")
     assert status == 0

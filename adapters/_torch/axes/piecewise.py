@@ -32,7 +32,7 @@ def realise(net: nn.Module, conventions: Conventions) -> None:
     for parent in list(net.modules()):
         for name, child in list(parent.named_children()):
             if _form(child) not in (None, wanted):
-                setattr(parent, name, HardSigmoid(wanted))
+                setattr(parent, name, HardSigmoid(wanted, STEEPNESS[wanted]))
 
 
 def describe(net: nn.Module) -> dict[str, Any]:

@@ -13,8 +13,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from isotune.adapters._torch.axes.piecewise import STEEPNESS
-
 _Pair = tuple[int, int]
 Form = Literal["symmetric", "same"]
 
@@ -142,11 +140,11 @@ class BiasedRunningVariance:
 
 
 class HardSigmoid(nn.Module):
-    """clip(a*x + 1/2) between 0 and 1, its steepness a by name (`piecewise`)."""
+    """clip(a*x + 1/2) between 0 and 1. form: the name of its steepness a (`piecewise`)."""
 
-    def __init__(self, form: str) -> None:
+    def __init__(self, form: str, steepness: float) -> None:
         super().__init__()
-        self.form, self.steepness = form, STEEPNESS[form]
+        self.form, self.steepness = form, steepness
 
     def forward(self, values: Tensor) -> Tensor:
         return (values * self.steepness + 0.5).clamp(0, 1)
