@@ -22,6 +22,7 @@ from isotune.errors import UsageError
 from isotune.investigation._recordings import Recordings
 from isotune.investigation._rung_specs import LAYERS, SETTINGS, STEP, RungSpec
 from isotune.investigation.findings import SIDES, Flip, Which
+from isotune.reading import arrays
 from isotune.workers.process import WorkerFailure
 
 Array = np.ndarray
@@ -94,7 +95,7 @@ class Judge:
 
     @staticmethod
     def _batch(images: str, *, apart: bool = False) -> Batch:
-        pixels = np.load(images, mmap_mode="r", allow_pickle=False)
+        pixels = arrays.array(images, mapped=True)
         return Batch.of(pixels, np.zeros(len(pixels), np.int64), permuted=True, apart=apart)
 
     def _judged(

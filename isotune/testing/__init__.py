@@ -54,9 +54,8 @@ def identical(left: Model, right: Model, **options: Any) -> Callable[[Test], Tes
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     meaning = "isotune: a pair whose libraries are not all installed fails, and is not skipped"
-    parser.getgroup("isotune.identical", "isotune: pairs that are to be the same").addoption(
-        "--isotune-strict", action="store_true", help=meaning
-    )
+    group = parser.getgroup("isotune.identical", "isotune: pairs that are to be the same")
+    group.addoption("--isotune-strict", action="store_true", help=meaning)
     parser.addini(STRICT, meaning, type="bool", default=False)
 
 
