@@ -156,7 +156,6 @@ class Conventions(BaseModel):
         kind="network",
         rungs=_LAYERS,
         candidates=(0.01, 0.1, 0.2, 0.3),
-        gt=0,
     )
     hard_sigmoid: Literal["own", "sixth", "fifth", "half"] = axis(
         "own",
