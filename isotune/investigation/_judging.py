@@ -2,7 +2,9 @@
 
 The reference is the left side in float64; what its errors may be says `comparison.bounds`. A drift amplifies what the
 two are apart after one step, rounding too, so there the noise counts as often as it is contained in that. Noise is the
-reference against itself with the batch in reverse; a reference whose layers depend on the other images has none.
+reference against itself with the batch in reverse, NOISE_FACTOR times as much in a drift: how much a few steps make of
+a rounding is known from the one rounding that was tried, to a factor like it. A reference whose layers depend on the
+other images has none.
 """
 
 from __future__ import annotations
@@ -13,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from isotune.comparison.bounds import Judgement, judge
+from isotune.comparison.bounds import NOISE_FACTOR, Judgement, judge
 from isotune.comparison.errors import Error, Size, depends, errors, largest, noises, root_mean_square, worst
 from isotune.comparison.observations import Observations
 from isotune.comparison.recorder import Batch
@@ -127,7 +129,7 @@ class Judge:
                 amplified = 1.0
                 if spec.part == "drift":
                     step = self.isolated(STEP, flips) if fed else self._judged(STEP, flips, images)
-                    amplified = self._apart(left, step)
+                    amplified = NOISE_FACTOR * self._apart(left, step)
                 return self._noise(spec, left) * amplified
 
             excused = noise if spec.training or not fed else None
