@@ -68,6 +68,9 @@ def investigate(
     ] = "",
     images: Annotated[int, typer.Option(min=2, help="Images that the ladder is walked with.")] = 8,
     steps: Annotated[int, typer.Option(min=2, help="Steps of training on them.")] = 5,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Inference alone: leave out what only training shows.")
+    ] = False,
     seeds: Annotated[
         str, typer.Option(help="Of the runs of --price: how many (3), which (0,4,7) or a range (5-9).")
     ] = "3",
@@ -102,7 +105,7 @@ def investigate(
         conventions=conventions, right_conventions=right_conventions, numeric_mode=numeric_mode,
         right_numeric_mode=right_numeric_mode, layout=layout, right_layout=right_layout, left_compiled=left_compiled,
         right_compiled=right_compiled, left_python=left_python, right_python=right_python, images=images, steps=steps,
-        price=price, seeds=seeds, store=store, jobs=jobs, keep=out, reproducer=reproducer, name=name,
+        quick=quick, price=price, seeds=seeds, store=store, jobs=jobs, keep=out, reproducer=reproducer, name=name,
     )  # fmt: skip
     path = result.write(out, name)
     if as_json:

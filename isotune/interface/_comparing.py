@@ -41,6 +41,7 @@ def investigate(
     images: int = 8,
     steps: int = 5,
     seed: int = 0,
+    quick: bool = False,
     price: bool = False,
     seeds: int | str | Iterable[int] = defaults.SEEDS,
     store: PathLike = defaults.STORE,
@@ -63,6 +64,7 @@ def investigate(
     dataset, protocol, checkpoint, conventions, numeric_mode, layout: as of `isotune.run`, one each, of both sides or of
         the left where the right has its own. left_python, right_python: other environments' interpreters.
     images: how many the ladder is walked with. steps: of training on them. seed: of the classifier.
+    quick: inference alone; the rungs of training are not judged.
     price: also run the protocol with every set of differing conventions, and share the difference in accuracy out among
         them, points; seeds, store, jobs: of these runs, as of `isotune.run`.
     keep: a folder; where one side fails, a dump of the other is kept there. reproducer: a file, FILE.py; where a rung
@@ -104,6 +106,7 @@ def investigate(
         images=arguments.count(images, "images", 2),
         steps=arguments.count(steps, "steps", 2),
         seed=arguments.count(seed, "seed", 0),
+        quick=bool(quick),
         price=bool(price),
         seeds=seeds,
         store=arguments.path(store, "store"),

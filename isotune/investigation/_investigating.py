@@ -50,6 +50,7 @@ def investigate(
     images: int = IMAGES,
     steps: int = STEPS,
     seed: int = 0,
+    quick: bool = False,
     price: bool = False,
     seeds: int | str | Iterable[int] = defaults.SEEDS,
     store: str | PathLike[str] = defaults.STORE,
@@ -66,7 +67,7 @@ def investigate(
     dataset: what `data.prepare` takes. protocol: what `protocols.load` takes.
     checkpoint, conventions, numeric_mode, layout: of both, or of the left where the right's are given. left_python,
     right_python: another environment's interpreter. images: how many the ladder is walked with. steps: of training on
-    them. seed: of the classifier.
+    them. seed: of the classifier. quick: inference alone, no rung of training.
     price: also run the protocol with every set of differing conventions, and attribute the difference in accuracy to
     them; seeds, store, jobs: of these runs. keep: a folder; where one side fails, a dump of the other is written into
     it. reproducer: also make a script of the least that still fails. name: of the report and of that dump; empty: both
@@ -96,8 +97,8 @@ def investigate(
         if dump:
             dump.check_images(arrays)
         findings = walk(
-            dump or first, second, arrays, recipe, images=images, steps=steps, seed=seed, progress=reporter,
-            ended=lambda rung: reporter.note(f"{rung.name}: {rung.verdict}"),
+            dump or first, second, arrays, recipe, images=images, steps=steps, seed=seed, quick=quick,
+            progress=reporter, ended=lambda rung: reporter.note(f"{rung.name}: {rung.verdict}"),
             keep=Path(keep) / name if keep is not None else None,
         )  # fmt: skip
         script = None
@@ -120,7 +121,8 @@ def investigate(
         "--images": (images, IMAGES),
         "--steps": (steps, STEPS),
     }  # fmt: skip
-    options = typed | options_of_sides(None if dump else first, second) | {"--price": (price, False)}
+    options = typed | options_of_sides(None if dump else first, second)
+    options |= {"--quick": (quick, False), "--price": (price, False)}
     if price:
         options |= {"--seeds": (",".join(map(str, wanted)), ",".join(map(str, range(defaults.SEEDS))))}
     command = investigation_command(f"{PREFIX}{dump.folder}" if dump else first, second, options)

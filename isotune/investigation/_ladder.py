@@ -45,9 +45,9 @@ class _Said:
 class Ladder:
     """Walks with the recordings of both sides."""
 
-    def __init__(self, recordings: Recordings, progress: Progress | None = None) -> None:
+    def __init__(self, recordings: Recordings, progress: Progress | None = None, *, quick: bool = False) -> None:
         self._recordings, self._judge = recordings, Judge(recordings)
-        self._progress = progress or untold
+        self._progress, self._quick = progress or untold, quick
         self._flips: list[Flip] = []  # of the causes that are known so far
         self._unnamed = ""  # the first rung that fails by itself, and no cause was found
         self._alike = frozenset(each.axis for each in recordings.set_alike())
@@ -61,7 +61,7 @@ class Ladder:
             yield rung
         for number, spec in enumerate(RUNG_SPECS, len(BEFORE)):
             self._progress(spec.name, number, total)
-            yield self._rung(spec)
+            yield _not_asked(spec) if self._quick and spec.of_training else self._rung(spec)
 
     def effects(self) -> dict[str, float]:
         """Of the axes that are causes, how much each changes."""
@@ -269,6 +269,10 @@ def _noisy(judged: Judged) -> str:
         f"the left side against itself, with the batch in reverse, moves by {judged.bound.measured:.0e}, which is more"
         " than rounding may excuse"
     )
+
+
+def _not_asked(spec: RungSpec) -> Rung:
+    return Rung(name=spec.name, verdict="not judged", remarks=("inference alone was asked for",))
 
 
 def _names(judged: Judged) -> frozenset[str]:

@@ -28,6 +28,11 @@ class RungSpec:
         return shown_at(self.name)
 
     @property
+    def of_training(self) -> bool:
+        """Whether it needs a network in training."""
+        return self.training or self.part == "training layers"
+
+    @property
     def layered(self) -> bool:
         """Whether its observations are layers' outputs, in order."""
         return self.part in ("layers", "training layers")

@@ -35,6 +35,7 @@ def walk(
     images: int = 8,
     steps: int = 5,
     seed: int = 0,
+    quick: bool = False,
     progress: Progress | None = None,
     ended: Callable[[Rung], object] = lambda rung: None,
     keep: Path | None = None,
@@ -42,8 +43,9 @@ def walk(
     """Walk the ladder with both sides.
 
     left: a dump has its own images, steps and seed, and wants its data set and protocol. images: how many, spread over
-    the protocol's training images. steps: of training, on these images. seed: of the classifier. ended: told of every
-    rung. keep: where one side fails, a dump of the other is written to this path with `-left-dump` or `-right-dump`.
+    the protocol's training images. steps: of training, on these images. seed: of the classifier. quick: inference
+    alone, no rung of training. ended: told of every rung. keep: where one side fails, a dump of the other is written to
+    this path with `-left-dump` or `-right-dump`.
     A side that fails ends the walk, and so does an interruption; the rungs up to there are in the result.
     UsageError: a side is no model, or neither side can be run here. KeyboardInterrupt: before the first rung.
     """
@@ -73,7 +75,7 @@ def walk(
                 progress(f"starting {ours.model} and {right.model}", 0, 1)
             recordings.describe()
             known = _known(recordings, unlike(recipe, right, dataset))
-            ladder = Ladder(recordings, looking)
+            ladder = Ladder(recordings, looking, quick=quick)
             for rung in ladder.walk():
                 rungs.append(rung)
                 ended(rung)

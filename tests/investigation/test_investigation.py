@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import isotune
 from isotune import data, protocols
 from isotune.errors import UsageError
 from isotune.investigation import Side, walk
@@ -221,3 +222,19 @@ def test_wrong_use_is_one_line(here, wrong, line):
     assert (status, said) == (2, "")
     assert line in told
     assert len(told.strip().splitlines()) == 1
+
+
+@pytest.mark.xdist_group("keras")
+def test_a_quick_investigation_leaves_out_what_only_training_shows(house):
+    found = isotune.investigate(
+        "torchvision:mobilenet_v2:width_mult=0.35", "keras:MobileNetV2:alpha=0.35", checkpoint="random:0", quick=True,
+        images=2, progress=False,
+    )  # fmt: skip
+    verdicts = {rung.name: rung.verdict for rung in found.rungs}
+    assert verdicts["logits"] == "inherits"
+    assert [name for name, verdict in verdicts.items() if verdict == "not judged"] == [
+        "scaled input",  # which the random weights set alike
+        "training-mode layers", "loss", "gradients", "BatchNorm buffers", "one step", "drift",
+    ]  # fmt: skip
+    assert {flip.axis for flip in found.causes["layers"].flips} == {"stride2_padding", "batchnorm_epsilon"}
+    assert found.command.endswith("--images 2 --checkpoint random:0 --quick")
