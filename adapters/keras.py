@@ -106,6 +106,17 @@ class KerasAdapter(Adapter):
 
         return own_lines(rung, axes, stage, engine or next(iter(cls.engines)))
 
+    @contextmanager
+    def settings_kept(self) -> Iterator[None]:
+        import keras
+
+        floatx, policy = keras.config.floatx(), keras.config.dtype_policy()
+        try:
+            yield
+        finally:
+            keras.config.set_floatx(floatx)
+            keras.config.set_dtype_policy(policy)
+
     def __init__(self, engine: str | None = None) -> None:
         super().__init__(engine)
         if "keras" in sys.modules and (present := sys.modules["keras"].backend.backend()) != self.engine:

@@ -202,6 +202,16 @@ class TorchAdapter(Adapter):
 
         return own_lines(rung, axes, stage)
 
+    @contextmanager
+    def settings_kept(self) -> Iterator[None]:
+        import torch
+
+        before = torch.get_default_dtype()
+        try:
+            yield
+        finally:
+            torch.set_default_dtype(before)
+
     # -- steps of these
 
     def _built(self, name: str, checkpoint: str | None, size: _Size, options: Mapping[str, str]) -> nn.Module:

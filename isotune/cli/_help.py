@@ -23,6 +23,7 @@ VARIABLES = {
     "ISOTUNE_IMAGENET": "folder of the data set imagenet",
     "ISOTUNE_THREADS": "set by isotune for its workers; OMP_NUM_THREADS is for you to set",
     "ISOTUNE_VERIFY": "1: read every cached file in full before it is used, however recently it was verified",
+    "ISOTUNE_WATCH": "0: leave training loops alone, whatever isotune.watch says",
 }
 
 

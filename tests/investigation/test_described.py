@@ -37,7 +37,7 @@ def said(folder: Path, part: str, ours: dict[str, np.ndarray], theirs: dict[str,
         set_alike=lambda: (),
     )  # fmt: skip
     ladder, judged = Ladder(recordings), Judged(seen, Bound(), (folders["ours"], folders["theirs"]))  # type: ignore[arg-type]
-    return " ".join(ladder._described(spec, judged))
+    return " ".join(ladder._described(spec, judged, [error.name for error in judged.failing]))
 
 
 def test_a_head_that_reads_another_token_is_told(tmp_path):

@@ -174,7 +174,8 @@ def test_the_lines_of_each_layer_give_what_the_layer_gives(house, name):
     refused = set()
     for layer in layers:
         try:
-            faithful(built, built.excerpt(layer, images), layer, images, False)
+            with adapter.settings_kept():
+                faithful(built, built.excerpt(layer, images), layer, images, False)
         except NotWritten as error:
             refused.add((layer, str(error)))
     known = UNCALLED.get(name, set())

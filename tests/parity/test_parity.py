@@ -66,7 +66,7 @@ def is_one_function(house, family):
     (result,) = parity.answer(asked, parity.ResultStore(house / "store"), only=["inference"])
     assert result.error is None, (result.question, result.error)
     assert result.first_failure is None, (result.question, result.first_failure)
-    assert [rung.name for rung in result.rungs] == ["features", "layers"]
+    assert [rung.name for rung in result.rungs] == ["features", "layers", "alone, left", "alone, right"]
     assert result.rungs[1].tensors > 10, "hardly any layer was compared"
 
 

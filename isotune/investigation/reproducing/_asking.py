@@ -93,7 +93,10 @@ def write(
     model = worker.kept(Recorder).model(Side.model_validate(side), asked)
     images = np.random.default_rng(0).integers(0, 256, (_IMAGES, asked.size, asked.size, 3), dtype=np.uint8)
     made: Excerpt = model.excerpt(layer, images, channels=channels, training=training)
-    return (made if channels is not None else faithful(model, made, layer, images, training)).model_dump()
+    if channels is not None:
+        return made.model_dump()
+    with worker.adapter.settings_kept():
+        return faithful(model, made, layer, images, training).model_dump()
 
 
 def faithful(model: Model, made: Excerpt, layer: str, images: Array, training: bool) -> Excerpt:
@@ -117,7 +120,8 @@ def faithful(model: Model, made: Excerpt, layer: str, images: Array, training: b
 def run(worker: Worker, imports: list[str], body: list[str], arrays: str, folder: str) -> None:
     """Write down what lines give, with these arrays."""
     given = {name: np.array(array) for name, array in Observations(Path(arrays)).items()}
-    values = run_lines(imports, body, given)
+    with worker.adapter.settings_kept():
+        values = run_lines(imports, body, given)
     observations.write(Path(folder), ((str(place), array) for place, array in enumerate(values)))
 
 
