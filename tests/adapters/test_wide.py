@@ -12,6 +12,7 @@ from scipy.special import erf, expit, log_expit, softmax
 
 pytestmark = pytest.mark.xdist_group("keras")
 ENGINES = ("tensorflow", "jax", "torch")
+SLOW = {"jax": pytest.mark.slow}  # it compiles every operation
 SELU = 1.0507009873554805, 1.6732632423543772
 ROUNDING = 1e-13  # relative
 
@@ -117,7 +118,7 @@ def shown(tmp_path_factory):
     return of
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", [pytest.param(each, marks=SLOW.get(each, ())) for each in ENGINES])
 def test_values_are_those_of_numpy(shown, engine):
     found = shown(engine)
     assert {key.partition("/")[0] for key in found} == set(EXPECTED)
@@ -132,7 +133,7 @@ def test_values_are_those_of_numpy(shown, engine):
     assert not wrong
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", [pytest.param(each, marks=SLOW.get(each, ())) for each in ENGINES])
 def test_gradients_are_those_of_numpy(shown, engine):
     """Along one direction, by differences of fourth order."""
     found = shown(engine)

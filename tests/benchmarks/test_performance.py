@@ -65,6 +65,7 @@ def test_a_measurement_that_failed_and_one_that_is_not_there_are_named(report):
     assert "- Not measured: three." in text
 
 
+@pytest.mark.slow  # networks, loops and a profile of each
 def test_a_step_is_measured_in_turn_and_its_operations_counted():
     asked = {"library": "torchvision", "network": "mobilenet_v2", "question": "training", "size": 32, "batch": 2,
              "modes": ["float32"], "rounds": 2, "seconds": 0.0}  # fmt: skip
