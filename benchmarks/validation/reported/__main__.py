@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import shlex
 import sys
 import tempfile
 from pathlib import Path
@@ -75,8 +74,7 @@ def main() -> int:
         finally:
             warm.stop()
     if not asked.only:
-        options = [word for word in sys.argv[1:] if not word.startswith("--jobs")]
-        print(write(outcomes, shlex.join(["python", "benchmarks/validation/reported", *options]), asked.out))
+        print(write(outcomes, "python benchmarks/validation/reported", asked.out))
     return int(not all(each.right for each in outcomes))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from typing import Literal
@@ -55,7 +55,7 @@ class Outcome:
     def _of_sound(self) -> Kind:
         if self.first is not None:
             return "accused"
-        return "same" if self._judged else "not judged"
+        return "same" if self._decided({"not judged"}) else "not judged"  # what both were given alike is said so
 
     def _of_reported(self) -> Kind:
         case, named = self.pair.case, self.named
@@ -63,7 +63,7 @@ class Outcome:
         if named - axes:
             return "wrong name"
         if self.first is None:
-            return "called the same" if self._judged else "not judged"
+            return "called the same" if self._decided() else "not judged"
         if self.first.name != case.rung:
             return "misplaced"
         if named:
@@ -72,10 +72,10 @@ class Outcome:
             return "not named"
         return "localised" if self._at_their_place(self._failing(self.first)) else "misplaced"
 
-    @property
-    def _judged(self) -> bool:
-        """Whether every rung was, those apart that do not apply to arrays in memory."""
-        return all(rung.verdict in ("holds", "inherits", "fails", "not applicable") for rung in self.findings.rungs)
+    def _decided(self, also: Set[str] = frozenset()) -> bool:
+        """Whether every rung was, those apart that do not apply to arrays in memory. also: further verdicts."""
+        verdicts = {"holds", "inherits", "fails", "not applicable"} | also
+        return all(rung.verdict in verdicts for rung in self.findings.rungs)
 
     def _rest_at_its_place(self, declared: set[str]) -> bool:
         """Of a case with causes that are no conventions yet: whether what the named ones leave is where they act."""
