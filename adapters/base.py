@@ -11,7 +11,7 @@ from __future__ import annotations
 import importlib.util
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -188,11 +188,10 @@ class Adapter(ABC):
         """
         raise NotWritten(f"no lines are known for {cls.title or cls.name}")
 
-    @contextmanager
-    def settings_kept(self) -> Iterator[None]:
+    def settings_kept(self) -> AbstractContextManager[None]:
         """While inside, lines of a script may set what the library has once for a process, such as its default dtype;
         on leaving it is as it was."""
-        yield
+        return nullcontext()
 
     # -- its models
 

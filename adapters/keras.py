@@ -17,7 +17,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -106,16 +106,10 @@ class KerasAdapter(Adapter):
 
         return own_lines(rung, axes, stage, engine or next(iter(cls.engines)))
 
-    @contextmanager
-    def settings_kept(self) -> Iterator[None]:
-        import keras
+    def settings_kept(self) -> AbstractContextManager[None]:
+        from isotune.adapters._keras.numeric import settings_kept
 
-        floatx, policy = keras.config.floatx(), keras.config.dtype_policy()
-        try:
-            yield
-        finally:
-            keras.config.set_floatx(floatx)
-            keras.config.set_dtype_policy(policy)
+        return settings_kept()
 
     def __init__(self, engine: str | None = None) -> None:
         super().__init__(engine)

@@ -8,6 +8,7 @@ above, with the same lines run again.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -15,7 +16,7 @@ from pydantic import BaseModel, ConfigDict
 
 from isotune.errors import UsageError
 
-__all__ = ["Excerpt", "Given", "NotWritten", "Operation", "OwnLines", "arguments", "checked", "narrowed"]
+__all__ = ["Excerpt", "Given", "NotWritten", "Operation", "OwnLines", "arguments", "checked", "narrowed", "written"]
 
 _Shape = tuple[int, ...]
 
@@ -81,3 +82,22 @@ def checked(library: str, axes: Mapping[str, Any], own: Mapping[str, Any]) -> No
 def arguments(**given: Any) -> str:
     """`, name=value` of each that is not None."""
     return "".join(f", {name}={value!r}" for name, value in given.items() if value is not None)
+
+
+def written(value: Any, *, lists: bool = True) -> str:
+    """A value as Python. lists: one stays a list, else it is a tuple. NotWritten: it has no form."""
+    if isinstance(value, tuple | list):
+        inside = ", ".join(written(part, lists=lists) for part in value)
+        if lists and isinstance(value, list):
+            return f"[{inside}]"
+        return f"({inside}{',' if len(value) == 1 else ''})"
+    if isinstance(value, slice):
+        ends = ["" if end is None else str(end) for end in (value.start, value.stop, value.step)]
+        return ":".join(ends[:2] if value.step is None else ends)
+    if value is Ellipsis:
+        return "..."
+    if value is None or isinstance(value, bool | int | str):
+        return repr(value)
+    if isinstance(value, float):
+        return repr(value) if math.isfinite(value) else f'float("{value}")'
+    raise NotWritten(f"an argument that is {type(value).__name__}")

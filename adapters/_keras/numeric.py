@@ -18,18 +18,25 @@ def numeric(mode: NumericMode) -> Iterator[None]:
     float64 holds for building, tracing and running (Keras converts Python numbers to floatx, JAX narrows to
     32 bits unless told otherwise); bfloat16 is a policy that layers keep from when they are built.
     """
-    floatx, policy = keras.config.floatx(), keras.config.dtype_policy()
     with ExitStack() as stack:
         if mode == "float64":
             stack.enter_context(_wide_results())
             stack.enter_context(written_out())
-        try:
-            keras.config.set_floatx("float64" if mode == "float64" else "float32")
-            keras.config.set_dtype_policy("mixed_bfloat16" if mode == "bfloat16" else mode)
-            yield
-        finally:
-            keras.config.set_floatx(floatx)
-            keras.config.set_dtype_policy(policy)
+        stack.enter_context(settings_kept())
+        keras.config.set_floatx("float64" if mode == "float64" else "float32")
+        keras.config.set_dtype_policy("mixed_bfloat16" if mode == "bfloat16" else mode)
+        yield
+
+
+@contextmanager
+def settings_kept() -> Iterator[None]:
+    """Floatx and dtype policy are put back on leaving."""
+    floatx, policy = keras.config.floatx(), keras.config.dtype_policy()
+    try:
+        yield
+    finally:
+        keras.config.set_floatx(floatx)
+        keras.config.set_dtype_policy(policy)
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -202,15 +202,10 @@ class TorchAdapter(Adapter):
 
         return own_lines(rung, axes, stage)
 
-    @contextmanager
-    def settings_kept(self) -> Iterator[None]:
-        import torch
+    def settings_kept(self) -> AbstractContextManager[None]:
+        from isotune.adapters._torch.numeric import settings_kept
 
-        before = torch.get_default_dtype()
-        try:
-            yield
-        finally:
-            torch.set_default_dtype(before)
+        return settings_kept()
 
     # -- steps of these
 

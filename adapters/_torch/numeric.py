@@ -109,14 +109,20 @@ _INSTEAD: dict[Any, Callable[..., Tensor]] = {
 
 
 @contextmanager
-def _float64() -> Iterator[None]:
+def settings_kept() -> Iterator[None]:
+    """The default dtype is put back on leaving."""
     before = torch.get_default_dtype()
     try:
-        torch.set_default_dtype(torch.float64)
-        with _WrittenOut():
-            yield
+        yield
     finally:
         torch.set_default_dtype(before)
+
+
+@contextmanager
+def _float64() -> Iterator[None]:
+    with settings_kept(), _WrittenOut():
+        torch.set_default_dtype(torch.float64)
+        yield
 
 
 _SWITCHES: dict[str, Callable[[], AbstractContextManager[None]]] = {"tf32": _tf32, "float64": _float64}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
@@ -87,3 +87,12 @@ def in_turn(
 
     with ThreadPoolExecutor(jobs) as pool:
         return list(pool.map(one, cases))
+
+
+def versions(found: Iterable[Findings]) -> str:
+    """Those of the libraries on either side, as a line of a report."""
+    names = ("torch", "torchvision", "timm", "keras", "tensorflow")
+    known = {
+        f"{name} {side[name]}" for each in found for side in each.environment.values() for name in names if name in side
+    }
+    return f"Versions: {', '.join(sorted(known))}."

@@ -10,6 +10,7 @@ from pathlib import Path
 from statistics import median
 
 import numpy as np
+from investigations import versions
 from isotune_planted.faults import CATEGORIES, catalogue
 from planted_cases import Case
 
@@ -35,7 +36,6 @@ another value of a convention axis, exactly that axis is named (of a pair, both)
 would be wrong.
 """
 TITLES = {"batchnorm": "BatchNorm", "data_order": "data order", "pair": "pairs of faults", "clean": "sound pairs"}
-VERSIONS = ("torch", "torchvision", "timm", "keras", "tensorflow")
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,10 @@ def write(outcomes: Sequence[Outcome], seed: int, folder: Path) -> Path:
     _draw(outcomes, folder / "figures" / "planted-faults.svg")
     path = folder / "planted-faults.md"
     path.write_text(
-        "\n".join([header, *_summary(outcomes), "", *_tables(outcomes), _environment(outcomes), ""]), encoding="utf-8"
+        "\n".join(
+            [header, *_summary(outcomes), "", *_tables(outcomes), versions(each.investigation for each in outcomes), ""]
+        ),
+        encoding="utf-8",
     )
     return path
 
@@ -179,17 +182,6 @@ def _sound(model: str) -> str:
     adapter, name, *options = model.split(":")
     library = {"planted": "torchvision", "planted-timm": "timm", "planted-keras": "keras"}.get(adapter, adapter)
     return ":".join([library, name, *(option for option in options if not option.startswith(("fault=", "draw=")))])
-
-
-def _environment(outcomes: Sequence[Outcome]) -> str:
-    versions = {
-        f"{name} {side[name]}"
-        for each in outcomes
-        for side in each.investigation.environment.values()
-        for name in VERSIONS
-        if name in side
-    }
-    return f"Versions: {', '.join(sorted(versions))}."
 
 
 def _draw(outcomes: Sequence[Outcome], path: Path) -> None:

@@ -118,7 +118,7 @@ def investigate(
             result.reproducer.said(reproducer) if result.reproducer else "nothing fails: no reproducer", err=True
         )
     if not result.same:
-        raise typer.Exit(130 if getattr(result, "interrupted", False) else 1)
+        raise typer.Exit(130 if result.interrupted else 1)
 
 
 def dump(

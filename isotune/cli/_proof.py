@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from isotune import defaults, places
-from isotune.cli._shared import JsonOption, conventions_or_help, interface
+from isotune.cli._shared import JsonOption, conventions_or_help, interface, split
 from isotune.errors import UsageError
 
 
@@ -136,6 +136,6 @@ def _list(libraries: str | None) -> None:
     """Name the pairs that exist, and what has none."""
     from isotune.parity import families
 
-    for family in families([word.strip() for word in (libraries or "").split(",") if word.strip()]):
+    for family in families(split(libraries or "")):
         without = f"no counterpart{f': {family.unlike}' if family.unlike else ''}"
         typer.echo(f"{family.architecture}: {family.first} = {', '.join(family.others) or without}")

@@ -38,6 +38,35 @@ class Explained:
     rest: tuple[str, ...] = ()  # names of what fails without a known cause, in the rung's order
 
 
+@dataclass(frozen=True)
+class _Axes:
+    """What is searched: the axes that can matter, what each side has of them, and the side that takes the other's."""
+
+    names: Sequence[str]
+    left: Mapping[str, Any]
+    right: Mapping[str, Any]
+    moved: Literal["left", "right"]
+
+    def differing(self) -> list[Flip]:
+        """The other side's value of each axis in which the two differ."""
+        mine, others = (self.left, self.right) if self.moved == "left" else (self.right, self.left)
+        return [
+            Flip(side=self.moved, axis=axis, was=mine[axis], value=others[axis])
+            for axis in self.names
+            if self.left[axis] != self.right[axis]
+        ]
+
+    def others(self) -> Iterator[Flip]:
+        """Every other value of each axis, on either side."""
+        for axis in (axis for axis in self.names if axis in AXES):
+            left, right = self.left[axis], self.right[axis]
+            for value in values(axis, (left, right)):
+                if value not in (right, left):
+                    yield Flip(side="right", axis=axis, was=right, value=value)
+                if value != left:
+                    yield Flip(side="left", axis=axis, was=left, value=value)
+
+
 def explained(
     before: Judged,
     axes: Sequence[str],
@@ -65,10 +94,10 @@ def explained(
     def less(flips: Sequence[Flip]) -> Judged:
         return _less(judge(flips), beyond)
 
-    if named := _whole(before, axes, left, right, less, known, moved):
+    searched, known = _Axes(axes, left, right, moved), [flip for flip in known if flip.axis in axes]
+    if named := _whole(before, searched, less, known):
         return Explained(named, left_out)
-    parted = by_parts and len(before.failing) > 1
-    named = _parts(before, axes, left, right, less, known, moved) if parted else None
+    named = _parts(before, searched, less, known) if by_parts and len(before.failing) > 1 else None
     failing = [error.name for error in before.failing]
     rest = failing if named is None else [name for name in failing if name not in named.cures]
     order = [error.name for error in before.errors]
@@ -79,48 +108,21 @@ def _less(judged: Judged, beyond: Collection[str]) -> Judged:
     return replace(judged, errors=tuple(error for error in judged.errors if error.name not in beyond))
 
 
-def _whole(
-    before: Judged,
-    axes: Sequence[str],
-    left: Mapping[str, Any],
-    right: Mapping[str, Any],
-    judge: Judge,
-    known: Sequence[Flip],
-    moved: Literal["left", "right"],
-) -> Cause | None:
-    if known := [flip for flip in known if flip.axis in axes]:
-        return _enough(before, known, judge) or _on_top(before, known, axes, left, right, judge, moved)
-    differing = _differing(axes, left, right, moved)
+def _whole(before: Judged, axes: _Axes, judge: Judge, known: Sequence[Flip] = ()) -> Cause | None:
+    if known:
+        return _enough(before, known, judge) or _on_top(before, known, axes, judge)
+    differing = axes.differing()
     return (
         _single(before, differing, judge)
         or _enough(before, differing, judge)
-        or _smallest(before, list(_others(axes, left, right)), judge)
+        or _smallest(before, list(axes.others()), judge)
     )
 
 
-def _differing(
-    axes: Sequence[str], left: Mapping[str, Any], right: Mapping[str, Any], moved: Literal["left", "right"]
-) -> list[Flip]:
-    mine, others = (left, right) if moved == "left" else (right, left)
-    return [
-        Flip(side=moved, axis=axis, was=mine[axis], value=others[axis]) for axis in axes if left[axis] != right[axis]
-    ]
-
-
-def _parts(
-    before: Judged,
-    axes: Sequence[str],
-    left: Mapping[str, Any],
-    right: Mapping[str, Any],
-    judge: Judge,
-    known: Sequence[Flip],
-    moved: Literal["left", "right"],
-) -> Cause | None:
+def _parts(before: Judged, axes: _Axes, judge: Judge, known: Sequence[Flip]) -> Cause | None:
     """What cures some of what fails: of the axes that differ first, then every other value for what is left."""
-    base = [flip for flip in known if flip.axis in axes]
-    chosen, cured = _helping(before, base or _differing(axes, left, right, moved), judge)
-    others = list(_others(axes, left, right))
-    others += _differing(axes, left, right, moved) if base else []
+    chosen, cured = _helping(before, known or axes.differing(), judge)
+    others = [*axes.others(), *(axes.differing() if known else ())]
     for _ in range(MOST):
         tried = [
             (flip, _cured(before, judge, [*chosen, flip]))
@@ -171,37 +173,19 @@ def _cured(before: Judged, judge: Judge, flips: Sequence[Flip]) -> frozenset[str
     )
 
 
-def _on_top(
-    before: Judged,
-    known: Sequence[Flip],
-    axes: Sequence[str],
-    left: Mapping[str, Any],
-    right: Mapping[str, Any],
-    judge: Judge,
-    moved: Literal["left", "right"],
-) -> Cause | None:
+def _on_top(before: Judged, known: Sequence[Flip], axes: _Axes, judge: Judge) -> Cause | None:
     """What is missing beside the known ones, with those of them that are needed."""
 
     def beside(flips: Sequence[Flip]) -> Judged:
         return judge([*known, *flips])
 
-    missing = _whole(beside(()), axes, left, right, beside, (), moved)
+    missing = _whole(beside(()), axes, beside)
     return missing and _enough(before, [*known, *missing.flips], judge)
 
 
 def values(axis: str, known: Sequence[Any]) -> list[Any]:
     """What an axis can be set to, those in `known` first."""
     return [value for value in dict.fromkeys((*known, *AXES[axis].candidates)) if value not in (None, "own")]
-
-
-def _others(axes: Sequence[str], left: Mapping[str, Any], right: Mapping[str, Any]) -> Iterator[Flip]:
-    """Every other value of each axis, on either side."""
-    for axis in (axis for axis in axes if axis in AXES):
-        for value in values(axis, (left[axis], right[axis])):
-            if value not in (right[axis], left[axis]):
-                yield Flip(side="right", axis=axis, was=right[axis], value=value)
-            if value != left[axis]:
-                yield Flip(side="left", axis=axis, was=left[axis], value=value)
 
 
 def _single(before: Judged, flips: Sequence[Flip], judge: Judge) -> Cause | None:

@@ -110,14 +110,14 @@ class _Watched:
             self._progress(what, done, total)
 
 
-def _known(recordings: Recordings, unlike: tuple[str, ...]) -> dict[str, Any]:
-    """unlike: what else of the right side is not compared."""
+def _known(recordings: Recordings, further: tuple[str, ...]) -> dict[str, Any]:
+    """further: what else of the right side is not compared."""
     ours, theirs = recordings.axes("left"), recordings.axes("right")
     left_out = {which: tuple(recordings.described[which].get("left_out", ())) for which in SIDES}
     return {
         "axes": {axis: (value, theirs.get(axis)) for axis, value in ours.items() if theirs.get(axis) != value},
         "set_alike": recordings.set_alike(),
-        "left_out": left_out | {"right": (*left_out["right"], *unlike)},
+        "left_out": left_out | {"right": (*left_out["right"], *further)},
         "names": recordings.names(),
         "environment": {which: recordings.described[which]["environment"] for which in SIDES},
     }

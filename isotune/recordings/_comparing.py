@@ -122,7 +122,7 @@ def _habit_causes(ours: Habits, theirs: Habits, left: str, right: str) -> Iterat
             continue
         a, b = ours[name], theirs[name]
         known = a.value is not None and b.value is not None
-        if name in ("clipping",) and (a.value is None) != (b.value is None):
+        if name == "clipping" and (a.value is None) != (b.value is None):
             known = True  # one clips, and the other does not in these steps
         if not known or _equal(a.value, b.value):
             continue

@@ -57,6 +57,11 @@ class Comparison(_Kept):
     not_compared: tuple[str, ...] = ()
 
     @property
+    def interrupted(self) -> bool:
+        """Never: nothing is run."""
+        return False
+
+    @property
     def first_failure(self) -> Rung | None:
         """The first step and rung where they part."""
         return next((rung for rung in self.rungs if rung.verdict == "fails"), None)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from isotune.comparison.errors import FLOOR, relative_error, root_mean_square
 from isotune.recordings._comparison import Rung
 from isotune.recordings._fingerprints import same_order, scaling
 from isotune.recordings._format import Pass, TensorEntry
@@ -174,21 +175,15 @@ def _worst(seen: Iterator[tuple[str, Array, Array]] | list[tuple[str, Array, Arr
     """The largest error, and the tensor with it. An error counts relative to its own tensor, or to a thousandth of the
     largest of all, whichever is more."""
     kept = list(seen)
-    floor = 1e-3 * max((_size(one) for _, one, _ in kept), default=0.0)
+    floor = FLOOR * max((root_mean_square(one.astype(np.float64)) for _, one, _ in kept), default=0.0)
     error, name = max(((_error(one, other, floor), name) for name, one, other in kept), key=lambda each: each[0])
     return Differing(error, f"most in {words.format(name)}")
-
-
-def _size(array: Array) -> float:
-    return float(np.sqrt(np.mean(np.square(array, dtype=np.float64)))) if array.size else 0.0
 
 
 def _error(ours: Array, theirs: Array, floor: float = 0.0) -> float:
     if ours.shape != theirs.shape:
         return np.inf
-    scale = max(_size(ours), floor)
-    difference = _size(ours.astype(np.float64) - theirs)
-    return difference / scale if scale else float(difference > 0)
+    return relative_error(ours.astype(np.float64), theirs, floor, root_mean_square)[0]
 
 
 _RUNGS: tuple[tuple[str, float, Callable[[RecordedStep, RecordedStep, Pairing], Differing | None]], ...] = (

@@ -5,16 +5,19 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from isotune import names
+from isotune.comparison import observations
+from isotune.comparison.observations import Observations
 from isotune.comparison.sides import Inputs, Side
 from isotune.excerpts import Excerpt, Given, NotWritten, Operation
 from isotune.investigation.findings import Cause, Findings, Flip, Rung
 from isotune.investigation.reproducing import _running
-from isotune.investigation.reproducing._asking import faithful, run_lines
+from isotune.investigation.reproducing._asking import faithful, run, run_lines
 from isotune.investigation.reproducing._cutting import failing
 from isotune.investigation.reproducing._recipe import of_recipe
 from isotune.investigation.reproducing._running import NotReproduced
@@ -154,6 +157,16 @@ UNCALLED = {  # tensors that no module of their own adds or multiplies
     "timm:test_vit": {"001.token", "002.position"},
     "timm:test_convnext": {"scale"},
 }
+
+
+def test_what_lines_set_of_a_library_is_put_back(tmp_path):
+    torch = pytest.importorskip("torch", reason="needs the extra torch")
+    observations.write(tmp_path / "arrays", iter([("x", np.ones(2))]))
+    worker = SimpleNamespace(adapter=names.load_adapter(names.parse("torch:ours.py:make")))
+    lines = ["import torch", "torch.set_default_dtype(torch.float64)"], ["return [torch.ones(2).numpy() * x]"]
+    run(worker, *lines, str(tmp_path / "arrays"), str(tmp_path / "given"))
+    assert Observations(tmp_path / "given")["0"].dtype == np.float64
+    assert torch.get_default_dtype() == torch.float32
 
 
 @pytest.mark.parametrize("name", ["timm:test_vit", "timm:test_convnext", "timm:test_nfnet", "torch:ours.py:make"])

@@ -8,9 +8,9 @@ them, which is run.
 from __future__ import annotations
 
 import inspect
-import math
 import re
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,14 @@ import keras
 
 from isotune.adapters._keras.axes.activations import form as gelu_form
 from isotune.excerpts import NotWritten
+from isotune.excerpts import written as _written
 
 _LEFT_OUT = re.compile(
     r"name|dtype|trainable|autocast|input_shape|batch_size|data_format|activity_regularizer|seed|noise_shape"
     r"|.*_(initializer|regularizer|constraint)"
 )
 _CHANNELS = ("filters", "units")
+written = partial(_written, lists=False)  # what Keras keeps as a list was given as a tuple
 
 
 def layer_call(layer: Any, channels: int | None = None, *, without_activation: bool = False) -> tuple[str, list[str]]:
@@ -88,22 +90,6 @@ def activation_name(activation: Any) -> str:
     if gelu_form(activation) == "exact":
         return "keras.activations.gelu"
     raise NotWritten(f"the activation {name or activation}")
-
-
-def written(value: Any) -> str:
-    """A value as Python. NotWritten: it has none."""
-    if isinstance(value, tuple | list):
-        return f"({', '.join(map(written, value))}{',' if len(value) == 1 else ''})"
-    if isinstance(value, slice):
-        ends = ["" if end is None else str(end) for end in (value.start, value.stop, value.step)]
-        return ":".join(ends[:2] if value.step is None else ends)
-    if value is Ellipsis:
-        return "..."
-    if value is None or isinstance(value, bool | int | str):
-        return repr(value)
-    if isinstance(value, float):
-        return repr(value) if math.isfinite(value) else f'float("{value}")'
-    raise NotWritten(f"an argument that is {type(value).__name__}")
 
 
 def _simplified(value: Any) -> Any:

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import math
 from typing import Any
 
 from torch import Tensor, nn
 
-from isotune.excerpts import NotWritten
+from isotune.excerpts import NotWritten, written
 
 _PLACES = ("timm.layers", "torchvision.ops", "torchvision.ops.misc")  # of modules that are not torch's own
 _CHANNELS = {
@@ -80,18 +79,6 @@ def _value(module: nn.Module, name: str, channels: int | None) -> Any:
     if isinstance(value, tuple) and len(set(value)) == 1 and all(type(part) is int for part in value):
         return value[0]
     return value
-
-
-def written(value: Any) -> str:
-    """A value as Python. NotWritten: it has none."""
-    if isinstance(value, tuple | list):
-        inside = ", ".join(map(written, value))
-        return f"[{inside}]" if isinstance(value, list) else f"({inside}{',' if len(value) == 1 else ''})"
-    if value is None or isinstance(value, bool | int | str):
-        return repr(value)
-    if isinstance(value, float):
-        return repr(value) if math.isfinite(value) else f'float("{value}")'
-    raise NotWritten(f"the argument {type(value).__name__}")
 
 
 def _place(kind: type) -> str:

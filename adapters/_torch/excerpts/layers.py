@@ -16,7 +16,7 @@ from isotune.adapters._torch.excerpts import _modules
 from isotune.adapters._torch.excerpts._tape import PART, Record, Tape, shape_of
 from isotune.adapters._torch.layers import ModuleLayer, Slot, is_map, on_output
 from isotune.adapters.base import INPUT, Array
-from isotune.excerpts import Excerpt, Given, NotWritten, Operation, narrowed
+from isotune.excerpts import Excerpt, Given, NotWritten, Operation, narrowed, written
 
 _MAP, _OTHER = "torch.tensor(IN0).permute(0, 3, 1, 2)", "torch.tensor(IN0)"
 _SIGNS = {"add": "+", "sub": "-", "mul": "*", "div": "/", "truediv": "/", "matmul": "@"}
@@ -213,7 +213,7 @@ class _Writer:
             return repr(value) if isinstance(value, torch.dtype) else "None"
         if isinstance(value, tuple | list) and any(isinstance(part, Tensor) for part in value):
             return f"[{', '.join(self._written(part, named) for part in value)}]"
-        return _modules.written(value)
+        return written(value)
 
     # -- tensors
 
@@ -257,14 +257,4 @@ def _canonical(output: Any, is_map: bool) -> tuple[int, ...]:
 
 
 def _index(index: Any) -> str:
-    parts = index if isinstance(index, tuple) else (index,)
-    words = []
-    for part in parts:
-        if isinstance(part, slice):
-            ends = ["" if end is None else str(end) for end in (part.start, part.stop, part.step)]
-            words.append(":".join(ends[:2] if part.step is None else ends))
-        elif part is Ellipsis:
-            words.append("...")
-        else:
-            words.append(_modules.written(part))
-    return ", ".join(words)
+    return ", ".join(map(written, index if isinstance(index, tuple) else (index,)))

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from investigations import versions
 from outcomes import RIGHT, Outcome
 
 VERSION = 1  # of the JSON
@@ -48,7 +49,7 @@ def write(outcomes: Sequence[Outcome], command: str, folder: Path) -> Path:
         "",
         *(f"- **{each.pair.name}** ({each.kind}): {each.said}" for each in shown),
         "",
-        _environment(outcomes),
+        versions(each.findings for each in outcomes),
         "",
     ]  # fmt: skip
     path = folder / "reported.md"
@@ -112,15 +113,3 @@ def _told(outcome: Outcome) -> dict[str, Any]:
         "where": outcome.first.where if outcome.first else "", "named": sorted(outcome.named), "said": outcome.said,
         "seconds": round(outcome.findings.seconds, 1),
     }  # fmt: skip
-
-
-def _environment(outcomes: Sequence[Outcome]) -> str:
-    names = ("torch", "torchvision", "keras", "tensorflow")
-    versions = {
-        f"{name} {side[name]}"
-        for each in outcomes
-        for side in each.findings.environment.values()
-        for name in names
-        if name in side
-    }
-    return f"Versions: {', '.join(sorted(versions))}."
