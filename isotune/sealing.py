@@ -30,7 +30,7 @@ from isotune.errors import UsageError
 SEAL = "seal.json"
 BENCHMARKS = "isotune_digest"  # in a pytest-benchmark file: that of its benchmarks
 SMALL = 1 << 23  # bytes; up to this a file is always read
-_VERIFIED = "verified.json"
+VERIFIED = "verified.json"
 _CHUNK = 1 << 22  # bytes read at a time
 _log = logging.getLogger("isotune")
 _opened: dict[Path, dict[str, list[int]]] = {}  # by this process, with the stamps that the files had
@@ -206,12 +206,12 @@ def _stamps(folder: Path, files: Mapping[str, str]) -> dict[str, list[int]]:
 def _remembered(folder: Path) -> dict[str, list[int]]:
     """The stamps that the files had when this machine last verified all of them."""
     try:
-        kept = reading.json(folder / _VERIFIED, reading.MIB)
+        kept = reading.json(folder / VERIFIED, reading.MIB)
         return dict(kept["files"]) if kept["machine"] == platform.node() else {}
     except (UsageError, ValueError, KeyError, TypeError):
         return {}
 
 
 def _remember(folder: Path, stamps: dict[str, list[int]]) -> None:
-    with contextlib.suppress(OSError), cache.draft_file(folder / _VERIFIED, durable=False) as draft:  # or read-only
+    with contextlib.suppress(OSError), cache.draft_file(folder / VERIFIED, durable=False) as draft:  # or read-only
         draft.write_text(json.dumps({"machine": platform.node(), "files": stamps}), encoding="utf-8")

@@ -33,6 +33,8 @@ from isotune.recordings._tensors import Streamed, write
 
 Array = np.ndarray
 _CHANGES = 100_000  # of the rate that are kept
+_BOUND = 1 << 63  # of whole numbers that every reader of JSON takes; a seed of torch's may be larger
+_FILES = (ABOUT, STEPS, STATISTICS, sealing.SEAL, sealing.VERIFIED)
 _log = logging.getLogger("isotune")
 
 
@@ -60,9 +62,10 @@ class Writer:
         self.about: About | None = None
         self.closed = False
         places.check_folder(self.folder, "folder")
-        if self.folder.exists() and any(self.folder.iterdir()):
-            if not (self.folder / ABOUT).exists():
+        if self.folder.exists() and (entries := [path.name for path in self.folder.iterdir()]):
+            if ABOUT not in entries or not all(name in _FILES or name.startswith("step-") for name in entries):
                 raise UsageError(f"{self.folder} holds something else; choose an empty folder for the recording")
+            _log.warning("the recording that was in %s is replaced", self.folder)
             shutil.rmtree(self.folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self._when_done: list[Callable[[], None]] = []
@@ -259,6 +262,8 @@ def plain(value: Any) -> Any:
         return {str(key): plain(each) for key, each in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [plain(each) for each in value]
+    if isinstance(value, int) and not -_BOUND <= value < _BOUND:
+        return str(value)
     if isinstance(value, bool | int | str) or value is None:
         return value
     if isinstance(value, float | np.floating):

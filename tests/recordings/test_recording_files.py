@@ -142,9 +142,18 @@ def test_a_folder_with_something_else_is_left_alone(tmp_path) -> None:
     assert (tmp_path / "mine.txt").exists()
 
 
-def test_an_earlier_recording_is_replaced(folder) -> None:
+def test_an_earlier_recording_is_replaced_and_that_is_said(folder, caplog) -> None:
     Loop(steps=2).record(folder)
     assert list(Recording(folder).steps) == [0, 1]
+    assert f"the recording that was in {folder} is replaced" in caplog.text
+
+
+def test_a_recording_beside_something_else_is_left_alone(folder) -> None:
+    (folder / "notes.txt").write_text("mine")
+    with pytest.raises(UsageError, match="holds something else"):
+        Loop(steps=2).record(folder)
+    assert (folder / "notes.txt").read_text() == "mine"
+    assert (folder / "recording.json").exists()
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ def configuration(net: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str,
         "batchnorm epsilon": _counted(module.eps for module in norms),
         "layernorm epsilon": _counted(module.eps for module in net.modules() if isinstance(module, nn.LayerNorm)),
         "dropout": _counted(module.p for module in net.modules() if isinstance(module, nn.modules.dropout._DropoutNd)),
-        "seed": str(torch.initial_seed()),  # 64 bits without a sign, which readers of JSON do not take
+        "seed": torch.initial_seed(),
         "deterministic algorithms": torch.are_deterministic_algorithms_enabled(),
         "cudnn.benchmark": flags.cudnn.benchmark,
         "cudnn.deterministic": flags.cudnn.deterministic,
