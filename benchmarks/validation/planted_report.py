@@ -32,8 +32,8 @@ of another library.
 ![Where faults are planted, and where they are found](figures/planted-faults.svg)
 
 *Rung right*: the first that fails by itself is the one that the fault is in. *Named right*: of a fault that amounts to
-another value of a convention axis, exactly that axis is named (of a pair, both); of any other, none is, since a name
-would be wrong.
+another value of a convention axis, or leaves out a part of the protocol, exactly that is named (of a pair, both); of
+any other, none is, since a name would be wrong.
 """
 TITLES = {"batchnorm": "BatchNorm", "data_order": "data order", "pair": "pairs of faults", "clean": "sound pairs"}
 

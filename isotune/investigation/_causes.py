@@ -8,6 +8,10 @@ come near.
 
 Where no set makes the whole rung hold, it is judged layer by layer: what makes some of the failing layers hold, and
 none fail that held, is the cause of those, and the search goes on with the others. What is left has no cause.
+
+A side may leave out a part of the protocol instead. That is tried as the conventions are, for the whole rung alone; and
+a convention which no side declares, and which mends no more than leaving out a part does, is not the cause of what it
+mends: gradients too small to be clipped are the same under every form of clipping.
 """
 
 from __future__ import annotations
@@ -46,6 +50,7 @@ class _Axes:
     left: Mapping[str, Any]
     right: Mapping[str, Any]
     moved: Literal["left", "right"]
+    left_out: Sequence[Flip] = ()  # parts of the protocol that a side may leave out
 
     def differing(self) -> list[Flip]:
         """The other side's value of each axis in which the two differ."""
@@ -78,6 +83,7 @@ def explained(
     moved: Literal["left", "right"] = "right",
     beyond: Collection[str] = (),
     by_parts: bool = False,
+    left_out: Sequence[Flip] = (),
 ) -> Explained:
     """A set of flips with which the rung holds, and without any one of which it does not.
 
@@ -85,23 +91,24 @@ def explained(
     judge: the rung with flips; UsageError or WorkerFailure: a side cannot have them. known: causes of rungs below.
     moved: the side that is to take the other's values. beyond: names of what is known to have no cause.
     by_parts: each name stands for itself, so that flips may explain some of them.
+    left_out: parts of the protocol that a side may leave out.
     """
-    left_out = tuple(error.name for error in before.failing if error.name in beyond)
+    unjudged = tuple(error.name for error in before.failing if error.name in beyond)
     before = _less(before, beyond)
     if before.holds:
-        return Explained(None, left_out)
+        return Explained(None, unjudged)
 
     def less(flips: Sequence[Flip]) -> Judged:
         return _less(judge(flips), beyond)
 
-    searched, known = _Axes(axes, left, right, moved), [flip for flip in known if flip.axis in axes]
+    searched, known = _Axes(axes, left, right, moved, left_out), [flip for flip in known if flip.axis in axes]
     if named := _whole(before, searched, less, known):
-        return Explained(named, left_out)
+        return Explained(named, unjudged)
     named = _parts(before, searched, less, known) if by_parts and len(before.failing) > 1 else None
     failing = [error.name for error in before.failing]
     rest = failing if named is None else [name for name in failing if name not in named.cures]
     order = [error.name for error in before.errors]
-    return Explained(named, (*left_out, *sorted(rest, key=order.index)))
+    return Explained(named, (*unjudged, *sorted(rest, key=order.index)))
 
 
 def _less(judged: Judged, beyond: Collection[str]) -> Judged:
@@ -115,13 +122,14 @@ def _whole(before: Judged, axes: _Axes, judge: Judge, known: Sequence[Flip] = ()
     return (
         _single(before, differing, judge)
         or _enough(before, differing, judge)
-        or _smallest(before, list(axes.others()), judge)
+        or _smallest(before, [*axes.others(), *axes.left_out], judge)
     )
 
 
 def _parts(before: Judged, axes: _Axes, judge: Judge, known: Sequence[Flip]) -> Cause | None:
     """What cures some of what fails: of the axes that differ first, then every other value for what is left."""
     chosen, cured = _helping(before, known or axes.differing(), judge)
+    absent = [_cured(before, judge, [*chosen, flip]) for flip in axes.left_out]
     others = [*axes.others(), *(axes.differing() if known else ())]
     for _ in range(MOST):
         tried = [
@@ -129,7 +137,8 @@ def _parts(before: Judged, axes: _Axes, judge: Judge, known: Sequence[Flip]) -> 
             for flip in others
             if flip.axis not in (other.axis for other in chosen)
         ]
-        flip, more = max(tried, key=lambda each: len(each[1]), default=(None, cured))
+        more_than_absent = [each for each in tried if not any(each[1] - cured <= without for without in absent)]
+        flip, more = max(more_than_absent, key=lambda each: len(each[1]), default=(None, cured))
         if flip is None or not more > cured:
             break
         chosen, cured = [*chosen, flip], more

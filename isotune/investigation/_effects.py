@@ -11,6 +11,7 @@ from isotune.comparison.observations import Observations
 from isotune.conventions import AXES, PIXEL_AXES
 from isotune.errors import UsageError
 from isotune.investigation._judging import flipped
+from isotune.investigation._left_out import PARTS
 from isotune.investigation._recordings import Recordings
 from isotune.investigation._rung_specs import SETTINGS
 from isotune.investigation.findings import Flip
@@ -20,14 +21,14 @@ from isotune.workers.process import WorkerFailure
 def effects(recordings: Recordings, flips: Iterable[Flip]) -> dict[str, float]:
     """Axis -> relative change of the logits in inference, when the side that a cause flips has the flip alone.
 
-    Both times under the left side's weights and head, so that what is drawn at random is alike. A recipe's axis changes
-    nothing there and is 0. What cannot be computed is left out.
+    Both times under the left side's weights and head, so that what is drawn at random is alike. A recipe's axis, or a
+    part of it that is left out, changes nothing there and is 0. What cannot be computed is left out.
     """
     measured: dict[str, float] = {}
     for flip in flips:
         if flip.axis in measured or flip.axis in SETTINGS:
             continue
-        if AXES[flip.axis].kind == "recipe":
+        if flip.axis in PARTS or AXES[flip.axis].kind == "recipe":
             measured[flip.axis] = 0.0
         elif not (flip.side == "left" and recordings.left_is_dump):
             try:

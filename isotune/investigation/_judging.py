@@ -21,6 +21,7 @@ from isotune.comparison.observations import Observations
 from isotune.comparison.recorder import Batch
 from isotune.comparison.sides import Side
 from isotune.errors import UsageError
+from isotune.investigation._left_out import PARTS
 from isotune.investigation._recordings import Recordings
 from isotune.investigation._rung_specs import LAYERS, SETTINGS, STEP, RungSpec
 from isotune.investigation.findings import SIDES, Flip, Which
@@ -43,7 +44,7 @@ class Judge:
     def __init__(self, recordings: Recordings) -> None:
         self._recordings = recordings
         self._noises: dict[str, float] = {}
-        self._isolated: dict[tuple[RungSpec, Side, Side], Judged] = {}
+        self._isolated: dict[tuple[object, ...], Judged] = {}
         self._dependent: dict[str, Error | None] = {}
 
     def end_to_end(self, spec: RungSpec) -> Judged:
@@ -57,7 +58,7 @@ class Judge:
             layers = self.isolated(LAYERS, tried)
             return Judged(tuple(error for error in layers.errors if error.name == "head"), layers.bound)
         flips = (*causes, *tried) if spec.training else tuple(tried)
-        key = spec, *self._sides(flips)
+        key = spec, *self._sides(flips), *map(_absent, SIDES, [flips, flips])
         known = self._isolated.get(key)
         dropped = known is not None and known.recorded and not all(folder.exists() for folder in known.recorded)
         if known is None or (dropped and not tried):  # it is to be looked at, where a try was only to be judged
@@ -115,13 +116,13 @@ class Judge:
         kept = recordings.kept()
         ours = reference_images or recordings.images("left")
         left, right = self._sides(flips)
-        given: dict[str, str] = {}
+        mine, given = ({"left_out": _absent(which, flips)} for which in SIDES)
         if fed and spec.part not in ("weights", "input"):
             given["weights"] = recordings.weights(left)
         if fed and spec.layered:  # the right waits for what the left shows
             given["replaced"] = str(recordings.of("left", left.in_mode("float64"), spec.part, ours))
         reference, other = recordings.both(
-            (left.in_mode("float64"), spec.part, ours, {}), (right, spec.part, images, given)
+            (left.in_mode("float64"), spec.part, ours, mine), (right, spec.part, images, given)
         )
         if left.numeric_mode == "float64":
 
@@ -135,7 +136,7 @@ class Judge:
             excused = noise if spec.training or not fed else None
             judgement = judge(_errors(spec, reference, other, largest), noise=excused)
         else:
-            again = recordings.of("left", left, spec.part, ours, **given)
+            again = recordings.of("left", left, spec.part, ours, **given | mine)
             own, theirs = (_errors(spec, reference, each, root_mean_square) for each in (again, other))
             judgement = judge(theirs, own=own)
         for which, folder in (("left", reference), ("right", other)):
@@ -185,5 +186,10 @@ def flipped(side: Side, which: str, flips: Sequence[Flip]) -> Side:
     """The side under those of the flips that are its own."""
     mine = {flip.axis: flip.value for flip in flips if flip.side == which}
     settings = {axis: value for axis, value in mine.items() if axis in SETTINGS}
-    axes = {axis: value for axis, value in mine.items() if axis not in SETTINGS}
+    axes = {axis: value for axis, value in mine.items() if axis not in SETTINGS and axis not in PARTS}
     return (side.under(axes) if axes else side).model_copy(update=settings)
+
+
+def _absent(which: str, flips: Sequence[Flip]) -> tuple[str, ...]:
+    """The parts of the protocol that the side is to leave out."""
+    return tuple(sorted({flip.axis for flip in flips if flip.side == which and flip.axis in PARTS}))

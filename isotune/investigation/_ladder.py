@@ -21,6 +21,7 @@ from isotune.conventions import AXES, PIXEL_AXES
 from isotune.investigation._causes import Explained, explained
 from isotune.investigation._effects import effects
 from isotune.investigation._judging import Judge, Judged, observed
+from isotune.investigation._left_out import left_out
 from isotune.investigation._recordings import Recordings
 from isotune.investigation._rung_specs import BEFORE, RUNG_SPECS, SETTINGS, RungSpec
 from isotune.investigation.findings import SIDES, Cause, Flip, Rung, Verdict
@@ -178,6 +179,7 @@ class Ladder:
         return explained(
             isolated, axes, ours, theirs, lambda flips: self._judge.isolated(spec, flips, self._flips), known=known,
             moved=self._quicker(spec), beyond=self._beyond(spec), by_parts=spec.parted,
+            left_out=tuple(left_out(self._recordings.inputs, spec.name, SIDES[self._recordings.left_is_dump :])),
         )  # fmt: skip
 
     def _quicker(self, spec: RungSpec) -> Literal["left", "right"]:

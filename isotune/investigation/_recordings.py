@@ -20,6 +20,7 @@ from isotune.comparison.sides import ONE_AT_A_TIME, Inputs, Part, Request, Side
 from isotune.conventions import AXES
 from isotune.errors import UsageError
 from isotune.investigation._images import Batch
+from isotune.investigation._left_out import without
 from isotune.investigation._rung_specs import SETTINGS
 from isotune.investigation.findings import SIDES, SetAlike
 from isotune.models import layouts
@@ -171,15 +172,17 @@ class Recordings:
             Weights({name: np.asarray(array) for name, array in seen.items()}).write(path)
         return str(path)
 
-    def of(self, which: str, side: Side, part: Part, images: str, **given: Any) -> Path:
-        """The folder of what a side shows, from an earlier recording where there is one."""
-        key = (which, side, part, images, *sorted(given.items()))
+    def of(
+        self, which: str, side: Side, part: Part, images: str, *, left_out: tuple[str, ...] = (), **given: Any
+    ) -> Path:
+        """The folder of what a side shows, from an earlier recording where there is one; left_out: of the protocol."""
+        key = (which, side, part, images, left_out, *sorted(given.items()))
         if key not in self._kept:
             folder = self._scratch / f"{next(self._count):04d}-{which}"
             called = self.pairing.names if which == "right" and self.pairing.shifts else {}
             request = Request(
-                side=side, inputs=self.inputs, part=part, images=images, labels=self.labels(), names=dict(called),
-                **given,
+                side=side, inputs=without(self.inputs, left_out), part=part, images=images, labels=self.labels(),
+                names=dict(called), **given,
             )  # fmt: skip
             began = time.perf_counter()
             self._workers[which].ask(requests.record, request=request.model_dump(), folder=str(folder))

@@ -116,6 +116,41 @@ def test_what_is_known_to_have_no_cause_is_not_searched_again():
     assert len(asked) == 2
 
 
+ABSENT = Flip(side="left", axis="clip_norm", was=0.05, value=None)
+SAME_PADDING, NOT_CLIPPED = ("right", "stride2_padding", "same"), ("left", "clip_norm", None)
+
+
+def left_out(faults):
+    """faults: name -> sets of flips, each of which mends it."""
+
+    def ask(flips) -> Judged:
+        made = {(flip.side, flip.axis, flip.value) for flip in flips}
+        return judged({name: 1e-2 for name, cures in faults.items() if not any(set(each) <= made for each in cures)})
+
+    return explained(ask(()), AXES, LEFT, LEFT, ask, by_parts=True, left_out=[ABSENT])
+
+
+def test_a_part_of_the_protocol_that_a_side_leaves_out_is_named():
+    """And not the convention that mends what the part would not have changed."""
+    explanation = left_out(
+        {name: [[NOT_CLIPPED]] for name in LAYERS[3:]} | {name: [[NOT_CLIPPED], [SAME_PADDING]] for name in LAYERS[:3]}
+    )
+    assert (named(explanation), explanation.rest) == ({("left", "clip_norm")}, ())
+
+
+def test_a_convention_that_mends_no_more_than_leaving_a_part_out_is_not_named():
+    explanation = left_out(
+        {name: [] for name in LAYERS[3:]} | {name: [[NOT_CLIPPED], [SAME_PADDING]] for name in LAYERS[:3]}
+    )
+    assert (explanation.cause, explanation.rest) == (None, tuple(LAYERS))
+
+
+def test_a_convention_that_mends_more_than_leaving_a_part_out_is_named():
+    faults = {name: [[NOT_CLIPPED], [SAME_PADDING]] for name in LAYERS[:3]} | {"003.norm": [[SAME_PADDING]]}
+    explanation = left_out(faults | {"012.conv": []})
+    assert (named(explanation), explanation.rest) == ({("right", "stride2_padding")}, ("012.conv",))
+
+
 @pytest.mark.parametrize(
     ("rung", "where"), [("gradients", "002.conv.kernel (c = c)"), ("one step", "000.conv.kernel (a = a)")]
 )

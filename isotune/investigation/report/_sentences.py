@@ -8,6 +8,7 @@ from typing import Any
 
 from isotune.comparison.sides import Side
 from isotune.conventions import written_value as value
+from isotune.investigation._left_out import PARTS
 from isotune.investigation.findings import Cause, Findings, Flip, Rung, Survivor
 from isotune.investigation.pattern import Smallest
 from isotune.workers.environment import all_packages
@@ -74,6 +75,8 @@ def one_flip(findings: Findings, flip: Flip) -> str:
         return differing(flip.axis, ours, theirs)
     model = findings.left.model if flip.side == "left" else findings.right.model
     stays = findings.right.model if flip.side == "left" else findings.left.model
+    if flip.axis in PARTS:
+        return f"{stays} does as {model} would without the protocol's {flip.axis} = {value(flip.was)}"
     return f"{stays} does as {model} would with {flip.axis} = {value(flip.value)}, not {value(flip.was)}"
 
 

@@ -33,7 +33,7 @@ class Fault:
     name: str
     category: str
     rung: str  # the first that fails
-    axis: str | None  # the convention that it amounts to; None: none, and none may be named
+    axis: str | None  # the convention, or the part of the protocol left out, that it amounts to; None: none
     models: tuple[str, ...]  # torchvision's, timm's or Keras's, that it can be planted in
     recipes: tuple[str, ...]  # under which it shows
     target: Target
@@ -62,7 +62,8 @@ def fault(
 
     def keep(plant: Callable[..., Any]) -> Callable[..., Any]:
         name, module = plant.__name__.replace("_", "-"), plant.__module__.rpartition(".")[2]
-        places = models or (ANY if target in ("trainer", "batch", "declared") or module in OUTSIDE else USUAL)
+        outside = target in ("trainer", "batch", "declared") or module in OUTSIDE
+        places = models or (ANY if outside and module != "batchnorm" else USUAL)
         CATALOGUE[name] = Fault(name, category or module, rung, axis, places, recipes, target, plant)
         return plant
 

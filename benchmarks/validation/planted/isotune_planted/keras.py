@@ -62,7 +62,7 @@ def keras_scaled_otherwise(model: Any, draw: np.random.Generator) -> None:
     model.network.scaled = lambda images: ops.cast(images, model.network._pixels) / divisor - less
 
 
-@fault("loss", models=MODELS, category="loss")
+@fault("loss", "label_smoothing", models=MODELS, category="loss")
 def keras_smoothing_left_out(model: Any, draw: np.random.Generator) -> None:
     gradients, trainer = model.gradients, model.trainer
     model.gradients = lambda images, labels, _smoothing=0.0: gradients(images, labels)

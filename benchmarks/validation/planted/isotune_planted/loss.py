@@ -15,7 +15,7 @@ from isotune_planted.faults import fault, pick
 Loss = Callable[[Tensor, Tensor, float], Tensor]  # (logits, labels, smoothing)
 
 
-@fault("loss")
+@fault("loss", "label_smoothing")
 def smoothing_left_out(model: Any, draw: np.random.Generator) -> None:
     _replace(model, lambda logits, labels, _smoothing: functional.cross_entropy(logits, labels))
 

@@ -50,7 +50,7 @@ def decay_on_other_tensors(trainer: Any, recipe: Recipe, draw: np.random.Generat
     changed(trainer, recipe, only_kernels=conventions.weight_decay_on == "all")
 
 
-@fault("one step", target="trainer")
+@fault("one step", "weight_decay", target="trainer")
 def decay_left_out(trainer: Any, recipe: Recipe, draw: np.random.Generator) -> None:
     changed(trainer, recipe, weight_decay=0.0)
 
@@ -60,7 +60,7 @@ def rate_inside_the_velocity(trainer: Any, recipe: Recipe, draw: np.random.Gener
     changed(trainer, recipe, rate_inside=True)
 
 
-@fault("one step", recipes=("sgd",), target="trainer")
+@fault("one step", "nesterov", recipes=("sgd",), target="trainer")
 def nesterov_left_out(trainer: Any, recipe: Recipe, draw: np.random.Generator) -> None:
     changed(trainer, recipe, nesterov=False)
 
@@ -115,7 +115,7 @@ def clipped_by_value(trainer: Any, recipe: Recipe, draw: np.random.Generator) ->
     changed(trainer, recipe, clip_norm=None, clip_value=recipe.optimizer.clip_norm)
 
 
-@fault("one step", recipes=("clipped",), target="trainer")
+@fault("one step", "clip_norm", recipes=("clipped",), target="trainer")
 def not_clipped(trainer: Any, recipe: Recipe, draw: np.random.Generator) -> None:
     changed(trainer, recipe, clip_norm=None)
 
@@ -126,7 +126,7 @@ def rate_scaled(trainer: Any, recipe: Recipe, draw: np.random.Generator) -> None
     changed(trainer, recipe, rate_factor=pick(draw, [0.125, 0.5, 2.0]))
 
 
-@fault("drift", target="trainer")
+@fault("drift", "schedule", target="trainer")
 def rate_never_changes(trainer: Any, recipe: Recipe, draw: np.random.Generator) -> None:
     changed(trainer, recipe, keeps_first_rate=True)
 
