@@ -66,6 +66,10 @@ class Judge:
             self._isolated[key] = self._judged(spec, flips, self._recordings.images("left"), fed=True, tried=sides)
         return self._isolated[key]
 
+    def with_the_weights(self, spec: RungSpec) -> Judged:
+        """Each side from its own images on, the right side with the reference's weights."""
+        return self._judged(spec, (), self._recordings.images("right"), fed=True)
+
     def shows(self, spec: RungSpec, image: Array) -> bool:
         """Whether one image, uint8 [1, H, W, 3], is enough for the isolated rung to fail; inference, float64."""
         images = self._recordings.keep(image)

@@ -108,7 +108,7 @@ class Ladder:
         end_to_end = self._judge.end_to_end(spec)
         isolated = end_to_end if end_to_end.holds else self._judge.isolated(spec, causes=self._flips)
         if spec.part == "logits" and _only_behind_the_classifier(end_to_end, isolated):
-            isolated = end_to_end
+            isolated = self._judge.with_the_weights(spec)  # where classifiers differ, logits do and nothing is behind
         if isolated.holds:
             judged = spec.part != "input" or not set(spec.axes) <= self._alike
             doubt = end_to_end.doubtful  # rounding that the layers before have amplified

@@ -94,9 +94,10 @@ def another():
 def walked(house):
     (house / "own.py").write_text(OWN)
 
-    def of(left, right, conventions="native"):
+    def of(left, right, conventions="native", on_the_right=""):
         sides = (
-            Side(model=f"torch:own.py:{name}", checkpoint="random:0", conventions=conventions) for name in (left, right)
+            Side(model=f"torch:own.py:{name}", checkpoint="random:0", conventions=f"{conventions}{more}")
+            for name, more in ((left, ""), (right, on_the_right))
         )
         return walk(*sides, data.prepare("digits"), protocols.load("quick-fine-tune"), images=4, steps=2)
 
@@ -156,6 +157,14 @@ def test_momentum_0_is_named(walked):
     found = walked("still", "sound")
     (cause,) = [rung.cause for rung in found.rungs if rung.cause]
     assert [(flip.axis, {flip.was, flip.value}) for flip in cause.flips] == [("batchnorm_momentum", {0.0, 0.1})]
+
+
+def test_a_classifier_that_starts_otherwise_is_not_taken_for_something_behind_it(walked):
+    found = walked("sound", "sound", on_the_right=",head_initialisation=zeros")
+    verdicts = {rung.name: rung.verdict for rung in found.rungs}
+    assert {name for name, verdict in verdicts.items() if verdict == "fails"} == {"weights"}
+    assert verdicts["logits"] == "inherits"
+    assert [(flip.axis, flip.was) for flip in found.causes["weights"].flips] == [("head_initialisation", "zeros")]
 
 
 def test_two_architectures_are_refused_at_once(walked):
