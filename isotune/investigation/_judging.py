@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -120,7 +121,8 @@ class Judge:
         kept = recordings.kept()
         ours = reference_images or recordings.images("left")
         left, right = self._sides(flips)
-        mine, given = ({"left_out": _absent(which, flips)} for which in SIDES)
+        mine: dict[str, Any] = {"left_out": _absent("left", flips)}
+        given: dict[str, Any] = {"left_out": _absent("right", flips)}
         if fed and spec.part not in ("weights", "input"):
             given["weights"] = recordings.weights(left)
         if fed and spec.layered:  # the right waits for what the left shows
@@ -167,7 +169,8 @@ class Judge:
 
     def _measured(self, spec: RungSpec, left: Side) -> float:
         images, ours = self._recordings.images("left"), left.in_mode("float64")
-        folders = [self._recordings.of("left", ours, spec.part, images, **how) for how in ({}, {"permuted": True})]
+        given: tuple[dict[str, Any], ...] = ({}, {"permuted": True})
+        folders = [self._recordings.of("left", ours, spec.part, images, **how) for how in given]
         reference, again = (observed(spec, folder) for folder in folders)
         unsorted = self._batch(images).arranged if spec.layered else None
         return worst(noises(reference, again, unsorted, floored=spec.floored)).relative
