@@ -48,7 +48,7 @@ lint: $(INSTALLED)
 	cd $(TYPED) && $(abspath $(BIN))/mypy --config-file $(CURDIR)/pyproject.toml --cache-dir $(CURDIR)/.mypy_cache -p isotune
 
 gpu:
-	$(GPU_PYTHON) benchmarks/validation/gpu.py $(if $(WHEELS),--wheels $(WHEELS))
+	$(GPU_PYTHON) benchmarks/validation/gpu $(if $(WHEELS),--wheels $(WHEELS))
 
 # A warning is an error: a link that leads nowhere, a name that the reference does not know.
 docs: $(SPHINX)

@@ -58,8 +58,8 @@ class Augmenter:
     def batches(self, order: Iterable[tuple[int, np.ndarray]], seed: int) -> Iterator[np.ndarray]:
         """`batch` for every (epoch, samples) of `order`, prepared on every core while those before are in use.
 
-        Grain would do the same (MapDataset over the same map); `benchmarks/validation/input_pipeline.py` holds the
-        two against each other, and as long as ours is not slower, a dependency less is a version less to record.
+        Grain would do the same (MapDataset over the same map). `benchmarks/validation/speed/input_pipeline.py` holds
+        the two against each other, and as long as ours is not slower, a dependency less is a version less to record.
         """
         cores = threads.cores()
         with ThreadPoolExecutor(cores, "augmentation") as pool:

@@ -32,7 +32,7 @@ An interval of a share ends at 0 and 100 %, one of the difference of two at -100
 says what the values are (`PERCENT`, `POINTS`).
 
 How far each interval and test keeps its level is measured: reports/calibration.md, which
-`python benchmarks/validation/calibration.py` writes.
+`python benchmarks/validation/calibration` writes.
 """
 
 from isotune.statistics._bootstrap import BCA_FROM, Summary, summarise

@@ -6,7 +6,8 @@ that is waited for: beside two trainings, a step took nine times as long as unde
 putting a thread to sleep and waking it costs at most twice the better of the two, whatever else the machine does
 (A. Karlin et al., "Empirical studies of competitive spinning for a shared-memory multiprocessor", SOSP 1991). 1,000
 rounds are about that long (libgomp/env.c reckons 100,000 a millisecond, five times fewer on some CPUs), and what it
-takes itself where an active policy meets more threads than cores. benchmarks/validation/thread_waiting.py measures it.
+takes itself where an active policy meets more threads than cores.
+benchmarks/validation/speed/thread_waiting.py measures it.
 """
 
 from __future__ import annotations

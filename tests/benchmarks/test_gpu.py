@@ -10,13 +10,12 @@ import time
 from pathlib import Path
 from types import SimpleNamespace
 
-import gpu
-import gpu_machine
-import gpu_report
-import gpu_steps
 import pytest
+from gpu import __main__ as gpu
+from gpu import machine, steps
+from gpu import report as pages
 
-SCRIPT = Path(gpu.__file__)
+SCRIPT = Path(gpu.__file__).parent
 FINDS = """
 import json, subprocess, sys, time
 with open(sys.argv[-1], "a") as file:
@@ -87,7 +86,7 @@ def test_a_step_for_which_no_time_is_left_is_not_begun(tmp_path):
 
 def test_the_limits_make_nine_minutes():
     assert gpu.TOTAL == 9 * 60
-    assert list(gpu.LIMITS) == list(gpu_steps.STEPS_BY_NAME) == list(gpu_report.QUESTIONS)
+    assert list(gpu.LIMITS) == list(steps.STEPS_BY_NAME) == list(pages.QUESTIONS)
 
 
 def report(*steps):
@@ -114,7 +113,7 @@ def test_the_report_names_the_card_and_what_does_not_hold(tmp_path):
     assert report(sound)["holds"]
     assert not report(sound, differs)["holds"]
     assert not report(sound, ended)["holds"]
-    gpu_report.write(report(sound, differs, ended), tmp_path)
+    pages.write(report(sound, differs, ended), tmp_path)
     assert json.loads((tmp_path / "gpu.json").read_text(encoding="utf-8"))["steps"][0]["findings"][0]["rungs"] == 3
     page = (tmp_path / "gpu.md").read_text(encoding="utf-8")
     assert page.startswith("# isotune on NVIDIA H100\n\n**Does not hold: float32, twice; not ended: overhead.**\n")
@@ -123,11 +122,11 @@ def test_the_report_names_the_card_and_what_does_not_hold(tmp_path):
 
 
 def test_what_is_not_installed_is_skipped_and_said(monkeypatch, tmp_path):
-    monkeypatch.setattr(gpu_steps, "find_spec", lambda package: None if package in ("keras", "tensorflow") else 1)
+    monkeypatch.setattr(steps, "find_spec", lambda package: None if package in ("keras", "tensorflow") else 1)
     result = SimpleNamespace(holds=True, line="identical", rungs=())
-    monkeypatch.setattr(gpu_steps.isotune, "prove", lambda *_, **__: SimpleNamespace(results=(result,)))
-    found = gpu_steps.Findings(tmp_path / "found.jsonl", "cuda", False, tmp_path)
-    gpu_steps.parity(found)
+    monkeypatch.setattr(steps.isotune, "prove", lambda *_, **__: SimpleNamespace(results=(result,)))
+    found = steps.Findings(tmp_path / "found.jsonl", "cuda", False, tmp_path)
+    steps.parity(found)
     lines = [json.loads(line) for line in found.path.read_text(encoding="utf-8").splitlines()]
     skipped = [line["said"] for line in lines if line["holds"] is None]
     assert skipped == ["skipped: keras, tensorflow not installed", "skipped: keras not installed"]
@@ -137,7 +136,7 @@ def test_what_is_not_installed_is_skipped_and_said(monkeypatch, tmp_path):
 
 
 def test_isotune_is_lent_whole_to_a_python_that_has_it_not(tmp_path):
-    site = gpu_machine.lend(tmp_path)
+    site = machine.lend(tmp_path)
     code = """
 import isotune, isotune.adapters.torchvision as one
 from isotune import names, protocols
@@ -154,12 +153,12 @@ print(isotune.__file__, one.__file__, version("isotune"), sorted(names.adapters(
     assert core == str(site / "isotune/__init__.py")
     assert adapter == str(site / "isotune/adapters/torchvision.py")
     assert rest.strip() == "0.1.0 ['keras', 'timm', 'torch', 'torchvision'] quick"
-    assert gpu_machine.lacking(site) == []
+    assert machine.lacking(site) == []
 
 
 def test_packages_that_cannot_be_had_are_named_with_what_would_help(tmp_path):
-    with pytest.raises(gpu_machine.Unfit, match=r"lacks pydantic, and.*pip download.*make gpu WHEELS=wheels") as caught:
-        gpu_machine.install(["pydantic"], tmp_path, tmp_path)
+    with pytest.raises(machine.Unfit, match=r"lacks pydantic, and.*pip download.*make gpu WHEELS=wheels") as caught:
+        machine.install(["pydantic"], tmp_path, tmp_path)
     assert "\n" not in str(caught.value)
 
 

@@ -12,24 +12,22 @@ from isotune.conventions import RUNGS
 
 pytest.importorskip("torchvision", reason="needs the extra torch")
 
-MODULES = ("planted_cases", "planted_report")
-
 
 @pytest.fixture(scope="module")
 def bench(packages) -> ModuleType:
     """The programs; the faults are in the tests' packages."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(packages))
-        import planted_report
+        from planted import report
 
-    yield planted_report
-    for name in [name for name in sys.modules if name in MODULES or name.startswith("isotune_planted")]:
+    yield report
+    for name in [name for name in sys.modules if name.partition(".")[0] in ("planted", "isotune_planted")]:
         del sys.modules[name]
 
 
 @pytest.fixture(scope="module")
 def cases(bench) -> ModuleType:
-    return sys.modules["planted_cases"]
+    return sys.modules["planted.cases"]
 
 
 @pytest.mark.parametrize("seed", [0, 1, 7])

@@ -1,6 +1,6 @@
 """A few thousand spoiled files of every kind that needs no framework: read, or refused in one clear line.
 
-`benchmarks/validation/fuzz.py` tries more, of all kinds, in processes with limits.
+`benchmarks/validation/fuzzing` tries more, of all kinds, in processes with limits.
 """
 
 from __future__ import annotations

@@ -17,8 +17,8 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def calibration() -> ModuleType:
-    """benchmarks/validation/calibration.py, which imports matplotlib."""
-    import calibration
+    """benchmarks/validation/calibration, which imports matplotlib."""
+    from calibration import __main__ as calibration
 
     return calibration
 
@@ -38,7 +38,7 @@ CLAIMS: dict[str, Callable] = {
     "t": lambda c, few: c.simulations.t_intervals(1500, few, (3, 10)),
     "bca": lambda c, few: c.simulations.bca_intervals(700, few[1:], (8, 30), resamples=999),
     "wilson": lambda c, few: c.simulations.wilson_intervals((100, 1000)),
-    "split": lambda c, few: c.calibration_variance.split(400),
+    "split": lambda c, few: c.variance.split(400),
     "reproduced": lambda c, few: c.simulations.false_reproduced(1500, few, (3, 20)),
     "published": lambda c, few: c.simulations.false_reproduced_published(500, (3, 30)),
     "different": lambda c, few: c.simulations.false_different(1500, (3, 10)),
@@ -46,10 +46,8 @@ CLAIMS: dict[str, Callable] = {
     "paired": lambda c, few: c.simulations.pairs(1500, few, (3, 10)),
     "families": lambda c, few: c.simulations.families(150, few[:1], (5,)),
     "wins": lambda c, few: c.simulations.wins(),
-    "components": lambda c, few: c.calibration_variance.components(250, designs=c.calibration_variance.DESIGNS[:1]),
-    "components counted": lambda c, few: c.calibration_variance.components(
-        100, 1000, designs=c.calibration_variance.DESIGNS[4:]
-    ),
+    "components": lambda c, few: c.variance.components(250, designs=c.variance.DESIGNS[:1]),
+    "components counted": lambda c, few: c.variance.components(100, 1000, designs=c.variance.DESIGNS[4:]),
 }
 
 

@@ -2,7 +2,7 @@
 
     python benchmarks/validation/reliability [--kills 100] [--flips 60] [--seed 0] [--out reports]
 
-Writes `reliability.md` and `reliability.json`, with what `fuzz.py --out` put there; a part that is not
+Writes `reliability.md` and `reliability.json`, with what `fuzzing --out` put there; a part that is not
 run again keeps its figures. About 25 minutes.
 """
 

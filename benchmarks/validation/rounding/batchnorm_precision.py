@@ -1,6 +1,6 @@
 """How well do torch's CPU kernels of BatchNorm sum in training, and would another summation keep the speed?
 
-    python benchmarks/validation/batchnorm_precision.py
+    python benchmarks/validation/rounding/batchnorm_precision.py
 
 The output of one BatchNorm against float64, in both memory layouts and with the statistics summed in other ways; the
 time of its forward pass; and the training step of MobileNetV2 (batch 32, 96 px) with each of them. Ways take turns.
@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from isotune.progress import reporting
 from isotune.workers.environment import machine, version
 
-REPORTS = Path(__file__).parents[2] / "reports"
+REPORTS = Path(__file__).parents[3] / "reports"
 EPSILON, BLOCK = 1e-5, 64
 SHAPES = (((32, 64, 56, 56), 0.0), ((20, 96, 24, 24), 0.0), ((20, 96, 24, 24), 30.0), ((32, 960, 3, 3), 0.0))
 Statistics = Callable[[Tensor], tuple[Tensor, Tensor]]  # mean and biased variance [C] of [N, C, H, W]
@@ -204,7 +204,7 @@ def main() -> None:
     options = parser.parse_args()
     text = f"""# The summation of BatchNorm on the CPU
 
-`python benchmarks/validation/batchnorm_precision.py`; torch {version("torch")},
+`python benchmarks/validation/rounding/batchnorm_precision.py`; torch {version("torch")},
 {machine()["cpu"]}, {machine()["cores"]} cores.
 
 ## One norm, in training

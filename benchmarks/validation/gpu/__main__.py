@@ -1,9 +1,9 @@
 """Does isotune hold on this GPU, and how fast is it there? In at most nine minutes, without network.
 
     make gpu                                    the Python that has torch: make gpu PYTHON=/path/to/python
-    python benchmarks/validation/gpu.py --device cpu --quick      to try the script itself
+    python benchmarks/validation/gpu --device cpu --quick      to try the script itself
 
-Steps, each in a process of its own with a limit of its own (`gpu_steps`): parity of three pairs of models, one protocol
+Steps, each in a process of its own with a limit of its own (`steps.py`): parity of three pairs of models, one protocol
 in every numeric mode, the same run twice to the bit, the adapter's training step against a loop written by hand, two
 processes on one GPU, and memory that runs out. A step that fails, or whose time is over, leaves what it had found and
 does not keep the next from running. What a step needs and is not installed (TensorFlow, timm) is skipped, and said.
@@ -28,11 +28,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import gpu_machine
-import gpu_report
+sys.path.insert(0, str(Path(__file__).parents[1]))  # the room itself is a package
 
-ROOT = gpu_machine.ROOT
-STEPS_FILE = Path(__file__).with_name("gpu_steps.py")
+from gpu import machine
+from gpu import report as pages
+
+ROOT = machine.ROOT
+STEPS_FILE = Path(__file__).with_name("steps.py")
 LIMITS = {  # seconds; what a step leaves over is the next ones'
     "parity": 150, "modes": 80, "determinism": 80, "overhead": 110, "sharing": 60, "memory": 40,
 }  # fmt: skip
@@ -100,24 +102,24 @@ def main() -> int:
     place = ROOT / "build" / "gpu"
     place.mkdir(parents=True, exist_ok=True)
     try:
-        facts = gpu_machine.probe()
+        facts = machine.probe()
         if options.device == "cuda" and not facts["card"]:
-            raise gpu_machine.Unfit(
+            raise machine.Unfit(
                 f"{sys.executable} (torch {facts['torch']}) sees no CUDA device;"
                 " to try the script without one: --device cpu --quick"
             )
-        site = gpu_machine.lend(place)
+        site = machine.lend(place)
         paths = [str(site)]
-        if packages := gpu_machine.lacking(site):
-            paths.append(str(gpu_machine.install(packages, place, options.wheels)))
-    except gpu_machine.Unfit as unfit:
+        if packages := machine.lacking(site):
+            paths.append(str(machine.install(packages, place, options.wheels)))
+    except machine.Unfit as unfit:
         print(unfit, file=sys.stderr)
         return 2
     environment = _environment(options.device, place, paths)
     whole = options.device == "cuda" and not options.quick
     head = {
         "device": options.device, "quick": options.quick, "started": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": "make gpu" if whole else " ".join(["gpu.py", *sys.argv[1:]]),
+        "command": "make gpu" if whole else " ".join(["python benchmarks/validation/gpu", *sys.argv[1:]]),
         "machine": facts,
     }  # fmt: skip
     results: list[dict[str, Any]] = []
@@ -130,10 +132,10 @@ def main() -> int:
         print(f"{name}: at most {step.limit:.0f} s", file=sys.stderr, flush=True)
         results.append(carried_out(step, step.limit, place / f"{name}.jsonl", environment))
         report = head | {"seconds": round(time.monotonic() - began, 1), "steps": results, "holds": holds(results)}
-        gpu_report.write(report, options.out)
+        pages.write(report, options.out)
         last = results[-1]
         print(f"{name}: {last['status']}, {last['seconds']:.0f} s {last['said']}", file=sys.stderr, flush=True)
-    print(f"{options.out / 'gpu.md'}: {gpu_report.verdict(report)}")
+    print(f"{options.out / 'gpu.md'}: {pages.verdict(report)}")
     return 0 if report["holds"] else 1
 
 

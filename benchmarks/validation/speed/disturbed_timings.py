@@ -1,6 +1,6 @@
 """Do the intervals of speeds hold what they should, and is a disturbance noticed?
 
-    python benchmarks/validation/disturbed_timings.py
+    python benchmarks/validation/speed/disturbed_timings.py
 
 First by simulation: how often the 95 % interval of a median holds it, for several distributions of a round's time and
 numbers of rounds. Then on this machine: a training step is timed on its own, which gives the median to be met, and
@@ -29,7 +29,7 @@ from isotune.workers.disturbance import Disturbance
 from isotune.workers.environment import machine
 from isotune.workers.process import WorkerProcess
 
-REPORTS = Path(__file__).parents[2] / "reports"
+REPORTS = Path(__file__).parents[3] / "reports"
 DRAWS = 4000
 ROUNDS = 6
 COLUMNS = [
@@ -165,7 +165,7 @@ def main() -> None:
     facts, rows = measured(options.model, options.repeats)
     text = f"""# Timings beside other work
 
-`python benchmarks/validation/disturbed_timings.py`
+`python benchmarks/validation/speed/disturbed_timings.py`
 
 ## By simulation
 

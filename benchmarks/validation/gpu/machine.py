@@ -1,4 +1,4 @@
-"""What a machine offers for `gpu.py`, and isotune lent to its Python: the standard library alone is needed here.
+"""What a machine offers for `make gpu`, and isotune lent to its Python: the standard library alone is needed here.
 
 A machine with a GPU often comes with a Python that has torch, and with nothing else: no environment of this checkout,
 no network. So isotune is not installed. Its packages are put together in a folder for PYTHONPATH, as an installation
@@ -19,7 +19,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 BESIDE = {"scikit-learn": "sklearn"}  # of the data set digits, beside what every worker needs
 PIP_SECONDS, PROBE_SECONDS = 90, 120
 _PROBE = """

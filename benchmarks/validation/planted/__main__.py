@@ -1,6 +1,6 @@
 """Does an investigation find what it should? Faults are planted in copies of models and of their trainers.
 
-    python benchmarks/validation/planted_faults.py
+    python benchmarks/validation/planted
 
 Draws 42 single faults (six of each category), ten pairs and 20 sound pairs from `--seed`, investigates each, and writes
 reports/planted-faults.md with the rung where each was found and the convention that was named. What the faults are:
@@ -17,18 +17,20 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import packages
-from investigations import IMAGES, STEPS, in_turn, kept, photos
-
 from isotune import data
 from isotune.investigation import Findings, walk
 from isotune.progress import reporting
 from isotune.workers.threads import settle_threads
 
-if TYPE_CHECKING:
-    from planted_cases import Case
+sys.path.insert(0, str(Path(__file__).parents[1]))  # what the rooms share, and this one as a package
 
-REPORTS = Path(__file__).parents[2] / "reports"
+import packages
+from investigations import IMAGES, STEPS, in_turn, kept, photos
+
+if TYPE_CHECKING:
+    from planted.cases import Case
+
+REPORTS = Path(__file__).parents[3] / "reports"
 
 
 def install(place: Path) -> None:
@@ -59,9 +61,9 @@ def main() -> int:
     settle_threads()
     with tempfile.TemporaryDirectory(prefix="isotune-planted-") as scratch, reporting(True) as reporter:
         install(Path(scratch))
-        import planted_cases
-        import planted_report
         from isotune_planted.faults import catalogue
+        from planted import cases as drawing
+        from planted import report
 
         if asked.list:
             for fault in catalogue().values():
@@ -69,21 +71,21 @@ def main() -> int:
             return 0
         if asked.only and (unknown := set(asked.only) - set(catalogue())):
             parser.error(f"there is no fault {unknown.pop()!r}; --list names them")
-        cases = planted_cases.only(asked.only, asked.seed) if asked.only else planted_cases.draw(asked.seed)
+        cases = drawing.only(asked.only, asked.seed) if asked.only else drawing.draw(asked.seed)
         store = asked.store / ("only-" * bool(asked.only) + str(asked.seed))
         store.mkdir(parents=True, exist_ok=True)
         digits = data.prepare("digits")
         files = photos(digits, Path(scratch)) if any(case.files for case in cases) else digits
 
-        def investigated(case: Case) -> planted_report.Outcome:
-            return planted_report.Outcome(case, outcome(case, files if case.files else digits, store))
+        def investigated(case: Case) -> report.Outcome:
+            return report.Outcome(case, outcome(case, files if case.files else digits, store))
 
         outcomes = in_turn(
-            "planted faults", cases, investigated, asked.jobs, planted_report.Outcome.line, reporter, reporter.note
+            "planted faults", cases, investigated, asked.jobs, report.Outcome.line, reporter, reporter.note
         )
         if not asked.only:
-            print(planted_report.write(outcomes, asked.seed, asked.out))
-        return int(not planted_report.as_it_should(outcomes))
+            print(report.write(outcomes, asked.seed, asked.out))
+        return int(not report.as_it_should(outcomes))
 
 
 if __name__ == "__main__":

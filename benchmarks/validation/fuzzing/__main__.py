@@ -1,6 +1,6 @@
 """Spoiled files of every kind that isotune reads, and what reading them ended in.
 
-    python benchmarks/validation/fuzz.py [--cases 10000] [--seed 0] [--kind NAME] [--out reports/reliability.json]
+    python benchmarks/validation/fuzzing [--cases 10000] [--seed 0] [--kind NAME] [--out reports/reliability.json]
 
 Each case is one small valid file, changed in one to three places (bits, runs of zeros, numbers, words, its end) or
 exchanged for a pipe, a folder, a link to a device. It must be read or be refused in one clear line. Counted as
@@ -21,14 +21,15 @@ import tempfile
 from collections import Counter
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parents[1]))  # the room itself is a package
+
 from fuzzing.cases import READ, REFUSED, TRACEBACK, WORDING, WRONG
 from fuzzing.child import FLOOD, HANG, OUTSIDE, PROCESS
 from fuzzing.kinds import BY_NAME
-
 from isotune.names import adapters
 from isotune.workers.environment import machine, versions
 
-CHILD = Path(__file__).parent / "fuzzing" / "child.py"
+CHILD = Path(__file__).with_name("child.py")
 FAILURES = (TRACEBACK, WORDING, HANG, FLOOD, OUTSIDE, PROCESS, WRONG)
 PATIENCE = 60.0  # seconds of the clock for one case
 SLICE = 250  # cases of one process, so that none grows old
@@ -121,7 +122,7 @@ def main() -> None:
         print(f"\n{end}: {name}, case {number}: {words}")
     if options.out:
         kept = json.loads(options.out.read_text(encoding="utf-8")) if options.out.exists() else {}
-        command = f"python benchmarks/validation/fuzz.py --cases {options.cases} --seed {options.seed}"
+        command = f"python benchmarks/validation/fuzzing --cases {options.cases} --seed {options.seed}"
         environment = {**machine(), **versions(*adapters())}
         kept["fuzz"] = {"command": command, "environment": environment, "kinds": kinds, "failures": failed}
         options.out.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")

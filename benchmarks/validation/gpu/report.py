@@ -1,4 +1,4 @@
-"""gpu.json and gpu.md: what `gpu.py` found, unrounded and to be read."""
+"""gpu.json and gpu.md: what `make gpu` found, unrounded and to be read."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Which input pipeline feeds a training step faster: isotune's memory map with a thread a core ahead, or Grain?
 
     pip install grain
-    python benchmarks/validation/input_pipeline.py
+    python benchmarks/validation/speed/input_pipeline.py
 
 Both do the same to the same images: random resized crop and flip from 256 to 224 pixels, batches of 64, in a given
 order. Each is read as fast as it gives (nothing else to do), and beside work on all cores, as a training step is.

@@ -1,6 +1,6 @@
 """How fast do two trainings part that differ by a rounding?
 
-    python benchmarks/validation/parting.py
+    python benchmarks/validation/rounding/parting.py
 
 MobileNetV2 is fine-tuned on digits (`quick-fine-tune`, 48 steps) again and again: as it is, from weights that are off
 by 1e-16, 1e-7 and 1e-4 of themselves, in float64 and float32, in torchvision and Keras, and in torchvision twice alike.
@@ -23,7 +23,7 @@ from isotune.report.figures import style
 from isotune.workers.environment import machine
 from isotune.workers.process import Workers
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 TORCH, KERAS = "torchvision:mobilenet_v2", "keras:MobileNetV2"
 AT = [0, 1, 2, 4, 8, 16, 32, 48]
 
@@ -115,8 +115,9 @@ def main() -> None:
     changed = [[name, *(f"{each:.1f}" for each in rows)] for name, (_, rows) in given.items()]
     text = f"""# How fast trainings part
 
-`python benchmarks/validation/parting.py`; MobileNetV2, real ImageNet weights, digits under `quick-fine-tune`, identical
-conventions, seed 0, {options.images} test images; {machine()["cpu"]}, {machine()["cores"]} cores.
+`python benchmarks/validation/rounding/parting.py`; MobileNetV2, real ImageNet weights, digits under
+`quick-fine-tune`, identical conventions, seed 0, {options.images} test images;
+{machine()["cpu"]}, {machine()["cores"]} cores.
 
 ## Difference of the test losses, nats
 

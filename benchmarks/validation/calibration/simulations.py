@@ -1,6 +1,6 @@
 """The simulations behind reports/calibration.md: one function a table, all through isotune.statistics itself.
 
-Those of variance are in calibration_variance.py.
+Those of variance are in variance.py.
 """
 
 from __future__ import annotations
@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from calibration_tables import NORMAL, SETTINGS, Setting, Share, Table, share
 from scipy import stats
 
+from calibration.tables import NORMAL, SETTINGS, Setting, Share, Table, share
 from isotune import statistics as s
 
 COVERS = (0.93, 0.97)  # what a 95 % interval may show

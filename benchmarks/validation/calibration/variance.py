@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from math import sqrt
 
 import numpy as np
-from calibration_simulations import COVERS
-from calibration_tables import Share, Table, share
 
+from calibration.simulations import COVERS
+from calibration.tables import Share, Table, share
 from isotune import statistics as s
 
 WIDEST = "head + order + augmentation"  # holds the noise where cells are not repeated

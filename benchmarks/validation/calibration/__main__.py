@@ -1,11 +1,11 @@
 """Do the intervals cover, and are the verdicts right, as often as they say? Simulated, with isotune.statistics itself.
 
-    python benchmarks/validation/calibration.py
+    python benchmarks/validation/calibration
 
 Writes reports/calibration.md and reports/figures/calibration-*.svg, the same bytes each time with the same versions, in
 about five minutes on one core. Exit status 1 when a claim does not hold: a share in a table is outside its bounds by
 more than three standard errors of the simulation. The simulations are in
-calibration_simulations.py and calibration_variance.py.
+simulations.py and variance.py.
 """
 
 from __future__ import annotations
@@ -14,17 +14,19 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import calibration_simulations as simulations
-import calibration_variance
 import numpy as np
 import scipy
 import statsmodels
-from calibration_tables import NORMAL, SETTINGS, Setting, Table
 from matplotlib.axes import Axes
 
 from isotune.report.figures import style as _style
 
-REPORTS = Path(__file__).parents[2] / "reports"
+sys.path.insert(0, str(Path(__file__).parents[1]))  # the room itself is a package
+
+from calibration import simulations, variance
+from calibration.tables import NORMAL, SETTINGS, Setting, Table
+
+REPORTS = Path(__file__).parents[3] / "reports"
 OUTLYING = Setting(95, 10_000, outliers=0.05)
 FEW = (NORMAL, *(Setting(mean, images) for mean, images in ((75, 10_000), (95, 10_000), (99.5, 1000))))
 BLUE, ORANGE, GREEN = "#0072B2", "#D55E00", "#009E73"
@@ -35,7 +37,7 @@ counted how often an interval covers it and how often a verdict is wrong. An acc
 (normal, with training variance) and a binomial number of test images right; beside it plain normal values. A figure in
 **bold** lies outside what is claimed by more than three standard errors of the simulation.
 
-    python benchmarks/validation/calibration.py
+    python benchmarks/validation/calibration
 
 NumPy {numpy}, SciPy {scipy}, statsmodels {statsmodels}. {verdict}
 """
@@ -64,7 +66,7 @@ def simulated() -> dict[str, Table]:
         "t": lambda: simulations.t_intervals(10_000, (*SETTINGS, OUTLYING)),
         "bca": lambda: simulations.bca_intervals(2000, (*FEW, OUTLYING), (8, 10, 30), resamples=999),
         "wilson": simulations.wilson_intervals,
-        "split": lambda: calibration_variance.split(20_000),
+        "split": lambda: variance.split(20_000),
         "reproduced": lambda: simulations.false_reproduced(10_000, (*SETTINGS, OUTLYING)),
         "published": lambda: simulations.false_reproduced_published(10_000),
         "different": lambda: simulations.false_different(10_000),
@@ -73,8 +75,8 @@ def simulated() -> dict[str, Table]:
         "paired": lambda: simulations.pairs(10_000),
         "families": lambda: simulations.families(2000, (NORMAL, Setting(95, 1000)), (3, 10)),
         "wins": simulations.wins,
-        "components": lambda: calibration_variance.components(2000),
-        "components counted": lambda: calibration_variance.components(2000, 1000),
+        "components": lambda: variance.components(2000),
+        "components counted": lambda: variance.components(2000, 1000),
     }
     tables = {}
     for name, make in makers.items():
@@ -172,9 +174,7 @@ def _variance(tables: dict[str, Table], path: Path) -> None:
         ("components counted", ORANGE, 0.12, "1,000 test images"),
     ):
         for (design, source), cell in tables[name].cells.items():
-            there = source in calibration_variance.PRESENT and not (
-                source == calibration_variance.WIDEST and "twice" in design
-            )
+            there = source in variance.PRESENT and not (source == variance.WIDEST and "twice" in design)
             style = {"color": colour, "marker": "o" if there else "x", "markersize": 4, "linestyle": "none"}
             text = label if there else f"{label}, no such source"
             axes.plot(designs.index(design) + shift, 100 * cell.value, **style, label=text)

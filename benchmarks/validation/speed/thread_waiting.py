@@ -1,6 +1,6 @@
 """How long should a thread that waits for work spin before it sleeps? Training steps under several settings and loads.
 
-    python benchmarks/validation/thread_waiting.py
+    python benchmarks/validation/speed/thread_waiting.py
 
 OpenMP's threads wait for each other several hundred times a step. Spinning is the quickest way to wait, and the worst
 when another program has the core of the one that is waited for. For every engine, workers under each setting take
@@ -32,7 +32,7 @@ from isotune.workers.environment import machine
 from isotune.workers.process import WorkerProcess
 from isotune.workers.threads import SPIN
 
-REPORTS = Path(__file__).parents[2] / "reports"
+REPORTS = Path(__file__).parents[3] / "reports"
 MODELS = {
     "torchvision": "torchvision:mobilenet_v2",
     "keras@tensorflow": "keras:MobileNetV2",
@@ -146,7 +146,7 @@ def report(measured: Mapping[str, Mapping[str, Mapping[str, list[float]]]]) -> s
         " brackets the share of the best setting's; the settings take turns. Workers run under"
         f" `{CHOSEN}` unless the user says otherwise.",
         "",
-        f"`python benchmarks/validation/thread_waiting.py`; {machine()['cpu']}, {machine()['cores']} cores.",
+        f"`python benchmarks/validation/speed/thread_waiting.py`; {machine()['cpu']}, {machine()['cores']} cores.",
     ]
     for engine, loads in measured.items():
         names = list(dict.fromkeys(name for each in loads.values() for name in each))

@@ -1,6 +1,6 @@
 """How long until a worker is ready, and until it has given the first features?
 
-    python benchmarks/validation/start_up.py --out reports/start-up.md
+    python benchmarks/validation/speed/start_up.py --out reports/start-up.md
 
 Ready: the process runs, its library is imported, and the model's conventions are known. First features: `mobilenet_v2`
 with the offline checkpoint is built besides, and one batch of 32 images of 96 pixels has gone through it, compilation
@@ -93,7 +93,7 @@ def main() -> None:
             took = one_round(model)
             if number:  # the first fills the caches
                 seconds.setdefault(model, []).append(took)
-    text = report(seconds, f"python benchmarks/validation/start_up.py {' '.join(sys.argv[1:])}".strip())
+    text = report(seconds, f"python benchmarks/validation/speed/start_up.py {' '.join(sys.argv[1:])}".strip())
     if options.out:
         options.out.write_text(text, encoding="utf-8")
     else:

@@ -1,6 +1,6 @@
 """What does `isotune.watch` cost a training loop in torch?
 
-    python benchmarks/validation/watching.py
+    python benchmarks/validation/speed/watching.py
 
 Steps of MobileNetV2 (timm's mobilenetv2_035, batch 16, 32 px, SGD with momentum) in a loop that is not watched, one
 whose watching is off, one that takes statistics every 100 steps, and one that takes them every 10. The loops take turns
@@ -27,7 +27,7 @@ import isotune
 from isotune.progress import reporting
 from isotune.workers.environment import machine, version
 
-REPORTS = Path(__file__).parents[2] / "reports"
+REPORTS = Path(__file__).parents[3] / "reports"
 BATCH, SIZE = 16, 32
 WAYS: dict[str, dict[str, Any] | None] = {
     "not watched": None,
@@ -120,7 +120,7 @@ round (median, quartiles). What the rows scatter by is what the machine gives, h
 A step that is recorded in full takes {1e3 * full[1]:.0f} ms and {full[2] / 2**20:.1f} MiB,
 {full[2] / 4 / parameters:.1f} times the parameters; with every layer's output {1e3 * full[0]:.0f} ms.
 
-`python benchmarks/validation/watching.py --rounds {rounds}`; {facts["cpu"]}, {facts["cores"]} cores; {versions};
+`python benchmarks/validation/speed/watching.py --rounds {rounds}`; {facts["cpu"]}, {facts["cores"]} cores; {versions};
 {torch.get_num_threads()} threads; load of the machine while it was measured: {load:.1f} processes{beside}.
 """
 

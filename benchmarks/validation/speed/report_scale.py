@@ -1,6 +1,6 @@
 """How long does a report over many records take, and how much memory?
 
-    python benchmarks/validation/report_scale.py
+    python benchmarks/validation/speed/report_scale.py
 
 Synthetic records of three libraries, two data sets, two protocols, both set-ups and ten seeds, one run in a hundred
 failed, are put into a store on disk without predictions; what grows with their number is the models. `isotune report`

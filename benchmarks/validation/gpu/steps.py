@@ -1,6 +1,6 @@
-"""The steps of `gpu.py`: what each asks of isotune, and what it finds.
+"""The steps of `make gpu`: what each asks of isotune, and what it finds.
 
-    python gpu_steps.py STEP --device cuda [--quick] FINDINGS
+    python steps.py STEP --device cuda [--quick] FINDINGS
 
 A finding is a line of JSON: `what` was looked at, whether it `holds` (null: a figure, or skipped), what is to be
 `said`, and figures. It is written as soon as it is known.
@@ -29,7 +29,7 @@ from isotune.errors import UsageError, WorkerFailure
 from isotune.runs.records import Record
 from isotune.workers.process import Workers
 
-BARE_LOOP = Path(__file__).parents[1] / "bare_loop.py"
+BARE_LOOP = Path(__file__).parents[2] / "bare_loop.py"
 PAIRS = (  # the first three that the machine has libraries for
     ("torchvision:mobilenet_v2", "timm:mobilenetv2_100"),
     ("torchvision:resnet50", "timm:resnet50"),

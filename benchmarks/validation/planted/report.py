@@ -12,7 +12,7 @@ from statistics import median
 import numpy as np
 from investigations import versions
 from isotune_planted.faults import CATEGORIES, catalogue
-from planted_cases import Case
+from planted.cases import Case
 
 from isotune.conventions import RUNGS
 from isotune.investigation import Findings
@@ -25,7 +25,7 @@ from the seed {seed}. Each fault is put into a fresh copy of a model or of its t
 isotune's own conventions (`benchmarks/validation/planted`), and the copy is held against a sound model of the same or
 of another library.
 
-    python benchmarks/validation/planted_faults.py --seed {seed}
+    python benchmarks/validation/planted --seed {seed}
 
 {verdict}
 
