@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from isotune.data._dataset import FileSplit, SplitName, open_split
+from isotune.data.dataset import FileSplit, SplitName, open_split
 from isotune.errors import MissingExtra, UsageError
 
 if TYPE_CHECKING:

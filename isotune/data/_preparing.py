@@ -16,11 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from isotune import cache, sealing
-from isotune.data._dataset import Dataset, open_dataset
-from isotune.data._writing import Writer
+from isotune.data.dataset import Dataset, open_dataset
 from isotune.data.sources import given
 from isotune.data.sources.naming import find, listed
 from isotune.data.sources.source import Source
+from isotune.data.writing import Writer
 from isotune.errors import UsageError
 from isotune.progress import Progress, untold
 from isotune.sealing import Damaged

@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 
 from isotune import cache, sealing
-from isotune.data._dataset import Dataset, FileSplit, Split, SplitName
-from isotune.data._resizing import Resize, fixed_view
+from isotune.data.dataset import Dataset, FileSplit, Split, SplitName
+from isotune.data.resizing import Resize, fixed_view
 from isotune.errors import UsageError, nearest
 from isotune.protocols import Images, Input
 from isotune.workers import threads

@@ -13,9 +13,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 
-from isotune.data._dataset import Dataset
-from isotune.data._resizing import Resize, resized
 from isotune.data._views import chosen, inputs
+from isotune.data.dataset import Dataset
+from isotune.data.resizing import Resize, resized
 from isotune.protocols import Augmentation, Images, Input
 from isotune.workers import threads
 

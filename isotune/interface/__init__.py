@@ -5,7 +5,7 @@
 - `_listing`: `list_protocols`, `list_datasets`;
 - `_transferring`: `transfer`; `_variance`: `study_variance`;
 - `_model`: `open_model`, with `requests` as the worker's part of it;
-- `_arguments`: names, paths, arrays, functions and dictionaries as the core takes them, and the errors for others.
+- `arguments`: names, paths, arrays, functions and dictionaries as the core takes them, and the errors for others.
 
 It stands on all other packages, and only `isotune.cli` and the benchmark suite stand on it.
 """

@@ -9,9 +9,9 @@ from typing import Any
 
 from isotune import defaults, investigation, parity
 from isotune.errors import UsageError
-from isotune.interface import _arguments as arguments
-from isotune.interface._arguments import Conventions, Dataset, Model, PathLike, Protocol
+from isotune.interface import arguments
 from isotune.interface._recordings import compare, is_about_recordings
+from isotune.interface.arguments import Conventions, Dataset, Model, PathLike, Protocol
 from isotune.investigation import Dump, Investigation, Side
 from isotune.parity import Proofs
 from isotune.progress import Progress

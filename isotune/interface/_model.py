@@ -14,9 +14,8 @@ import numpy as np
 from isotune import defaults, names
 from isotune.conventions import NETWORK_AXES, Conventions
 from isotune.errors import UsageError
-from isotune.interface import _arguments as arguments
-from isotune.interface import requests
-from isotune.interface._arguments import Model, PathLike
+from isotune.interface import arguments, requests
+from isotune.interface.arguments import Model, PathLike
 from isotune.progress import Progress, reporting
 from isotune.weights import Layer, Weights
 from isotune.workers.process import WorkerProcess

@@ -8,7 +8,7 @@ from typing import Any
 
 from isotune import recordings
 from isotune.errors import UsageError
-from isotune.interface import _arguments as arguments
+from isotune.interface import arguments
 from isotune.protocols import Protocol
 from isotune.recordings import Comparison, Recording
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from isotune import data, defaults, names, places, sealing
 from isotune.errors import UsageError
-from isotune.interface import _arguments as arguments
-from isotune.interface._arguments import Conventions, Dataset, Model, PathLike, Protocol
+from isotune.interface import arguments
 from isotune.interface._runs import Runs
+from isotune.interface.arguments import Conventions, Dataset, Model, PathLike, Protocol
 from isotune.models import patterns
 from isotune.progress import Progress, reporting
 from isotune.runs.executor import LocalExecutor, workers_for

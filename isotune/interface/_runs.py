@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from isotune import defaults
 from isotune.errors import UsageError
-from isotune.interface import _arguments as arguments
+from isotune.interface import arguments
 from isotune.report import Leaderboard, Speed, read_benchmark
 from isotune.runs.records import Record, latest
 from isotune.runs.store import Store

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from isotune.interface import _arguments as arguments
-from isotune.interface._arguments import Model, PathLike
+from isotune.interface import arguments
+from isotune.interface.arguments import Model, PathLike
 from isotune.models import transfer as transfers
 from isotune.workers.process import Workers
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from isotune import defaults, names, variance
-from isotune.interface import _arguments as arguments
-from isotune.interface._arguments import Conventions, Dataset, Model, PathLike, Protocol
+from isotune.interface import arguments
+from isotune.interface.arguments import Conventions, Dataset, Model, PathLike, Protocol
 from isotune.models import patterns
 from isotune.progress import Progress, reporting
 from isotune.runs.store import Store

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pytest
 
 if TYPE_CHECKING:
-    from isotune.interface._arguments import Model
+    from isotune.interface.arguments import Model
     from isotune.testing._pairs import Pair
 
 __all__ = ["identical"]

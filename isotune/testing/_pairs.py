@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from isotune import interface, names
 from isotune.conventions import AXES
 from isotune.errors import MissingExtra, UsageError, nearest
-from isotune.interface import _arguments as arguments
+from isotune.interface import arguments
 from isotune.investigation import Investigation
 from isotune.investigation.findings import Rung
 from isotune.parity import Proofs

@@ -17,7 +17,7 @@ from test_axes_network import ENGINES, agrees_with_torch, outcomes
 
 from isotune import data
 from isotune.conventions import affine
-from isotune.data._resizing import resized
+from isotune.data.resizing import resized
 from isotune.protocols import Images, Input
 
 pytestmark = pytest.mark.xdist_group("keras")

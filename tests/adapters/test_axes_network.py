@@ -1,6 +1,6 @@
 """Axes of the network, of BatchNorm in training and of the numeric mode: each value on every engine.
 
-`outcomes` runs tests/keras_scripts/axes.py, one process an engine, for this file and for test_axes_recipe.py and
+`outcomes` runs tests/adapters/keras_scripts/axes.py, one process an engine, for this file, test_axes_recipe.py and
 test_axes_input.py. A test shows how the values of its axis differ, by the number that adapters/SEMANTICS.md gives, and
 that every engine has the numbers of torch.
 """
@@ -29,7 +29,7 @@ pytestmark = [pytest.mark.parametrize("engine", ENGINES), pytest.mark.xdist_grou
 
 @cache
 def outcomes(engine: str) -> dict[str, np.ndarray]:
-    """What tests/keras_scripts/axes.py gives on an engine, by AXIS/VALUE/..."""
+    """What tests/adapters/keras_scripts/axes.py gives on an engine, by AXIS/VALUE/..."""
     with TemporaryDirectory() as folder:
         out = Path(folder) / "out.npz"
         process_of(engine.rpartition("@")[2]).run("axes.py", engine, out)

@@ -1,5 +1,5 @@
 """The lines of code that make a library behave otherwise: each is run, and compared with what isotune's adapter makes
-of the same value. Keras's run in a process of their own, tests/keras_scripts/remedies.py."""
+of the same value. Keras's run in a process of their own, tests/adapters/keras_scripts/remedies.py."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from isotune.adapters._torch.conventions import realise
 from isotune.adapters._torch.updater import Updater
 from isotune.adapters.base import Adapter, Remedy
 from isotune.conventions import Conventions, affine
-from isotune.data._decoding import decode
-from isotune.data._resizing import resized
+from isotune.data.decoding import decode
+from isotune.data.resizing import resized
 from isotune.errors import UsageError
 from isotune.names import adapter_class
 from isotune.protocols import SGD, Adam, RMSprop

@@ -1,7 +1,7 @@
 """What the installed libraries do by themselves, as adapters/SEMANTICS.md says, and that its rows name real tests.
 
-Keras is asked by tests/keras_scripts/library_facts.py, in one process an engine; torch, timm and torchvision here.
-Their optimizers are in test_semantics_optimizers.py.
+Keras is asked by tests/adapters/keras_scripts/library_facts.py, in one process an engine; torch, timm
+and torchvision here. Their optimizers are in test_semantics_optimizers.py.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from isotune.data import Unreadable, decode
-from isotune.data._decoding import read
+from isotune.data.decoding import read
 
 
 def encoded(image: Image.Image, kind: str = "png", **options: object) -> bytes:

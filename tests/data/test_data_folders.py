@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from isotune import data
-from isotune.data._dataset import Split
+from isotune.data.dataset import Split
 from isotune.data.sources.arrays import FashionMnist
 from isotune.errors import UsageError
 from isotune.protocols import Images, Input

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from isotune.data._decoding import decode
 from isotune.data._opencv import Method
 from isotune.data._opencv import resized as by_opencv
-from isotune.data._resizing import resized
+from isotune.data.decoding import decode
+from isotune.data.resizing import resized
 
 SIZES = [(8, 8), (9, 31), (57, 40), (64, 64), (97, 131), (1, 5)]
 TARGETS = [(32, 32), (17, 45), (8, 3), (96, 96), (1, 1), (31, 64)]

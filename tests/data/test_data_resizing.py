@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from isotune.data._resizing import center_crop, fixed_view, resized, resized_size
+from isotune.data.resizing import center_crop, fixed_view, resized, resized_size
 from isotune.protocols import Input
 
 SIZES = [(8, 8), (9, 31), (57, 40), (33, 100), (64, 63)]

@@ -14,7 +14,7 @@ from PIL import Image
 
 from isotune import data
 from isotune.data import _views
-from isotune.data._resizing import fixed_view
+from isotune.data.resizing import fixed_view
 from isotune.errors import UsageError
 from isotune.protocols import Images, Input
 

@@ -134,7 +134,7 @@ def test_a_model_may_be_an_entry_or_a_function_in_a_file(house):
     assert "random_features" in entries._repr_html_()
     (record,) = isotune.run(entries, (IMAGES, LABELS), RECIPE, 1, "identical", **QUICK)
     assert record.cell.model == MODEL
-    from isotune.interface import _arguments as arguments
+    from isotune.interface import arguments
 
     (house / "port.py").write_text("import torch\n\ndef make():\n    return torch.nn.Identity()\n")
     (house / "layers.py").write_text("from keras import layers\n")

@@ -39,13 +39,13 @@ MAY = {
     "isotune/protocols/_reading.py": "isotune's own protocols; JSON that it made itself",
     # what isotune wrote itself, sealed
     "isotune/sealing.py": "sealed",
-    "isotune/data/_dataset.py": "sealed",
+    "isotune/data/dataset.py": "sealed",
     "isotune/data/_views.py": "sealed",
     "isotune/runs/store.py": "sealed",
     "isotune/runs/probe.py": "sealed",
     # what it wrote a moment ago, for itself or a worker
     "isotune/cache.py": "written",
-    "isotune/data/_writing.py": "written",
+    "isotune/data/writing.py": "written",
     "isotune/comparison/recorder.py": "images for a worker",
     "isotune/investigation/_ladder.py": "images for a worker",
     "isotune/interface/_model.py": "arrays of a worker",

@@ -16,9 +16,9 @@ from PIL import Image
 from isotune import data, protocols, reading
 from isotune.adapters.file_function import FileFunction
 from isotune.comparison import observations
-from isotune.data._decoding import Unreadable, decode
+from isotune.data.decoding import Unreadable, decode
 from isotune.errors import UsageError
-from isotune.interface._arguments import model
+from isotune.interface.arguments import model
 from isotune.reading import arrays, images
 from isotune.report.analysis.benchmark import read_benchmark
 

@@ -2,13 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent.parent / "adapters"))
-
 from keras_processes import process_of
 
 from isotune.recordings import Recording, compare, judge

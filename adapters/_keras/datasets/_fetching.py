@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from isotune.data._files import Item, Reader, write_both
-from isotune.data._writing import Writer
+from isotune.data.files import Item, Reader, write_both
 from isotune.data.sources.download import TIMEOUT, not_cached
 from isotune.data.sources.splitting import NOTE, split_by_name
+from isotune.data.writing import Writer
 from isotune.errors import UsageError, nearest
 from isotune.workers.worker import Worker
 

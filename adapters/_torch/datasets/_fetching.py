@@ -21,12 +21,12 @@ from PIL import Image
 
 from isotune import cache
 from isotune.adapters._torch.datasets import PACKAGES
-from isotune.data._decoding import to_rgb
-from isotune.data._files import Item, Reader, write_both
-from isotune.data._writing import Writer
+from isotune.data.decoding import to_rgb
+from isotune.data.files import Item, Reader, write_both
 from isotune.data.sources.download import TIMEOUT, not_cached
 from isotune.data.sources.folders import SUFFIXES
 from isotune.data.sources.splitting import NOTE, split_by_name
+from isotune.data.writing import Writer
 from isotune.errors import MissingExtra, UsageError, nearest
 from isotune.progress import Progress
 from isotune.reading.images import only_named_decoders

@@ -20,9 +20,9 @@ from isotune import data, protocols, reading
 from isotune.comparison import observations, requests
 from isotune.comparison.sides import Inputs, Request, Side
 from isotune.conventions import Conventions
-from isotune.data._decoding import Unreadable, decode
+from isotune.data.decoding import Unreadable, decode
 from isotune.errors import UsageError
-from isotune.interface import _arguments as arguments
+from isotune.interface import arguments
 from isotune.investigation._dump import Dump, write_dump
 from isotune.parity import Question, Result, ResultStore, Rung
 from isotune.protocols import SGD, Input, Probe, Protocol, Schedule, Stage

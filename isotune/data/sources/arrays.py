@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from isotune import cache, reading
-from isotune.data._writing import MOST_CLASSES, Writer, numbered_classes
 from isotune.data.sources.download import download
 from isotune.data.sources.source import Described, Source
+from isotune.data.writing import MOST_CLASSES, Writer, numbered_classes
 from isotune.errors import UsageError
 from isotune.progress import Progress
 from isotune.reading.arrays import archive

@@ -27,10 +27,10 @@ from typing import Any
 
 import numpy as np
 
-from isotune.data._files import Reader
-from isotune.data._writing import Writer
+from isotune.data.files import Reader
 from isotune.data.sources.folders import SYNSET, Part, items, listing, scan, subfolders
 from isotune.data.sources.source import Described, Source
+from isotune.data.writing import Writer
 from isotune.errors import UsageError
 from isotune.progress import Progress
 

@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from isotune.data._files import Item, Reader, write_both
-from isotune.data._writing import Writer, numbered_classes
+from isotune.data.files import Item, Reader, write_both
 from isotune.data.sources.source import Described, Source
 from isotune.data.sources.splitting import NOTE, split_by_name
+from isotune.data.writing import Writer, numbered_classes
 from isotune.errors import UsageError
 from isotune.progress import Progress
 

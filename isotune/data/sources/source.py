@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from isotune.data._writing import Writer
+from isotune.data.writing import Writer
 from isotune.progress import Progress
 
 __all__ = ["Described", "Kind", "Source", "Writer"]

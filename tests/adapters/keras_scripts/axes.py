@@ -31,10 +31,12 @@ class Keras(Lab):
         self.engine = engine
         self.adapter = KerasAdapter(engine)
         self.adapter.environment()
-        import gated  # noqa: F401
-        import micro  # noqa: F401
-        import residual  # noqa: F401
-        import tiny  # noqa: F401
+        from networks import (
+            gated,  # noqa: F401
+            micro,  # noqa: F401
+            residual,  # noqa: F401
+            tiny,  # noqa: F401
+        )
 
     def trajectory(self, recipe, conventions, start, gradients, rates):
         """[steps, values]: the kernel and the bias side by side after each step."""

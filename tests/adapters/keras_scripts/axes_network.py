@@ -10,7 +10,7 @@ import numpy as np
 
 from isotune.adapters.base import Recipe
 from isotune.conventions import Conventions
-from isotune.data._resizing import resized
+from isotune.data.resizing import resized
 from isotune.protocols import SGD
 from isotune.weights import Weights, head_weights, random_weights
 

@@ -17,7 +17,7 @@ from isotune.weights import Weights
 engine, cases, out = sys.argv[1:]
 adapter = KerasAdapter(engine)
 adapter.environment()
-import tiny  # noqa: E402, F401
+from networks import tiny  # noqa: E402, F401
 
 found = {}
 for number, case in enumerate(json.loads(Path(cases).read_text())):

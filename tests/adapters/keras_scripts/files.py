@@ -20,7 +20,7 @@ folder = Path(sys.argv[1])
 adapter = KerasAdapter()
 adapter.environment()
 import keras  # noqa: E402
-import tiny  # noqa: E402, F401
+from networks import tiny  # noqa: E402, F401
 
 from isotune.adapters._keras.applications import APPLICATIONS  # noqa: E402
 

@@ -13,19 +13,19 @@ from isotune.adapters.keras import KerasAdapter
 KerasAdapter("tensorflow").environment()
 
 import keras  # noqa: E402
-import micro  # noqa: E402
 import tensorflow as tf  # noqa: E402
 from keras import layers  # noqa: E402
-from residual import residual  # noqa: E402
-from tiny import tiny  # noqa: E402
+from networks import micro  # noqa: E402
+from networks.residual import residual  # noqa: E402
+from networks.tiny import tiny  # noqa: E402
 
 from isotune.adapters._keras.axes.loss import cross_entropy  # noqa: E402
 from isotune.adapters._keras.axes.optimizers import make_optimizer  # noqa: E402
 from isotune.adapters._keras.conventions import realise  # noqa: E402
 from isotune.adapters._keras.numeric import numeric  # noqa: E402
 from isotune.conventions import Conventions, affine  # noqa: E402
-from isotune.data._decoding import decode  # noqa: E402
-from isotune.data._resizing import resized  # noqa: E402
+from isotune.data.decoding import decode  # noqa: E402
+from isotune.data.resizing import resized  # noqa: E402
 from isotune.protocols import SGD, Adam, RMSprop  # noqa: E402
 
 STREAM = np.random.default_rng(0)

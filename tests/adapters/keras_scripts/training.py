@@ -19,7 +19,7 @@ from isotune.weights import random_weights
 engine, out, *only = sys.argv[1:]
 adapter = KerasAdapter(engine)
 adapter.environment()
-import tiny  # noqa: E402, F401
+from networks import tiny  # noqa: E402, F401
 
 stream = np.random.default_rng(0)
 images = stream.integers(0, 256, (6, 16, 16, 3), dtype=np.uint8)

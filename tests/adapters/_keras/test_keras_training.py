@@ -10,7 +10,7 @@ from tempfile import mkdtemp
 import numpy as np
 import pytest
 
-SCRIPT = Path(__file__).parent / "keras_scripts" / "training.py"
+SCRIPT = Path(__file__).parents[1] / "keras_scripts" / "training.py"
 ENGINES = ("tensorflow", "jax", "torch")
 COMPILATION_CACHE = {  # JAX compiles hundreds of small kernels before a first step
     "JAX_COMPILATION_CACHE_DIR": mkdtemp(),
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.parametrize("engine", ENGINES)
 
 @cache
 def run(engine: str, *only: str) -> dict[str, np.ndarray]:
-    """What tests/keras_scripts/training.py gives, run in a process of its own."""
+    """What tests/adapters/keras_scripts/training.py gives, run in a process of its own."""
     out = Path(mkdtemp()) / "out.npz"
     environment = os.environ | {"OMP_NUM_THREADS": "1", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"} | COMPILATION_CACHE
     done = subprocess.run(

@@ -59,7 +59,7 @@ CASES = _cases()
 
 
 def reference(images: np.ndarray, scaling: str, meant: dict) -> np.ndarray:
-    """Features of the network in tests/keras_scripts/tiny.py, float64."""
+    """Features of the network in tests/adapters/keras_scripts/networks/tiny.py, float64."""
     tensors = {name: torch.from_numpy(np.asarray(array, np.float64)) for name, array in WEIGHTS.items()}
     bgr, scale, offset = affine(scaling)
     pixels = images[..., ::-1] if bgr else images
@@ -117,7 +117,7 @@ def test_every_network_convention_is_its_function(engine, tmp_path):
 
 
 def features(engine: str, cases: list[dict], folder: Path) -> np.lib.npyio.NpzFile:
-    """What tests/keras_scripts/features.py gives."""
+    """What tests/adapters/keras_scripts/features.py gives."""
     (folder / "cases.json").write_text(json.dumps(cases))
     said = process_of(engine).run("features.py", engine, folder / "cases.json", folder / f"{engine}.npz")
     assert said == "", "an import or a build talks on stderr"

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from isotune.data._decoding import Unreadable, read
-from isotune.data._writing import Writer
+from isotune.data.decoding import Unreadable, read
+from isotune.data.writing import Writer
 from isotune.errors import UsageError
 from isotune.progress import Progress
 from isotune.reading import content

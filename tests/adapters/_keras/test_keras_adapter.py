@@ -10,7 +10,7 @@ import pytest
 from isotune.adapters.keras import KerasAdapter
 from isotune.errors import MissingExtra, UsageError
 
-SCRIPTS = Path(__file__).parent / "keras_scripts"
+SCRIPTS = Path(__file__).parents[1] / "keras_scripts"
 
 
 def test_files_caches_and_wrong_use(tmp_path):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from isotune.data._dataset import ABOUT, CLASSES, SPLITS, digest_of
+from isotune.data.dataset import ABOUT, CLASSES, SPLITS, digest_of
 from isotune.errors import UsageError
 from isotune.sealing import seal
 

@@ -22,7 +22,7 @@ from typing import Literal
 
 import numpy as np
 
-from isotune.data._decoding import decode
+from isotune.data.decoding import decode
 from isotune.sealing import Damaged, check
 
 SplitName = Literal["train", "test"]
