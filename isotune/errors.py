@@ -24,7 +24,7 @@ class UsageError(Exception):
         return one_line(super().__str__())
 
 
-class Misfit(UsageError):
+class WeightsMismatch(UsageError):
     """Weights that do not fit a model. What else would fit them is looked up where the error is shown, from what is
     known of them.
 

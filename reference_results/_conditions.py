@@ -45,7 +45,7 @@ SPLITS = {
 }  # fmt: skip
 
 
-class Asked(typing.Protocol):
+class OfCell(typing.Protocol):
     """What is read of a cell (`isotune.runs.records.Cell`)."""
 
     @property
@@ -88,7 +88,7 @@ class Conditions:
     test_images: int | None = None  # of the split; None: all
 
 
-def conditions(cell: Asked, **stated: Any) -> Conditions:
+def conditions(cell: OfCell, **stated: Any) -> Conditions:
     """The conditions of a cell.
 
     stated: fields that the caller knows better: `dataset="hymenoptera"` of a folder, `checkpoint="IMAGENET1K_V2"`

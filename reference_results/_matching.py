@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from isotune.reference_results._conditions import Asked, Conditions, conditions, with_stated
+from isotune.reference_results._conditions import Conditions, OfCell, conditions, with_stated
 from isotune.reference_results._schema import TRUST, Reference
 from isotune.reference_results._tables import on_dataset, recipes
 
@@ -53,7 +53,7 @@ class Matches:
     near: list[Near]
 
 
-def matching(asked: Asked | Conditions, **stated: Any) -> Matches:
+def matching(asked: OfCell | Conditions, **stated: Any) -> Matches:
     """The published numbers that match a cell, or conditions, and those near it.
 
     stated: fields of `Conditions` that the caller knows better, `dataset="hymenoptera"` of a folder of images.

@@ -22,7 +22,7 @@ import numpy as np
 from isotune import cache
 from isotune.adapters._keras.hdf5 import held, natural, sealed
 from isotune.conventions import written_conventions
-from isotune.errors import Misfit
+from isotune.errors import WeightsMismatch
 
 Array = np.ndarray
 
@@ -60,12 +60,12 @@ def fit_layers(kept: dict[str, list[Array]], layers: list[Any], features: int, w
     Layers are found by name. Names that Keras numbers itself (`conv2d_17`) depend on what a process built
     before, so layers that are not found so are paired with what is left in the order of their numbers. One
     layer may be left over: a classifier of `features` inputs, dense or a 1x1 convolution.
-    Errors: Misfit that names the first layer that differs, and both shapes.
+    Errors: WeightsMismatch that names the first layer that differs, and both shapes.
     """
 
     def refuse(difference: str, *, surplus: bool = False) -> NoReturn:
         layers = [_trained(arrays) for arrays in kept.values()]
-        raise Misfit(f"{what}: {difference}", layers=layers, surplus=surplus)
+        raise WeightsMismatch(f"{what}: {difference}", layers=layers, surplus=surplus)
 
     left = dict(kept)
     pairs = {layer.name: left.pop(layer.name) for layer in layers if layer.name in left}

@@ -30,7 +30,7 @@ from torch import Tensor, nn
 
 from isotune import cache, reading
 from isotune.conventions import written_conventions
-from isotune.errors import Misfit, NotCached, UsageError
+from isotune.errors import NotCached, UsageError, WeightsMismatch
 from isotune.weights import check_finite
 
 _SECONDS_TO_ANSWER = 5
@@ -125,11 +125,11 @@ def fit_state_dict(net: nn.Module, state: Mapping[str, Tensor], what: str, *, wi
     """Load `state` into `net`, all of it but auxiliary classifiers; `without`: a module whose tensors the file need not
     have.
 
-    Errors: Misfit that names the first tensor that differs, and both shapes.
+    Errors: WeightsMismatch that names the first tensor that differs, and both shapes.
     """
 
     def refuse(difference: str, *, surplus: bool = False) -> NoReturn:
-        raise Misfit(f"{what}: {difference}", layers=_trained(state), surplus=surplus)
+        raise WeightsMismatch(f"{what}: {difference}", layers=_trained(state), surplus=surplus)
 
     own = net.state_dict()
     optional = {name for name in own if name.endswith("num_batches_tracked")}

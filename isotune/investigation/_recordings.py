@@ -29,7 +29,7 @@ from isotune.weights import Weights
 
 Array = np.ndarray
 T = TypeVar("T")
-Asked = tuple[Side, Part, str, Mapping[str, Any]]  # of one side: how set up, which part, of which images, what else
+Question = tuple[Side, Part, str, Mapping[str, Any]]  # of one side: how set up, which part, of which images, what else
 
 
 class Answering(Protocol):
@@ -190,7 +190,7 @@ class Recordings:
             self._kept[key] = folder
         return self._kept[key]
 
-    def both(self, left: Asked, right: Asked) -> tuple[Path, Path]:
+    def both(self, left: Question, right: Question) -> tuple[Path, Path]:
         """The folders of what both show, recorded at the same time where both have the room."""
         asked = {"left": left, "right": right}
         self.labels()  # once

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from isotune import names
-from isotune.errors import Misfit, UnknownModel, UsageError, listed
+from isotune.errors import UnknownModel, UsageError, WeightsMismatch, listed
 from isotune.models import catalogue
 from isotune.models.catalogue import Entry
 
@@ -28,7 +28,7 @@ def completed(error: UsageError) -> UsageError:
     if isinstance(error, UnknownModel):
         elsewhere = by_name(error.adapter, error.name)
         return UsageError(f"{error.adapter} has no model {error.name!r}; {elsewhere}") if elsewhere else error
-    return UsageError(f"{error}{of(error)}") if isinstance(error, Misfit) else error
+    return UsageError(f"{error}{of(error)}") if isinstance(error, WeightsMismatch) else error
 
 
 def by_name(adapter: str, name: str) -> str:
@@ -47,7 +47,7 @@ def by_name(adapter: str, name: str) -> str:
     return f"{name} is {' and '.join(architectures)}{its}"
 
 
-def of(error: Misfit) -> str:
+def of(error: WeightsMismatch) -> str:
     """The end of the line, "; the weights are those of ..."; empty where nothing is known. Never raises."""
     if not error.layers:
         return by_architecture(error.architecture, error.model)

@@ -27,7 +27,7 @@ import numpy as np
 
 from isotune import cache, reading
 from isotune.conventions import upgraded
-from isotune.errors import Misfit, UsageError, nearest
+from isotune.errors import UsageError, WeightsMismatch, nearest
 
 Array = np.ndarray
 HEAD = "head"
@@ -135,13 +135,13 @@ class Weights(Mapping[str, Array]):
 def check_fit(
     weights: Mapping[str, Array], layout: Mapping[str, tuple[int, ...]], what: str, architecture: str = ""
 ) -> None:
-    """Refuse weights that do not fit: Misfit with the first tensor that differs, and both shapes.
+    """Refuse weights that do not fit: WeightsMismatch with the first tensor that differs, and both shapes.
 
     what: the model, adapter:name. architecture: that of the weights.
     """
 
     def refuse(difference: str) -> NoReturn:
-        raise Misfit(f"{what}: {difference}", architecture=architecture, model=what)
+        raise WeightsMismatch(f"{what}: {difference}", architecture=architecture, model=what)
 
     for name, shape in layout.items():
         if name not in weights:

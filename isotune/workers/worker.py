@@ -29,7 +29,7 @@ import traceback
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
-from isotune.errors import REFUSALS, Misfit, UnknownModel, UsageError
+from isotune.errors import REFUSALS, UnknownModel, UsageError, WeightsMismatch
 from isotune.workers.threads import settle_threads
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class Worker:
                     os.chdir(request["from"])
                 result = _function(request["do"])(self, **request["with"])
                 self._say({"event": "done", "result": result})
-            except (Misfit, UnknownModel) as error:
+            except (WeightsMismatch, UnknownModel) as error:
                 self._say(refusal(_function(HINTS)(error)))
             except UsageError as error:
                 self._say(refusal(error))

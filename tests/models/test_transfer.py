@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from isotune import cli
 from isotune.adapters._keras.files import fit_layers, read_layers
-from isotune.errors import Misfit, UsageError
+from isotune.errors import UsageError, WeightsMismatch
 from isotune.weights import Weights, random_weights
 
 torch = pytest.importorskip("torch", reason="needs the extra torch")
@@ -321,7 +321,7 @@ def test_a_state_that_does_not_fit_leaves_the_network_as_it_was():
     ]:
         given = {n: torch.ones_like(t) for n, t in before.items()} | changed
         given = {name: tensor for name, tensor in given.items() if tensor is not None}
-        with pytest.raises(Misfit) as caught:
+        with pytest.raises(WeightsMismatch) as caught:
             fit_state_dict(net, given, "a.pth")
         assert str(caught.value) == f"a.pth: {said}"
         assert [(2,), (2,)] in [
@@ -377,7 +377,7 @@ def test_layers_that_do_not_fit_are_named_and_none_is_set():
         # the first that differs, though a later one is missing altogether
         (model(stem=[(3, 3, 3, 5)], dense=[(8, 3)]), "v0 of layer 'stem' is (3, 3, 3, 4) in the file"),
     ]:
-        with pytest.raises(Misfit) as caught:
+        with pytest.raises(WeightsMismatch) as caught:
             fit_layers(file, layers, 8, "a.h5")
         assert str(caught.value).startswith(f"a.h5: {said}")
         assert caught.value.layers == counted

@@ -20,6 +20,7 @@ from isotune import data, protocols, reading
 from isotune.comparison import observations, requests
 from isotune.comparison.sides import Inputs, Request, Side
 from isotune.conventions import Conventions
+from isotune.data.dataset import open_dataset
 from isotune.data.decoding import Unreadable, decode
 from isotune.errors import UsageError
 from isotune.interface import arguments
@@ -88,7 +89,7 @@ def _prepared(folder: Path) -> Path:
 
 
 def _opened(folder: Path) -> list[Any]:
-    dataset = data._dataset.open_dataset(folder)
+    dataset = open_dataset(folder)
     parts = (dataset.train, dataset.test)
     return [dataset.classes, *(part.labels.tolist() for part in parts), *(part.image(0).tobytes() for part in parts)]
 

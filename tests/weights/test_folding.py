@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from isotune.errors import Misfit, UsageError
+from isotune.errors import UsageError, WeightsMismatch
 from isotune.models import hints
 from isotune.weights import HEAD, Layer, Weights, check_fit
 from isotune.weights.folding import differences, fit
@@ -186,7 +186,7 @@ def test_canonical_weights_say_whose_they_are(listed):
     refused = drawn({"000.conv.kernel": (1, 1, 3, 8)})
 
     def said(model: str, architecture: str = "") -> str:
-        with pytest.raises(Misfit) as caught:
+        with pytest.raises(WeightsMismatch) as caught:
             check_fit(refused, BASE, model, architecture)
         return f"{caught.value}{hints.of(caught.value)}"
 
