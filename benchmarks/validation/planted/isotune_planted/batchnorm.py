@@ -121,7 +121,7 @@ def frozen_norms_updated(trainer: Any, recipe: Recipe, draw: np.random.Generator
     trainer._still_norms = []
 
 
-@fault("BatchNorm buffers")
+@fault("BatchNorm buffers", "batchnorm_momentum")
 def buffers_never_updated(model: Any, draw: np.random.Generator) -> None:
     for norm in norms(model):
         norm.momentum = 0.0
