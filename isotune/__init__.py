@@ -5,7 +5,7 @@
     runs = isotune.run(["torchvision:mobilenet_v2", "keras:MobileNetV2"], "digits", "quick", seeds=3)
     runs.leaderboard().write("my-report")
 
-- `models(...)`: what can be run; `prepare(...)`: fetched ahead
+- `models(...)`, `list_datasets()`, `list_protocols()`: what can be run; `prepare(...)`: fetched ahead
 - `run(...)`: a matrix of models, data sets, protocols, set-ups and seeds -> `Runs`
 - `load_runs(...)`: the same from a folder of records, or from the JSON of `pytest benchmarks/`
 - `open_model(...)`: one model in its worker: features, logits, activations, gradients
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
         VarianceStudy,
         dump,
         investigate,
+        list_datasets,
+        list_protocols,
         load_runs,
         open_model,
         prepare,
@@ -73,6 +75,8 @@ __all__ = [
     "errors",
     "identical",
     "investigate",
+    "list_datasets",
+    "list_protocols",
     "load_runs",
     "models",
     "open_model",
@@ -99,6 +103,8 @@ _PLACES = {  # where each stands; packages and modules of their own are not name
     "dump": "isotune.interface",
     "identical": "isotune.testing",
     "investigate": "isotune.interface",
+    "list_datasets": "isotune.interface",
+    "list_protocols": "isotune.interface",
     "load_runs": "isotune.interface",
     "open_model": "isotune.interface",
     "prepare": "isotune.interface",

@@ -84,7 +84,7 @@ def _check(name: str, classes: list[str], train: np.ndarray, test: np.ndarray) -
     if len(classes) > MOST_CLASSES:
         raise UsageError(f"data set {name}: it has more than {MOST_CLASSES:,} classes")
     if len(classes) < 2:
-        raise UsageError(f"data set {name}: {len(classes)} class; classification needs at least two")
+        raise UsageError(f"data set {name}: {len(classes) or 'no'} class; classification needs at least two")
     if not len(test):
         raise UsageError(f"data set {name}: there are no test images")
     for split, labels in (("train", train), ("test", test)):

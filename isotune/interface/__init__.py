@@ -11,7 +11,7 @@ It stands on all other packages, and only `isotune.cli` and the benchmark suite 
 """
 
 from isotune.interface._comparing import dump, investigate, prove, prove_all
-from isotune.interface._listing import list_datasets, list_protocols
+from isotune.interface._listing import ListedDataset, ListedProtocol, list_datasets, list_protocols
 from isotune.interface._model import OpenModel, open_model
 from isotune.interface._running import Prepared, prepare, run
 from isotune.interface._runs import Runs, load_runs
@@ -19,6 +19,8 @@ from isotune.interface._transferring import Transferred, transfer
 from isotune.interface._variance import VarianceStudy, study_variance
 
 __all__ = [
+    "ListedDataset",
+    "ListedProtocol",
     "OpenModel",
     "Prepared",
     "Runs",

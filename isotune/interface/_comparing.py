@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -92,22 +92,22 @@ def investigate(
         dataset=arguments.dataset(dataset),
         protocol=_recipe(protocol),
         checkpoint=arguments.checkpoint(checkpoint),
-        right_checkpoint=_maybe(arguments.checkpoint, right_checkpoint),
+        right_checkpoint=_maybe(arguments.checkpoint, right_checkpoint, "right_checkpoint"),
         conventions=arguments.spec(conventions),
-        right_conventions=_maybe(arguments.spec, right_conventions),
+        right_conventions=_maybe(arguments.spec, right_conventions, "right_conventions"),
         numeric_mode=arguments.numeric_mode(numeric_mode),
-        right_numeric_mode=_maybe(arguments.numeric_mode, right_numeric_mode),
+        right_numeric_mode=_maybe(arguments.numeric_mode, right_numeric_mode, "right_numeric_mode"),
         layout=arguments.layout(layout),
         right_layout=arguments.layout(right_layout, "right_layout"),
-        left_compiled=bool(left_compiled),
-        right_compiled=bool(right_compiled),
-        left_python=_maybe(arguments.interpreter, left_python),
-        right_python=_maybe(arguments.interpreter, right_python),
+        left_compiled=arguments.flag(left_compiled, "left_compiled"),
+        right_compiled=arguments.flag(right_compiled, "right_compiled"),
+        left_python=_maybe(arguments.interpreter, left_python, "left_python"),
+        right_python=_maybe(arguments.interpreter, right_python, "right_python"),
         images=arguments.count(images, "images", 2),
         steps=arguments.count(steps, "steps", 2),
         seed=arguments.count(seed, "seed", 0),
-        quick=bool(quick),
-        price=bool(price),
+        quick=arguments.flag(quick, "quick"),
+        price=arguments.flag(price, "price"),
         seeds=seeds,
         store=arguments.path(store, "store"),
         jobs=arguments.count(jobs, "jobs"),
@@ -148,7 +148,7 @@ def dump(
         protocol=_recipe(protocol),
         checkpoint=arguments.checkpoint(checkpoint),
         conventions=arguments.spec(conventions),
-        python=_maybe(arguments.interpreter, python),
+        python=_maybe(arguments.interpreter, python, "python"),
         images=arguments.count(images, "images", 2),
         steps=arguments.count(steps, "steps", 2),
         seed=arguments.count(seed, "seed", 0),
@@ -228,7 +228,7 @@ def prove_all(
     return parity.prove_all(
         named,
         libraries=_words(libraries, "libraries"),
-        kept=bool(kept),
+        kept=arguments.flag(kept, "kept"),
         jobs=arguments.count(jobs, "jobs"),
         progress=progress,
         **_asked(checkpoint, conventions, size, batch, seed, numeric_mode, only, until_failure, store, fresh),
@@ -252,8 +252,9 @@ def _asked(
         "size": None if size is None else arguments.sides(size),
         "batch": None if batch is None else arguments.count(batch, "batch", 2),
         "seed": arguments.count(seed, "seed", 0), "numeric_mode": arguments.numeric_mode(numeric_mode),
-        "only": _words(only, "only"), "until_failure": bool(until_failure), "store": arguments.path(store, "store"),
-        "fresh": bool(fresh),
+        "only": parity.check_stages(_words(only, "only")),
+        "until_failure": arguments.flag(until_failure, "until_failure"),
+        "store": arguments.path(store, "store"), "fresh": arguments.flag(fresh, "fresh"),
     }  # fmt: skip
 
 
@@ -283,6 +284,6 @@ def _recipe(value: Protocol) -> Any:
     return value
 
 
-def _maybe(convert: Any, value: Any) -> Any:
+def _maybe(convert: Callable[[Any, str], Any], value: Any, argument: str) -> Any:
     """The left's, where nothing is given for the right."""
-    return None if value is None or value == "" else convert(value)
+    return None if value is None or value == "" else convert(value, argument)

@@ -83,7 +83,7 @@ class OpenModel:
 
         training: as in a step of training, by the statistics of the batch; the model stays as it is.
         """
-        return self._ask("activations", images, training=bool(training))
+        return self._ask("activations", images, training=arguments.flag(training, "training"))
 
     def gradients(self, images: Any, labels: Any, *, label_smoothing: float = 0.0) -> dict[str, np.ndarray]:
         """The gradient of the mean cross-entropy for every trainable tensor by name, in training mode, and the loss
@@ -91,10 +91,12 @@ class OpenModel:
 
         labels: integers [N] from 0 to the number of classes less one.
         """
-        numbers = np.asarray(labels)
+        numbers = _array(labels, "labels")
         if self.classes and numbers.dtype.kind in "iu" and not ((numbers >= 0) & (numbers < self.classes)).all():
             raise UsageError(f"labels: takes integers from 0 to {self.classes - 1}; there is one beyond")
-        return self._ask("gradients", images, labels, label_smoothing=float(label_smoothing))
+        return self._ask(
+            "gradients", images, labels, label_smoothing=arguments.share(label_smoothing, "label_smoothing")
+        )
 
     def weights(self) -> Weights:
         """All tensors by canonical name, float32 (float64 in that mode): a dictionary with the conventions they are
@@ -177,9 +179,16 @@ def open_model(
     return OpenModel(worker, known, request["size"], request["seed"], reporter)
 
 
+def _array(values: Any, argument: str) -> np.ndarray:
+    try:
+        return np.asarray(values)
+    except ValueError:  # lists of several lengths
+        raise arguments.wrong(argument, "an array", values) from None
+
+
 def _images(images: Any) -> np.ndarray:
     """uint8 [N, H, W, 3]."""
-    array = np.asarray(images)
+    array = _array(images, "images")
     if array.dtype != np.uint8:
         raise UsageError(f"images: takes uint8, 0..255, not {array.dtype}")
     array = array[..., np.newaxis] if array.ndim == 3 and array.shape[-1] != 3 else array
@@ -189,7 +198,7 @@ def _images(images: Any) -> np.ndarray:
 
 
 def _labels(labels: Any, count: int) -> np.ndarray:
-    array = np.asarray(labels)
+    array = _array(labels, "labels")
     if array.dtype.kind not in "iu" or array.shape != (count,):
         raise UsageError(f"labels: takes integers [{count}], one an image, not {array.dtype} {list(array.shape)}")
     return array.astype(np.int64)

@@ -73,6 +73,9 @@ def run(
     """
     held = arguments.checkpoint(checkpoint)
     named, lines = patterns.expanded(arguments.models(models), held)
+    arguments.running(workers)
+    fresh, verify = arguments.flag(fresh, "fresh"), arguments.flag(verify, "verify")
+    skip_unreadable = arguments.flag(skip_unreadable, "skip_unreadable")
     matrix = Matrix(
         models=named,
         protocols=arguments.recipes(protocols),
@@ -131,6 +134,7 @@ def prepare(
     >>> isotune.prepare("digits").datasets["digits"].classes
     ('0', '1', '2', '3', '4', '5', '6', '7', '8', '9')
     """
+    skip_unreadable = arguments.flag(skip_unreadable, "skip_unreadable")
     wanted = arguments.datasets(datasets) if not _none(datasets) else []
     held, side = arguments.checkpoint(checkpoint), arguments.count(size, "size", 32)
     named, lines = patterns.expanded(arguments.models(models), held) if not _none(models) else ([], [])

@@ -73,6 +73,8 @@ class Runs:
 
     def where(self, choose: Callable[[Record], bool]) -> Runs:
         """The runs whose record is chosen: `runs.where(lambda record: record.cell.dataset == "digits")`."""
+        if not callable(choose):
+            raise arguments.wrong("choose", "a function of a record", choose)
         return Runs(filter(choose, (*self.records, *self.earlier)), self.speeds, self.store, self.damaged)
 
     def predictions(self, record: Record) -> np.ndarray:
@@ -125,12 +127,12 @@ def load_runs(
     >>> runs = isotune.load_runs(".isotune/records")
     >>> runs.frame().groupby(["model", "conventions"]).accuracy.mean()
     """
-    place = arguments.path(source, "source")
+    place, beside = arguments.path(source, "source"), arguments.path(store, "store")
     if place.is_dir():
         kept = Store(place)
         runs = Runs(kept.all(), store=place, damaged=kept.damaged)
     elif place.is_file():
-        runs = Runs(*read_benchmark(place), store=arguments.path(store, "store"))
+        runs = Runs(*read_benchmark(place), store=beside)
     else:
         raise UsageError(
             f"there is no {place}; give a folder of records ('isotune run' makes {defaults.STORE}) or a JSON"

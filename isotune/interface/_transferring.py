@@ -60,8 +60,9 @@ def transfer(
     """
     first, second = arguments.model(source, "source"), target if target is None else arguments.model(target, "target")
     place, held, sides = arguments.path(path, "path"), arguments.checkpoint(checkpoint), arguments.sides(size)
+    classifier = arguments.flag(classifier, "classifier")
     with Workers() as workers:
-        told = transfers.transfer(first, second, held, place, sides, workers, head=bool(classifier))
+        told = transfers.transfer(first, second, held, place, sides, workers, head=classifier)
     differing = {axis: (trained, built) for axis, (trained, built) in told.get("differing", {}).items()}
     return Transferred(
         place, first, second, held, told["architecture"], told["tensors"], told["conventions"], differing

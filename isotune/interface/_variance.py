@@ -111,7 +111,7 @@ def study_variance(
     spec, place = arguments.spec(conventions), arguments.path(store, "store")
     levels = None if levels is None else arguments.whole(levels, "levels")
     wanted = variance.design(recipe, spec, levels, arguments.whole(repeats, "repeats"))
-    jobs = arguments.count(jobs, "jobs")
+    jobs, planned = arguments.count(jobs, "jobs"), arguments.flag(planned, "planned")
     with reporting(progress) as reporter:
         for line in lines:
             reporter.note(line)

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import math
 import operator
 import os
 from collections.abc import Callable, Iterable, Mapping
@@ -19,6 +20,7 @@ from isotune.models import checkpoints
 from isotune.models.catalogue import Entry
 from isotune.names import DEFAULT_MODELS, ModelName
 from isotune.progress import Reporter
+from isotune.workers.process import Workers
 
 PathLike = str | os.PathLike[str]
 Model = str | os.PathLike[str] | ModelName | Entry | Callable[..., Any]
@@ -37,7 +39,8 @@ _CONVENTIONS = "'identical', 'native', each also with overrides: 'native,resize=
 
 def wrong(argument: str, takes: str, value: object) -> UsageError:
     """The error for a value of a type that the argument does not take."""
-    return UsageError(f"{argument}: takes {takes}, not {type(value).__name__}")
+    kind = f"the class {value.__name__}" if isinstance(value, type) else type(value).__name__
+    return UsageError(f"{argument}: takes {takes}, not {kind}")
 
 
 def several(value: Any, argument: str, takes: str, one: Callable[[Any], bool]) -> list[Any]:
@@ -209,7 +212,16 @@ def layout(value: str | None, argument: str = "layout") -> protocols.Layout | No
 
 def mode(numeric: str, in_memory: str | None, compiled: bool) -> protocols.Mode:
     """The arguments `numeric_mode`, `layout` and `compiled`."""
-    return protocols.Mode(numeric_mode=numeric_mode(numeric), layout=layout(in_memory), compiled=bool(compiled))
+    return protocols.Mode(
+        numeric_mode=numeric_mode(numeric), layout=layout(in_memory), compiled=flag(compiled, "compiled")
+    )
+
+
+def flag(value: bool, argument: str) -> bool:
+    """A text such as "no" would be true to Python."""
+    if type(value).__name__ not in ("bool", "bool_"):  # Python's and NumPy's
+        raise wrong(argument, "True or False", value)
+    return bool(value)
 
 
 def path(value: PathLike, argument: str) -> Path:
@@ -233,6 +245,23 @@ def interpreter(value: PathLike, argument: str = "python") -> str:
     """As it was given: `./python` is no command to be looked for."""
     path(value, argument)
     return os.fspath(value)
+
+
+def share(value: float, argument: str) -> float:
+    """A number from 0 on, less than 1."""
+    try:
+        number = float(value) if not isinstance(value, str | bytes | bool) else math.nan
+    except (TypeError, ValueError):
+        number = math.nan
+    if not 0 <= number < 1:
+        raise UsageError(f"{argument}: takes a number from 0 to less than 1, not {value!r:.80}")
+    return number
+
+
+def running(value: Workers | None, argument: str = "workers") -> Workers | None:
+    if not isinstance(value, Workers | None):
+        raise wrong(argument, "isotune.workers.process.Workers", value)
+    return value
 
 
 def whole(value: int, argument: str) -> int:

@@ -37,6 +37,9 @@ def load(protocol: str | os.PathLike[str] | Mapping[str, Any] | Protocol) -> Pro
         return protocol
     if isinstance(protocol, Mapping):
         return from_values(protocol, f"protocol {protocol.get('name', '')}".strip())
+    if not isinstance(protocol, str | os.PathLike):
+        takes = "a name such as 'quick', a TOML file, a dictionary or a Protocol"
+        raise UsageError(f"protocol: takes {takes}, not {type(protocol).__name__}")
     name_or_path = os.fspath(protocol)
     if name_or_path.endswith(".toml") or "/" in name_or_path or not isinstance(protocol, str):
         path = Path(name_or_path)

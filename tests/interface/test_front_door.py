@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 import isotune
 from isotune import errors
 
+REFERENCE = (Path(__file__).parents[2] / "docs/reference/python.md").read_text(encoding="utf-8")
 HEAVY = ("numpy", "pandas", "scipy", "matplotlib", "pydantic", "rich", "torch", "tensorflow", "keras", "PIL", "sklearn")
 
 
@@ -42,6 +45,7 @@ def test_every_name_of_the_front_door_is_there_and_documented():
         assert name in dir(isotune)
         if name != "__version__":
             assert value.__doc__, name
+            assert re.search(rf"\b{name}\b", REFERENCE), f"{name} is not in the reference"
     assert set(isotune._PLACES) | {"__version__", *isotune._WHOLE} == set(isotune.__all__)
 
 

@@ -104,6 +104,10 @@ def test_closed_it_has_no_worker_and_says_so():
         (lambda model: model.gradients(IMAGES, LABELS[:2]), r"labels: takes integers \[6\]"),
         (lambda model: model.gradients(IMAGES, LABELS / 2), r"labels: takes integers \[6\]"),
         (lambda model: model.gradients(IMAGES, LABELS + 7), "labels: .*0 to 2"),
+        (lambda model: model.features([[1], [1, 2]]), "images: takes an array, not list"),
+        (lambda model: model.gradients(IMAGES, LABELS, label_smoothing="some"), "label_smoothing: takes a number"),
+        (lambda model: model.gradients(IMAGES, LABELS, label_smoothing=1.5), "label_smoothing: .* not 1.5"),
+        (lambda model: model.activations(IMAGES, training="no"), "training: takes True or False, not str"),
         (lambda model: model.load([1, 2]), "weights: takes a dictionary"),
     ],
 )

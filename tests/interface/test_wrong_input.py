@@ -72,6 +72,12 @@ def made_here():
         ({"jobs": "two"}, "jobs: takes a whole number"),
         ({"pythons": "keras=python"}, "pythons: takes interpreters by adapter"),
         ({"pythons": {"keras": "nowhere"}}, "keras=nowhere: there is no such interpreter"),
+        ({"compiled": "no"}, "compiled: takes True or False, not str"),
+        ({"fresh": "no"}, "fresh: takes True or False, not str"),
+        ({"verify": None}, "verify: takes True or False, not NoneType"),
+        ({"skip_unreadable": 1}, "skip_unreadable: takes True or False, not int"),
+        ({"workers": "two"}, r"workers: takes isotune\.workers\.process\.Workers, not str"),
+        ({"protocols": isotune.Protocol}, "protocols: takes .*, not the class Protocol"),
         ({"progress": "yes"}, "progress: takes True, False or a function"),
     ],
 )
@@ -85,6 +91,12 @@ def test_run_refuses(given, said):
 @pytest.mark.parametrize(
     ("call", "said"),
     [
+        (lambda: isotune.load_runs(".", store=3), "store: takes a path, not int"),
+        (lambda: isotune.prepare("digits", skip_unreadable="no"), "skip_unreadable: takes True or False"),
+        (lambda: isotune.transfer(MODEL, None, "w.safetensors", classifier="no"), "classifier: takes True or False"),
+        (lambda: isotune.study_variance(MODEL, planned="no"), "planned: takes True or False"),
+        (lambda: isotune.protocols.load(3), "protocol: takes a name such as 'quick'.*, not int"),
+        (lambda: isotune.Runs([]).where("digits"), "choose: takes a function of a record, not str"),
         (lambda: isotune.load_runs(3), "source: takes a path, not int"),
         (lambda: isotune.load_runs("nowhere"), "there is no nowhere; give a folder of records"),
         (lambda: isotune.load_runs("."), "holds no records; 'isotune run' makes some"),
