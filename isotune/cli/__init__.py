@@ -38,6 +38,9 @@ app = typer.Typer(
 )
 
 
+_KINDS = {"integer": "a whole number", "number": "a number"}  # what typer calls the types of options
+
+
 def _print_version(wanted: bool) -> None:
     if wanted:
         from isotune._version import version
@@ -107,4 +110,7 @@ def _run() -> int:
             return 2
         where = f"{error.param.opts[0]}: " if getattr(error, "param", None) else ""
         text = re.sub(r"^Invalid value for [^:]+: ", "", error.format_message().rstrip("."))
+        text = re.sub(
+            r"^Input should be a valid (\w+)(, .*)?$", lambda kind: f"takes {_KINDS.get(kind[1], kind[1])}", text
+        )
         raise UsageError(f"{where}{text}; --help shows what there is") from None

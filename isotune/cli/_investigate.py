@@ -66,8 +66,8 @@ def investigate(
     right_python: Annotated[
         str, typer.Option(help="Another environment's interpreter for the right side; isotune need not be there.")
     ] = "",
-    images: Annotated[int, typer.Option(min=2, help="Images that the ladder is walked with.")] = 8,
-    steps: Annotated[int, typer.Option(min=2, help="Steps of training on them.")] = 5,
+    images: Annotated[int, typer.Option(help="Images that the ladder is walked with.")] = 8,
+    steps: Annotated[int, typer.Option(help="Steps of training on them.")] = 5,
     quick: Annotated[
         bool, typer.Option("--quick", help="Inference alone: leave out what only training shows.")
     ] = False,
@@ -88,7 +88,7 @@ def investigate(
     ] = None,
     name: Annotated[str, typer.Option(help="Of the report. [default: both models]")] = "",
     as_json: JsonOption = False,
-    jobs: Annotated[int, typer.Option(min=1, help="Of --price: workers at the same time.")] = 1,
+    jobs: Annotated[int, typer.Option(help="Of --price: workers at the same time.")] = 1,
 ) -> None:
     """Say where two models part, rung by rung, by which convention, and what it costs; exit status 1 when they do.
 
@@ -132,8 +132,8 @@ def dump(
         typer.Option(help="native or identical; overrides follow; help lists them.", callback=conventions_or_help),
     ] = "native",
     python: Annotated[str, typer.Option(help="Another environment's interpreter.")] = "",
-    images: Annotated[int, typer.Option(min=2, help="Images.")] = 8,
-    steps: Annotated[int, typer.Option(min=2, help="Steps of training on them.")] = 5,
+    images: Annotated[int, typer.Option(help="Images.")] = 8,
+    steps: Annotated[int, typer.Option(help="Steps of training on them.")] = 5,
 ) -> None:
     """Write down all that a model shows, to be compared elsewhere: isotune investigate dump:FOLDER MODEL.
 

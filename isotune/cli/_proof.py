@@ -76,8 +76,8 @@ def parity(
     size: Annotated[
         str, typer.Option(help="HEIGHTxWIDTH of the images, pixels. [default: 45x51, or what is just large enough]")
     ] = "",
-    batch: Annotated[int | None, typer.Option(min=2, help="Images in a batch. [default: 5, or 2 of VGG]")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Of images, labels and the classifier.")] = 0,
+    batch: Annotated[int | None, typer.Option(help="Images in a batch. [default: 5, or 2 of VGG]")] = None,
+    seed: Annotated[int, typer.Option(help="Of images, labels and the classifier.")] = 0,
     numeric_mode: Annotated[
         str, typer.Option(help="float64 proves; of float32 a float64 run of the first model judges the forward pass.")
     ] = "float64",
@@ -86,7 +86,7 @@ def parity(
     ] = None,
     as_json: JsonOption = False,
     store: Annotated[Path, typer.Option(help="Folder of results, a file a pair.")] = Path(".isotune/parity"),
-    jobs: Annotated[int, typer.Option(min=1, help="Architectures at the same time, each of one to two cores.")] = 2,
+    jobs: Annotated[int, typer.Option(help="Architectures at the same time, each of one to two cores.")] = 2,
     until_failure: Annotated[
         bool, typer.Option("--until-failure", help="Leave a pair at its first stage that does not hold.")
     ] = False,

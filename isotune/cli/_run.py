@@ -56,9 +56,7 @@ def run(
     ] = "",
     compiled: Annotated[bool, typer.Option("--compiled", help="By the library's compiler: rows of their own.")] = False,
     store: StoreOption = defaults.STORE,
-    jobs: Annotated[
-        int, typer.Option(min=1, help="Workers at the same time; above 1 timings are marked as shared.")
-    ] = 1,
+    jobs: Annotated[int, typer.Option(help="Workers at the same time; above 1 timings are marked as shared.")] = 1,
     fresh: Annotated[bool, typer.Option("--fresh", help="Run again what is already there.")] = False,
     python: Annotated[
         list[str] | None,
@@ -102,7 +100,7 @@ def prepare(
     skip_unreadable: Annotated[
         bool, typer.Option("--skip-unreadable", help="Leave out images that cannot be read.")
     ] = False,
-    size: Annotated[int, typer.Option(min=32, help="Input size to build the model for, pixels.")] = 224,
+    size: Annotated[int, typer.Option(help="Input size to build the model for, pixels.")] = 224,
 ) -> None:
     """Fetch data sets and checkpoints ahead; afterwards everything works offline."""
     ready = interface().prepare(

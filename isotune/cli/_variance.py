@@ -47,7 +47,7 @@ def variance(
     store: Annotated[Path, typer.Option(help="Folder of records, one folder a repeat.")] = Path(".isotune/variance"),
     out: Annotated[Path, typer.Option(help="Folder for variance.md and its figure.")] = defaults.REPORT,
     as_json: JsonOption = False,
-    jobs: Annotated[int, typer.Option(min=1, help="Workers at the same time.")] = 1,
+    jobs: Annotated[int, typer.Option(help="Workers at the same time.")] = 1,
 ) -> None:
     """Say which source of randomness the accuracy varies by: head, order or augmentation.
 

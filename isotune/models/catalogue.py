@@ -61,6 +61,8 @@ def catalogue(
     """
     cache.folder("catalogue")
     wanted = list(adapters)
+    for adapter in wanted:
+        names.adapter_class(adapter)
     asked = wanted or sorted(names.adapters())
     entries: list[Entry] = []
     for number, adapter in enumerate(asked):

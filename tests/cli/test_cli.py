@@ -14,7 +14,10 @@ from isotune import conventions
     [
         (["rnu"], "run"),
         (["run", "--sedes", "3"], "--seeds"),
-        (["run", "--jobs", "0"], "--jobs"),
+        (["run", "--jobs", "0"], "jobs: takes a whole number from 1 to 1,000, not 0"),  # as in Python
+        (["run", "--jobs", "two"], "--jobs: takes a whole number; --help"),
+        (["investigate", "a", "b", "--images", "1"], "images: takes a whole number from 2 to 100,000, not 1"),
+        (["models", "--adapter", "exampel"], "isotune: adapter 'exampel' is unknown; did you mean 'example'"),
         (["run", "--seeds", "many"], "0,4,7"),
         (["run", "--datasets", "digit"], "did you mean 'digits'"),
         (["run", "--protocols", "quik"], "did you mean 'quick'"),

@@ -103,7 +103,7 @@ def test_run_refuses(given, said):
         (lambda: isotune.Runs([]).leaderboard(), "there is nothing to report"),
         (lambda: isotune.models(3), "pattern: takes text, not int"),
         (lambda: isotune.models("none-such", adapters="example"), "random-features"),
-        (lambda: isotune.models(adapters="exampel"), "did you mean 'example'"),
+        (lambda: isotune.models(adapters="exampel"), "^adapter 'exampel' is unknown; did you mean 'example'"),
         (lambda: isotune.models(adapters=3), "adapters: takes a name"),
         (isotune.prepare, "nothing to prepare"),
         (lambda: isotune.prepare(datasets="cifar11"), "did you mean 'cifar1"),
