@@ -25,7 +25,7 @@ from isotune.investigation._left_out import left_out
 from isotune.investigation._recordings import Recordings
 from isotune.investigation._rung_specs import BEFORE, RUNG_SPECS, SETTINGS, RungSpec
 from isotune.investigation.findings import SIDES, Cause, Flip, Rung, Verdict
-from isotune.investigation.pattern import Smallest, alike, described, heads_tokens, smallest
+from isotune.investigation.pattern import Smallest, alike, described, heads_tokens, penalty, smallest
 from isotune.progress import Progress, untold
 from isotune.protocols import relevant_axes
 from isotune.weights import HEAD
@@ -41,6 +41,7 @@ class _Said:
     found: Explained = field(default_factory=Explained)
     remarks: tuple[str, ...] = ()
     smallest: Smallest | None = None
+    named: str = ""
 
 
 class Ladder:
@@ -50,7 +51,7 @@ class Ladder:
         self._recordings, self._judge = recordings, Judge(recordings)
         self._progress, self._quick = progress or untold, quick
         self._flips: list[Flip] = []  # of the causes that are known so far
-        self._unnamed = ""  # the first rung that fails by itself, and no cause was found
+        self._unnamed = ""  # the first rung that fails by itself, and no axis sets it alike; and why
         self._alike = frozenset(each.axis for each in recordings.set_alike())
         self._unexplained = frozenset[str]()  # layers that fail by themselves, and no cause was found
 
@@ -123,7 +124,8 @@ class Ladder:
             name=spec.name, verdict=said.verdict, end_to_end=end_to_end.worst, isolated=isolated.worst,
             bound=isolated.bound.allowed, noise=noise, where=self._where(spec, shown, said.found.rest),
             compared=len(end_to_end.errors), failing=len(shown.failing), cause=said.found.cause,
-            unexplained=said.found.rest, remarks=(*said.remarks, *self._structure(spec)), smallest=said.smallest,
+            unexplained=said.found.rest, named=said.named, remarks=(*said.remarks, *self._structure(spec)),
+            smallest=said.smallest,
             layers_isolated=isolated.errors if spec.layered else (),
             layers_end_to_end=end_to_end.errors if spec.layered else (), seconds=time.perf_counter() - began,
         )  # fmt: skip
@@ -131,8 +133,7 @@ class Ladder:
     def _said(self, spec: RungSpec, isolated: Judged) -> _Said:
         """Of a rung that fails by itself."""
         if spec.training and self._unnamed:
-            why = f"it cannot be judged by itself: what makes the rung {self._unnamed!r} fail has no name"
-            return _Said("unknown", remarks=(why,))
+            return _Said("unknown", remarks=(f"it cannot be judged by itself: what makes the rung {self._unnamed}",))
         if isolated.doubtful:
             return _Said("unknown", remarks=(f"nothing is proved or refuted here: {_noisy(isolated)}",))
         if spec.part == "logits" and _names(isolated) == {"logits"}:  # no axis is of what follows
@@ -141,7 +142,10 @@ class Ladder:
         else:
             found, remarks = self._explained(spec, isolated), []
         again = bool(found.rest) and set(found.rest) <= self._beyond(spec)
-        self._remember(spec, found)
+        named = self._named(spec, isolated) if found.rest and found.cause is None else ""
+        self._remember(spec, found, named)
+        if named:
+            return _Said("fails", found, tuple(remarks), named=named)
         if again:
             return _Said(
                 "fails", found, (f"{', '.join(found.rest)} fail in inference mode too, without a known cause",)
@@ -154,11 +158,12 @@ class Ladder:
         """What fails below in the same way, and has no cause there."""
         return self._unexplained if spec.layered else frozenset()
 
-    def _remember(self, spec: RungSpec, found: Explained) -> None:
+    def _remember(self, spec: RungSpec, found: Explained, named: str) -> None:
         """For the rungs above."""
         self._flips += found.cause.flips if found.cause else ()
         if found.rest:
-            self._unnamed = self._unnamed or spec.name
+            why = "cannot be set alike" if named else "has no name"
+            self._unnamed = self._unnamed or f"{spec.name!r} fail {why}"
             self._unexplained |= frozenset(found.rest) if spec.layered else frozenset()
 
     def _explained(self, spec: RungSpec, isolated: Judged) -> Explained:
@@ -198,6 +203,13 @@ class Ladder:
         return smallest(images, lambda image: self._judge.shows(spec, image))
 
     # -- words
+
+    def _named(self, spec: RungSpec, judged: Judged) -> str:
+        """What the loss's own figures say it is; empty for other rungs, and where they say nothing."""
+        if spec.name != "loss" or judged.recorded is None:
+            return ""
+        ours, theirs = (Observations(folder) for folder in judged.recorded)
+        return penalty(ours, theirs, self._tensors())
 
     def _described(self, spec: RungSpec, judged: Judged, failing: Sequence[str]) -> Iterator[str]:
         """What the first array without a cause looks like, and what those have in common."""

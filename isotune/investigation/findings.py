@@ -59,7 +59,8 @@ class Rung(_Kept):
     name: str
     verdict: Verdict = Field(
         description="holds; fails: by itself, isolated; inherits: only end to end; unknown: it cannot be isolated,"
-        " since what makes an earlier rung fail has no name; not judged: all that could make it fail was set alike"
+        " since what makes an earlier rung fail cannot be set alike; not judged: all that could make it fail was set"
+        " alike"
     )
     end_to_end: float | None = Field(None, description="worst relative error, each side going its own way")
     isolated: float | None = Field(None, description="worst relative error, given the reference's values before")
@@ -70,6 +71,7 @@ class Rung(_Kept):
     failing: int = 0
     cause: Cause | None = None
     unexplained: tuple[str, ...] = Field((), description="of what fails by itself: tensors or layers without a cause")
+    named: str = Field("", description="what it is, where no convention explains it and a pattern does")
     remarks: tuple[str, ...] = ()
     smallest: Smallest | None = Field(None, description="of what no convention explains, in inference: an input")
     layers_isolated: tuple[Error, ...] = Field((), description="of layers' rungs: every layer's own error, in order")

@@ -19,9 +19,9 @@ from isotune.recordings.habits import NEAR, Habits, judge
 # Where a habit shows first; those that are not here show at the step
 _SHOWS = {
     "batch_size": "batch", "passes": "batch", "learning_rate": "rate", "loss": "gradients", "label_smoothing": "loss",
-    "loss_reduction": "loss", "accumulation": "gradients", "clipping": "gradients", "clip_norm": "gradients",
-    "trained": "gradients", "left_out": "gradients", "batchnorm": "layers", "batchnorm_epsilon": "layers",
-    "frozen_batchnorm": "layers", "batchnorm_momentum": "statistics after",
+    "loss_reduction": "loss", "regularization": "loss", "accumulation": "gradients", "clipping": "gradients",
+    "clip_norm": "gradients", "trained": "gradients", "left_out": "gradients", "batchnorm": "layers",
+    "batchnorm_epsilon": "layers", "frozen_batchnorm": "layers", "batchnorm_momentum": "statistics after",
     "batchnorm_running_variance": "statistics after",
 }  # fmt: skip
 _CONSEQUENCES = {"learning_rate"}  # told by the rates of every step
@@ -39,6 +39,7 @@ def compare(left: Recording, right: Recording) -> Comparison:
     rungs = list(_rungs(left, right, pairing, common))
     habits = judge(left), judge(right)
     causes = [*_rate_causes(left, right), *_habit_causes(*habits, left.name, right.name)]
+    causes = _in_the_loss(causes, *habits, left.name, right.name)
     causes += _batch_causes(rungs, causes)
     causes += _patterns(left.steps[common[0]], right.steps[common[0]], pairing, rungs, causes)
     order = ["batch", "rate", "weights before", "layers", "loss", "gradients", "statistics after", "step"]
@@ -128,11 +129,40 @@ def _habit_causes(ours: Habits, theirs: Habits, left: str, right: str) -> Iterat
             continue
         yield Cause(name=name, rung=_SHOWS.get(name, "step"), left=a.value, right=b.value, steps=a.steps,
                     words=f"{name}: {left}: {a.words}; {right}: {b.words}")  # fmt: skip
-    for name in ("frozen_batchnorm", "between_steps", "step", "loss", "accumulation"):
+    for name in ("frozen_batchnorm", "between_steps", "step", "loss", "accumulation", "regularization"):
         for mine, others, who in ((ours, theirs, left), (theirs, ours, right)):
             if name in mine and name not in others:
                 yield Cause(name=name, rung=_SHOWS.get(name, "step"), left=ours.value(name), right=theirs.value(name),
                             words=f"{name}: {who} alone: {mine[name].words}")  # fmt: skip
+
+
+def _in_the_loss(causes: list[Cause], ours: Habits, theirs: Habits, left: str, right: str) -> list[Cause]:
+    """L2 inside one side's loss, and weight decay in the other's optimizer: one difference, of the decay's form."""
+    for mine, others, who, other in ((ours, theirs, left, right), (theirs, ours, right, left)):
+        part, decay = mine.value("regularization"), others.value("weight_decay")
+        if not part or not decay or others.value("regularization") or mine.value("weight_decay"):
+            continue
+        forms = "in-loss", others.value("weight_decay_form") or "in the optimizer"
+        words = (f"weight_decay_form: {who}: {mine['regularization'].words}; {other}: a weight_decay of {decay:.6g} in"
+                 f" the optimizer ({forms[1]}), {in_the_optimizer(part, decay, forms[1])}")  # fmt: skip
+        values = forms if who == left else forms[::-1]
+        rest = [cause for cause in causes if cause.name not in _DECAY]
+        return [*rest, Cause(name="weight_decay_form", rung="loss", left=values[0], right=values[1], words=words)]
+    return causes
+
+
+_DECAY = ("regularization", "weight_decay", "weight_decay_form", "weight_decay_on")
+
+
+def in_the_optimizer(part: float, decay: float, form: str) -> str:
+    """What a decay in an optimizer is beside an L2 part of a loss. part: the coupled decay that the part is."""
+    ratio = decay / part
+    size = "the same number" if math.isclose(ratio, 1, rel_tol=1e-3) else f"{ratio:.4g} times as much"
+    if math.isclose(ratio, 0.5, rel_tol=1e-3):
+        size = "half of it: the gradient of lambda * sum(w^2) is twice lambda * w"
+    if form == "coupled":
+        return size
+    return f"{size}, and past what the optimizer makes of gradients (momentum, Adam's scale)"
 
 
 def _equal(a: Any, b: Any) -> bool:
@@ -170,6 +200,8 @@ def _patterns(
             gone = float(np.linalg.norm(y - x - part * w)), float(np.linalg.norm(y - x))
             shares.append((part, gone[0] / gone[1] if gone[1] else 0.0))
     parts = [part for part, _ in shares]
+    if any(cause.rung == "loss" and cause.name in _DECAY for cause in causes):
+        return
     if shares and max(rest for _, rest in shares) < 0.05 and np.ptp(parts) < 0.02 * abs(parts[0]):
         part = float(np.median(parts))
         yield Cause(name="regularization", rung="loss", left=0.0, right=part,

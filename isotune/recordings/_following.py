@@ -10,14 +10,15 @@ from isotune.errors import UsageError
 from isotune.protocols import SGD, Protocol, RMSprop, Stage
 from isotune.protocols.schedules import learning_rates
 from isotune.recordings import _rates
-from isotune.recordings._comparing import _equal
+from isotune.recordings._comparing import _equal, in_the_optimizer
 from isotune.recordings._comparison import Cause, Comparison
 from isotune.recordings._reading import Recording
 from isotune.recordings.habits import Habits, judge
 from isotune.weights import Layer, select_trained
 
 _SHOWS = {"batch_size": "batch", "input size": "batch", "schedule": "rate", "trained": "gradients",
-          "clipping": "gradients", "label_smoothing": "loss", "loss_reduction": "loss", "accumulation": "gradients",
+          "clipping": "gradients", "label_smoothing": "loss", "loss_reduction": "loss", "regularization": "loss",
+          "accumulation": "gradients",
           "batchnorm": "layers", "frozen_batchnorm": "layers"}  # fmt: skip
 
 
@@ -37,7 +38,10 @@ def compare_with_protocol(recording: Recording, protocol: Protocol, stage: int =
     causes: list[Cause] = []
     agreed: list[str] = []
     unknown: list[str] = []
+    in_loss = _decay_in_the_loss(habits, wanted, conventions)
     for name, expected, words in (*_of_stage(wanted, conventions), *_of_images(protocol, wanted)):
+        if in_loss and name.startswith("weight_decay") and not habits.value("weight_decay"):
+            continue  # it is told below
         found, value = habits.value(name), expected
         if name == "input size":
             found = _input_size(recording)
@@ -51,6 +55,8 @@ def compare_with_protocol(recording: Recording, protocol: Protocol, stage: int =
             said = habits[name].words if name in habits else f"{name} is {found}"
             causes.append(Cause(name=name, rung=_SHOWS.get(name, "step"), left=found, right=value,
                                 words=f"{said}, and the protocol says {words}"))  # fmt: skip
+    if in_loss is not None:
+        causes.append(in_loss) if in_loss.words else agreed.append("weight_decay, in the loss")
     causes += _beyond(habits, clips=wanted.optimizer.clip_norm is not None)
     _schedule(recording, wanted, causes, agreed, unknown)
     unknown.append("the order of the images, and how they were made")
@@ -118,6 +124,21 @@ def _trained(recording: Recording, stage: Stage) -> tuple[Any, Any]:
             if name in step.entry.optimizer.members}  # fmt: skip
     weighty = {entry.layer for entry in recording.about.tensors if not entry.buffer}
     return (stage.trained, stage.trained) if seen == wanted & weighty else (sorted(seen), sorted(wanted & weighty))
+
+
+def _decay_in_the_loss(habits: Habits, stage: Stage, conventions: Conventions) -> Cause | None:
+    """Of a loop with L2 in its loss: how that is not the protocol's decay; without words where it is."""
+    part, decay, form = habits.value("regularization"), stage.optimizer.weight_decay, conventions.weight_decay_form
+    if not part:
+        return None
+    in_loss = form == "in-loss" and stage.optimizer.name != "adamw"
+    said = "nothing of it"
+    if decay:
+        said = f"a weight_decay of {decay:g} in the optimizer ({form}), {in_the_optimizer(part, decay, form)}"
+    if decay and in_loss:
+        said = "" if _equal(part, 2 * decay) and not habits.value("weight_decay") else f"{decay:g} * sum(w^2)"
+    words = said and f"{habits['regularization'].words}, and the protocol says {said}"
+    return Cause(name="regularization", rung="loss", left=part, right=2 * decay if in_loss else decay, words=words)
 
 
 def _beyond(habits: Habits, *, clips: bool) -> Iterator[Cause]:

@@ -25,6 +25,7 @@ CASES = {  # what the other does, where they part, and the cause
     "other images": (Loop(seed=1), (0, "batch"), "images"),
     "smoothing": (Loop(smoothing=0.1), (0, "loss"), "label_smoothing"),
     "L2 in the loss": (Loop(l2=5e-3), (0, "loss"), "regularization"),
+    "half of lambda in the loss": (Loop(l2=6.25e-5), (0, "loss"), "regularization"),
     "clipping": (Loop(clip=("global-norm", 0.3)), (0, "gradients"), "clipping"),
     "frozen": (Loop(frozen=NORM), (0, "gradients"), "trained"),
     "BatchNorm's momentum": (Loop(norm_momentum=0.01), (0, "statistics after"), "batchnorm_momentum"),
@@ -44,6 +45,30 @@ def test_two_loops_part_where_they_do_and_why(case: str, tmp_path) -> None:
     assert (found.first_failure.step, found.first_failure.name) == place
     assert cause in {each.name for each in found.causes}
     assert not found.same
+
+
+@pytest.mark.parametrize(
+    ("l2", "decay", "said"),
+    [
+        (5e-3, 0.01, "the same number"),
+        (1e-2, 0.01, "half of it: the gradient of lambda"),
+        (5e-3, 0.03, "3 times as much"),
+    ],
+)
+def test_l2_in_the_loss_against_decay_in_the_optimizer_is_one_difference(l2, decay, said, tmp_path) -> None:
+    """lambda * sum(w^2) is a coupled decay of 2 * lambda; both sides are told in one sentence."""
+    hyper = PLAIN.hyper | {"weight_decay": 0.0}
+    in_loss, in_optimizer = (
+        Loop(l2=l2, hyper=hyper),
+        Loop(hyper=PLAIN.hyper | {"weight_decay": decay}, decayed="kernels"),
+    )
+    found = compare(in_loss.record(tmp_path / "a"), in_optimizer.record(tmp_path / "b"))
+    (cause,) = found.causes
+    assert (cause.name, cause.left, cause.right) == ("weight_decay_form", "in-loss", "coupled")
+    assert f"{l2:g} * sum(w^2) of kernels" in cause.words
+    assert said in cause.words
+    turned = compare(in_optimizer.record(tmp_path / "c"), in_loss.record(tmp_path / "d")).causes[0]
+    assert (turned.left, turned.right) == ("coupled", "in-loss")
 
 
 def test_frozen_batchnorm_of_two_kinds(tmp_path) -> None:
@@ -138,10 +163,21 @@ BREAKS = {  # the loop, and what it does otherwise than the protocol
     "summed": (Loop(passes=2, divided=False), {"batch_size", "accumulation"}),
     "smoothed": (Loop(smoothing=0.1), {"label_smoothing"}),
     "clipped": (Loop(clip=("global-norm", 0.3)), {"clipping"}),
+    "L2 too": (Loop(l2=5e-3), {"regularization"}),
+    "L2 instead": (Loop(l2=5e-3, hyper=PLAIN.hyper | {"weight_decay": 0.0}), {"regularization"}),
     "frozen": (Loop(frozen=NORM), {"trained"}),
     "Adam": (Loop(family="adam", hyper={"beta1": 0.9, "beta2": 0.999, "epsilon": 1e-8, "weight_decay": 0.01}),
              {"optimizer"}),
 }  # fmt: skip
+
+
+def test_l2_in_the_loss_is_what_a_protocol_may_say(tmp_path) -> None:
+    recipe = tmp_path / "mine.toml"
+    recipe.write_text(STAGE + '[conventions]\nweight_decay_form = "in-loss"\n')
+    for l2, breaks in ((0.01, set()), (0.005, {"regularization"})):
+        Loop(l2=l2, hyper=PLAIN.hyper | {"weight_decay": 0.0}).record(tmp_path / f"{l2}", steps_per_epoch=2)
+        found = isotune.investigate(f"recording:{tmp_path / str(l2)}", f"protocol:{recipe}")
+        assert {cause.name for cause in found.causes} == breaks, found.verdict
 
 
 @pytest.mark.parametrize("case", BREAKS)

@@ -5,16 +5,21 @@
 - `described(failing, reference, other, bound)`, `alike(failing, layers, tensors)`: of all that differ, what the first
   looks like and what they have in common;
 - `heads_tokens(head, reference, other, tensors, bound)`: which tokens of a sequence two classifiers read;
+- `penalty(reference, other, weights)`: an L2 part that one side's loss has and the other's lacks;
 - `smallest(images, shows)`: the smallest input that shows a difference, a `Smallest`.
 
 Modules: `_shape` (images, tokens, channels, borders), `_equations` (other = f(reference)), `_arrangement`, `_together`,
-`_tokens`, `_smallest`. Arrays go in, words come out: nothing here knows of sides, rungs or workers.
+`_tokens`, `_penalty`, `_smallest`. Arrays go in, words come out: nothing here knows of sides, rungs or workers.
 """
 
 from isotune.investigation.pattern._arrangement import arrangement
+from isotune.investigation.pattern._penalty import penalty
 from isotune.investigation.pattern._shape import Pattern, pattern
 from isotune.investigation.pattern._smallest import PARTS, Smallest, smallest
 from isotune.investigation.pattern._together import alike, described
 from isotune.investigation.pattern._tokens import heads_tokens
 
-__all__ = ["PARTS", "Pattern", "Smallest", "alike", "arrangement", "described", "heads_tokens", "pattern", "smallest"]
+__all__ = [
+    "PARTS", "Pattern", "Smallest", "alike", "arrangement", "described", "heads_tokens", "pattern", "penalty",
+    "smallest",
+]  # fmt: skip

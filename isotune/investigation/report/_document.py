@@ -98,7 +98,7 @@ def _evidence(findings: Findings, command: str) -> Iterator[str]:
 
 _EXPLAINED = """- **end to end**: each side goes its own way from the images on. **isolated**: the right side is given
   the left's values of all that comes before; in training, the causes named below are set alike instead.
-- **fails**: by itself, isolated. **inherits**: only end to end. **unknown**: what makes a rung below fail has no name,
-  so that this one cannot be isolated. **not judged**: all that could make it fail was set alike.
+- **fails**: by itself, isolated. **inherits**: only end to end. **unknown**: what makes a rung below fail cannot be set
+  alike, so that this one cannot be isolated. **not judged**: all that could make it fail was set alike.
 - An error is the largest difference over the largest value of a tensor; the reference is the left side in
   float64.""".splitlines()

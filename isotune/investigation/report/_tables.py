@@ -28,7 +28,7 @@ def lines_of_causes(findings: Findings) -> Iterator[str]:
     """Of every rung that fails by itself: its cause, or what is known without one."""
     for rung in findings.rungs:
         if rung.verdict == "fails":
-            what = because(findings, rung.cause) if rung.cause else "no known convention explains it"
+            what = because(findings, rung.cause) if rung.cause else rung.named or "no known convention explains it"
             proof = f" ({evidence(rung)})" if rung.cause else ""
             yield f"{rung.name}: {what}{proof}"
             if rung.cause and rung.unexplained:

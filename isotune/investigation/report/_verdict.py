@@ -64,7 +64,9 @@ def _without_cause(findings: Findings, failing: Sequence[Rung]) -> Iterator[str]
     known: set[str] = set()
     for rung in failing:
         new = [name for name in rung.unexplained if name not in known]
-        if rung.cause is None and (new or not rung.unexplained):
+        if rung.named:
+            yield f"at the rung '{rung.name}' {rung.named}"
+        elif rung.cause is None and (new or not rung.unexplained):
             where = f", {rung.where}" if rung.where and rung.compared > 1 else ""
             yield f"no known convention explains the rung '{rung.name}'{where}"
         elif new:

@@ -1,21 +1,25 @@
-"""How the loss is made of the logits: mean or sum, smoothing, and what several passes before one step add up to.
+"""How the loss is made of the logits: mean or sum, smoothing, an L2 part, and what several passes before one step add
+up to.
 
 Of cross-entropy with smoothing a over K classes, weighted by c: dloss/dlogits = c * (softmax - (1-a) * one_hot - a/K),
-linear in c and c*a. Where the gradient was not seen, the loss itself is held against the formula.
+linear in c and c*a. Where the gradient was not seen, the loss itself is held against the formula. What the loss has
+beyond it in every step alike, as a multiple of the sum of all squared kernels or weights, is L2 inside of it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from isotune.recordings._format import Pass
+from isotune.recordings._format import Pass, TensorEntry
 from isotune.recordings._reading import RecordedStep, Recording
+from isotune.weights import HEAD
 
 Array = np.ndarray
 _FITS = 1e-3  # of the largest gradient, of a weight
+_ROUNDING = 1e-5  # of a loss in float32, relative
 
 
 class Weighed(NamedTuple):
@@ -24,6 +28,7 @@ class Weighed(NamedTuple):
     weight: float | None
     smoothing: float | None
     words: str = ""
+    beyond: float = 0.0  # of the loss that was told, over the cross-entropy
 
 
 def habits(recording: Recording) -> Iterator[dict[str, Any]]:
@@ -35,18 +40,61 @@ def habits(recording: Recording) -> Iterator[dict[str, Any]]:
     if not known:
         return
     numbers = tuple(known)
+    if (penalty := _penalty(recording, known)) is not None:
+        yield penalty
+        known = {number: [_without_penalty(each) for each in passes] for number, passes in known.items()}
     flat = [each for passes in known.values() for each in passes]
     if smoothings := [each.smoothing for each in flat if each.smoothing is not None]:
         value = round(float(np.median(smoothings)), 4) + 0.0
         words = f"labels are smoothed by {value:g}" if value else "labels are not smoothed"
         yield {"name": "label_smoothing", "value": value, "words": words, "steps": numbers}
-    if strange := next((each.words for each in flat if each.words), ""):
+    more = max((each.beyond for each in flat if each.weight is not None and abs(each.weight - 1) < _FITS), default=0.0)
+    if more and len(flat) == len(known):
+        words = f"the loss is {more:.6g} more than cross-entropy: it has another part"
+        yield {"name": "loss", "value": "other", "words": words, "steps": numbers}
+    elif strange := next((each.words for each in flat if each.words), ""):
         yield {"name": "loss", "value": "other", "words": strange, "steps": numbers}
     if any(each.weight is None for each in flat):
         return
     count = max(len(passes) for passes in known.values())
     weights = [float(np.median([each.weight or 0.0 for each in passes])) for passes in known.values()]
     yield from _reduction(weights, count, recording, numbers)
+
+
+def _penalty(recording: Recording, known: Mapping[int, list[Weighed]]) -> dict[str, Any] | None:
+    """`regularization`: what a coupled weight decay would have to be. None: there is no such part, or a step has
+    several passes, of which nobody knows which has it."""
+    beyond = {number: passes[0].beyond for number, passes in known.items() if len(passes) == 1}
+    if len(beyond) != len(known) or not all(part > 0 for part in beyond.values()):
+        return None
+    for what, entries in _PENALIZED.items():
+        chosen = [entry.name for entry in recording.about.tensors if not entry.buffer and entries(entry)]
+        squares = {number: _squares(recording.steps[number].tensors("before"), chosen) for number in beyond}
+        if not all(squares.values()):
+            continue
+        factors = np.array([part / squares[number] for number, part in beyond.items()])
+        typed = float(f"{np.median(factors):.2g}"), float(f"{2 * np.median(factors):.2g}") / 2  # or half of it
+        if factor := next((each for each in typed if np.abs(factors - each).max() <= _FITS * each), 0.0):
+            words = f"the loss has an L2 part, {factor:g} * sum(w^2) of {what} (a coupled decay of {2 * factor:g})"
+            return {"name": "regularization", "value": 2 * factor, "words": words, "steps": tuple(known)}
+    return None
+
+
+_PENALIZED: Mapping[str, Callable[[TensorEntry], bool]] = {
+    "kernels": lambda entry: entry.slot == "kernel", "all weights": lambda entry: True,
+    "kernels, the classifier's left out": lambda entry: entry.slot == "kernel" and entry.layer != HEAD,
+}  # fmt: skip
+
+
+def _squares(tensors: Mapping[str, Array], names: list[str]) -> float:
+    """Sum of all squared values; 0 where one is not there."""
+    if not names or any(name not in tensors for name in names):
+        return 0.0
+    return float(sum(np.square(np.asarray(tensors[name], np.float64)).sum() for name in names))
+
+
+def _without_penalty(each: Weighed) -> Weighed:
+    return Weighed(each.weight, each.smoothing if each.weight is not None else 0.0)
 
 
 def _reduction(
@@ -81,7 +129,7 @@ def _weighed(step: RecordedStep, place: int, each: Pass) -> Weighed | None:
     gradient = _of(outputs, place, "gradient")
     labels = None if each.labels is None or len(each.labels) != len(logits) else np.array(each.labels)
     if gradient is not None and np.abs(gradient).max() > 0:
-        return _from_gradient(logits, gradient, labels)
+        return _from_gradient(logits, gradient, labels, each.loss)
     if labels is not None and each.loss is not None and labels.max() < logits.shape[1]:
         return _from_loss(logits, labels, each.loss)
     return None
@@ -92,11 +140,12 @@ def _of(outputs: Mapping[str, Array], place: int, what: str) -> Array | None:
     return np.asarray(outputs[name], np.float64) if name in outputs else None
 
 
-def _from_gradient(logits: Array, gradient: Array, labels: Array | None) -> Weighed:
+def _from_gradient(logits: Array, gradient: Array, labels: Array | None, loss: float | None) -> Weighed:
     classes = logits.shape[1]
     shares = np.exp(logits - logits.max(1, keepdims=True))
     shares /= shares.sum(1, keepdims=True)
-    labels = gradient.argmin(1) if labels is None or labels.max() >= classes else labels
+    known = labels is not None and labels.max() < classes
+    labels = gradient.argmin(1) if labels is None or not known else labels
     hot = np.eye(classes)[labels]
     columns = np.stack([(shares - hot).reshape(-1), (hot - 1 / classes).reshape(-1)], 1)
     (weight, smoothed), *_ = np.linalg.lstsq(columns, gradient.reshape(-1), rcond=None)
@@ -105,7 +154,14 @@ def _from_gradient(logits: Array, gradient: Array, labels: Array | None) -> Weig
         return Weighed(None, None, "the loss is not cross-entropy of hard or smoothed labels, each image alike"
                        f" (its gradient is off by {left / np.abs(gradient).max():.1%})")  # fmt: skip
     smoothing = smoothed / weight if weight else 0.0
-    return Weighed(weight * len(logits), smoothing if abs(smoothing) > 1e-4 else 0.0)
+    smoothing = smoothing if abs(smoothing) > 1e-4 else 0.0
+    beyond = 0.0
+    if known and loss is not None:
+        logarithms = np.log(np.maximum(shares, 1e-300))
+        target = (1 - smoothing) * hot + smoothing / classes
+        plain = -weight * float((target * logarithms).sum())
+        beyond = loss - plain if abs(loss - plain) > _ROUNDING * max(abs(plain), 1e-3) else 0.0
+    return Weighed(weight * len(logits), smoothing, beyond=beyond)
 
 
 def _from_loss(logits: Array, labels: Array, loss: float) -> Weighed | None:
@@ -116,11 +172,11 @@ def _from_loss(logits: Array, labels: Array, loss: float) -> Weighed | None:
         logarithms = shares - np.log(np.exp(shares).sum(1, keepdims=True))
     hard = -float(logarithms[np.arange(len(labels)), labels].mean())
     even = -float(logarithms.mean())
-    if abs(loss - hard) <= 1e-5 * max(abs(hard), 1e-3):
+    if abs(loss - hard) <= _ROUNDING * max(abs(hard), 1e-3):
         return Weighed(None, 0.0)
     smoothing = (loss - hard) / (even - hard) if even != hard else np.nan
     in_percent = 100 * smoothing
     if np.isfinite(smoothing) and 0 < smoothing < 1 and abs(in_percent - round(in_percent)) < 1e-2:
         return Weighed(None, round(float(smoothing), 2))
     words = f"the loss is {loss:.6g} where cross-entropy is {hard:.6g}: it has another part, or weights"
-    return Weighed(None, None, words)
+    return Weighed(None, None, words, loss - hard)
