@@ -1,8 +1,8 @@
 """The catalogue: every model that the installed libraries list, with its checkpoints, published top-1, and what shares
 its weights.
 
-Listing a library means importing its framework, so it happens in that adapter's worker and is kept in
-the cache under the versions installed.
+Listing a library means importing its framework, so it happens in that adapter's worker and is kept in the cache under
+what is installed (`isotune.workers.content`): versions, and the code that a version does not tell.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from isotune import cache, names, sealing
 from isotune.errors import UsageError, nearest
 from isotune.progress import Progress, untold
-from isotune.workers.environment import versions
+from isotune.workers.content import content
 
 if TYPE_CHECKING:
     from isotune.workers.worker import Worker
@@ -119,11 +119,11 @@ def _listed(adapter: str) -> list[Entry]:
 
 
 def kept(adapter: str) -> list[dict[str, Any]]:
-    """What the adapter's worker listed before, from the cache, under the versions installed; none where it did not."""
+    """What the adapter's worker listed before, from the cache, of what is installed now; none where it did not."""
     file = _file(adapter)
     try:
-        content = sealing.read_json(file)
-        rows: list[dict[str, Any]] = content["rows"] if content["of"] == file.name else []
+        found = sealing.read_json(file)
+        rows: list[dict[str, Any]] = found["rows"] if found["of"] == file.name else []
     except FileNotFoundError:
         return []
     except (OSError, sealing.Damaged) as error:
@@ -133,12 +133,12 @@ def kept(adapter: str) -> list[dict[str, Any]]:
 
 
 def _file(adapter: str) -> Path:
-    key = hashlib.sha256(json.dumps([adapter, versions(adapter)], sort_keys=True).encode()).hexdigest()[:16]
+    key = hashlib.sha256(json.dumps([adapter, content(adapter)], sort_keys=True).encode()).hexdigest()[:16]
     return cache.folder("catalogue") / f"{adapter}-{key}.json"
 
 
 def _rows(adapter: str) -> list[dict[str, Any]]:
-    """What the adapter's worker lists, from the cache when no version changed."""
+    """What the adapter's worker lists, from the cache when nothing that is installed for it changed."""
     rows: list[dict[str, Any]] = kept(adapter)
     if rows:
         return rows

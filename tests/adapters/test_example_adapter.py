@@ -146,6 +146,20 @@ def test_another_version_of_it_makes_records_proofs_and_the_catalogue_stale(isot
     assert [models[-1] for _, _, models in seen] == ["example:new-in-1.1"] * 2 + ["example:new-in-1.2"]
 
 
+def test_its_models_are_listed_anew_when_its_code_changes_and_its_version_does_not(isotune, house, tmp_path) -> None:
+    environment = install("1.3", tmp_path)
+    module = tmp_path / "site-1.3" / "isotune_example.py"
+
+    def listed() -> list[str]:
+        done = isotune("models", "--adapter", "example", "--json", **environment)
+        assert done.returncode == 0, done.stderr
+        return [entry["model"] for entry in json.loads(done.stdout)]
+
+    assert listed()[-1] == "example:new-in-1.3"
+    module.write_text(module.read_text(encoding="utf-8").replace("new-in-1.3", "edited"), encoding="utf-8")
+    assert listed()[-1] == "example:edited"
+
+
 REPORT = """
 import sys
 from isotune import cli
