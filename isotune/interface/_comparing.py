@@ -59,8 +59,8 @@ def investigate(
     left, right: models as of `isotune.run`, an `isotune.investigation.Side` with a set-up of its own, or a dump
         (`dump:FOLDER`, or its folder as a path), which is the left one wherever it is given and has its own images.
         Or two recordings of training loops (`recording:FOLDER`, `isotune.watch` writes them), or one and a protocol
-        (`protocol:NAME`, `protocol:NAME:STAGE`): nothing is run then, no other argument counts, and what comes of it
-        is an `isotune.recordings.Comparison`.
+        (`protocol:NAME`, `protocol:NAME:STAGE`): nothing is run then, no other argument counts but the data set of the
+        loop, and what comes of it is an `isotune.recordings.Comparison`.
     dataset, protocol, checkpoint, conventions, numeric_mode, layout: as of `isotune.run`, one each, of both sides or of
         the left where the right has its own. left_python, right_python: other environments' interpreters.
     images: how many the ladder is walked with. steps: of training on them. seed: of the classifier.
@@ -81,7 +81,7 @@ def investigate(
         if price or reproducer is not None:
             what = "price" if price else "reproducer"
             raise UsageError(f"{what}: of recordings there is none, since nothing is run; leave it out")
-        return compare(left, right)
+        return compare(left, right, dataset)
     assert not isinstance(left, Recording)
     assert not isinstance(right, Recording)
     first, second = _side(left, "left"), _side(right, "right")

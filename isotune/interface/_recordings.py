@@ -6,7 +6,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from isotune import recordings
+from isotune import data, recordings
+from isotune.data import Dataset
 from isotune.errors import UsageError
 from isotune.interface import arguments
 from isotune.protocols import Protocol
@@ -20,8 +21,10 @@ def is_about_recordings(*sides: object) -> bool:
     return any(recordings.is_recording(side) or _is_folder(side) for side in sides)
 
 
-def compare(left: Any, right: Any) -> Comparison:
+def compare(left: Any, right: Any, dataset: Any = None) -> Comparison:
     """Two recordings, or a recording and a protocol (`protocol:NAME`, `protocol:NAME:STAGE`, a `Protocol`).
+
+    dataset: the loop's, whose images and order are held against the protocol's; None: they are not.
 
     UsageError: one of them is something else, or they cannot be compared.
     """
@@ -29,16 +32,20 @@ def compare(left: Any, right: Any) -> Comparison:
         left, right = right, left
     first = _opened(left)
     if isinstance(right, Protocol):
-        return recordings.compare_with_protocol(first, right)
+        return recordings.compare_with_protocol(first, right, dataset=_prepared(dataset))
     if isinstance(right, str) and right.startswith(PROTOCOL):
         name, stage = _stage(right.removeprefix(PROTOCOL))
-        return recordings.compare_with_protocol(first, arguments.recipe(name), stage)
+        return recordings.compare_with_protocol(first, arguments.recipe(name), stage, _prepared(dataset))
     if not _is_recording(right):
         raise UsageError(
             "a recording is compared with another, recording:FOLDER, or with a protocol, protocol:NAME; not with"
             f" {right!r}"
         )
     return recordings.compare(first, _opened(right))
+
+
+def _prepared(dataset: Any) -> Dataset | None:
+    return None if dataset is None else data.prepare(arguments.dataset(dataset))
 
 
 def _is_recording(side: object) -> bool:

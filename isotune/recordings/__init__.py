@@ -15,7 +15,7 @@ A recording is a sealed folder:
     statistics.jsonl      every so many steps
     seal.json
 
-It stands on `protocols`, `weights` and `conventions`.
+It stands on `runs`, `data`, `protocols`, `weights` and `conventions`.
 """
 
 from isotune.recordings._comparing import compare

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -40,6 +40,14 @@ class Cause(_Kept):
     right: Any
     words: str
     steps: tuple[int, ...] = ()
+
+
+class Held(NamedTuple):
+    """What came of holding one thing against a protocol: causes, what is alike, what could not be told."""
+
+    causes: tuple[Cause, ...] = ()
+    agreed: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
 
 
 class Comparison(_Kept):

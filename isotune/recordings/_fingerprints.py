@@ -17,14 +17,18 @@ def fingerprint(images: Array) -> Batch:
     """Of what entered the network, [N, ...], images as [N, H, W, C]; statistics in float64."""
     images = np.asarray(images)
     rows = np.ascontiguousarray(images, np.float32).reshape(len(images), -1)
-    kept = rows[:_MOST].astype(np.float64)
-    places = np.linspace(0, max(rows.shape[1] - 1, 0), PLACES).astype(int)
-    values = np.concatenate([kept.mean(1, keepdims=True), kept.std(1, keepdims=True), kept[:, places]], 1)
     return Batch(
         shape=tuple(images.shape), mean=float(rows.mean(dtype=np.float64)), deviation=float(rows.std(dtype=np.float64)),
-        smallest=float(rows.min()), largest=float(rows.max()), images=tuple(map(tuple, values.tolist())),
+        smallest=float(rows.min()), largest=float(rows.max()), images=tuple(map(tuple, values(rows[:_MOST]).tolist())),
         digests=tuple(hashlib.sha256(row.tobytes()).hexdigest()[:16] for row in rows[:_MOST]),
     )  # fmt: skip
+
+
+def values(images: Array) -> Array:
+    """Of each image mean, deviation and the values at PLACES of it, float64 [N, 2 + PLACES]."""
+    kept = np.ascontiguousarray(images, np.float32).reshape(len(images), -1).astype(np.float64)
+    places = np.linspace(0, max(kept.shape[1] - 1, 0), PLACES).astype(int)
+    return np.concatenate([kept.mean(1, keepdims=True), kept.std(1, keepdims=True), kept[:, places]], 1)
 
 
 def same_order(ours: Batch, theirs: Batch, tolerance: float = 1e-5) -> tuple[bool, bool]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from isotune.conventions import Conventions
 from isotune.errors import UsageError
@@ -11,10 +11,13 @@ from isotune.protocols import SGD, Protocol, RMSprop, Stage
 from isotune.protocols.schedules import learning_rates
 from isotune.recordings import _rates
 from isotune.recordings._comparing import _equal, in_the_optimizer
-from isotune.recordings._comparison import Cause, Comparison
+from isotune.recordings._comparison import Cause, Comparison, Held
 from isotune.recordings._reading import Recording
 from isotune.recordings.habits import Habits, judge
 from isotune.weights import Layer, select_trained
+
+if TYPE_CHECKING:
+    from isotune.data import Dataset
 
 _SHOWS = {"batch_size": "batch", "input size": "batch", "schedule": "rate", "trained": "gradients",
           "clipping": "gradients", "label_smoothing": "loss", "loss_reduction": "loss", "regularization": "loss",
@@ -22,8 +25,11 @@ _SHOWS = {"batch_size": "batch", "input size": "batch", "schedule": "rate", "tra
           "batchnorm": "layers", "frozen_batchnorm": "layers"}  # fmt: skip
 
 
-def compare_with_protocol(recording: Recording, protocol: Protocol, stage: int = 1) -> Comparison:
+def compare_with_protocol(
+    recording: Recording, protocol: Protocol, stage: int = 1, dataset: Dataset | None = None
+) -> Comparison:
     """Whether a loop does what a stage of a protocol says. stage: which, from 1; the first step watched is its first.
+    dataset: of the loop; None: its images are not held against the protocol's.
 
     UsageError: the protocol has no such stage (a probe trains nothing by steps), or no step was recorded.
     """
@@ -59,12 +65,21 @@ def compare_with_protocol(recording: Recording, protocol: Protocol, stage: int =
         causes.append(in_loss) if in_loss.words else agreed.append("weight_decay, in the loss")
     causes += _beyond(habits, clips=wanted.optimizer.clip_norm is not None)
     _schedule(recording, wanted, causes, agreed, unknown)
-    unknown.append("the order of the images, and how they were made")
+    images = _images(recording, protocol, stage - 1, dataset)
+    causes, agreed, unknown = [*causes, *images.causes], [*agreed, *images.agreed], [*unknown, *images.unknown]
     which = f" (stage {stage})" if len(protocol.stage) > 1 else ""
     return Comparison(
         kind="protocol", left=recording.name, right=protocol.name + which,
         causes=tuple(causes), agreed=tuple(agreed), not_compared=tuple(unknown),
     )  # fmt: skip
+
+
+def _images(recording: Recording, protocol: Protocol, number: int, dataset: Dataset | None) -> Held:
+    if dataset is None:
+        return Held(unknown=("the images, their order, and how they were made",))
+    from isotune.recordings._images import held_against  # data and runs, which a loop that is watched does without
+
+    return held_against(recording, protocol, number, dataset)
 
 
 Expected = tuple[str, Any, str]  # a habit's name, the value, and the value in words
