@@ -16,7 +16,10 @@ from pydantic import BaseModel, ConfigDict
 
 from isotune.errors import UsageError
 
-__all__ = ["Excerpt", "Given", "NotWritten", "Operation", "OwnLines", "arguments", "checked", "narrowed", "written"]
+__all__ = [
+    "Differentiated", "Excerpt", "Given", "NotWritten", "Operation", "OwnLines", "arguments", "checked", "narrowed",
+    "written",
+]  # fmt: skip
 
 _Shape = tuple[int, ...]
 
@@ -47,15 +50,34 @@ class Operation(_Frozen):
     line: str  # `OUT = ...IN0...`, the way back, for a script that begins after it
 
 
+class Differentiated(_Frozen):
+    """How a library takes the gradient of a loss by what is read, as lines around the operations.
+
+    The loss is the sum of all cubes: a sum of squares would be constant behind a normalisation. In the lines `LEAVES`
+    stands for the names of what is read, `ARRAYS` for NumPy's, both with commas between, `OUT` for what the last
+    operation gives. Gradients go into a list `gradients`, in the order of LEAVES.
+    """
+
+    imports: tuple[str, ...] = ()
+    made: str  # of a `line`, what makes a tensor of an array; a leaf is one already
+    leaf: str = ""  # `OUT = ...IN0...`, of each; empty: `opening` names the leaves
+    opening: tuple[str, ...] = ()  # where it is not empty, the operations and `loss` stand in the block that it opens
+    loss: tuple[str, ...]
+    gradients: tuple[str, ...]
+
+
 class Excerpt(_Frozen):
     """imports: lines at the top of the script, settings for float64 among them, in order. tensors: canonical shapes of
-    what the lines read beside the inputs: the layer's own by slot, another layer's by its name in `others`."""
+    what the lines read beside the inputs: the layer's own by slot, another layer's by its name in `others`. buffers:
+    expressions of running statistics after the operations, as NumPy, by slot."""
 
     imports: tuple[str, ...]
     given: tuple[Given, ...]
     operations: tuple[Operation, ...]
     tensors: dict[str, _Shape]
     others: dict[str, str] = {}  # "pos_embed_001" -> "001.other.pos_embed"
+    buffers: dict[str, str] = {}  # "mean" -> "layer.running_mean.numpy()"
+    differentiated: Differentiated | None = None
 
 
 def narrowed(slot: str, shape: _Shape, channels: int, *, depthwise: bool) -> _Shape:

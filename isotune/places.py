@@ -1,4 +1,7 @@
-"""Places that results are written to: whether they can be is found before the work, not after it."""
+"""Places that results are written to: whether they can be is found before the work, not after it.
+
+Folders that a result is to lie in are made, of a file as of a folder, once there is something to write.
+"""
 
 from __future__ import annotations
 
@@ -35,3 +38,13 @@ def check_file(file: Path, argument: str) -> None:
     if file.is_dir():
         raise UsageError(f"{argument}: {file} is a folder; name a file")
     check_folder(file.parent, argument)
+
+
+def make_folder_of(file: Path) -> None:
+    """Make the folder that a file is to lie in. UsageError: it cannot be made."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"{file}: its folder cannot be made ({error.strerror}); name a file in a folder that takes files"
+        ) from None

@@ -233,7 +233,7 @@ def path(value: PathLike, argument: str) -> Path:
 
 
 def script(value: PathLike, argument: str) -> Path:
-    """A Python file that is to be written, in a folder that there is."""
+    """A Python file that is to be written; its folder is made when it is."""
     file = path(value, argument)
     if file.suffix != ".py":
         raise UsageError(f"{argument}: takes a file to write, FILE.py, not {file}")

@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from isotune import names
+from isotune import names, places
 from isotune.conventions import NETWORK_AXES
 from isotune.errors import UsageError
 from isotune.models.axes import resolved
@@ -85,14 +85,16 @@ def transfer(
         from isotune.models.counterparts import check_pair
 
         check_pair(source, target, may_be_equal=True)
-    if not out.parent.is_dir():
-        raise UsageError(f"{out}: there is no folder {out.parent}")
+    places.check_file(out, str(out))
     with tempfile.TemporaryDirectory(prefix="isotune-transfer-") as folder:
         file = out if target is None else Path(folder) / "canonical.safetensors"
+        if target is None:
+            places.make_folder_of(out)
         report: dict[str, Any] = workers[_worker(model)].ask(
             write_canonical, model=source, checkpoint=checkpoint, size=size, head=head, file=str(file.absolute())
         )
         if target is not None:
+            places.make_folder_of(out)
             report |= workers[_worker(names.parse(target))].ask(
                 save, model=target, weights=str(file), size=size, file=str(out.absolute())
             )

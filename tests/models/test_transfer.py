@@ -242,6 +242,12 @@ def test_the_command_answers_a_program_in_json(transfer, files, tmp_path):
     assert set(state(tmp_path / "a.pth")) == set(state(files.timm))
 
 
+def test_the_folder_of_the_file_is_made_as_every_commands_is(transfer, tmp_path):
+    status, _, err = transfer(OURS, "-o", tmp_path / "new" / "folder" / "a.safetensors", "--checkpoint", "random:0")
+    assert status == 0, err
+    assert Weights.read(tmp_path / "new" / "folder" / "a.safetensors").architecture == "mobilenet_v2"
+
+
 # -- wrong use
 
 
@@ -258,7 +264,7 @@ def test_models_of_two_architectures_are_refused_with_the_pairs_that_exist(refus
         ((OURS, TIMM, "-o", "a.h5"), "torch's files end in .safetensors, .pt or .pth"),
         ((OURS, KERAS, "-o", "a.keras"), "Keras's files of weights end in .weights.h5"),
         ((OURS, KERAS, "-o", "a.h5"), "Keras's files of weights end in .weights.h5"),
-        ((OURS, "-o", "none/a.safetensors"), "there is no folder"),
+        ((OURS, "-o", "a.pth/a.safetensors"), "a.pth cannot be written (Not a directory)"),
         ((OURS, "-o", "a.safetensors", "--checkpoint", "file:none.pth"), "there is no file none.pth"),
         ((OURS, "-o", "a.safetensors", "--checkpoint", "file:none.zip"), "there is no file none.zip"),
         ((OURS, "-o", "a.safetensors", "--checkpoint", "random:many"), "random needs a seed"),

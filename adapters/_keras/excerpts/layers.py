@@ -10,15 +10,34 @@ import keras
 from isotune.adapters._keras.axes.input import scaling_layers
 from isotune.adapters._keras.dataflow import Graph
 from isotune.adapters._keras.excerpts._calls import activation_call, layer_call, operation_call, written
-from isotune.adapters._keras.layers import Part, flatten
+from isotune.adapters._keras.layers import Part, flatten, is_buffer
 from isotune.adapters.base import INPUT
-from isotune.excerpts import Excerpt, Given, NotWritten, Operation, narrowed
+from isotune.excerpts import Differentiated, Excerpt, Given, NotWritten, Operation, narrowed
 from isotune.weights import HEAD
 
 _IMAGES = 2  # in shapes; a script's are made smaller
 _ENGINE = 'os.environ["KERAS_BACKEND"] = "{}"'
 _GIVEN = "OUT = keras.ops.convert_to_tensor(IN0)"
 _TAKEN = "keras.ops.convert_to_numpy(OUT)"
+_GRADIENTS = {
+    "tensorflow": Differentiated(
+        imports=("import tensorflow as tf",), made=_GIVEN.removeprefix("OUT = "), leaf="OUT = tf.constant(IN0)",
+        opening=("with tf.GradientTape() as tape:", "    tape.watch([LEAVES])"),
+        loss=("loss = keras.ops.sum(OUT ** 3)",),
+        gradients=('gradients = tape.gradient(loss, [LEAVES], unconnected_gradients="zero")',),
+    ),
+    "torch": Differentiated(
+        imports=("import torch",), made=_GIVEN.removeprefix("OUT = "),
+        leaf="OUT = torch.tensor(IN0, requires_grad=True)",
+        # the second part is zero: a loss that nothing leads to has no gradient
+        loss=("loss = keras.ops.sum(OUT ** 3) + 0 * sum(each.sum() for each in [LEAVES])",),
+        gradients=("gradients = torch.autograd.grad(loss, [LEAVES])",),
+    ),
+    "jax": Differentiated(
+        made=_GIVEN.removeprefix("OUT = "), opening=("def loss(LEAVES):",), loss=("return keras.ops.sum(OUT ** 3)",),
+        gradients=("gradients = jax.grad(loss, tuple(range(COUNT)))(ARRAYS)",),
+    ),
+}  # fmt: skip
 _Call = tuple[Any, int]  # an operation, and which of its calls
 
 
@@ -75,7 +94,8 @@ class _Writer:
             wide = ["import jax", 'jax.config.update("jax_enable_x64", True)', *wide]
         return Excerpt(
             imports=(*self._imports, *self._lines_at_top, *wide), given=tuple(self._given.values()),
-            operations=operations, tensors=dict(self._shapes()),
+            operations=operations, tensors=dict(self._shapes()), buffers=dict(self._buffers()),
+            differentiated=_GRADIENTS.get(keras.backend.backend()),
         )  # fmt: skip
 
     # -- the graph
@@ -179,6 +199,14 @@ class _Writer:
                 if self._channels is not None:
                     shape = narrowed(slot, shape, self._channels, depthwise=depthwise)
                 yield slot, shape
+
+    def _buffers(self) -> Iterator[tuple[str, str]]:
+        prefix = f"{self._part.layer.name}."
+        places = {id(variable): place for place, variable in enumerate(self._owner().weights)}
+        for name, tensor in self._model.named_tensors().items():
+            if name.startswith(prefix) and is_buffer(name) and id(tensor.variable) in places:
+                taken = f"keras.ops.convert_to_numpy(layer.weights[{places[id(tensor.variable)]}])"
+                yield name.removeprefix(prefix), taken
 
     def _owner(self) -> Any:
         if self._part.layer.name == HEAD:

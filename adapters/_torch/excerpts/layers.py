@@ -16,9 +16,15 @@ from isotune.adapters._torch.excerpts import _modules
 from isotune.adapters._torch.excerpts._tape import PART, Record, Tape, shape_of
 from isotune.adapters._torch.layers import ModuleLayer, Slot, is_map, on_output
 from isotune.adapters.base import INPUT, Array
-from isotune.excerpts import Excerpt, Given, NotWritten, Operation, narrowed, written
+from isotune.excerpts import Differentiated, Excerpt, Given, NotWritten, Operation, narrowed, written
 
 _MAP, _OTHER = "torch.tensor(IN0).permute(0, 3, 1, 2)", "torch.tensor(IN0)"
+_GRADIENT = Differentiated(
+    made="torch.tensor(IN0)", leaf="OUT = torch.tensor(IN0, requires_grad=True)",
+    # the second part is zero: a loss that nothing leads to has no gradient
+    loss=("loss = (OUT ** 3).sum() + 0 * sum(each.sum() for each in [LEAVES])",),
+    gradients=("gradients = torch.autograd.grad(loss, [LEAVES])",),
+)  # fmt: skip
 _SIGNS = {"add": "+", "sub": "-", "mul": "*", "div": "/", "truediv": "/", "matmul": "@"}
 _WAYS = (  # from a canonical array to torch's layout
     "V", "V.transpose(3, 2, 0, 1)", "V.T", "V.reshape(-1, 1, 1)", "V.transpose(3, 2, 0, 1).reshape(V.shape[3], -1)",
@@ -106,6 +112,7 @@ class _Writer:
             operations=operations,
             tensors=dict(self._shapes()) | {name: each.shape for name, each in self._read.items()},
             others={name: each.name for name, each in self._read.items()},
+            buffers=dict(self._buffers()), differentiated=_GRADIENT,
         )  # fmt: skip
 
     def _needed(self, end: int, stops: dict[int, str]) -> list[int]:
@@ -236,6 +243,12 @@ class _Writer:
             if self._channels is not None:
                 shape = narrowed(slot.kind, shape, self._channels, depthwise=depthwise)
             yield slot.kind, shape
+
+    def _buffers(self) -> Iterator[tuple[str, str]]:
+        attributes = {id(tensor): name for name, tensor in self._owner.module.named_buffers()}
+        for slot in self._owner.slots:
+            if id(slot.tensor) in attributes:
+                yield slot.kind, f"layer.{attributes[id(slot.tensor)]}.numpy()"
 
     def _tensor(self, slot: Slot, name: str = "") -> str:
         """The way from the slot's array to torch's tensor: tried, not reasoned."""

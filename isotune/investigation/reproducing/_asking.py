@@ -66,7 +66,7 @@ class Asker:
         folder = self._scratch / str(next(self._count))
         observations.write(folder, iter(arrays.items()))
         self._ask(
-            which, run, imports=list(piece.excerpt.imports), body=piece.body(list(names), shown=shown),
+            which, run, imports=list(piece.imports), body=piece.body(list(names), shown=shown),
             arrays=str(folder), folder=str(folder) + "-given",
         )  # fmt: skip
         return [np.asarray(array) for array in Observations(Path(f"{folder}-given")).values()]

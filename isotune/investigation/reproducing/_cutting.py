@@ -2,8 +2,9 @@
 
 First the operations. Where both sides have the same value at one place, what comes before it is no part of the
 failure, and the pieces begin there; where they part already at a place after which both agree again when given one
-value, they end there. Then channels, from one on, and pixels, from one on. Each trial runs the lines on both sides with
-the arrays that the script would draw.
+value, they end there. Where the values agree everywhere and a gradient or a running statistic does not, a piece begins
+or ends wherever what is left still shows it. Then channels, from one on, and pixels, from one on. Each trial runs the
+lines on both sides with the arrays that the script would draw.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import numpy as np
 from isotune.comparison.errors import relative_error
 from isotune.excerpts import Excerpt, NotWritten
 from isotune.investigation.findings import SIDES, Which
-from isotune.investigation.reproducing._pieces import Piece, Shape, whole
+from isotune.investigation.reproducing._pieces import Piece, Shape, Shown, whole
 
 Array = np.ndarray
 CHANNELS = (1, 2, 3, 4, 8, 16, 32)
@@ -65,10 +66,11 @@ class Failing:
         return words
 
 
-def failing(write: Write, values: Values) -> Failing:
-    """The least that still fails. NotWritten: a side cannot be written, or both give the same of drawn arrays."""
+def failing(write: Write, values: Values, shows: Shown = "output") -> Failing:
+    """The least that still fails, of what is shown. NotWritten: a side cannot be written, or both give the same of
+    drawn arrays."""
     excerpts = {which: write(which, None) for which in SIDES}
-    began = _tried({which: whole(excerpt) for which, excerpt in excerpts.items()}, values, 0.0)
+    began = _tried({which: whole(excerpt, shows) for which, excerpt in excerpts.items()}, values, 0.0)
     if began is None:
         raise NotWritten("both sides' lines give the same of drawn arrays, or other shapes")
     tolerance = max(_LEAST, min(began.error, 1.0) * _SHARE)
@@ -104,9 +106,10 @@ def _apart(ours: Array, theirs: Array) -> float:
 def _at(now: Failing, values: Values) -> Iterator[tuple[int, int, float]]:
     """Every pair of places at which both sides have values of one size, and how far apart these are."""
     arrays = now.drawn()
-    places = {which: now.pieces[which].cuts() for which in SIDES}
+    pieces = {which: replace(piece, shows="output") for which, piece in now.pieces.items()}
+    places = {which: pieces[which].cuts() for which in SIDES}
     seen = {
-        which: values(which, now.pieces[which], arrays, now.read(which), places[which]) if places[which] else []
+        which: values(which, pieces[which], arrays, now.read(which), places[which]) if places[which] else []
         for which in SIDES
     }
     pairs = itertools.product(*(zip(places[which], seen[which], strict=True) for which in SIDES))
@@ -126,11 +129,12 @@ def _with_less_before(now: Failing, values: Values) -> Failing:
 
 
 def _with_less_behind(now: Failing, values: Values) -> Failing:
-    parted = [(here, there) for here, there, error in _at(now, values) if error > now.tolerance]
+    outputs = now.pieces["left"].shows == "output"
+    parted = [(here, there) for here, there, error in _at(now, values) if not outputs or error > now.tolerance]
     for here, there in sorted(parted, key=sum):
         ours, theirs = now.pieces["left"], now.pieces["right"]
         rest: dict[Which, Piece] = {"left": replace(ours, first=here + 1), "right": replace(theirs, first=there + 1)}
-        if _tried(rest, values, now.tolerance) is not None:
+        if outputs and _tried(rest, values, now.tolerance) is not None:
             continue  # what follows fails too: the two belong together
         pieces: dict[Which, Piece] = {"left": replace(ours, last=here), "right": replace(theirs, last=there)}
         if (found := _tried(pieces, values, now.tolerance)) is not None:

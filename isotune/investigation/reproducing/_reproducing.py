@@ -6,13 +6,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from isotune import cache
+from isotune import cache, places
 from isotune.comparison.sides import Inputs
 from isotune.errors import UsageError
 from isotune.excerpts import NotWritten
 from isotune.investigation.findings import Findings, Rung
 from isotune.investigation.reproducing._asking import Asker
 from isotune.investigation.reproducing._cutting import failing
+from isotune.investigation.reproducing._pieces import Shown
 from isotune.investigation.reproducing._recipe import of_recipe
 from isotune.investigation.reproducing._running import NotReproduced, run
 from isotune.investigation.reproducing._script import Half, composed, draws
@@ -37,8 +38,8 @@ class Reproducer:
         """UsageError: it cannot be written, or there is no script."""
         if not self.text:
             raise UsageError(f"there is no reproducer: {self.refused}")
+        places.make_folder_of(path)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
             with cache.draft_file(path) as draft:
                 draft.write_text(self.text, encoding="utf-8")
         except OSError as error:
@@ -105,12 +106,17 @@ def _impossible(findings: Findings) -> str:
 
 
 def _of_rung(findings: Findings, rung: Rung, inputs: Inputs) -> Reproducer:
-    if rung.name not in _NETWORK:
-        text = of_recipe(findings, rung, inputs, about(findings, rung))
-        return Reproducer(rung.name, text, run(text))
     refusals: dict[str, str] = {}
+    if rung.name not in (*_NETWORK, "gradients"):
+        try:
+            text = of_recipe(findings, rung, inputs, about(findings, rung))
+            return Reproducer(rung.name, text, run(text))
+        except (NotReproduced, NotWritten) as error:
+            if rung.name not in _SHOWS:
+                raise
+            refusals["as the libraries do it"] = str(error)
     with Asker({"left": findings.left, "right": findings.right}, inputs) as asker:
-        for layer in _layers(rung):
+        for layer in _layers(findings, rung):
             try:
                 text = _of_layer(findings, rung, layer, asker)
                 return Reproducer(rung.name, text, run(text))
@@ -119,10 +125,15 @@ def _of_rung(findings: Findings, rung: Rung, inputs: Inputs) -> Reproducer:
     raise NotReproduced("; ".join(f"{layer}: {why}" for layer, why in refusals.items()) or "no layer fails by itself")
 
 
-def _layers(rung: Rung) -> Sequence[str]:
+_SHOWS: dict[str, Shown] = {"gradients": "gradient", "BatchNorm buffers": "buffers"}
+
+
+def _layers(findings: Findings, rung: Rung) -> Sequence[str]:
     """Those that fail by themselves, in order, and of each kind the first."""
     if rung.name == "logits":
         return ("head",)
+    if rung.name in _SHOWS:
+        return _with_tensors(findings, rung)
     bound = rung.bound or 0.0
     beyond = [error.name for error in rung.layers_isolated if not error.relative <= bound and not error.lacking]
     kinds: dict[str, str] = {}
@@ -131,12 +142,24 @@ def _layers(rung: Rung) -> Sequence[str]:
     return list(dict.fromkeys([*kinds.values(), *beyond]))[:_TRIED]
 
 
+def _with_tensors(findings: Findings, rung: Rung) -> list[str]:
+    """Layers whose tensors fail; of gradients what stands behind the last of them, where backpropagation comes from."""
+    order = list(findings.names)
+    named = rung.unexplained or (rung.where.partition(" ")[0].removesuffix(":"),)
+    places = sorted({order.index(layer) for name in named if (layer := name.rpartition(".")[0]) in order})
+    if not places or rung.name != "gradients":
+        return [order[place] for place in places[:_TRIED]]
+    last = places[-1]
+    return [*order[last + 1 : last + _TRIED], order[last]]
+
+
 def _of_layer(findings: Findings, rung: Rung, layer: str, asker: Asker) -> str:
-    training = rung.name.startswith("training")
-    now = failing(lambda which, channels: asker.excerpt(which, layer, channels, training), asker.values)
+    training = rung.name.startswith("training") or rung.name in _SHOWS
+    shows = _SHOWS.get(rung.name, "output")
+    now = failing(lambda which, channels: asker.excerpt(which, layer, channels, training), asker.values, shows)
     sides = {"left": findings.left, "right": findings.right}
     halves = {
-        which: Half(one_line(sides[which].model), piece.excerpt.imports, tuple(piece.body(now.read(which))))
+        which: Half(one_line(sides[which].model), piece.imports, tuple(piece.body(now.read(which))))
         for which, piece in now.pieces.items()
     }
     return composed(about(findings, rung, layer), halves, draws(now), now.tolerance)
