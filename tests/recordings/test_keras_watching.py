@@ -1,4 +1,4 @@
-"""Training in Keras, watched, on TensorFlow and torch: what it does is read off."""
+"""Training in Keras, watched, on TensorFlow, torch and JAX: what it does is read off."""
 
 from __future__ import annotations
 
@@ -22,15 +22,24 @@ EXPECTED = {
 }  # fmt: skip
 
 
-@pytest.fixture(scope="module", params=["tensorflow", pytest.param("torch", marks=pytest.mark.slow)])
+@pytest.fixture(scope="module", params=["tensorflow", "jax", pytest.param("torch", marks=pytest.mark.slow)])
 def recordings(request, tmp_path_factory) -> dict[str, Recording]:
     folder = tmp_path_factory.mktemp(request.param)
-    process_of(request.param).run("watching.py", folder)
-    return {name: Recording(folder / name) for name in EXPECTED}
+    process_of(request.param).run("watching.py", request.param, folder)
+    found = {name: Recording(folder / name) for name in (*EXPECTED, "schedule") if name not in left_out(request.param)}
+    assert {each.about.configuration["engine"] for each in found.values()} == {request.param}
+    return found
+
+
+def left_out(engine: str) -> set[str]:
+    """A step of one's own is refused on JAX."""
+    return {"own"} if engine == "jax" else set()
 
 
 @pytest.mark.parametrize("name", EXPECTED)
 def test_what_training_does_is_read_off(name: str, recordings) -> None:
+    if name not in recordings:
+        pytest.skip("refused on this engine")
     habits = judge(recordings[name])
     assert {habit: habits.value(habit) for habit in EXPECTED[name]} == EXPECTED[name]
     assert "step" not in habits, habits["step"].words
@@ -39,7 +48,19 @@ def test_what_training_does_is_read_off(name: str, recordings) -> None:
 def test_fit_knows_its_epoch_and_every_rate(recordings) -> None:
     assert recordings["sgd"].about.steps_per_epoch == 6
     assert recordings["sgd"].rates == pytest.approx([0.1] * 6)
+    assert recordings["schedule"].rates == pytest.approx([0.1, 0.1, 0.05, 0.05, 0.025, 0.025])
+
+
+def test_a_loop_of_ones_own_is_watched(recordings) -> None:
+    if "own" not in recordings:
+        pytest.skip("refused on this engine")
     assert list(recordings["own"].steps) == [0, 1]
+
+
+def test_statistics_are_of_the_weights_after_each_step(recordings) -> None:
+    seen = [each["weight norm"] for each in recordings["sgd"].statistics]
+    assert len(seen) == 3
+    assert len(set(seen)) == 3
 
 
 def test_layers_are_named_as_in_other_frameworks(recordings) -> None:

@@ -1,6 +1,7 @@
 """Watches training in Keras that isotune does not run: a callback for `fit`, and a wrapper of a step of one's own.
 
-`hooks` has both, with the methods that `replacing` puts in the place of Keras's for a step; `network` names tensors
+`hooks` has both, with the methods that `replacing` puts in the place of Keras's for a step, and `stateless` what JAX
+needs beside them; `network` names tensors
 canonically, `optimizers` reads what an optimizer says of itself, `surroundings` what else results depend on. All is
 handed to a `isotune.recordings.Writer`.
 """

@@ -13,7 +13,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from isotune.adapters._keras.watching import optimizers, surroundings
+from isotune.adapters._keras.watching import optimizers, stateless, surroundings
 from isotune.adapters._keras.watching.network import WatchedNetwork, array_of
 from isotune.adapters._keras.watching.replacing import eagerly, keeping, losing, norming, passing, replaced
 from isotune.errors import UsageError
@@ -21,10 +21,7 @@ from isotune.recordings import OpenStep, Writer
 
 
 def watching(model: Any, optimizer: Any, writer: Writer | None) -> KerasWatching:
-    """What `isotune.watch` gives for a `keras.Model`. UsageError: Keras on JAX, whose steps are functions of all state,
-    with nothing to hook into."""
-    if keras.backend.backend() == "jax":
-        raise UsageError("Keras on JAX cannot be watched, its steps have no place to look; use TensorFlow or torch")
+    """What `isotune.watch` gives for a `keras.Model`."""
     return KerasWatching(model, optimizer, writer)
 
 
@@ -70,9 +67,14 @@ class KerasWatching(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
         if self._writer is None or self._writer.closed:
             return
         self._before = self._rate()
-        if self._writer.full:
-            self._full.enter_context(self._eager_function())
-            self._full.enter_context(self._recorded())
+        if not self._writer.full:
+            return
+        if stateless.is_stateless():
+            self._watched.jax_state_sync()
+            self._full.callback(stateless.release, self._watched)
+            self._full.enter_context(stateless.stepping(self._watched, self._pass_hooked))
+        self._full.enter_context(self._eager_function())
+        self._full.enter_context(self._recorded())
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         if self._writer is not None and not self._writer.closed:
@@ -98,8 +100,14 @@ class KerasWatching(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
     def step(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """The function of one step of training, watched: it calls the model, and `optimizer.apply` once.
 
-        It may be compiled: in full steps it runs eagerly.
+        It may be compiled: in full steps it runs eagerly. UsageError: on JAX such a step keeps its state by itself,
+        where nothing sees it.
         """
+        if self._writer is not None and stateless.is_stateless():
+            raise UsageError(
+                "a step of one's own in Keras on JAX is a function of state that it keeps by itself, which cannot be"
+                " watched; give the callback to model.fit"
+            )
 
         def watched(*given: Any, **named: Any) -> Any:
             if self._writer is None or self._writer.closed:
@@ -124,6 +132,8 @@ class KerasWatching(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
     # -- every step
 
     def _rate(self) -> float:
+        if stateless.is_stateless():
+            return stateless.rate(self._watched, self._optimizer)
         return float(array_of(optimizers.within(self._optimizer).learning_rate))
 
     def _after(self, loss: Any) -> None:
@@ -132,8 +142,9 @@ class KerasWatching(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
         if writer.sampled:
             if self._network is None:
                 self._describe(writer)
-            weights = np.sqrt(sum(float((array_of(each).astype(float) ** 2).sum())
-                                  for each in self._watched.trainable_variables))  # fmt: skip
+            trained = self._watched.trainable_variables
+            trained = stateless.trained(self._watched) if stateless.is_stateless() else trained
+            weights = np.sqrt(sum(float((array_of(each).astype(float) ** 2).sum()) for each in trained))
             told = {} if loss is None else {"loss": float(loss)}
             writer.sample({"weight norm": float(weights), "learning rate": self._before, **told})
         passes, images = (step.passes, step.images) if step is not None else (None, None)
@@ -183,12 +194,22 @@ class KerasWatching(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
 
     @contextlib.contextmanager
     def _hooked(self, step: OpenStep, network: WatchedNetwork) -> Iterator[None]:
-        writer = self._writer
-        assert writer is not None
         with contextlib.ExitStack() as stack:
             replace = stack.enter_context
             replace(replaced(self._optimizer, "apply", self._applying(step, network)))
             replace(replaced(optimizers.within(self._optimizer), "_clip_gradients", self._clipping(step, network)))
+            if not stateless.is_stateless():  # there the pass is shown apart
+                replace(self._pass_hooked())
+            yield
+
+    @contextlib.contextmanager
+    def _pass_hooked(self) -> Iterator[None]:
+        step, network, writer = self._open, self._network, self._writer
+        assert step is not None
+        assert network is not None
+        assert writer is not None
+        with contextlib.ExitStack() as stack:
+            replace = stack.enter_context
             replace(replaced(self._watched, "compute_loss", losing(step)))
             replace(replaced(self._watched, "call", passing(step)))
             for name, layer in network.norms():

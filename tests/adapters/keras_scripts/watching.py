@@ -1,14 +1,20 @@
-"""Training in Keras, watched: `fit` with the callback, and a loop of one's own. Arguments: folder of the recordings."""
+"""Training in Keras, watched: `fit` with the callback, and a loop of one's own. Arguments: engine, folder of the
+recordings."""
 
+import os
 import sys
 from pathlib import Path
 
+os.environ["KERAS_BACKEND"] = sys.argv[1]
+
 import keras
 import numpy as np
+import pytest
 
 import isotune
+from isotune.errors import UsageError
 
-FOLDER = Path(sys.argv[1])
+FOLDER = Path(sys.argv[2])
 STREAM = np.random.default_rng(0)
 IMAGES = STREAM.normal(size=(48, 16, 16, 3)).astype(np.float32)
 LABELS = STREAM.integers(0, 5, 48)
@@ -50,13 +56,20 @@ fit("kernels", {"kind": "SGD", "learning_rate": 0.1, "momentum": 0.9, "weight_de
                 "exclude": ("bias", "gamma", "beta")})  # fmt: skip
 fit("adam", {"kind": "Adam", "learning_rate": 1e-3, "weight_decay": 0.1, "global_clipnorm": 0.1})
 fit("rmsprop", {"kind": "RMSprop", "learning_rate": 1e-3, "momentum": 0.9, "clipnorm": 0.05}, label_smoothing=0.1)
+decaying = keras.optimizers.schedules.PiecewiseConstantDecay([1, 3], [0.1, 0.05, 0.025])
+fit("schedule", {"kind": "SGD", "learning_rate": decaying})
 fit("frozen", {"kind": "SGD", "learning_rate": 0.1}, trainable=False)
 
 model = network()
 optimizer = keras.optimizers.SGD(0.1, momentum=0.9, nesterov=True)
 criterion = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 watching = isotune.watch(model, optimizer, FOLDER / "own", steps=range(2), statistics=0)
-if keras.backend.backend() == "tensorflow":
+step = None
+if keras.backend.backend() == "jax":
+    with pytest.raises(UsageError, match=r"give the callback to model\.fit"):
+        watching.step(print)
+    watching.close()
+elif keras.backend.backend() == "tensorflow":
     import tensorflow as tf
 
     @watching.step
@@ -82,5 +95,5 @@ else:
         return loss
 
 
-for number in range(3):
+for number in range(3 if step else 0):
     step(keras.ops.convert_to_tensor(IMAGES[8 * number : 8 * number + 8]), keras.ops.convert_to_tensor(LABELS[:8]))
