@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from difflib import SequenceMatcher
+from math import prod
 from typing import NamedTuple
 
+from isotune.comparison.pairing import Place, pair
 from isotune.errors import UsageError
 from isotune.recordings._format import TensorEntry
 from isotune.recordings._reading import Recording
@@ -18,7 +19,8 @@ class Pairing(NamedTuple):
 
 
 def paired(left: Recording, right: Recording) -> Pairing:
-    """By canonical name where names and shapes agree, else by the framework's own name, else by shape and order.
+    """By canonical name where names and shapes agree, else by the framework's own name, else layer by layer, by
+    shape and order.
 
     UsageError: less than half of either side finds a partner, so that these are two networks.
     """
@@ -27,7 +29,7 @@ def paired(left: Recording, right: Recording) -> Pairing:
         mine, others = ({getattr(entry, key): entry for entry in entries} for entries in (ours, theirs))
         if mine.keys() == others.keys() and all(mine[name].shape == others[name].shape for name in mine):
             return Pairing(tuple((mine[name], others[name]) for name in mine), f"Tensors are paired by {words}.", ())
-    pairs = _by_shape(ours, theirs)
+    pairs = _by_layer(ours, theirs)
     if 2 * len(pairs) < max(len(ours), len(theirs)):
         raise UsageError(
             f"{left.name} and {right.name} are of two networks: {len(pairs)} of {len(ours)} and {len(theirs)} tensors"
@@ -42,12 +44,22 @@ def paired(left: Recording, right: Recording) -> Pairing:
     return Pairing(tuple(pairs), words, alone)
 
 
-def _by_shape(ours: Sequence[TensorEntry], theirs: Sequence[TensorEntry]) -> list[tuple[TensorEntry, TensorEntry]]:
-    """Longest common runs of kind and shape, as a diff finds them."""
-    mine, others = ([(entry.slot, entry.shape) for entry in entries] for entries in (ours, theirs))
-    matcher = SequenceMatcher(None, mine, others, autojunk=False)
-    return [
-        (ours[block.a + place], theirs[block.b + place])
-        for block in matcher.get_matching_blocks()
-        for place in range(block.size)
-    ]
+def _by_layer(ours: Sequence[TensorEntry], theirs: Sequence[TensorEntry]) -> list[tuple[TensorEntry, TensorEntry]]:
+    """Layers as `isotune.comparison.pairing` aligns them, and in these the tensors of one slot and shape."""
+    try:
+        called = pair(_places(ours), _places(theirs)).names
+    except UsageError:  # two networks, which is told in tensors
+        return []
+    mine = {(entry.layer, entry.slot): entry for entry in ours}
+    both = [(mine.get((called[entry.layer], entry.slot)), entry) for entry in theirs]
+    order = {entry.name: place for place, entry in enumerate(ours)}
+    found = [(one, other) for one, other in both if one is not None and one.shape == other.shape]
+    return sorted(found, key=lambda each: order[each[0].name])
+
+
+def _places(entries: Sequence[TensorEntry]) -> list[Place]:
+    """The layers in their order, each by its largest tensor; what feeds it is not recorded."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    for entry in entries:
+        shapes[entry.layer] = max(shapes.get(entry.layer, ()), entry.shape, key=lambda shape: (len(shape), prod(shape)))
+    return [Place(name=layer, shape=shape) for layer, shape in shapes.items()]

@@ -239,3 +239,19 @@ def test_what_needs_a_run_is_refused_for_recordings(option: dict, tmp_path) -> N
     PLAIN.record(tmp_path / "a")
     with pytest.raises(UsageError, match="of recordings there is none, since nothing is run"):
         isotune.investigate(f"recording:{tmp_path / 'a'}", f"recording:{tmp_path / 'a'}", **option)
+
+
+def test_a_layer_that_one_side_alone_has_does_not_shift_the_others(tmp_path) -> None:
+    """Its bias has the shape of its neighbour's; layers are paired, and tensors within them."""
+    mine, other = PLAIN.record(tmp_path / "mine"), PLAIN.record(tmp_path / "other")
+    tensors = mine.about.tensors
+    more = [
+        entry.model_copy(update={"name": f"000b.dense.{slot}", "own": f"more_{slot}", "shape": shape})
+        for entry, slot, shape in zip(tensors, ("kernel", "bias"), ((16, 16), (16,)), strict=False)
+    ]
+    swapped = (tensors[1], tensors[0])  # of a layer, its bias first
+    other.about = other.about.model_copy(update={"tensors": (*more, *swapped, *tensors[2:])})
+    found = compare(mine, other)
+    assert "by shape and order: 8 pairs, 2 tensors without" in found.pairing
+    assert "more_kernel (other), more_bias (other)" in found.verdict.partition("no partner: ")[2]
+    assert found.first_failure is None
