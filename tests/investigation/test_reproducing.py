@@ -19,6 +19,7 @@ from isotune.investigation.findings import Cause, Findings, Flip, Rung
 from isotune.investigation.reproducing import _running
 from isotune.investigation.reproducing._asking import faithful, run, run_lines
 from isotune.investigation.reproducing._cutting import failing
+from isotune.investigation.reproducing._pieces import whole
 from isotune.investigation.reproducing._recipe import of_recipe
 from isotune.investigation.reproducing._running import NotReproduced
 from isotune.investigation.reproducing._script import MOST, Half, composed, draws
@@ -37,7 +38,7 @@ def excerpt(*lines: str, channels: int | None = None, tensors=None) -> Excerpt:
 
 
 def values(which, piece, arrays, names, shown):
-    return run_lines(piece.excerpt.imports, piece.body(names, shown=shown), arrays)
+    return run_lines(piece.imports, piece.body(names, shown=shown), arrays)
 
 
 def cut(left: list[str], right: list[str], **given):
@@ -83,9 +84,67 @@ def test_sides_that_give_the_same_are_refused():
         cut([RELU, DOUBLE], [RELU, DOUBLE])
 
 
+def in_torch(*lines: str, channels: int | None = None) -> Excerpt:
+    from isotune.adapters._torch.excerpts.layers import _GRADIENT
+
+    made = excerpt(*lines, channels=channels)
+    taken = "OUT.detach().numpy()"
+    read = made.given[0].model_copy(update={"line": "OUT = torch.tensor(IN0)"})
+    operations = tuple(each.model_copy(update={"taken": taken, "line": read.line}) for each in made.operations)
+    return made.model_copy(
+        update={"imports": ("import torch",), "given": (read,), "operations": operations, "differentiated": _GRADIENT}
+    )
+
+
+CLIPPED = "OUT = IN0.clamp(0, 6)"
+NOT_LED_BACK = "OUT = IN0 + (IN0.clamp(0, 6) - IN0).detach()"  # the same value, another gradient
+
+
+def test_of_a_gradient_only_what_changes_it_is_kept():
+    pytest.importorskip("torch", reason="needs the extra torch")
+    left, right = ["OUT = IN0 * 2", CLIPPED, "OUT = IN0 + 1.5"], ["OUT = IN0 * 2", NOT_LED_BACK, "OUT = IN0 + 1.5"]
+    sides = {"left": left, "right": right}
+    with pytest.raises(NotWritten, match="the same"):
+        failing(lambda which, channels: in_torch(*sides[which], channels=channels), values)
+    found = failing(lambda which, channels: in_torch(*sides[which], channels=channels), values, "gradient")
+    text = text_of(found)
+    assert "clamp(0, 6)" in text
+    assert "* 2" not in text
+    assert "1.5" not in text
+    assert len(text.splitlines()) <= MOST
+    assert "they differ by" in _running.run(text)
+
+
+def test_a_gradient_that_nothing_leads_to_is_zero_and_no_failure_of_the_script():
+    pytest.importorskip("torch", reason="needs the extra torch")
+    sides = {"left": "OUT = IN0 * 2", "right": "OUT = IN0.detach() * 2"}
+    found = failing(lambda which, channels: in_torch(sides[which], channels=channels), values, "gradient")
+    assert "they differ by" in _running.run(text_of(found))
+
+
+def test_gradients_by_several_inputs_stand_in_one_order_on_both_sides():
+    pytest.importorskip("torch", reason="needs the extra torch")
+
+    def write(which, channels):
+        made = in_torch("OUT = IN0 * IN1 ** 2", channels=channels)
+        first, second = (made.given[0].model_copy(update={"name": name}) for name in ("004.norm", "007.norm"))
+        given = (first, second) if which == "left" else (second, first)
+        line = "OUT = IN0 * IN1 ** 2" if which == "left" else "OUT = IN1 * IN0 ** 2"
+        operation = made.operations[0].model_copy(update={"inputs": (0, 1), "lines": (line,)})
+        return made.model_copy(update={"given": given, "operations": (operation,)})
+
+    with pytest.raises(NotWritten, match="the same"):
+        failing(write, values, "gradient")
+
+
+def test_what_has_no_running_statistics_shows_none():
+    with pytest.raises(NotWritten, match="no running statistics"):
+        whole(excerpt(RELU), "buffers").body(["x"])
+
+
 def text_of(found, **changed) -> str:
     halves = {
-        which: Half(f"library:{which}", piece.excerpt.imports, tuple(piece.body(found.read(which))))
+        which: Half(f"library:{which}", piece.imports, tuple(piece.body(found.read(which))))
         for which, piece in found.pieces.items()
     }
     return composed(["What it shows."], halves, draws(found), changed.get("tolerance", found.tolerance))
@@ -230,6 +289,41 @@ def checked_script(house) -> str:
     assert "AssertionError: they differ by" in done.stderr
     assert text in (house / "found/found.md").read_text()
     return text
+
+
+TRAINED = """
+from torch import nn
+
+
+class Gate(nn.Module):
+    def forward(self, x):
+        return GATE
+
+
+def make():
+    body = nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.BatchNorm2d(8, momentum=MOMENTUM), nn.ReLU(), Gate())
+    more = nn.Sequential(nn.Conv2d(8, 8, 3, 2, 1), nn.BatchNorm2d(8))
+    return nn.Sequential(body, more, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 10))
+"""
+SIGMOID = "x * x.mean((2, 3), keepdim=True).sigmoid()"
+IN_TRAINING = {  # rung -> what the port's gate does, its first BatchNorm's momentum, and what the script holds
+    "gradients": (f"{SIGMOID}.detach()", "0.1", ["detach", "torch.autograd.grad"]),
+    "training-mode layers": (f"{SIGMOID} + (0.1 if self.training else 0.0)", "0.1", ["0.1"]),
+    "BatchNorm buffers": (SIGMOID, "0.01", ["momentum=0.01", "running_mean"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("rung", ["gradients", *(pytest.param(r, marks=pytest.mark.slow) for r in [*IN_TRAINING][1:])])
+def test_what_only_training_shows_has_a_script(here, house, rung):
+    pytest.importorskip("torch", reason="needs the extra torch")
+    gate, momentum, held = IN_TRAINING[rung]
+    (house / "ours.py").write_text(TRAINED.replace("GATE", SIGMOID).replace("MOMENTUM", "0.1"))
+    (house / "port.py").write_text(TRAINED.replace("GATE", gate).replace("MOMENTUM", momentum))
+    status, said = investigated(here, "torch:ours.py:make", "torch:port.py:make")
+    assert status == 1
+    assert f"reproducer of {rung}: fails.py" in said, said
+    text = checked_script(house)
+    assert [each for each in held if each not in text] == []
 
 
 def test_an_operation_of_a_users_own_network_is_found(here, house):

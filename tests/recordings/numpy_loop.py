@@ -48,6 +48,7 @@ class Loop:
     shrinks: float = 1.0  # weights between steps
     seed: int = 0
     steps: int = 4
+    shows_gradient: bool = True  # of the logits; Keras's hooks do not
     says: bool = True  # what its class does; else an optimizer that nobody knows
 
     def record(self, folder: Path, **how: Any) -> Recording:
@@ -134,7 +135,8 @@ class Loop:
         d = ((shares - target) * weight).astype(F)
         step.tell(labels=y, loss=loss)
         step.output("logits", logits)
-        step.output("gradient", d)
+        if self.shows_gradient:
+            step.output("gradient", d)
         gradients["head.kernel"] += active.T @ d
         gradients["head.bias"] += d.sum(0)
         d = (d @ w["head.kernel"].T) * (scaled > 0)

@@ -48,6 +48,11 @@ LOOPS = {
                            {"batchnorm_momentum": 0.01, "batchnorm_running_variance": "biased"}),
     "BatchNorm of torch": (Loop(), {"batchnorm_momentum": 0.1, "batchnorm_running_variance": "unbiased"}),
     "half steps": (Loop(factor=0.5), {"step": 0.5}),
+    "L2 in the loss": (Loop(l2=5e-3), {"regularization": 0.01, "loss": None}),
+    "half of lambda in the loss": (Loop(l2=6.25e-5), {"regularization": 1.25e-4}),
+    "L2 beside smoothing": (Loop(l2=1e-3, smoothing=0.1), {"regularization": 2e-3, "label_smoothing": 0.1}),
+    "L2 in Keras": (Loop(l2=1e-3, shows_gradient=False), {"regularization": 2e-3, "label_smoothing": 0, "loss": None}),
+    "smoothing in Keras": (Loop(smoothing=0.1, shows_gradient=False), {"label_smoothing": 0.1, "regularization": None}),
 }  # fmt: skip
 
 

@@ -40,7 +40,8 @@ def habits(recording: Recording) -> Iterator[dict[str, Any]]:
     if not known:
         return
     numbers = tuple(known)
-    if (penalty := _penalty(recording, known)) is not None:
+    exact = all(entry.dtype in ("float32", "float64") for entry in recording.about.tensors)  # so is the loss
+    if exact and (penalty := _penalty(recording, known)) is not None:
         yield penalty
         known = {number: [_without_penalty(each) for each in passes] for number, passes in known.items()}
     flat = [each for passes in known.values() for each in passes]
@@ -49,7 +50,7 @@ def habits(recording: Recording) -> Iterator[dict[str, Any]]:
         words = f"labels are smoothed by {value:g}" if value else "labels are not smoothed"
         yield {"name": "label_smoothing", "value": value, "words": words, "steps": numbers}
     more = max((each.beyond for each in flat if each.weight is not None and abs(each.weight - 1) < _FITS), default=0.0)
-    if more and len(flat) == len(known):
+    if exact and more and len(flat) == len(known):
         words = f"the loss is {more:.6g} more than cross-entropy: it has another part"
         yield {"name": "loss", "value": "other", "words": words, "steps": numbers}
     elif strange := next((each.words for each in flat if each.words), ""):
@@ -73,7 +74,8 @@ def _penalty(recording: Recording, known: Mapping[int, list[Weighed]]) -> dict[s
         if not all(squares.values()):
             continue
         factors = np.array([part / squares[number] for number, part in beyond.items()])
-        typed = float(f"{np.median(factors):.2g}"), float(f"{2 * np.median(factors):.2g}") / 2  # or half of it
+        digits = 3 if len(factors) > 2 else 2  # as somebody typed it, or half of that: of few steps anything fits
+        typed = [float(f"{part * np.median(factors):.{digits}g}") / part for part in (1, 2)]
         if factor := next((each for each in typed if np.abs(factors - each).max() <= _FITS * each), 0.0):
             words = f"the loss has an L2 part, {factor:g} * sum(w^2) of {what} (a coupled decay of {2 * factor:g})"
             return {"name": "regularization", "value": 2 * factor, "words": words, "steps": tuple(known)}
