@@ -109,13 +109,15 @@ class _Streams:
 def _scaled(images: Array, scaling: str) -> Array:
     """As it enters a network, float32."""
     bgr, scale, offset = affine(scaling)
-    return ((images[..., ::-1] if bgr else images) * scale + offset).astype(np.float32)
+    scaled: Array = ((images[..., ::-1] if bgr else images) * scale + offset).astype(np.float32)
+    return scaled
 
 
 def _apart(ours: Array, theirs: Array) -> Array:
     """Largest difference of two fingerprints, in units of _NEAR: [N, M]."""
     near = _NEAR * max(float(np.abs(ours).max(initial=0.0)), 1e-30)
-    return np.abs(ours[:, None] - theirs[None]).max(-1) / near
+    apart: Array = np.abs(ours[:, None] - theirs[None]).max(-1) / near
+    return apart
 
 
 def _as_drawn(seen: Mapping[int, _Seen], streams: _Streams, seed: int, scaling: str) -> str | None:
@@ -243,8 +245,8 @@ def _twice(found: Mapping[int, Array], an_epoch: int) -> int | None:
     epochs: dict[int, list[int]] = {}
     for step, numbers in found.items():
         epochs.setdefault(step // an_epoch, []).extend(numbers.tolist())
-    for numbers in epochs.values():
-        kept, counts = np.unique(numbers, return_counts=True)
+    for drawn in epochs.values():
+        kept, counts = np.unique(drawn, return_counts=True)
         if (counts > 1).any():
             return int(kept[counts > 1][0])
     return None
