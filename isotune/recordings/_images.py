@@ -10,7 +10,7 @@ a protocol says that images are shuffled, and not by which generator.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
 import numpy as np
@@ -164,11 +164,11 @@ def _looked_up(
     pixels, labels = view("train")
     if pixels.nbytes > _MOST:
         return Held(unknown=(f"the order of the images (none of seeds 0 to {SEEDS[-1]})",))
-    found, mirrored = _numbers(seen, pixels)
+    found, mirrored, clear = _numbers(seen, pixels)
     total = sum(map(len, found.values()))
     lost = sum(int((numbers < 0).sum()) for numbers in found.values())
     if lost:
-        of_test, _ = _numbers(seen, view("test")[0]) if len(dataset.test.labels) else ({}, 0)
+        of_test = _numbers(seen, view("test")[0])[0] if len(dataset.test.labels) else {}
         in_test = sum(int(((numbers < 0) & (of_test[step] >= 0)).sum()) for step, numbers in found.items() if of_test)
         if in_test:
             words = f"{in_test} of {total} images are of the data set's test split"
@@ -178,31 +178,38 @@ def _looked_up(
             return Held(unknown=(f"the order of the images ({words}; name the loop's own with --dataset)",))
         words = f"{lost} of {total} images are none of the {len(labels)} that the protocol trains on"
         return Held((Cause(name="images", rung="batch", left=lost, right=0, words=words),))
-    causes = list(_ordered(found, an_epoch))
+    causes = list(_ordered(found, clear, an_epoch))
     if mirrored and not protocol.augmentation.horizontal_flip:
         words = f"{mirrored} of {total} images are mirrored, which the protocol does to none"
         causes.append(Cause(name="augmentation", rung="batch", left=mirrored, right=0, words=words))
-    causes += _labels(seen, {step: labels[numbers] for step, numbers in found.items()})
+    sure = {step: replace(each, labels=np.where(clear[step], each.labels, labels[found[step]]))
+            if each.labels is not None else each for step, each in seen.items()}  # fmt: skip
+    causes += _labels(sure, {step: labels[numbers] for step, numbers in found.items()})
     own = f"the order of the images (shuffled, and none of the protocol's of seeds 0 to {SEEDS[-1]})"
     images = f"the images ({total} of the protocol's)"
     return Held(tuple(causes), () if causes else (images,), () if causes else (own,))
 
 
-def _numbers(seen: Mapping[int, _Seen], pixels: Array) -> tuple[dict[int, Array], int]:
-    """Of every step's images the numbers in a split, -1 where they are not in it; and how many are mirrored."""
-    best: dict[int, Array] = {step: np.full(len(each.values), -1) for step, each in seen.items()}
-    turned_round = 0
+_Numbers = tuple[dict[int, Array], int, dict[int, Array]]
+
+
+def _numbers(seen: Mapping[int, _Seen], pixels: Array) -> _Numbers:
+    """Of every step's images the numbers in a split, -1 where they are not in it; how many are mirrored; and of every
+    step's images, whether no other of the split looks like it."""
+    best: _Numbers = {step: np.full(len(each.values), -1) for step, each in seen.items()}, 0, {}
     for scaling in _SCALINGS:
-        known = _in_parts(pixels, scaling)
-        turned = _in_parts(pixels[:, :, ::-1], scaling)
-        numbers, mirrored = {}, 0
+        known, turned = (_in_parts(side, scaling) for side in (pixels, pixels[:, :, ::-1]))
+        numbers, clear, mirrored = dict[int, Array](), dict[int, Array](), 0
         for step, each in seen.items():
-            straight, flipped = _nearest(each.values, known), _nearest(each.values, turned)
+            (straight, once), (flipped, only) = _nearest(each.values, known), _nearest(each.values, turned)
             numbers[step] = np.where(straight >= 0, straight, flipped)
+            clear[step] = np.where(straight >= 0, once, only)
             mirrored += int(((straight < 0) & (flipped >= 0)).sum())
-        if _count(numbers) > _count(best):
-            best, turned_round = numbers, mirrored
-    return best, turned_round
+        if _count(numbers) > _count(best[0]):
+            best = numbers, mirrored, clear
+        if _count(numbers) == sum(map(len, numbers.values())):
+            break
+    return best
 
 
 def _count(numbers: Mapping[int, Array]) -> int:
@@ -215,17 +222,19 @@ def _in_parts(pixels: Array, scaling: str, part: int = 256) -> Array:
     )
 
 
-def _nearest(ours: Array, known: Array) -> Array:
-    apart = _apart(ours, known)
-    return np.where(apart.min(1) <= 1, apart.argmin(1), -1)
+def _nearest(ours: Array, known: Array) -> tuple[Array, Array]:
+    """Numbers, -1 where there is none, and whether there is only one."""
+    rows = [_apart(ours[place : place + 1], known)[0] for place in range(len(ours))]  # one by one: a split is large
+    numbers = [int(row.argmin()) if row.min() <= 1 else -1 for row in rows]
+    return np.array(numbers), np.array([int((row <= 1).sum()) == 1 for row in rows])
 
 
-def _ordered(found: Mapping[int, Array], an_epoch: int) -> Iterator[Cause]:
+def _ordered(found: Mapping[int, Array], clear: Mapping[int, Array], an_epoch: int) -> Iterator[Cause]:
     """What is wrong with an order, whatever drew it."""
     size = max(map(len, found.values()))
     first = min(found)
     words = ""
-    twice = _twice(found, an_epoch)
+    twice = _twice({step: numbers[clear[step]] for step, numbers in found.items()}, an_epoch)
     again = next((step for step in found if step + an_epoch in found
                   and np.array_equal(found[step], found[step + an_epoch])), None)  # fmt: skip
     if all(np.array_equal(each, np.arange(len(each)) + (step % an_epoch) * size) for step, each in found.items()):

@@ -129,6 +129,21 @@ def test_what_no_shuffle_does_is_named(case, recipe, tmp_path):
     assert agreed == []
 
 
+def test_two_images_that_look_alike_are_not_one_drawn_twice(recipe, tmp_path, monkeypatch):
+    """Data sets have duplicates, of other labels too."""
+    from isotune.recordings import _images
+
+    twins = view(recipe()).copy()
+    twins[7] = twins[3]
+    _, labels = data.inputs(
+        data.prepare("digits"), "train", protocols.load(recipe()).images, protocols.load(recipe()).input
+    )
+    monkeypatch.setattr(_images, "inputs", lambda *given, **named: (twins, labels))
+    numbers = np.concatenate([shuffled(0), shuffled(1)])
+    told = [labels[numbers[start : start + BATCH]] for start in range(0, len(numbers), BATCH)]
+    assert held(recorded(tmp_path / "a", of(numbers, twins), told), recipe())[0] == {}
+
+
 def test_a_shuffle_of_its_own_is_no_fault_and_is_said(recipe, tmp_path):
     batches = of(np.concatenate([shuffled(0), shuffled(1)]), view(recipe()))
     causes, agreed, unknown = held(recorded(tmp_path / "a", batches), recipe())
