@@ -209,7 +209,8 @@ class Ladder:
         if spec.name != "loss" or judged.recorded is None:
             return ""
         ours, theirs = (Observations(folder) for folder in judged.recorded)
-        return penalty(ours, theirs, self._tensors())
+        said = penalty(ours, theirs, self._tensors())
+        return said.replace("reference's", "left side's").replace("other's", "right side's")
 
     def _described(self, spec: RungSpec, judged: Judged, failing: Sequence[str]) -> Iterator[str]:
         """What the first array without a cause looks like, and what those have in common."""

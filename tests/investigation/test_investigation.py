@@ -239,3 +239,33 @@ def test_a_quick_investigation_leaves_out_what_only_training_shows(house):
     ]  # fmt: skip
     assert {flip.axis for flip in found.causes["layers"].flips} == {"stride2_padding", "batchnorm_epsilon"}
     assert found.command.endswith("--images 2 --checkpoint random:0 --quick")
+
+
+PENALIZED = """
+import keras
+from keras import layers
+
+
+def make():
+    image = keras.Input((None, None, 3))
+    x = layers.Conv2D(8, 3, strides=2, activation="relu", kernel_regularizer=keras.regularizers.L2(STRENGTH))(image)
+    return keras.Model(image, layers.Dense(10)(layers.GlobalAveragePooling2D()(x)))
+"""
+
+
+@pytest.mark.slow  # what a sentence needs is quick in pattern/test_penalty.py
+@pytest.mark.xdist_group("keras")
+def test_l2_in_one_networks_loss_is_named_with_the_decay_that_it_is(house):
+    for name, strength in (("ours", "0.0"), ("port", "0.0005")):
+        (house / f"{name}.py").write_text(PENALIZED.replace("STRENGTH", strength))
+    found = isotune.investigate(
+        "keras:ours.py:make", "keras:port.py:make", checkpoint="random:0", protocol="quick-fine-tune", images=2,
+        steps=2, progress=False,
+    )  # fmt: skip
+    assert found.first_failure.name == "loss"
+    said = "'loss': L2 in the right side's loss, 0.0005 * sum(w^2) of 1 kernel, which the left side's lacks"
+    assert said in found.verdict
+    assert "a coupled weight_decay of 0.001" in found.verdict
+    verdicts = {rung.name: rung for rung in found.rungs}
+    assert verdicts["gradients"].verdict == "unknown"
+    assert "what makes the rung 'loss' fail cannot be set alike" in verdicts["gradients"].remarks[0]

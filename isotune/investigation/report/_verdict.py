@@ -65,7 +65,7 @@ def _without_cause(findings: Findings, failing: Sequence[Rung]) -> Iterator[str]
     for rung in failing:
         new = [name for name in rung.unexplained if name not in known]
         if rung.named:
-            yield f"at the rung '{rung.name}' {rung.named}"
+            yield rung.named
         elif rung.cause is None and (new or not rung.unexplained):
             where = f", {rung.where}" if rung.where and rung.compared > 1 else ""
             yield f"no known convention explains the rung '{rung.name}'{where}"
