@@ -192,6 +192,31 @@ def test_a_loop_is_held_against_a_protocol(case: str, tmp_path) -> None:
     assert "the order of the images" in found.verdict
 
 
+NAMED = {  # what the protocol says otherwise than STAGE, the loop, what it breaks, and words of it
+    "decay on biases": (('name = "mine"', 'name = "mine"\nconventions = {weight_decay_on = "kernels"}'), Loop(),
+                        {"weight_decay_on"}, "everything decays, 2 x bias"),
+    "no decay on biases": (('name = "mine"', 'name = "mine"\nconventions = {weight_decay_on = "kernels"}'),
+                           Loop(decayed="kernels"), set(), ""),
+    "an epoch late": (("epochs = 2", "epochs = 3"), Loop(rates=(0.1,) * 4 + (0.01,) * 2, steps=6), {"schedule"},
+                      "the schedule is 1 epoch (2 steps) late"),
+    "in time": (("epochs = 2", "epochs = 3"), Loop(rates=(0.1,) * 2 + (0.01,) * 4, steps=6), set(), ""),
+    "accumulation that does not divide": (("batch_size = 8", "batch_size = 16"), Loop(passes=2, divided=False),
+                                          {"accumulation"}, "the gradient is 2 times the mean's"),
+    "accumulation that divides": (("batch_size = 8", "batch_size = 16"), Loop(passes=2), set(), ""),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", NAMED)
+def test_what_a_loop_gets_wrong_of_a_protocol_is_named_and_its_sound_twin_is_not(case: str, tmp_path) -> None:
+    change, loop, breaks, said = NAMED[case]
+    recipe = tmp_path / "mine.toml"
+    recipe.write_text(STAGE.replace(*change))
+    loop.record(tmp_path / "loop", steps_per_epoch=2)
+    found = isotune.investigate(f"recording:{tmp_path / 'loop'}", f"protocol:{recipe}")
+    assert {cause.name for cause in found.causes} == breaks, found.verdict
+    assert said in found.verdict
+
+
 def test_frozen_batchnorm_that_updates_breaks_a_protocol_that_says_inference(tmp_path) -> None:
     head = STAGE.replace("epochs = 2\n", 'epochs = 2\ntrained = "head"\n')
     text = head + '[conventions]\nfrozen_batchnorm = "inference"\n'
