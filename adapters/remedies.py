@@ -11,11 +11,13 @@ before a function is called: a report asks for them without one. In the lines `V
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
+from typing import NamedTuple
 
 from isotune.adapters.base import Remedy
 from isotune.conventions import AXES, parse
 
+_AT_TOP = ("import torch", "import keras", "import numpy as np")  # of a script too
 Lines = tuple[str, str]  # of code, and what else to know
 Table = dict[str, dict[str, Lines] | Callable[[str], Lines]]  # axis -> value -> lines
 
@@ -39,3 +41,38 @@ def look_up(table: Table, axis: str, value: object) -> Remedy:
     code = code.replace("VALUE", repr(known)).strip()
     override = f"`--conventions native,{axis}={given}`"
     return Remedy(f"{code}\n" if code else "", note.replace("OVERRIDE", override))
+
+
+def of_optimizer(
+    table: Table, axes: Mapping[str, object], own: Mapping[str, object], needless: Collection[str]
+) -> Beside:
+    """The lines that make an `optimizer` do what its library does not do by itself, for a script that has no model.
+
+    axes: what is to be shown. own: what the library has of them by itself. needless: axes whose lines need a model, or
+    more than lines.
+    """
+    lines: list[str] = []
+    done: set[str] = set()
+    for axis, value in axes.items():
+        if axis not in _OF_OPTIMIZER or own.get(axis, value) == value or f"{axis}={value}" in needless:
+            continue
+        code = look_up(table, axis, value).code
+        told = (line for line in code.splitlines() if line.strip() and line not in _AT_TOP)
+        lines += [line for line in told if not line.strip().startswith('"""')]  # a script has no room for explanations
+        done.add(axis)
+    return Beside(frozenset(done), tuple(lines))
+
+
+_OF_OPTIMIZER = ("momentum_form", "adam_epsilon", "rmsprop_epsilon", "hyperparameters", "weight_decay_form", "clipping")
+
+
+class Beside(NamedTuple):
+    """axes: those that the lines do."""
+
+    axes: frozenset[str]
+    lines: tuple[str, ...]
+
+    @property
+    def sets_rate(self) -> bool:
+        """Whether a rate is set by a function of theirs."""
+        return any(line.startswith("def set_learning_rate(") for line in self.lines)

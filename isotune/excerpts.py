@@ -17,10 +17,11 @@ from pydantic import BaseModel, ConfigDict
 from isotune.errors import UsageError
 
 __all__ = [
-    "Differentiated", "Excerpt", "Given", "NotWritten", "Operation", "OwnLines", "arguments", "checked", "narrowed",
-    "written",
+    "STEPS", "Differentiated", "Excerpt", "Given", "NotWritten", "Operation", "OwnLines", "arguments", "checked",
+    "narrowed", "written",
 ]  # fmt: skip
 
+STEPS = ("one step", "drift")  # rungs of an optimizer
 _Shape = tuple[int, ...]
 
 

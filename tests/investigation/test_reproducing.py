@@ -387,16 +387,27 @@ def test_a_convention_of_a_library_is_shown(here, house):
     assert "0.003" in checked_script(house)
 
 
-def test_what_cannot_be_reduced_is_one_line(here, house):
+def test_an_optimizer_that_a_library_has_not_is_the_librarys_with_the_lines_of_the_report(here, house):
     pytest.importorskip("timm", reason="needs the extra torch")
     model = "timm:mobilenetv2_035"
     status, said = investigated(
         here, model, model, "--conventions", "identical", "--right-conventions", "identical,momentum_form=rate-inside"
     )
     assert status == 1
+    assert "reproducer of one step: fails.py" in said, said
+    assert "set_learning_rate(optimizer, rate)" in checked_script(house)
+
+
+def test_what_cannot_be_reduced_is_one_line(here, house):
+    pytest.importorskip("timm", reason="needs the extra torch")
+    model = "timm:mobilenetv2_035"
+    status, said = investigated(
+        here, model, model, "--conventions", "identical", "--right-conventions", "identical,weight_decay_on=kernels"
+    )
+    assert status == 1
     assert not (house / "fails.py").exists()
     (line,) = (line for line in said.splitlines() if line.startswith("no reproducer: "))
-    assert "momentum_form" in line
+    assert "weight_decay_on" in line
     assert "No script reproduces it: " in (house / "found/found.md").read_text()
 
 
@@ -412,12 +423,27 @@ RECIPES = {  # rung -> what torchvision and Keras have of an axis, the optimizer
     "one step, clipped": ("clipping", "global-norm", "per-variable", SGD(clip_norm=1.0)),
     "drift": ("momentum_form", "rate-outside", "rate-inside", SGD(momentum=0.875)),
     "drift, precision": ("hyperparameters", "float64", "float32", SGD(momentum=0.9)),
+    # a side does as its library does with the lines that a report prints
+    "one step, unscaled": ("weight_decay_form", "coupled", "decoupled-unscaled", SGD(weight_decay=0.01)),
+    "one step, clipping turned round": ("clipping", "per-variable", "global-norm", SGD(clip_norm=1.0)),
 }
 
 
-def found(axis, ours, theirs, rung) -> tuple[Findings, Rung]:
+IN_TORCH = {  # of two sides of one library, of which one has the lines of the report
+    "drift": ("momentum_form", "rate-outside", "rate-inside", SGD(momentum=0.875)),
+    "one step, Adam": ("adam_epsilon", "after-correction", "before-correction", Adam()),
+    "one step, precision": ("hyperparameters", "float64", "float32", SGD(momentum=0.9, weight_decay=0.1)),
+    "one step, decoupled": ("weight_decay_form", "coupled", "decoupled", SGD(weight_decay=0.01)),
+    "one step, in the loss": ("weight_decay_form", "coupled", "in-loss", SGD(weight_decay=0.01)),
+    "one step, unscaled": ("weight_decay_form", "coupled", "decoupled-unscaled", SGD(weight_decay=0.01)),
+    "one step, clipping": ("clipping", "global-norm", "per-variable", SGD(clip_norm=1.0)),
+}  # fmt: skip
+BOTH = ("torchvision:mobilenet_v2", "keras:MobileNetV2")
+
+
+def found(axis, ours, theirs, rung, models=BOTH) -> tuple[Findings, Rung]:
     """Findings with one rung, which fails by one axis."""
-    sides = [Side(model=model, checkpoint="random:0") for model in ("torchvision:mobilenet_v2", "keras:MobileNetV2")]
+    sides = [Side(model=model, checkpoint="random:0") for model in models]
     cause = Cause(flips=(Flip(side="right", axis=axis, was=theirs, value=ours),), before=1.0, after=0.0, layers=1)
     failing = Rung(name=rung, verdict="fails", cause=cause)
     both = Findings(
@@ -431,8 +457,20 @@ def test_what_the_recipe_says_fails_as_each_library_does_it(house):
     """All scripts in one process, which takes both libraries once."""
     for library in ("torchvision", "tensorflow"):
         pytest.importorskip(library, reason="needs the extras torch and keras")
-    for number, (name, (axis, ours, theirs, optimizer)) in enumerate(RECIPES.items()):
-        text = recipe_script(name.partition(",")[0], axis, ours, theirs, optimizer)
+    texts = [recipe_script(name.partition(",")[0], *case) for name, case in RECIPES.items()]
+    all_fail(house, RECIPES, texts)
+
+
+def test_one_library_fails_with_the_lines_of_the_report_and_without_them(house):
+    pytest.importorskip("torchvision", reason="needs the extra torch")
+    models = ("torchvision:mobilenet_v2", "timm:mobilenetv2_100")
+    texts = [recipe_script(name.partition(",")[0], *case, models=models) for name, case in IN_TORCH.items()]
+    all_fail(house, IN_TORCH, texts)
+
+
+def all_fail(house, names, texts: list[str]) -> None:
+    """Each by its own assertion, all in one process."""
+    for number, text in enumerate(texts):
         assert len(text.splitlines()) <= MOST
         (house / f"{number:02d}.py").write_text(text)
     each = (
@@ -444,12 +482,12 @@ def test_what_the_recipe_says_fails_as_each_library_does_it(house):
     )
     done = subprocess.run([sys.executable, "-c", each], cwd=house, capture_output=True, text=True, check=False)
     ends = [line for line in done.stdout.splitlines() if not line.startswith(("torchvision:", "keras:"))]
-    assert len(ends) == len(RECIPES), done.stderr[-2000:]
-    assert [(name, end) for name, end in zip(RECIPES, ends, strict=True) if not end.startswith("failed they")] == []
+    assert len(ends) == len(texts), done.stderr[-2000:]
+    assert [(name, end) for name, end in zip(names, ends, strict=True) if not end.startswith("failed they")] == []
 
 
-def recipe_script(rung, axis, ours, theirs, optimizer) -> str:
-    findings, failing = found(axis, ours, theirs, rung)
+def recipe_script(rung, axis, ours, theirs, optimizer, models=BOTH) -> str:
+    findings, failing = found(axis, ours, theirs, rung, models)
     given = Inputs(
         recipe={}, classes=10, size=32, seed=0, rates=(0.1, 0.1),
         stage=Stage(optimizer=optimizer, schedule=Schedule(learning_rate=0.1), epochs=1, batch_size=2),
@@ -460,7 +498,7 @@ def recipe_script(rung, axis, ours, theirs, optimizer) -> str:
 @pytest.mark.parametrize(
     ("axis", "ours", "theirs", "rung"),
     [
-        ("momentum_form", "rate-inside", "rate-outside", "one step"),  # as neither library does by itself
+        ("weight_decay_form", "decoupled", "coupled", "one step"),  # Keras's lines for it need a model
         ("weight_decay_on", "all", "kernels", "one step"),
         ("batchnorm_momentum", None, 0.1, "BatchNorm buffers"),
         ("gelu", "exact", "tanh", "gradients"),

@@ -9,11 +9,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from isotune.adapters._keras.native import NATIVE
+from isotune.adapters._keras.remedies import REMEDIES
 from isotune.adapters.input_lines import scaled
-from isotune.excerpts import NotWritten, OwnLines, arguments, checked
+from isotune.adapters.remedies import Beside, of_optimizer
+from isotune.excerpts import STEPS, NotWritten, OwnLines, arguments, checked
 from isotune.protocols import SGD, Adam, Optimizer, RMSprop, Stage
 
 _FREE = ("input_scaling", "batchnorm_momentum", "loss")  # of which Keras does any value by itself
+_WITH_MODEL = ("weight_decay_form=coupled", "weight_decay_form=in-loss", "hyperparameters=float64")
 _WIDE = 'keras.config.set_floatx("float64")'
 _MODES = {"minus-one-to-one": "tf", "caffe": "caffe", "mean-std": "torch"}
 
@@ -22,9 +25,10 @@ def own_lines(rung: str, axes: Mapping[str, Any], stage: Stage, engine: str) -> 
     """axes: what the side has of those that differ. NotWritten: Keras does not do so by itself, or not in few lines."""
     precision = {"hyperparameters": "float32" if engine == "tensorflow" else "float64"}
     own = {name: value for name, value in (NATIVE.model_dump() | precision).items() if name not in _FREE}
-    checked("Keras", axes, own)
+    beside = of_optimizer(REMEDIES, axes if rung in STEPS else {}, own, _WITH_MODEL)
+    checked("Keras", {axis: value for axis, value in axes.items() if axis not in beside.axes}, own)
     backend = ("import os", f'os.environ["KERAS_BACKEND"] = "{engine}"', "import keras")
-    lines = _before_training(rung, axes, backend) or _training(rung, axes, stage, (*backend, _WIDE))
+    lines = _before_training(rung, axes, backend) or _training(rung, axes, stage, (*backend, _WIDE), beside)
     if lines is None:
         raise NotWritten(f"no lines are known of the rung {rung!r}")
     return lines
@@ -53,7 +57,9 @@ def _before_training(rung: str, axes: Mapping[str, Any], backend: tuple[str, ...
     return None
 
 
-def _training(rung: str, axes: Mapping[str, Any], stage: Stage, start: tuple[str, ...]) -> OwnLines | None:
+def _training(
+    rung: str, axes: Mapping[str, Any], stage: Stage, start: tuple[str, ...], beside: Beside
+) -> OwnLines | None:
     match rung:
         case "loss":
             whole = "(from_logits=True)(labels, logits)"
@@ -70,17 +76,19 @@ def _training(rung: str, axes: Mapping[str, Any], stage: Stage, start: tuple[str
                  "return np.concatenate([keras.ops.convert_to_numpy(each) for each in layer.weights[2:]])"),
             )  # fmt: skip
         case "one step" | "drift":
-            return OwnLines(start, tuple(_steps(stage.optimizer)))
+            return OwnLines(start, tuple(_steps(stage.optimizer, beside)))
     return None
 
 
-def _steps(optimizer: Optimizer) -> list[str]:
+def _steps(optimizer: Optimizer, beside: Beside) -> list[str]:
+    rate = "set_learning_rate(optimizer, rate)" if beside.sets_rate else "optimizer.learning_rate = rate"
     return [
         "w = [keras.Variable(each) for each in weights]",
         f"optimizer = keras.optimizers.{_optimizer(optimizer)}",
+        *beside.lines,
         "optimizer.build(w)",
         "for rate, step in zip(rates, gradients):",
-        "    optimizer.learning_rate = rate",
+        f"    {rate}",
         "    optimizer.apply([keras.ops.convert_to_tensor(each) for each in step], w)",
         "return np.concatenate([keras.ops.convert_to_numpy(each) for each in w])",
     ]

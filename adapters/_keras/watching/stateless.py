@@ -48,7 +48,11 @@ def rate(model: Any, optimizer: Any) -> float:
     state = getattr(model, "_jax_state", None)
     if not state or model._jax_state_synced:
         return float(array_of(inner.learning_rate))
-    known = list(zip(model.optimizer.variables, state["optimizer_variables"], strict=True))
+    known = [
+        (variable, value)
+        for variable, value in zip(model.optimizer.variables, state["optimizer_variables"], strict=True)
+        if variable is inner.iterations or variable is inner._learning_rate  # a schedule is a function of the first
+    ]
     with keras.StatelessScope(state_mapping=known):
         return float(array_of(inner.learning_rate))
 

@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from isotune.adapters._torch.remedies import REMEDIES
 from isotune.adapters.input_lines import scaled
-from isotune.excerpts import NotWritten, OwnLines, arguments, checked
+from isotune.adapters.remedies import Beside, of_optimizer
+from isotune.excerpts import STEPS, NotWritten, OwnLines, arguments, checked
 from isotune.protocols import SGD, Adam, Optimizer, RMSprop, Stage
 
 _OWN = {
@@ -18,13 +20,18 @@ _OWN = {
     "weight_decay_on": "all", "adam_epsilon": "after-correction", "rmsprop_epsilon": "outside-root",
     "clipping": "global-norm", "hyperparameters": "float64", "loss": "logits",
 }  # fmt: skip
+_WITH_MODEL = ("clipping=per-variable",)  # whose lines are other ones here
 _TORCH = ("import torch", "torch.set_default_dtype(torch.float64)")
 
 
 def own_lines(rung: str, axes: Mapping[str, Any], stage: Stage) -> OwnLines:
     """axes: what the side has of those that differ. NotWritten: torch does not do so by itself, or not in few lines."""
-    checked("torch", axes, _OWN)
-    lines = _before_training(rung, axes) or _training(rung, axes, stage)
+    beside = of_optimizer(REMEDIES, axes if rung in STEPS else {}, _OWN, _WITH_MODEL)
+    needed = {axis: value for axis, value in axes.items() if axis not in beside.axes}
+    if stage.optimizer.clip_norm and axes.get("weight_decay_form") == "in-loss":
+        raise NotWritten("clipping sees the gradient of a penalty, which no few lines show")
+    checked("torch", needed, _OWN | ({"clipping": axes.get("clipping")} if rung in STEPS else {}))
+    lines = _before_training(rung, axes) or _training(rung, axes, stage, beside)
     if lines is None:
         raise NotWritten(f"no lines are known of the rung {rung!r}")
     return lines
@@ -48,7 +55,7 @@ def _before_training(rung: str, axes: Mapping[str, Any]) -> OwnLines | None:
     return None
 
 
-def _training(rung: str, axes: Mapping[str, Any], stage: Stage) -> OwnLines | None:
+def _training(rung: str, axes: Mapping[str, Any], stage: Stage, beside: Beside) -> OwnLines | None:
     match rung:
         case "loss":
             return OwnLines(
@@ -66,20 +73,24 @@ def _training(rung: str, axes: Mapping[str, Any], stage: Stage) -> OwnLines | No
                  "return np.concatenate([layer.running_mean, layer.running_var])"),
             )  # fmt: skip
         case "one step" | "drift":
-            return OwnLines(_TORCH, tuple(_steps(stage.optimizer)))
+            return OwnLines(_TORCH, tuple(_steps(stage.optimizer, beside, axes.get("clipping") == "per-variable")))
     return None
 
 
-def _steps(optimizer: Optimizer) -> list[str]:
+def _steps(optimizer: Optimizer, beside: Beside, each: bool) -> list[str]:
+    """each: tensors are clipped one by one."""
     clip = optimizer.clip_norm
+    clipped = f"    for each in w: torch.nn.utils.clip_grad_norm_([each], {clip!r})"
+    clipped = clipped if each else f"    torch.nn.utils.clip_grad_norm_(w, {clip!r})"
+    rate = "set_learning_rate(optimizer, rate)" if beside.sets_rate else 'optimizer.param_groups[0]["lr"] = rate'
     return [
         "w = [torch.nn.Parameter(torch.tensor(each)) for each in weights]",
         f"optimizer = torch.optim.{_optimizer(optimizer)}",
+        *beside.lines,
         "for rate, step in zip(rates, gradients):",
-        '    optimizer.param_groups[0]["lr"] = rate',
-        "    for each, gradient in zip(w, step):",
-        "        each.grad = torch.tensor(gradient)",
-        *([f"    torch.nn.utils.clip_grad_norm_(w, {clip!r})"] if clip else []),
+        f"    {rate}",
+        "    for each, gradient in zip(w, step): each.grad = torch.tensor(gradient)",
+        *([clipped] if clip else []),
         "    optimizer.step()",
         "return np.concatenate([each.detach() for each in w])",
     ]

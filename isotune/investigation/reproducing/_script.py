@@ -91,8 +91,13 @@ def _ordered(imports: Sequence[str]) -> tuple[list[str], list[str], list[str]]:
 
 
 def _dense(lines: list[str]) -> list[str]:
-    """With single empty lines where there would be too many lines otherwise."""
+    """With single empty lines where there would be too many lines otherwise, then with none, and the docstring's end
+    on its last line."""
     if len(lines) <= MOST:
         return lines
     kept = [line for place, line in enumerate(lines) if line or lines[place - 1]]
-    return kept if len(kept) <= MOST else [line for line in kept if line]
+    if len(kept) <= MOST:
+        return kept
+    kept = [line for line in kept if line]
+    end = kept.index('"""')
+    return kept if len(kept) <= MOST else [*kept[: end - 1], kept[end - 1] + kept[end], *kept[end + 1 :]]
