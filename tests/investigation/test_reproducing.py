@@ -379,6 +379,24 @@ def test_a_layer_of_a_users_own_is_made_from_its_configuration(here, house):
     assert f"runpy.run_path('{house}/port.py')" in text
 
 
+@pytest.mark.slow  # what torch's own networks show above
+@pytest.mark.parametrize(("engine", "taken"), [("tensorflow", "tf.GradientTape"), ("jax", "jax.grad"),
+                                               ("torch", "torch.autograd.grad")])  # fmt: skip
+def test_a_gradient_in_keras_is_taken_as_its_engine_does(here, house, engine, taken):
+    pytest.importorskip(engine, reason="needs the extra keras")
+    inside = "keras.ops.sigmoid(x + self.bias)"
+    (house / "ours.py").write_text(LAYER.replace("BIAS", "0.0"))
+    stopped = LAYER.replace("BIAS", "0.0").replace(inside, f"keras.ops.stop_gradient({inside})")
+    (house / "port.py").write_text(stopped)
+    library = "keras" if engine == "tensorflow" else f"keras@{engine}"
+    status, said = investigated(here, f"{library}:ours.py:make", f"{library}:port.py:make")
+    assert status == 1
+    assert "reproducer of gradients: fails.py" in said, said
+    text = checked_script(house)
+    assert taken in text
+    assert "port.py" in text
+
+
 def test_a_convention_of_a_library_is_shown(here, house):
     pytest.importorskip("timm", reason="needs the extra torch")
     status, said = investigated(here, "timm:mobilenetv2_035", "timm:mobilenetv2_035:bn_eps=0.003")
