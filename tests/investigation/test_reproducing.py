@@ -451,7 +451,7 @@ IN_TORCH = {  # of two sides of one library, of which one has the lines of the r
     "drift": ("momentum_form", "rate-outside", "rate-inside", SGD(momentum=0.875)),
     "one step, Adam": ("adam_epsilon", "after-correction", "before-correction", Adam()),
     "one step, precision": ("hyperparameters", "float64", "float32", SGD(momentum=0.9, weight_decay=0.1)),
-    "one step, decoupled": ("weight_decay_form", "coupled", "decoupled", SGD(weight_decay=0.01)),
+    "one step, decoupled": ("weight_decay_form", "coupled", "decoupled", SGD(momentum=0.9, weight_decay=0.01)),
     "one step, in the loss": ("weight_decay_form", "coupled", "in-loss", SGD(weight_decay=0.01)),
     "one step, unscaled": ("weight_decay_form", "coupled", "decoupled-unscaled", SGD(weight_decay=0.01)),
     "one step, clipping": ("clipping", "global-norm", "per-variable", SGD(clip_norm=1.0)),
