@@ -15,8 +15,8 @@ copyright = "The isotune developers. Apache License 2.0"
 version = release = isotune.__version__
 
 root_doc = "docs/index"
-include_patterns = ["docs/**.md", "reports/**.md", "adapters/*.md", "CHANGELOG.md", "CONTRIBUTING.md"]
-exclude_patterns = [".*", "build", "dist", "tests", "isotune", "benchmarks", "reference_results"]  # not walked through
+include_patterns = ["docs/**.md", "reports/**.md", "adapters/*.md", "CHANGELOG.md", "CONTRIBUTING.md", "benchmarks/validation/README.md"]
+exclude_patterns = [".*", "build", "dist", "tests", "isotune", "reference_results"]  # not walked through
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "generated"]
 myst_enable_extensions = ["colon_fence", "deflist"]
