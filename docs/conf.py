@@ -15,7 +15,10 @@ copyright = "The isotune developers. Apache License 2.0"
 version = release = isotune.__version__
 
 root_doc = "docs/index"
-include_patterns = ["docs/**.md", "reports/**.md", "adapters/*.md", "CHANGELOG.md", "CONTRIBUTING.md", "benchmarks/validation/README.md"]
+include_patterns = [
+    "docs/**.md", "reports/**.md", "adapters/*.md", "CHANGELOG.md", "CONTRIBUTING.md",
+    "benchmarks/validation/README.md",
+]  # fmt: skip
 exclude_patterns = [".*", "build", "dist", "tests", "isotune", "reference_results"]  # not walked through
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "generated"]

@@ -1,7 +1,7 @@
 """One of isotune's programs under another environment's interpreter: on the libraries that are installed there, with
 the packages of the isotune that lends them.
 
-    python -P lent.py '[{PACKAGE: FOLDER}, {METADATA FILE: TEXT}]' MODULE [ARGUMENT ...]
+    python -P bootstrap.py '[{PACKAGE: FOLDER}, {METADATA FILE: TEXT}]' MODULE [ARGUMENT ...]
 """
 
 import json
