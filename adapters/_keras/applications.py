@@ -238,7 +238,7 @@ def _downloads(name: str) -> Iterator[list[Path]]:
         socket.setdefaulttimeout(20)  # seconds without an answer; urlretrieve itself would wait for ever
         try:
             with redirect_stdout(sys.stderr):  # progress is no result
-                found: str = original(fname, origin, **kwargs)
+                file: str = original(fname, origin, **kwargs)
         except Exception as error:
             state = "is cached but is not the release's file (its hash differs)" if present else "is not cached"
             raise NotCached(
@@ -250,10 +250,10 @@ def _downloads(name: str) -> Iterator[list[Path]]:
             socket.setdefaulttimeout(patience)
         if kwargs.get("file_hash") is None:  # Keras reads it as it is, and HDF5 may never come back
             try:
-                held(Path(found))
+                held(Path(file))
             except UsageError as error:
                 raise UsageError(f"{error}; remove it") from None
-        return found
+        return file
 
     file_utils.get_file = get_file
     try:

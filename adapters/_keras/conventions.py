@@ -159,12 +159,12 @@ def _changes(operation: Any) -> bool:
     return kind in _CHANGING and getattr(getattr(operation, "activation", None), "__name__", kind) != "linear"
 
 
-def _rates(what: str, found: Sequence[tuple[float, str]]) -> list[str]:
-    if not found:
+def _rates(what: str, layers: Sequence[tuple[float, str]]) -> list[str]:
+    if not layers:
         return []
-    rates = sorted({rate for rate, _ in found})
+    rates = sorted({rate for rate, _ in layers})
     up_to = f"{rates[0]:g}" if len(rates) == 1 else f"up to {rates[-1]:g}"
-    return [f"{what} {up_to} {_named([name for _, name in found])}"]
+    return [f"{what} {up_to} {_named([name for _, name in layers])}"]
 
 
 def _named(names: Sequence[str]) -> str:

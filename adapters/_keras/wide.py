@@ -43,12 +43,12 @@ def written_out() -> Iterator[None]:
 @functools.cache
 def _places(engine: str) -> list[tuple[Any, str, _Function]]:
     """(module, name of its function, what takes its place): always the same objects."""
-    found: list[tuple[Any, str, _Function]] = []
+    replaced: list[tuple[Any, str, _Function]] = []
     for path, name, instead in _ENGINES[engine]:
         module = importlib.import_module(path)
         own = getattr(module, name)
-        found.append((module, name, functools.wraps(own)(instead(own))))
-    return found
+        replaced.append((module, name, functools.wraps(own)(instead(own))))
+    return replaced
 
 
 # -- TensorFlow

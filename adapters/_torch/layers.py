@@ -69,15 +69,15 @@ def classifier_name(net: nn.Module, within: nn.Module | None = None) -> str | No
 
 def canonical_layers(net: nn.Module, head: str | None, dataflow: Dataflow = _UNKNOWN) -> list[ModuleLayer]:
     """The layers of `net` in canonical order. head: name of the classifier's module, None when there is none."""
-    found = {part.name: part for part in parts(net)}
-    classifier = found.pop(head, None) if head is not None else None
-    ordered = _in_order(list(found), [step.layer for step in dataflow.steps])
-    blocks = _blocks(net, list(found.values()), ordered)
+    by_name = {part.name: part for part in parts(net)}
+    classifier = by_name.pop(head, None) if head is not None else None
+    ordered = _in_order(list(by_name), [step.layer for step in dataflow.steps])
+    blocks = _blocks(net, list(by_name.values()), ordered)
     # a dense layer on vectors is a convolution over a whole map
-    kinds = {name: "conv" if name in dataflow.maps else found[name].kind for name in ordered}
+    kinds = {name: "conv" if name in dataflow.maps else by_name[name].kind for name in ordered}
     named = {name: f"{index:03d}.{kinds[name]}" for index, name in enumerate(ordered)}
     if classifier is not None:
-        found[classifier.name], named[classifier.name] = classifier, HEAD
+        by_name[classifier.name], named[classifier.name] = classifier, HEAD
         kinds[classifier.name], blocks[classifier.name] = "dense", -1
     inputs = {step.layer: tuple(named[other] for other in step.inputs if other in named) for step in dataflow.steps}
     between = {step.layer: step.between for step in dataflow.steps}
@@ -85,7 +85,7 @@ def canonical_layers(net: nn.Module, head: str | None, dataflow: Dataflow = _UNK
     for name, canonical_name in named.items():
         layer = Layer(canonical_name, kinds[name], blocks[name], name, inputs.get(name, ()), between.get(name, ()))
         window = dataflow.maps.get(name) if name != head else None
-        layers.append(ModuleLayer(layer, found[name].module, tuple(_slots(layer, found[name], window))))
+        layers.append(ModuleLayer(layer, by_name[name].module, tuple(_slots(layer, by_name[name], window))))
     return layers
 
 
@@ -169,7 +169,7 @@ def on_output(owner: ModuleLayer, see: Callable[[Tensor], Tensor | None]) -> Any
 # -- blocks
 
 
-def _blocks(net: nn.Module, found: list[Part], ordered: list[str]) -> dict[str, int]:
+def _blocks(net: nn.Module, of_network: list[Part], ordered: list[str]) -> dict[str, int]:
     """Block of each layer, numbered from 0.
 
     Libraries nest their blocks differently (`features.3`, `blocks.1.0`, `layer1.0`, `stages.0.blocks.1`,
@@ -181,7 +181,7 @@ def _blocks(net: nn.Module, found: list[Part], ordered: list[str]) -> dict[str, 
     """
     numbers: dict[str, int] = {}
     last_key, number, last_loose = None, -1, False
-    for part in found:
+    for part in of_network:
         if part.kind in ("token", "position"):
             continue
         key, loose = _block_key(net, part.owner)

@@ -86,7 +86,7 @@ def investigate(
     assert not isinstance(right, Recording)
     first, second = _side(left, "left"), _side(right, "right")
     script = None if reproducer is None else arguments.script(reproducer, "reproducer")
-    found = investigation.investigate(
+    walked = investigation.investigate(
         first,
         second,
         dataset=arguments.dataset(dataset),
@@ -116,9 +116,9 @@ def investigate(
         name=name,
         progress=progress,
     )
-    if script is not None and found.reproducer is not None and found.reproducer.text:
-        found.reproducer.write(script)
-    return found
+    if script is not None and walked.reproducer is not None and walked.reproducer.text:
+        walked.reproducer.write(script)
+    return walked
 
 
 def dump(

@@ -48,18 +48,18 @@ def compare_with_protocol(
     for name, expected, words in (*_of_stage(wanted, conventions), *_of_images(protocol, wanted)):
         if in_loss and name.startswith("weight_decay") and not habits.value("weight_decay"):
             continue  # it is told below
-        found, value = habits.value(name), expected
+        recorded, value = habits.value(name), expected
         if name == "input size":
-            found = _input_size(recording)
+            recorded = _input_size(recording)
         elif name == "trained":
-            found, value = _trained(recording, wanted)
-        if found is None:
+            recorded, value = _trained(recording, wanted)
+        if recorded is None:
             unknown.append(name + (f" ({habits[name].words})" if name in habits else ""))
-        elif _equal(found, value):
+        elif _equal(recorded, value):
             agreed.append(name)
         else:
-            said = habits[name].words if name in habits else f"{name} is {found}"
-            causes.append(Cause(name=name, rung=_SHOWS.get(name, "step"), left=found, right=value,
+            said = habits[name].words if name in habits else f"{name} is {recorded}"
+            causes.append(Cause(name=name, rung=_SHOWS.get(name, "step"), left=recorded, right=value,
                                 words=f"{said}, and the protocol says {words}"))  # fmt: skip
     if in_loss is not None:
         causes.append(in_loss) if in_loss.words else agreed.append("weight_decay, in the loss")

@@ -43,21 +43,21 @@ def walk(
     for name, bound, compare in _RUNGS:
         if not any(_has(step, name) for step in (ours, theirs)):
             continue
-        found = compare(ours, theirs, pairing)
+        differing = compare(ours, theirs, pairing)
         allowed = bound if name in ("batch", "rate") else bound * growth * unit
-        if found is None:
+        if differing is None:
             yield Rung(step=ours.entry.step, name=name, verdict="not judged", words="one side does not show it")
-        elif found.error <= allowed:
-            yield Rung(step=ours.entry.step, name=name, verdict="holds", error=found.error, bound=allowed)
+        elif differing.error <= allowed:
+            yield Rung(step=ours.entry.step, name=name, verdict="holds", error=differing.error, bound=allowed)
         else:
             verdict = "inherits" if failed else "fails"
             failed = True
-            yield Rung(step=ours.entry.step, name=name, verdict=verdict, error=found.error, bound=allowed,
-                       words=found.words)  # fmt: skip
+            yield Rung(step=ours.entry.step, name=name, verdict=verdict, error=differing.error, bound=allowed,
+                       words=differing.words)  # fmt: skip
         if name == "statistics before":
             growth = min(LATER, 1 + worst / (EXACT * unit))
-        elif found is not None and name.endswith(" before"):
-            worst = max(worst, found.error)
+        elif differing is not None and name.endswith(" before"):
+            worst = max(worst, differing.error)
 
 
 def _batch(ours: RecordedStep, theirs: RecordedStep, pairing: Pairing) -> Differing | None:
@@ -131,11 +131,11 @@ def _of(file: str, *, buffer: bool | None, slots: bool = False) -> Callable[...,
     def compare(ours: RecordedStep, theirs: RecordedStep, pairing: Pairing) -> Differing | None:
         a, b = (step.tensors(file) for step in (ours, theirs))
         chosen = [pair for pair in pairing.pairs if buffer is None or pair[0].buffer == buffer]
-        found = list(_slots(a, b, chosen) if slots else _tensors(a, b, chosen))
+        differing = list(_slots(a, b, chosen) if slots else _tensors(a, b, chosen))
         lacking = [one.own or one.name for one, other in chosen if (one.name in a) != (other.name in b)]
-        if lacking and found and not slots:
+        if lacking and differing and not slots:
             return Differing(np.inf, f"{len(lacking)} tensors on one side alone, first {lacking[0]}")
-        return _worst(found, "{}") if found else None
+        return _worst(differing, "{}") if differing else None
 
     return compare
 

@@ -43,8 +43,8 @@ class Recording:
         if not (self.folder / ABOUT).is_file():
             raise UsageError(f"{folder} is no recording: it has no {ABOUT}; isotune.watch writes one")
         try:
-            found = reading.json(self.folder / ABOUT, _SMALL)
-            number = found.get("version") if isinstance(found, dict) else None
+            about = reading.json(self.folder / ABOUT, _SMALL)
+            number = about.get("version") if isinstance(about, dict) else None
         except UsageError:
             raise UsageError(f"the recording {folder} is cut off or damaged: {ABOUT} is not whole") from None
         if number != VERSION:
@@ -62,8 +62,8 @@ class Recording:
     @cached_property
     def steps(self) -> dict[int, RecordedStep]:
         """Full steps by number."""
-        found = [RecordedStep(path) for path in sorted(self.folder.glob("step-*")) if path.is_dir()]
-        return {step.entry.step: step for step in found}
+        steps = [RecordedStep(path) for path in sorted(self.folder.glob("step-*")) if path.is_dir()]
+        return {step.entry.step: step for step in steps}
 
     @cached_property
     def statistics(self) -> list[dict[str, Any]]:

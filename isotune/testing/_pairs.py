@@ -65,13 +65,13 @@ class Pair:
     def properties(self, outcome: tuple[str, str]) -> dict[str, str]:
         """For JUnit: both models, the verdict, the first rung that fails, its error and bound, versions."""
         word, why = outcome
-        found = {"left": self.left, "right": self.right, "verdict": word}
+        told = {"left": self.left, "right": self.right, "verdict": word}
         if (rung := _first(self.result)) is not None:
-            found |= rung
+            told |= rung
         adapters = [model.partition(":")[0] for model in (self.left, self.right)]
         known = {} if word == "missing" else versions(*adapters)
-        found["versions"] = ", ".join(f"{name} {value}" for name, value in known.items())
-        return {name: value for name, value in (found | {"why": why.partition("\n")[0]}).items() if value}
+        told["versions"] = ", ".join(f"{name} {value}" for name, value in known.items())
+        return {name: value for name, value in (told | {"why": why.partition("\n")[0]}).items() if value}
 
     def _placed(self, model: str) -> str:
         """A file that is not where pytest was started, beside the test."""
@@ -87,8 +87,8 @@ class Pair:
         return proof
 
     def _investigated(self) -> Investigation:
-        found: Investigation = self._called(interface.investigate, self._options)
-        return found
+        walked: Investigation = self._called(interface.investigate, self._options)
+        return walked
 
     def _called(self, compare: Callable[..., Any], options: Mapping[str, Any]) -> Any:
         known = [name for name in inspect.signature(compare).parameters if name not in ("left", "right")]
@@ -130,19 +130,19 @@ def _words(question: Any) -> str:
     return f"{question.left} {question.right} --checkpoint {question.checkpoint}"
 
 
-def _of_investigation(found: Investigation) -> Outcome:
+def _of_investigation(walked: Investigation) -> Outcome:
     """Whether the network is the same: no rung fails by itself or stays without a judgement, but for what is known to
     be the recipe's or the images' and not the network's."""
-    pair = f"{found.left.model} and {found.right.model}"
-    if found.stopped is not None:
-        return Outcome("failed", f"{pair} were not compared to the end: {found.stopped}")
-    wrong = [rung for rung in found.rungs if _wrong(rung)]
+    pair = f"{walked.left.model} and {walked.right.model}"
+    if walked.stopped is not None:
+        return Outcome("failed", f"{pair} were not compared to the end: {walked.stopped}")
+    wrong = [rung for rung in walked.rungs if _wrong(rung)]
     if not wrong:
-        held = any(rung.verdict in ("holds", "inherits") for rung in found.rungs)
+        held = any(rung.verdict in ("holds", "inherits") for rung in walked.rungs)
         return Outcome("identical", "") if held else Outcome("failed", f"{pair}: no rung was judged")
-    lines = [f"{pair} are not the same network: {found.verdict}"]
+    lines = [f"{pair} are not the same network: {walked.verdict}"]
     lines += [f"  {_said(rung)}" for rung in wrong[:_MOST]]
-    return Outcome("differs", "\n".join([*lines, f"  again: {found.command}"]))
+    return Outcome("differs", "\n".join([*lines, f"  again: {walked.command}"]))
 
 
 def _said(rung: Rung) -> str:

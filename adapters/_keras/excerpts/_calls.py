@@ -103,16 +103,16 @@ def _simplified(value: Any) -> Any:
 
 def _parameters(kind: type) -> dict[str, inspect.Parameter]:
     """What the class can be made with, its bases' arguments too where it hands them on."""
-    found: dict[str, inspect.Parameter] = {}
+    accepted: dict[str, inspect.Parameter] = {}
     for each in kind.__mro__:
         if each is keras.layers.Layer or "__init__" not in vars(each):
             continue
         parameters = inspect.signature(vars(each)["__init__"]).parameters.values()
-        found |= {p.name: p for p in parameters if p.name not in found and p.kind is p.POSITIONAL_OR_KEYWORD}
+        accepted |= {p.name: p for p in parameters if p.name not in accepted and p.kind is p.POSITIONAL_OR_KEYWORD}
         if not any(p.kind is p.VAR_KEYWORD for p in parameters):
             break
-    found.pop("self", None)
-    return found
+    accepted.pop("self", None)
+    return accepted
 
 
 def _class(kind: type) -> tuple[str, list[str]]:

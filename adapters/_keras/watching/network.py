@@ -24,11 +24,11 @@ class WatchedNetwork:
     def __init__(self, model: Any) -> None:
         self.model = model
         try:
-            found, self.in_order = _as_executed(model), True
+            in_network, self.in_order = _as_executed(model), True
         except Exception:  # a subclass of Model has no graph, and a foreign layer may have anything
-            found, self.in_order = _as_built(model), False
-        self.parts = found
-        self.tensors: dict[str, Tensor] = tensors(found, model)
+            in_network, self.in_order = _as_built(model), False
+        self.parts = in_network
+        self.tensors: dict[str, Tensor] = tensors(in_network, model)
         self.by_variable = {id(tensor.variable): name for name, tensor in self.tensors.items()}
         self.owners = {layer.name: layer for layer in flatten(model)}
 
@@ -86,11 +86,11 @@ def array_of(value: Any) -> Array:
 
 
 def _as_executed(model: Any) -> list[Part]:
-    found = parts(getattr(model, "_functional", None) or model, "", scales_itself=False)  # the graph of a Sequential
-    last = found[-1]
+    listed = parts(getattr(model, "_functional", None) or model, "", scales_itself=False)  # the graph of a Sequential
+    last = listed[-1]
     if isinstance(_owner(model, last), keras.layers.Dense) or last.layer.kind == "dense":
-        found[-1] = replace(head_part(last.owner), owner=last.owner)
-    return found
+        listed[-1] = replace(head_part(last.owner), owner=last.owner)
+    return listed
 
 
 def _owner(model: Any, part: Part) -> Any:
@@ -99,10 +99,10 @@ def _owner(model: Any, part: Part) -> Any:
 
 def _as_built(model: Any) -> list[Part]:
     owners = [layer for layer in flatten(model) if layer.weights and not isinstance(layer, keras.layers.Normalization)]
-    found = []
+    listed = []
     for number, layer in enumerate(owners):
         kind = _KINDS.get(type(layer).__name__, "other")
-        found.append(Part(Layer(f"{number:03d}.{kind}", kind, number, layer.name), layer.name, kind))
-    if found and found[-1].form == "dense":
-        found[-1] = replace(head_part(found[-1].owner), owner=found[-1].owner)
-    return found
+        listed.append(Part(Layer(f"{number:03d}.{kind}", kind, number, layer.name), layer.name, kind))
+    if listed and listed[-1].form == "dense":
+        listed[-1] = replace(head_part(listed[-1].owner), owner=listed[-1].owner)
+    return listed

@@ -63,12 +63,12 @@ def slots(optimizer: Any, network: WatchedNetwork) -> list[Streamed]:
     inner = within(optimizer)
     if not inner.built or type(inner).__name__ not in _KNOWN:
         return []
-    found = []
+    streams = []
     for attribute, label, sign in _KNOWN[type(inner).__name__][2]:
         variables = getattr(inner, attribute, None) or []
         for variable in inner._trainable_variables:
             name = network.by_variable.get(id(variable))
             index = inner._get_variable_index(variable)
             if name is not None and index < len(variables):
-                found.append(network.streamed(name, variables[index], label=label, sign=sign))
-    return found
+                streams.append(network.streamed(name, variables[index], label=label, sign=sign))
+    return streams

@@ -87,10 +87,10 @@ class Tape(TorchFunctionMode):
         return called
 
     def _given(self, args: Any, kwargs: Any) -> dict[int, int]:
-        found: dict[int, int] = {}
-        _each(args, lambda tensor: found.update(self._known(tensor)))
-        _each(kwargs, lambda tensor: found.update(self._known(tensor)))
-        return found
+        numbers: dict[int, int] = {}
+        _each(args, lambda tensor: numbers.update(self._known(tensor)))
+        _each(kwargs, lambda tensor: numbers.update(self._known(tensor)))
+        return numbers
 
     def _known(self, tensor: Tensor) -> dict[int, int]:
         number = self._numbers.get(id(tensor))

@@ -117,15 +117,15 @@ class _Writer:
 
     def _needed(self, end: int, stops: dict[int, str]) -> list[int]:
         """Numbers of the records that `end` comes from, itself and what is given included, in order."""
-        found, stack = set[int](), [end]
+        needed, stack = set[int](), [end]
         while stack:
             number = stack.pop()
-            if number in found:
+            if number in needed:
                 continue
-            found.add(number)
+            needed.add(number)
             if number not in stops:
                 stack += self._tape.records[number].given.values()
-        return sorted(found)
+        return sorted(needed)
 
     def _given(self, number: int, name: str) -> Given:
         output = self._tape.outputs[number]

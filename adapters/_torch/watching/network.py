@@ -90,7 +90,7 @@ def first_tensor(values: Any) -> Tensor | None:
     if isinstance(values, dict):
         values = list(values.values())
     if isinstance(values, list | tuple):
-        return next((found for each in values if (found := first_tensor(each)) is not None), None)
+        return next((tensor for each in values if (tensor := first_tensor(each)) is not None), None)
     return None
 
 

@@ -129,7 +129,7 @@ def _channels(reference: Array, other: Array, bound: float) -> str:
         if reference.size == count:  # a value has no place but this to be told by
             continue
         ours, theirs = (np.moveaxis(array, axis, -1).reshape(1, -1, 1, count) for array in (reference, other))
-        found = reordered(ours, theirs, bound)
-        if found is not None and found.name == "channel order":
-            return found.text.replace("the channels", f"the channels of its {name}")
+        order = reordered(ours, theirs, bound)
+        if order is not None and order.name == "channel order":
+            return order.text.replace("the channels", f"the channels of its {name}")
     return ""

@@ -34,10 +34,10 @@ def described(
     if not layers and (said := arrangement(reference[first], other[first], bound)):
         yield f"{first}: {said}{_arranged_alike(said, both, reference, other, bound)}."
         return
-    found = pattern(np.asarray(reference[first]), np.asarray(other[first]), bound, batched=layers)
-    for statement in found.statements:
+    first_pattern = pattern(np.asarray(reference[first]), np.asarray(other[first]), bound, batched=layers)
+    for statement in first_pattern.statements:
         yield f"{first}: {statement}"
-    if found.equation is not None and _holds_of_all(found.equation, both[1:], reference, other, bound):
+    if first_pattern.equation is not None and _holds_of_all(first_pattern.equation, both[1:], reference, other, bound):
         yield f"The same holds of all {len(both)} that fail."
 
 
@@ -51,13 +51,13 @@ def _arranged_alike(
 
 
 def _holds_of_all(
-    found: Equation, names: Sequence[str], reference: Mapping[str, Array], other: Mapping[str, Array], bound: float
+    equation: Equation, names: Sequence[str], reference: Mapping[str, Array], other: Mapping[str, Array], bound: float
 ) -> bool:
     """Whether the other arrays are the same number of times their reference, or the same number off it."""
-    factor = {"sign": -1.0, "zero": 0.0, "scale": found.values.get("a"), "offset": 1.0}.get(found.name)
-    if not names or factor is None or (found.name == "zero" and found.values["side"] != "other"):
+    factor = {"sign": -1.0, "zero": 0.0, "scale": equation.values.get("a"), "offset": 1.0}.get(equation.name)
+    if not names or factor is None or (equation.name == "zero" and equation.values["side"] != "other"):
         return False
-    constant = found.values["b"] if found.name == "offset" else 0.0
+    constant = equation.values["b"] if equation.name == "offset" else 0.0
     for name in names:
         ours, theirs = np.asarray(reference[name]), np.asarray(other[name])
         if ours.size != theirs.size:

@@ -46,8 +46,8 @@ def tokens_read(tokens: Array, kernel: Array, bias: Array | None, logits: Array,
     scale = max(float(np.abs(logits).max(initial=0.0)), 1e-30)
     fitting = []
     for name, read in _ways(wide):
-        found = read @ kernel + (0.0 if bias is None else bias)
-        if float(np.abs(found - logits).max(initial=0.0)) <= bound * scale:
+        of_token = read @ kernel + (0.0 if bias is None else bias)
+        if float(np.abs(of_token - logits).max(initial=0.0)) <= bound * scale:
             fitting.append(name)
     return fitting[0] if len(fitting) == 1 else ""
 

@@ -123,8 +123,8 @@ def _with_less_before(now: Failing, values: Values) -> Failing:
     for here, there in sorted(agreeing, key=sum, reverse=True):
         ours, theirs = now.pieces["left"], now.pieces["right"]
         pieces: dict[Which, Piece] = {"left": replace(ours, first=here + 1), "right": replace(theirs, first=there + 1)}
-        if (found := _tried(pieces, values, now.tolerance)) is not None:
-            return found
+        if (smaller := _tried(pieces, values, now.tolerance)) is not None:
+            return smaller
     return now
 
 
@@ -137,8 +137,8 @@ def _with_less_behind(now: Failing, values: Values) -> Failing:
         if outputs and _tried(rest, values, now.tolerance) is not None:
             continue  # what follows fails too: the two belong together
         pieces: dict[Which, Piece] = {"left": replace(ours, last=here), "right": replace(theirs, last=there)}
-        if (found := _tried(pieces, values, now.tolerance)) is not None:
-            return found
+        if (smaller := _tried(pieces, values, now.tolerance)) is not None:
+            return smaller
     return now
 
 
@@ -152,8 +152,8 @@ def _with_fewer_channels(now: Failing, write: Write, values: Values) -> Failing:
         except NotWritten:
             return now
         given = {name: (*shape[:-1], channels) for name, shape in now.given.items()}
-        if (found := _tried(narrow, values, now.tolerance, given)) is not None:
-            return found
+        if (smaller := _tried(narrow, values, now.tolerance, given)) is not None:
+            return smaller
     return now
 
 
@@ -165,8 +165,8 @@ def _with_fewer_pixels(now: Failing, values: Values) -> Failing:
             name: (images, *(side if each == largest else each for each in shape[1:-1]), shape[-1])
             for name, shape in now.given.items()
         }
-        if (found := _tried(_sized(now, given), values, now.tolerance, given)) is not None:
-            return found
+        if (smaller := _tried(_sized(now, given), values, now.tolerance, given)) is not None:
+            return smaller
     return now
 
 

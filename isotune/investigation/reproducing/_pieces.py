@@ -50,12 +50,12 @@ class Piece:
     def cuts(self) -> list[int]:
         """Operations after which nothing but their own value is needed: a script can begin or end there."""
         operations, given = self.excerpt.operations, len(self.excerpt.given)
-        found = []
+        places = []
         for place in range(self.first, self.last):
             later = [number for other in operations[place + 1 : self.last + 1] for number in other.inputs]
             if all(number >= given + place for number in later) and given + place in later:
-                found.append(place)
-        return found
+                places.append(place)
+        return places
 
     def body(self, arrays: list[str], *, shown: list[int] | None = None) -> list[str]:
         """Lines of a function that returns what the piece shows, or a list of what those in `shown` give; of what is no

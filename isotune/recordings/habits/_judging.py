@@ -55,11 +55,11 @@ def judge(recording: Recording) -> Habits:
     entries = {entry.name: entry for entry in recording.about.tensors}
     steps = recording.steps
     told = {number: _told(entries, step) for number, step in steps.items()}
-    found: list[Habit] = []
+    habits: list[Habit] = []
     for finder in (_configured, _clipping.habits, _passes, _losses.habits, _norms.habits, _between, _trained):
-        found += [Habit(**values) for values in finder(recording)]
-    found += _of_updates(entries, steps, {number: each for number, each in told.items() if each})
-    return Habits(found)
+        habits += [Habit(**values) for values in finder(recording)]
+    habits += _of_updates(entries, steps, {number: each for number, each in told.items() if each})
+    return Habits(habits)
 
 
 def _told(entries: Mapping[str, TensorEntry], step: RecordedStep) -> Told | None:
@@ -97,19 +97,19 @@ def _of_updates(
 ) -> list[Habit]:
     if not told:
         return []
-    found = []
+    habits = []
     numbers = tuple(told)
     whole = {number: each for number, each in told.items() if not each.failing}
     if failing := {number: each.failing for number, each in told.items() if each.failing}:
-        found.append(_unexplained(failing))
+        habits.append(_unexplained(failing))
     names = dict.fromkeys(name for each in whole.values() for form in each.forms for name in form.axes)
     for name in names:
         common = set.intersection(*({form.axes.get(name) for form in each.forms} for each in whole.values()))
         value = common.pop() if len(common) == 1 else None
         words = f"{name} is {value}" if value is not None else f"these steps do not show {name}"
-        found.append(Habit(name=name, value=value, words=words, steps=numbers))
-    found += _decay_habits(entries, steps, whole)
-    return found
+        habits.append(Habit(name=name, value=value, words=words, steps=numbers))
+    habits += _decay_habits(entries, steps, whole)
+    return habits
 
 
 def _unexplained(failing: Mapping[int, Mapping[str, float | None]]) -> Habit:
@@ -137,7 +137,7 @@ def _decay_habits(
     known = [form for form in forms if form != "none"]
     form = known[0] if len(known) == 1 else None
     words = f"weight decay is {form}" if form else "rounding hides in these steps whether weight decay is coupled"
-    found = [Habit(name="weight_decay_form", value=form, words=words, steps=tuple(told))]
+    habits = [Habit(name="weight_decay_form", value=form, words=words, steps=tuple(told))]
     decays: dict[str, bool] = {}
     for each in told.values():
         decays |= {name: does for name, does in each.decays.items() if does is not None}
@@ -145,8 +145,8 @@ def _decay_habits(
                        for kernel in (True, False))  # fmt: skip
     hidden = len({name for each in told.values() for name in each.decays}) - len(decays)
     value, words = _decayed_words(kernels, others, hidden, entries)
-    found.append(Habit(name="weight_decay_on", value=value, words=words, steps=tuple(told)))
-    return found
+    habits.append(Habit(name="weight_decay_on", value=value, words=words, steps=tuple(told)))
+    return habits
 
 
 def _decayed_words(

@@ -56,7 +56,7 @@ def explain(optimizer: Optimizer, tensors: list[Moved]) -> Told:
     """Which forms give a recorded step. No form fits where `failing` has tensors."""
     bases = candidates(optimizer, tensors)
     best = {form: [_decayed(form, tensor) for tensor in tensors] for form in bases}
-    fitting = {form: sum(size(left) <= 1.0 for _, left in found) for form, found in best.items()}
+    fitting = {form: sum(size(left) <= 1.0 for _, left in tried) for form, tried in best.items()}
     most = max(fitting.values())
     fit = [form for form in bases if fitting[form] == most]
     fit.sort(key=lambda form: sum(float(left @ left) for _, left in best[form]))
