@@ -6,7 +6,7 @@
 - `walk(...)`: the ladder alone, of sides that are made already, which gives `Findings` (`findings`).
 
 Modules: `_rung_specs`, `_recordings` (of both sides), `_judging`, `_causes`, `_ladder` (the walk, rung by rung),
-`_walking` (from end to end), `_dump` and `_surviving` (of a side that cannot run), `_sides`, `_images`, `_accuracy`,
+`_walking` (from end to end), `_dump` and `_surviving` (of a side that cannot run), `_sides`, `_images`,
 `_command`, `_investigation`, `_investigating`; `pattern` (of an error), `report` (of all). It stands on `comparison`
 and `attribution`.
 """

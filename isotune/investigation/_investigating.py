@@ -13,10 +13,9 @@ from isotune.comparison.sides import Inputs, Side
 from isotune.data.sources.given import Given
 from isotune.errors import UsageError
 from isotune.investigation import report
-from isotune.investigation._accuracy import accuracy
 from isotune.investigation._command import investigation_command, options_of_sides
 from isotune.investigation._dump import PREFIX, Dump, dump_first, write_dump
-from isotune.investigation._investigation import Investigation
+from isotune.investigation._investigation import Investigation, accuracy
 from isotune.investigation._sides import evaluated, inputs, side
 from isotune.investigation._walking import INTERRUPTED, walk
 from isotune.investigation.findings import Findings

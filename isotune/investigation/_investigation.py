@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import isnan
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from isotune.attribution import Attribution
 from isotune.comparison.sides import Side
 from isotune.investigation import report
 from isotune.investigation._walking import INTERRUPTED
-from isotune.investigation.findings import Cause, Findings, Rung
+from isotune.investigation.findings import Cause, Findings, Rung, Verdict
 from isotune.investigation.reproducing import Reproducer
 
 
@@ -91,3 +92,18 @@ class Investigation:
 
     def _repr_html_(self) -> str:
         return report.html(self.findings, self.attribution)
+
+
+def accuracy(attribution: Attribution) -> Rung:
+    """The ladder's last rung: accuracy over seeds, and isolated with every axis switched; errors are shares of the test
+    images. It holds where the 95 % interval of the difference holds 0; where nothing is drawn, where there is none."""
+    gap, left_over = (attribution.end - attribution.begin).estimate, attribution.remainder.estimate
+    parts = [not (each.low <= 0 <= each.high or each.mean == 0) for each in (gap, left_over)]
+    unsure = any(isnan(each.low if attribution.drawn else each.mean) for each in (gap, left_over))
+    verdict: Verdict = "not applicable" if unsure else "fails" if parts[1] else "inherits" if parts[0] else "holds"
+    return Rung(
+        name="accuracy", verdict=verdict, end_to_end=None if isnan(gap.mean) else abs(gap.mean) / 100,
+        isolated=None if isnan(left_over.mean) else abs(left_over.mean) / 100, compared=len(attribution.seeds),
+        failing=len(attribution.seeds) if verdict == "fails" else 0,
+        remarks=(attribution.reason,) if unsure and attribution.reason else (),
+    )  # fmt: skip

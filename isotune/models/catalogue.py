@@ -122,8 +122,8 @@ def kept(adapter: str) -> list[dict[str, Any]]:
     """What the adapter's worker listed before, from the cache, of what is installed now; none where it did not."""
     file = _file(adapter)
     try:
-        found = sealing.read_json(file)
-        rows: list[dict[str, Any]] = found["rows"] if found["of"] == file.name else []
+        kept = sealing.read_json(file)
+        rows: list[dict[str, Any]] = kept["rows"] if kept["of"] == file.name else []
     except FileNotFoundError:
         return []
     except (OSError, sealing.Damaged) as error:

@@ -55,7 +55,7 @@ def _verdict(result: Result) -> str:
     if result.error is not None:
         return "not carried out"
     if result.first_failure is not None:
-        return result.found
+        return result.outcome
     return "identical" if result.finished else f"identical so far ({', '.join(result.stages)})"
 
 

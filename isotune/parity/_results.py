@@ -92,10 +92,10 @@ class Result(_Kept):
     @property
     def line(self) -> str:
         """The verdict in one line."""
-        return f"{self.question.left} = {self.question.right}: {self.error or self.found}, {self.seconds:.0f} s"
+        return f"{self.question.left} = {self.question.right}: {self.error or self.outcome}, {self.seconds:.0f} s"
 
     @property
-    def found(self) -> str:
+    def outcome(self) -> str:
         """In words: identical, or at which rung it differs or is undecided."""
         if (rung := self.first_failure) is None:
             return "identical"

@@ -42,7 +42,7 @@ class Cause(_Kept):
     steps: tuple[int, ...] = ()
 
 
-class Held(NamedTuple):
+class Outcome(NamedTuple):
     """What came of holding one thing against a protocol: causes, what is alike, what could not be told."""
 
     causes: tuple[Cause, ...] = ()

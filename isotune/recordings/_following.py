@@ -11,7 +11,7 @@ from isotune.protocols import SGD, Protocol, RMSprop, Stage
 from isotune.protocols.schedules import learning_rates
 from isotune.recordings import _rates
 from isotune.recordings._comparing import _equal, in_the_optimizer
-from isotune.recordings._comparison import Cause, Comparison, Held
+from isotune.recordings._comparison import Cause, Comparison, Outcome
 from isotune.recordings._reading import Recording
 from isotune.recordings.habits import Habits, judge
 from isotune.weights import Layer, select_trained
@@ -74,9 +74,9 @@ def compare_with_protocol(
     )  # fmt: skip
 
 
-def _images(recording: Recording, protocol: Protocol, number: int, dataset: Dataset | None) -> Held:
+def _images(recording: Recording, protocol: Protocol, number: int, dataset: Dataset | None) -> Outcome:
     if dataset is None:
-        return Held(unknown=("the images, their order, and how they were made",))
+        return Outcome(unknown=("the images, their order, and how they were made",))
     from isotune.recordings._images import held_against  # data and runs, which a loop that is watched does without
 
     return held_against(recording, protocol, number, dataset)

@@ -20,7 +20,7 @@ from isotune.data import Dataset, inputs
 from isotune.data.augmentation import Augmenter
 from isotune.errors import UsageError
 from isotune.protocols import Protocol
-from isotune.recordings._comparison import Cause, Held
+from isotune.recordings._comparison import Cause, Outcome
 from isotune.recordings._fingerprints import values
 from isotune.recordings._reading import Recording
 from isotune.runs.records import Seeds
@@ -41,14 +41,14 @@ class _Seen:
     labels: Array | None
 
 
-def held_against(recording: Recording, protocol: Protocol, number: int, dataset: Dataset) -> Held:
+def held_against(recording: Recording, protocol: Protocol, number: int, dataset: Dataset) -> Outcome:
     """number: of the stage, from 0; the first step that was watched is its first."""
     stage, size = protocol.stage[number], protocol.input.size
     seen = {step: each for step in recording.steps if (each := _seen(recording, step, size)) is not None}
     if not seen:
-        return Held(unknown=("the order of the images (their fingerprints are of no maps of the protocol's size)",))
+        return Outcome(unknown=("the order of the images (their fingerprints are of no maps of the protocol's size)",))
     if any(len(each.values) > stage.batch_size for each in seen.values()):
-        return Held(unknown=("the order of the images (the size of the batches is another)",))
+        return Outcome(unknown=("the order of the images (the size of the batches is another)",))
     conventions = Conventions.model_validate(protocol.conventions)
     try:
         augmenter = Augmenter(
@@ -56,15 +56,15 @@ def held_against(recording: Recording, protocol: Protocol, number: int, dataset:
         )
         streams = _Streams(augmenter, protocol, number, max(seen))
     except UsageError as error:
-        return Held(unknown=(f"the order of the images ({error})",))
+        return Outcome(unknown=(f"the order of the images ({error})",))
     for scaling in _SCALINGS:
         for seed in SEEDS:
             if (order := _as_drawn(seen, streams, seed, scaling)) is not None:
                 said = f"the images and their order (the protocol's of seed {seed}; scaled {scaling}{order})"
                 wanted = {step: augmenter.labels[streams.order(seed)[step][1]] for step in seen}
-                return Held(tuple(_labels(seen, wanted)) if not order else (), (said,))
+                return Outcome(tuple(_labels(seen, wanted)) if not order else (), (said,))
     if protocol.augmentation.random_resized_crop:
-        return Held(unknown=(f"the order of the images (cropped at random, by none of seeds 0 to {SEEDS[-1]})",))
+        return Outcome(unknown=(f"the order of the images (cropped at random, by none of seeds 0 to {SEEDS[-1]})",))
     return _looked_up(seen, protocol, dataset, conventions, steps_of(stage, len(augmenter))[1])
 
 
@@ -157,37 +157,39 @@ def _labels(seen: Mapping[int, _Seen], wanted: Mapping[int, Array]) -> Iterator[
 
 def _looked_up(
     seen: Mapping[int, _Seen], protocol: Protocol, dataset: Dataset, conventions: Conventions, an_epoch: int
-) -> Held:
+) -> Outcome:
     def view(split: str) -> tuple[Array, Array]:
         return inputs(dataset, split, protocol.images, protocol.input, resize=conventions.resize)  # type: ignore[arg-type]
 
     pixels, labels = view("train")
     if pixels.nbytes > _MOST:
-        return Held(unknown=(f"the order of the images (none of seeds 0 to {SEEDS[-1]})",))
-    found, mirrored, clear = _numbers(seen, pixels)
-    total = sum(map(len, found.values()))
-    lost = sum(int((numbers < 0).sum()) for numbers in found.values())
+        return Outcome(unknown=(f"the order of the images (none of seeds 0 to {SEEDS[-1]})",))
+    numbered, mirrored, clear = _numbers(seen, pixels)
+    total = sum(map(len, numbered.values()))
+    lost = sum(int((numbers < 0).sum()) for numbers in numbered.values())
     if lost:
         of_test = _numbers(seen, view("test")[0])[0] if len(dataset.test.labels) else {}
-        in_test = sum(int(((numbers < 0) & (of_test[step] >= 0)).sum()) for step, numbers in found.items() if of_test)
+        in_test = sum(
+            int(((numbers < 0) & (of_test[step] >= 0)).sum()) for step, numbers in numbered.items() if of_test
+        )
         if in_test:
             words = f"{in_test} of {total} images are of the data set's test split"
-            return Held((Cause(name="images", rung="batch", left="test", right="train", words=words),))
+            return Outcome((Cause(name="images", rung="batch", left="test", right="train", words=words),))
         if 2 * lost > total:
             words = f"{lost} of {total} are none of {dataset.name}'s as the protocol makes them"
-            return Held(unknown=(f"the order of the images ({words}; name the loop's own with --dataset)",))
+            return Outcome(unknown=(f"the order of the images ({words}; name the loop's own with --dataset)",))
         words = f"{lost} of {total} images are none of the {len(labels)} that the protocol trains on"
-        return Held((Cause(name="images", rung="batch", left=lost, right=0, words=words),))
-    causes = list(_ordered(found, clear, an_epoch))
+        return Outcome((Cause(name="images", rung="batch", left=lost, right=0, words=words),))
+    causes = list(_ordered(numbered, clear, an_epoch))
     if mirrored and not protocol.augmentation.horizontal_flip:
         words = f"{mirrored} of {total} images are mirrored, which the protocol does to none"
         causes.append(Cause(name="augmentation", rung="batch", left=mirrored, right=0, words=words))
-    sure = {step: replace(each, labels=np.where(clear[step], each.labels, labels[found[step]]))
+    sure = {step: replace(each, labels=np.where(clear[step], each.labels, labels[numbered[step]]))
             if each.labels is not None else each for step, each in seen.items()}  # fmt: skip
-    causes += _labels(sure, {step: labels[numbers] for step, numbers in found.items()})
+    causes += _labels(sure, {step: labels[numbers] for step, numbers in numbered.items()})
     own = f"the order of the images (shuffled, and none of the protocol's of seeds 0 to {SEEDS[-1]})"
     images = f"the images ({total} of the protocol's)"
-    return Held(tuple(causes), () if causes else (images,), () if causes else (own,))
+    return Outcome(tuple(causes), () if causes else (images,), () if causes else (own,))
 
 
 _Numbers = tuple[dict[int, Array], int, dict[int, Array]]
@@ -229,15 +231,15 @@ def _nearest(ours: Array, known: Array) -> tuple[Array, Array]:
     return np.array(numbers), np.array([int((row <= 1).sum()) == 1 for row in rows])
 
 
-def _ordered(found: Mapping[int, Array], clear: Mapping[int, Array], an_epoch: int) -> Iterator[Cause]:
+def _ordered(numbered: Mapping[int, Array], clear: Mapping[int, Array], an_epoch: int) -> Iterator[Cause]:
     """What is wrong with an order, whatever drew it."""
-    size = max(map(len, found.values()))
-    first = min(found)
+    size = max(map(len, numbered.values()))
+    first = min(numbered)
     words = ""
-    twice = _twice({step: numbers[clear[step]] for step, numbers in found.items()}, an_epoch)
-    again = next((step for step in found if step + an_epoch in found
-                  and np.array_equal(found[step], found[step + an_epoch])), None)  # fmt: skip
-    if all(np.array_equal(each, np.arange(len(each)) + (step % an_epoch) * size) for step, each in found.items()):
+    twice = _twice({step: numbers[clear[step]] for step, numbers in numbered.items()}, an_epoch)
+    again = next((step for step in numbered if step + an_epoch in numbered
+                  and np.array_equal(numbered[step], numbered[step + an_epoch])), None)  # fmt: skip
+    if all(np.array_equal(each, np.arange(len(each)) + (step % an_epoch) * size) for step, each in numbered.items()):
         words = "the images come in the data set's own order: they are not shuffled"
     elif twice is not None:
         words = f"image {twice} comes twice in one epoch: the protocol draws each once"
@@ -249,10 +251,10 @@ def _ordered(found: Mapping[int, Array], clear: Mapping[int, Array], an_epoch: i
                     steps=(first,))  # fmt: skip
 
 
-def _twice(found: Mapping[int, Array], an_epoch: int) -> int | None:
+def _twice(numbered: Mapping[int, Array], an_epoch: int) -> int | None:
     """An image that is in one epoch more than once."""
     epochs: dict[int, list[int]] = {}
-    for step, numbers in found.items():
+    for step, numbers in numbered.items():
         epochs.setdefault(step // an_epoch, []).extend(numbers.tolist())
     for drawn in epochs.values():
         kept, counts = np.unique(drawn, return_counts=True)

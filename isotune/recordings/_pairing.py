@@ -53,8 +53,8 @@ def _by_layer(ours: Sequence[TensorEntry], theirs: Sequence[TensorEntry]) -> lis
     mine = {(entry.layer, entry.slot): entry for entry in ours}
     both = [(mine.get((called[entry.layer], entry.slot)), entry) for entry in theirs]
     order = {entry.name: place for place, entry in enumerate(ours)}
-    found = [(one, other) for one, other in both if one is not None and one.shape == other.shape]
-    return sorted(found, key=lambda each: order[each[0].name])
+    paired = [(one, other) for one, other in both if one is not None and one.shape == other.shape]
+    return sorted(paired, key=lambda each: order[each[0].name])
 
 
 def _places(entries: Sequence[TensorEntry]) -> list[Place]:

@@ -26,13 +26,13 @@ def content(adapter: str) -> dict[str, str]:
     """Of an adapter ("keras@jax"), by name: the version of each package that matters, what its installer wrote down of
     its files, or those files where it is edited in place; and the files of the adapter itself. Nothing is imported but
     the adapter's class."""
-    found = versions(adapter)
+    known_versions = versions(adapter)
     for package in packages(adapter):
         if digest := _of_package(package):
-            found[f"{package} files"] = digest
+            known_versions[f"{package} files"] = digest
     if known := names.facts(adapter):
-        found["adapter"] = _of_files(dict.fromkeys(file for each in _classes(known) for file in _beside(each)))
-    return found
+        known_versions["adapter"] = _of_files(dict.fromkeys(file for each in _classes(known) for file in _beside(each)))
+    return known_versions
 
 
 def _of_package(package: str) -> str:
@@ -59,8 +59,8 @@ def _beside(kind: type) -> Iterator[Path]:
     """The files of the package that a class comes from; of a module that is in none, its own."""
     if kind.__module__.startswith(f"{_OWN}."):
         yield from _of_import(_OWN)
-    elif found := list(_of_import(kind.__module__.partition(".")[0])):
-        yield from found
+    elif files := list(_of_import(kind.__module__.partition(".")[0])):
+        yield from files
     elif (file := inspect.getsourcefile(kind)) is not None:
         yield Path(file)
 
@@ -77,8 +77,8 @@ def _of_import(name: str) -> Iterator[Path]:
         yield from [Path(spec.origin)] if spec.origin and Path(spec.origin).is_file() else []
         return
     for folder in spec.submodule_search_locations:
-        found = (path for path in sorted(Path(folder).rglob("*")) if "__pycache__" not in path.parts)
-        yield from (path for path in found if path.is_file())
+        inside = (path for path in sorted(Path(folder).rglob("*")) if "__pycache__" not in path.parts)
+        yield from (path for path in inside if path.is_file())
 
 
 def _of_files(files: dict[Path, None]) -> str:

@@ -10,8 +10,8 @@ from PIL import Image
 from isotune import attribution, data, protocols
 from isotune.errors import UsageError
 from isotune.investigation import Investigation, Side, walk
-from isotune.investigation._accuracy import accuracy
 from isotune.investigation._images import Batch
+from isotune.investigation._investigation import accuracy
 
 pytestmark = pytest.mark.usefixtures("warm")
 CLASSES = tuple(data.synsets()[place] for place in (3, 388, 999))

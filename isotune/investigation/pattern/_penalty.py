@@ -28,7 +28,7 @@ def penalty(reference: Mapping[str, Array], other: Mapping[str, Array], weights:
     if LOSS not in reference or LOSS not in other:
         return ""
     apart = float(np.asarray(other[LOSS])) - float(np.asarray(reference[LOSS]))
-    found: dict[str, float] = {}
+    parts_by_name: dict[str, float] = {}
     total = 0.0
     for name in reference:
         if name == LOSS or name not in other or name not in weights:
@@ -42,13 +42,13 @@ def penalty(reference: Mapping[str, Array], other: Mapping[str, Array], weights:
         part = float(difference @ w) / length
         if float(np.abs(difference - part * w).max()) * MARGIN > float(np.abs(difference).max()):
             return ""
-        found[name], total = part, total + part / 2 * length
-    if not found or abs(total - apart) > 1e-6 * abs(apart) + 1e-12:
+        parts_by_name[name], total = part, total + part / 2 * length
+    if not parts_by_name or abs(total - apart) > 1e-6 * abs(apart) + 1e-12:
         return ""
     side, lacking = ("other's", "reference's") if apart > 0 else ("reference's", "other's")
-    kinds = Counter(name.rpartition(".")[2] for name in found)
+    kinds = Counter(name.rpartition(".")[2] for name in parts_by_name)
     of = " and ".join(f"{count} {kind}{'' if count == 1 else 's'}" for kind, count in kinds.items())
-    parts = [abs(part) for part in found.values()]
+    parts = [abs(part) for part in parts_by_name.values()]
     decay = f"{max(parts):.6g}"
     factor = f"{max(parts) / 2:.6g}"
     if max(parts) - min(parts) > _SAME * max(parts):
