@@ -97,7 +97,7 @@ def investigate(
     other shows is kept as a dump beside the report.
 
     Of two recordings of training loops (isotune.watch in Python), or of one and a protocol, nothing is run: their
-    configurations, habits and steps are compared.
+    configurations, habits and steps are compared, and a loop's images with those that the protocol draws of --dataset.
     """
     places.check_folder(out, "--out")
     result = interface().investigate(

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from isotune import data, recordings
+from isotune import data, defaults, recordings
 from isotune.data import Dataset
 from isotune.errors import UsageError
 from isotune.interface import arguments
@@ -45,7 +45,15 @@ def compare(left: Any, right: Any, dataset: Any = None) -> Comparison:
 
 
 def _prepared(dataset: Any) -> Dataset | None:
-    return None if dataset is None else data.prepare(arguments.dataset(dataset))
+    """None: there is none, or it is the one that nobody named and cannot be had here."""
+    if dataset is None:
+        return None
+    try:
+        return data.prepare(arguments.dataset(dataset))
+    except UsageError:
+        if dataset == defaults.DATASET:
+            return None
+        raise
 
 
 def _is_recording(side: object) -> bool:

@@ -11,6 +11,7 @@ import isotune
 from isotune import data, protocols
 from isotune.conventions import affine
 from isotune.data.augmentation import Augmenter
+from isotune.errors import UsageError
 from isotune.recordings import Optimizer, Recording, Writer
 from isotune.runs.records import Seeds
 from isotune.runs.training import sample_order
@@ -158,6 +159,18 @@ def test_labels_that_are_not_the_data_sets_are_named(recipe, tmp_path):
     causes, _, _ = held(recorded(tmp_path / "a", batches, labels), recipe())
     assert set(causes) == {"labels"}
     assert "10 labels are not the data set's: first, in step 2" in causes["labels"]
+
+
+def test_a_default_that_cannot_be_had_ends_nothing_and_a_named_data_set_does(recipe, tmp_path):
+    batches, _ = drawn(recipe())
+    recording = f"recording:{recorded(tmp_path / 'a', batches).folder}"
+    with pytest.raises(UsageError, match="nothing-like-it"):
+        isotune.investigate(recording, f"protocol:{recipe()}", dataset="nothing-like-it")
+    prepare = data.prepare
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("isotune.data.prepare", lambda *given, **named: prepare("nothing-like-it"))
+        found = isotune.investigate(recording, f"protocol:{recipe()}")
+    assert "the images, their order, and how they were made" in found.not_compared
 
 
 def test_images_of_another_data_set_are_not_judged(recipe, tmp_path):
