@@ -234,7 +234,9 @@ def _smallest(before: Judged, flips: Sequence[Flip], judge: Judge) -> Cause | No
                 helpful.append((flip, judged))
         if enough:
             first, judged = enough[0]
-            return _cause(before, [*chosen, first], judged, tuple(flip for flip, _ in enough[1:] if not chosen))
+            if chosen:  # what helped on the way may not be needed any more
+                return _enough(before, [*chosen, first], judge)
+            return _cause(before, [first], judged, tuple(flip for flip, _ in enough[1:]))
         if not helpful:
             return None
         best, now = min(helpful, key=lambda tried: len(tried[1].failing))

@@ -138,6 +138,14 @@ def test_a_part_of_the_protocol_that_a_side_leaves_out_is_named():
     assert (named(explanation), explanation.rest) == ({("left", "clip_norm")}, ())
 
 
+def test_what_helped_on_the_way_and_is_not_needed_is_not_named():
+    """The padding mends most by itself; with the part left out and another GELU nothing is left for it."""
+    gelu = ("right", "gelu", "tanh")
+    faults = {name: [[SAME_PADDING], [NOT_CLIPPED, gelu]] for name in LAYERS[:5]}
+    explanation = left_out(faults | {"005.norm": [[NOT_CLIPPED]], "006.norm": [[gelu]]})
+    assert (named(explanation), explanation.rest) == ({("left", "clip_norm"), ("right", "gelu")}, ())
+
+
 def test_a_convention_that_mends_no_more_than_leaving_a_part_out_is_not_named():
     explanation = left_out(
         {name: [] for name in LAYERS[3:]} | {name: [[NOT_CLIPPED], [SAME_PADDING]] for name in LAYERS[:3]}
