@@ -5,10 +5,20 @@ Folders that a result is to lie in are made, of a file as of a folder, once ther
 
 from __future__ import annotations
 
+import os
 import tempfile
 from pathlib import Path
 
 from isotune.errors import UsageError
+
+
+def path(value: str | os.PathLike[str], argument: str) -> Path:
+    """A folder or file as it is given to a call. UsageError: it is no path, or an empty one."""
+    if not isinstance(value, str | os.PathLike):
+        raise UsageError(f"{argument}: takes a path, not {type(value).__name__}")
+    if not os.fspath(value) or "\0" in os.fspath(value):
+        raise UsageError(f"{argument}: takes a path, not {os.fspath(value)!r}; '.' is this folder")
+    return Path(value)
 
 
 def check_folder(folder: Path, argument: str) -> None:

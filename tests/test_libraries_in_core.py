@@ -40,6 +40,12 @@ def _words(tree: ast.AST, docstrings: set[ast.AST]) -> Iterator[tuple[int, str]]
         match node:
             case ast.Constant(value=str(text)) if node not in docstrings:
                 yield line, text
+            case ast.Constant(value=bytes(text)):
+                yield line, text.decode("latin-1")
+            case ast.ExceptHandler(name=str(name)) | ast.MatchAs(name=str(name)) | ast.MatchStar(name=str(name)):
+                yield line, name
+            case ast.Global(names=names) | ast.Nonlocal(names=names):
+                yield line, " ".join(names)
             case ast.Name(id=name) | ast.arg(arg=name) | ast.Attribute(attr=name) | ast.keyword(arg=str(name)):
                 yield line, name
             case ast.FunctionDef(name=name) | ast.ClassDef(name=name) | ast.AsyncFunctionDef(name=name):
@@ -58,6 +64,11 @@ def test_the_core_names_no_library(where: str) -> None:
     assert not words, "\n".join(f"isotune/{where}:{line}: {text}" for line, text in words)
 
 
+@pytest.mark.parametrize("where", sorted(str(file.relative_to(CORE)) for file in CORE.rglob("*.j2")))
+def test_its_templates_name_none_either(where: str) -> None:
+    assert not LIBRARY.findall((CORE / where).read_text(encoding="utf-8"))
+
+
 def test_what_may_name_libraries_is_there() -> None:
     for where in EXAMPLES:
         assert named((CORE / where).read_text(encoding="utf-8")), f"{where} names none: take it off the list"
@@ -66,7 +77,9 @@ def test_what_may_name_libraries_is_there() -> None:
 @pytest.mark.parametrize(
     "source",
     ["import torch", "from isotune.adapters import timm", "keras_models = 1", "f(tensorflow=1)", "x = f'{y} of JAX'",
-     "class TorchThing: ...", "def f(tfds): ...", "x.timm", "flags = {'TF_XLA_FLAGS': 1}"],
+     "x = b'keras'", "try: ...\nexcept E as timm: ...", "match x:\n case [*keras]: ...", "global jax",
+     "match x:\n case y as torch: ...", "class TorchThing: ...", "def f(tfds): ...", "x.timm",
+     "flags = {'TF_XLA_FLAGS': 1}"],
 )  # fmt: skip
 def test_a_librarys_name_is_seen(source: str) -> None:
     assert named(source)

@@ -79,6 +79,8 @@ class Runs:
 
     def predictions(self, record: Record) -> np.ndarray:
         """The classes that a run predicted, int64 [test images]. UsageError: they are not kept, or damaged."""
+        if not isinstance(record, Record):
+            raise arguments.wrong("record", "one of these records", record)
         if self.store is None:
             raise UsageError(
                 "these runs came without predictions; load them from their store: isotune.load_runs(STORE)"
@@ -97,6 +99,8 @@ class Runs:
 
     def leaderboard(self, *, command: str | None = None) -> Leaderboard:
         """The report on these runs. command: what made them, for its evidence. UsageError: there is none."""
+        if not isinstance(command, str | None):
+            raise arguments.wrong("command", "a text", command)
         predictions = Store(self.store).predictions if self.store is not None else None
         every = (*self.records, *self.earlier)
         return Leaderboard(every, self.speeds, command=command, predictions=predictions, damaged=self.damaged)

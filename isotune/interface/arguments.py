@@ -22,6 +22,7 @@ from isotune.names import DEFAULT_MODELS, ModelName
 from isotune.progress import Reporter
 from isotune.workers.process import Workers
 
+path = places.path
 PathLike = str | os.PathLike[str]
 Model = str | os.PathLike[str] | ModelName | Entry | Callable[..., Any]
 Dataset = given.Given | data.Dataset
@@ -222,14 +223,6 @@ def flag(value: bool, argument: str) -> bool:
     if type(value).__name__ not in ("bool", "bool_"):  # Python's and NumPy's
         raise wrong(argument, "True or False", value)
     return bool(value)
-
-
-def path(value: PathLike, argument: str) -> Path:
-    if not isinstance(value, str | os.PathLike):
-        raise wrong(argument, "a path", value)
-    if not os.fspath(value) or "\0" in os.fspath(value):
-        raise UsageError(f"{argument}: takes a path, not {os.fspath(value)!r}; '.' is this folder")
-    return Path(value)
 
 
 def script(value: PathLike, argument: str) -> Path:

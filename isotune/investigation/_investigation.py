@@ -13,6 +13,7 @@ from isotune.investigation import report
 from isotune.investigation._walking import INTERRUPTED
 from isotune.investigation.findings import Cause, Findings, Rung, Verdict
 from isotune.investigation.reproducing import Reproducer
+from isotune.places import path
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ class Investigation:
         written."""
         name = name or self.name or report.default_name(self.left, self.right)
         more = self.reproducer.lines() if self.reproducer else ()
-        return report.write(self.findings, self.attribution, Path(folder), name, self.command, more)
+        return report.write(self.findings, self.attribution, path(folder, "folder"), name, self.command, more)
 
     def _repr_html_(self) -> str:
         return report.html(self.findings, self.attribution)

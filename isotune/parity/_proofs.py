@@ -15,6 +15,7 @@ from isotune.parity import _report
 from isotune.parity._asking import check_stages, chosen, parse_size, questions
 from isotune.parity._proving import answer
 from isotune.parity._results import Question, Result, ResultStore, as_json
+from isotune.places import path
 from isotune.progress import Progress, reporting
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ class Proofs:
 
     def write(self, folder: str | PathLike[str]) -> Path:
         """Write `parity.md`, whose path is given back, and `parity.json`. UsageError: the folder cannot be written."""
-        return _report.write(self.results, self.families, Path(folder), self.command)
+        return _report.write(self.results, self.families, path(folder, "folder"), self.command)
 
     def show(self) -> None:
         """Print each pair's rungs."""

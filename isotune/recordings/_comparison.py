@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from isotune import cache, file_names
+from isotune import cache, file_names, places
 from isotune.errors import UsageError, listed
 
 VERSION: Literal[1] = 1  # of the JSON
@@ -142,7 +142,7 @@ class Comparison(_Kept):
     def write(self, folder: str | Path, name: str = "") -> Path:
         """Write `NAME.md`, whose path is given back, and `NAME.json`. UsageError: the folder cannot be written."""
         name = file_names.checked(name or file_names.of_words(f"{self.left}-vs-{self.right}", keep="._"), "name")
-        folder = Path(folder)
+        folder = places.path(folder, "folder")
         try:
             folder.mkdir(parents=True, exist_ok=True)
             for ending, text in (("json", json.dumps(self.as_json(), indent=1)), ("md", "\n".join(self._document()))):

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from importlib.metadata import entry_points
-from pathlib import Path
 from typing import Any
 
 from isotune.errors import MissingExtra, UsageError, listed
+from isotune.places import path
 from isotune.recordings._writing import Writer
 
 GROUP = "isotune.watchers"
@@ -63,7 +63,7 @@ def watch(
         raise UsageError(f"steps_per_epoch = {steps_per_epoch!r}: give a whole number, 1 or more")
     hooks = _watcher(model)
     off = not enabled or os.environ.get(OFF, "1") == "0"
-    writer = None if off else Writer(Path(folder), wanted, shown, statistics, most, steps_per_epoch)
+    writer = None if off else Writer(path(folder, "folder"), wanted, shown, statistics, most, steps_per_epoch)
     try:
         return hooks(model, optimizer, writer)
     except BaseException:

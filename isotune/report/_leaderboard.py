@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from isotune.errors import UsageError
+from isotune.places import path
 from isotune.report.analysis.benchmark import Speed
 from isotune.runs.records import Record, latest
 
@@ -83,7 +84,7 @@ class Leaderboard:
 
         Errors: UsageError when the folder cannot be written.
         """
-        place = Path(folder)
+        place = path(folder, "folder")
         try:
             (place / "figures").mkdir(parents=True, exist_ok=True)
             for name, content in self._files.items():
@@ -98,7 +99,8 @@ class Leaderboard:
         """The runs that a leaderboard in a folder shows and this one does not: `write` would replace it."""
         from isotune.report._replacing import lost
 
-        return lost(Path(folder) / MARKDOWN, Path(folder) / JSON, self.json())
+        place = path(folder, "folder")
+        return lost(place / MARKDOWN, place / JSON, self.json())
 
     def _repr_html_(self) -> str:
         """What a notebook shows: the page without its script, so that nothing must be trusted."""

@@ -25,7 +25,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from isotune import cache, reading
+from isotune import cache, places, reading
 from isotune.conventions import upgraded
 from isotune.errors import UsageError, WeightsMismatch, nearest
 
@@ -94,7 +94,7 @@ class Weights(Mapping[str, Array]):
             "origin": self.origin,
             "digest": self._seal(),
         }
-        with cache.draft_file(path) as draft:
+        with cache.draft_file(places.path(path, "path")) as draft:
             save_file({name: np.ascontiguousarray(a) for name, a in self.tensors.items()}, draft, metadata)
 
     @classmethod

@@ -14,6 +14,7 @@ from isotune.errors import UsageError
 pytestmark = pytest.mark.usefixtures("house")
 
 MODEL = "example:random-features"
+KEPT = Path(__file__).parents[1] / "runs/version_2/benchmark.json"
 IMAGES, LABELS = np.zeros((8, 8, 8, 3), np.uint8), np.arange(8) % 2
 
 
@@ -96,6 +97,11 @@ def test_run_refuses(given, said):
         (lambda: isotune.transfer(MODEL, None, "w.safetensors", classifier="no"), "classifier: takes True or False"),
         (lambda: isotune.study_variance(MODEL, planned="no"), "planned: takes True or False"),
         (lambda: isotune.protocols.load(3), "protocol: takes a name such as 'quick'.*, not int"),
+        (lambda: isotune.Proofs(()).write(3), "folder: takes a path, not int"),
+        (lambda: isotune.Leaderboard(isotune.load_runs(KEPT)).write(None), "folder: takes a path, not NoneType"),
+        (lambda: isotune.load_runs(KEPT).leaderboard().write(""), "folder: takes a path, not ''"),
+        (lambda: isotune.load_runs(KEPT).leaderboard(command=3), "command: takes a text, not int"),
+        (lambda: isotune.load_runs(KEPT).predictions(3), "record: takes one of these records, not int"),
         (lambda: isotune.Runs([]).where("digits"), "choose: takes a function of a record, not str"),
         (lambda: isotune.load_runs(3), "source: takes a path, not int"),
         (lambda: isotune.load_runs("nowhere"), "there is no nowhere; give a folder of records"),

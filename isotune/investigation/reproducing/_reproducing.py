@@ -38,6 +38,7 @@ class Reproducer:
         """UsageError: it cannot be written, or there is no script."""
         if not self.text:
             raise UsageError(f"there is no reproducer: {self.refused}")
+        path = places.path(path, "path")
         places.make_folder_of(path)
         try:
             with cache.draft_file(path) as draft:
