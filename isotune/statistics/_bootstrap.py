@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import sqrt
 
 import numpy as np
-from scipy import special, stats
+import scipy
 
 from isotune.statistics._estimates import Estimate, Interval, estimate, too_few
 
@@ -47,7 +47,7 @@ def summarise(
         return Summary(told, None, reason)
     if told.sd == 0:
         return Summary(told, Interval(told.low, told.high), "")
-    bca = stats.bootstrap(
+    bca = scipy.stats.bootstrap(
         (sample,),
         np.mean,
         method="BCa",
@@ -61,5 +61,5 @@ def summarise(
 
 def _expanded(confidence: float, n: int) -> float:
     """The level at which the bootstrap of symmetric values gives about their t interval."""
-    t = special.stdtrit(n - 1, (1 + confidence) / 2)
-    return float(1 - 2 * special.ndtr(-sqrt(n / (n - 1)) * t))
+    t = scipy.special.stdtrit(n - 1, (1 + confidence) / 2)
+    return float(1 - 2 * scipy.special.ndtr(-sqrt(n / (n - 1)) * t))

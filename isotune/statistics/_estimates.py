@@ -9,7 +9,7 @@ from math import isclose, nan, sqrt
 from typing import TypeVar
 
 import numpy as np
-from scipy import special
+import scipy
 
 Key = TypeVar("Key", bound=Hashable)  # what pairs two runs: the seed, or a seed for each stream
 
@@ -86,7 +86,7 @@ def estimate(
         value = float(sample[0])
         return Estimate(n, value, nan, nan, nan) if n == 1 else Estimate(n, value, 0.0, value, value)
     mean, sd = float(sample.mean()), float(sample.std(ddof=1))
-    margin = float(special.stdtrit(n - 1, (1 + confidence) / 2)) * sd / sqrt(n)
+    margin = float(scipy.special.stdtrit(n - 1, (1 + confidence) / 2)) * sd / sqrt(n)
     interval = Interval(mean - margin, mean + margin)
     interval = interval if within is None else interval.within(within)
     return Estimate(n, mean, sd, interval.low, interval.high)
@@ -131,7 +131,7 @@ def median_interval(values: Sequence[float] | np.ndarray, confidence: float = 0.
 @cache
 def _median_coverage(outer: int, n: int) -> float:
     """How often the `outer`-th values from both ends enclose the median of what n values are drawn from."""
-    return 1 - 2 * float(special.bdtr(outer - 1, n, 0.5)) if 2 * outer <= n else 0.0
+    return 1 - 2 * float(scipy.special.bdtr(outer - 1, n, 0.5)) if 2 * outer <= n else 0.0
 
 
 def check_confidence(confidence: float) -> None:

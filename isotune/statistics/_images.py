@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import nan
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from isotune.statistics._estimates import check_confidence
 
@@ -33,7 +33,7 @@ def wilson(accuracy: float, images: int, confidence: float = 0.95) -> tuple[floa
         return nan, nan
     if images < 1 or not 0 <= accuracy <= 1:
         raise ValueError(f"accuracy must be within 0..1 and images at least 1, not {accuracy} and {images}")
-    interval = stats.binomtest(round(accuracy * images), images).proportion_ci(confidence, method="wilson")
+    interval = scipy.stats.binomtest(round(accuracy * images), images).proportion_ci(confidence, method="wilson")
     return float(interval.low), float(interval.high)
 
 
@@ -65,7 +65,7 @@ def mcnemar(first: np.ndarray, second: np.ndarray, labels: np.ndarray) -> McNema
     only_first = int(np.sum(right_first & ~right_second))
     only_second = int(np.sum(right_second & ~right_first))
     split = only_first + only_second
-    return McNemar(only_first, only_second, float(stats.binomtest(only_first, split).pvalue) if split else 1.0)
+    return McNemar(only_first, only_second, float(scipy.stats.binomtest(only_first, split).pvalue) if split else 1.0)
 
 
 def _same_shape(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -8,7 +8,7 @@ from itertools import combinations
 from math import prod, sqrt
 
 import numpy as np
-from scipy import special
+import scipy
 
 from isotune.statistics._estimates import Interval
 
@@ -91,7 +91,7 @@ def _form(plus: Sequence[Term], minus: Sequence[Term], tail: float) -> float:
     total += sum((_h(part.df, tail) * _size(part)) ** 2 for part in minus)
     for one in plus:
         for other in minus:
-            f = float(special.fdtri(one.df, other.df, 1 - tail))
+            f = float(scipy.special.fdtri(one.df, other.df, 1 - tail))
             cross = ((f - 1) ** 2 - (_g(one.df, tail) * f) ** 2 - _h(other.df, tail) ** 2) / f
             total += cross * _size(one) * _size(other)
     for one, other in combinations(plus, 2):
@@ -106,8 +106,8 @@ def _size(part: Term) -> float:
 
 
 def _g(df: int, tail: float) -> float:
-    return 1 - df / float(special.chdtri(df, tail))
+    return 1 - df / float(scipy.special.chdtri(df, tail))
 
 
 def _h(df: int, tail: float) -> float:
-    return df / float(special.chdtri(df, 1 - tail)) - 1
+    return df / float(scipy.special.chdtri(df, 1 - tail)) - 1

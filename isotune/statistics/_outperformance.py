@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil, sqrt
+from statistics import NormalDist
 from typing import Literal
 
 import numpy as np
-from scipy import special, stats
+import scipy
 
 from isotune.statistics._estimates import Interval, Key, check_confidence, too_few
 
 GAMMA = 0.75
-PAIRS_FROM = ceil((2 * special.ndtri(0.95) / (sqrt(6) * (0.5 - GAMMA))) ** 2)  # 29: Noether 1987, both errors 5 %
+# 29: Noether 1987, both errors 5 %
+PAIRS_FROM = ceil((2 * NormalDist().inv_cdf(0.95) / (sqrt(6) * (0.5 - GAMMA))) ** 2)
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ def outperformance(
     if gaps.size < PAIRS_FROM or np.ptp(wins) == 0:
         interval = _exact(float(wins.sum()), gaps.size, confidence)
     else:
-        bootstrapped = stats.bootstrap(
+        bootstrapped = scipy.stats.bootstrap(
             (wins,),
             np.mean,
             method="percentile",

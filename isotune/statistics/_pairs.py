@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
-from scipy import stats
+import scipy
 
 from isotune.statistics._estimates import Estimate, Key, paired_difference, too_few
 from isotune.statistics._outperformance import Outperformance, outperformance
@@ -104,7 +104,7 @@ def _compare(
 
 def _t(gaps: np.ndarray, size: float) -> float | None:
     if np.ptp(gaps) > ROUNDING * size:
-        return float(stats.ttest_1samp(gaps, 0).pvalue)
+        return float(scipy.stats.ttest_1samp(gaps, 0).pvalue)
     return 1.0 if abs(gaps[0]) <= ROUNDING * size else None
 
 
@@ -116,7 +116,7 @@ def _permutation(runs: np.ndarray, resamples: int, seed: int) -> float:
         return np.asarray(np.round(np.mean(first - second, axis=axis) / size, 12))
 
     return float(
-        stats.permutation_test(
+        scipy.stats.permutation_test(
             tuple(runs),
             mean_gap,
             permutation_type="samples",

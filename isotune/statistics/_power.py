@@ -17,7 +17,7 @@ from collections.abc import Callable
 from math import inf, isfinite, sqrt
 
 import numpy as np
-from scipy import integrate, special, stats
+import scipy
 
 from isotune.statistics._standard_error import StandardError
 
@@ -62,17 +62,17 @@ def power(margin: float, effect: float, error: StandardError) -> float:
     inside = abs(effect) < margin
     below, above = error.reach(REPRODUCED_TAIL if inside else DIFFERENT_TAIL)  # of x, in s
     near, far = (margin - effect) / error.se, (-margin - effect) / error.se  # the bounds, in true standard errors
-    spread = stats.chi(error.df)  # of s sqrt(df) / se
+    spread = scipy.stats.chi(error.df)  # of s sqrt(df) / se
 
     def chance(q: np.ndarray) -> np.ndarray:
         s = q / sqrt(error.df)
         if inside:
-            claimed = special.ndtr(near - above * s) - special.ndtr(far + below * s)
+            claimed = scipy.special.ndtr(near - above * s) - scipy.special.ndtr(far + below * s)
         else:
-            claimed = special.ndtr(-near - below * s) + special.ndtr(far - above * s)
+            claimed = scipy.special.ndtr(-near - below * s) + scipy.special.ndtr(far - above * s)
         return np.asarray(claimed * spread.pdf(q))
 
     # beyond this s no x is inside
     widest = (near - far) / (below + above) * sqrt(error.df) if inside else inf
     low, high = spread.ppf(1e-12), min(spread.isf(1e-12), widest)
-    return float(integrate.fixed_quad(chance, low, high, n=96)[0]) if high > low else 0.0
+    return float(scipy.integrate.fixed_quad(chance, low, high, n=96)[0]) if high > low else 0.0

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import sqrt
 
 import numpy as np
-from scipy import optimize, special
+import scipy
 
 
 @dataclass(frozen=True)
@@ -61,23 +61,24 @@ class StandardError:
         return self.skew * (self.ours / (self.ours + self.theirs)) ** 1.5 if self.ours else 0.0
 
     def _quantile(self, tail: float) -> float:
-        t = -float(special.stdtrit(self.n - 1, tail))
+        t = -float(scipy.special.stdtrit(self.n - 1, tail))
         if not self.theirs:
             return t
-        other = -float(special.stdtrit(self.n_theirs - 1, tail))
+        other = -float(scipy.special.stdtrit(self.n_theirs - 1, tail))
         return (self.ours * t + self.theirs * other) / (self.ours + self.theirs)
 
     def _tail(self, t: float) -> float:
         """The tail that `_quantile` gives t for."""
         if t < 0:
             return 1 - self._tail(-t)
-        tails = [float(special.stdtr(df, -t)) for df in {self.n - 1, self.n_theirs - 1 if self.theirs else self.n - 1}]
+        freedoms = {self.n - 1, self.n_theirs - 1 if self.theirs else self.n - 1}
+        tails = [float(scipy.special.stdtr(df, -t)) for df in freedoms]
         low, high = min(tails), max(tails)
         if low == high or self._quantile(high) >= t:  # one t, or the weight of the other is nothing
             return high
         if self._quantile(low) <= t:
             return low
-        return float(optimize.brentq(lambda tail: self._quantile(tail) - t, low, high, xtol=1e-300, rtol=1e-12))
+        return float(scipy.optimize.brentq(lambda tail: self._quantile(tail) - t, low, high, xtol=1e-300, rtol=1e-12))
 
 
 def binomial_skew(share: float, trials: int) -> float:

@@ -39,6 +39,11 @@ def test_using_it_imports_no_framework_and_nothing_to_draw_with():
     assert not modules & {"torch", "tensorflow", "keras", "pandas", "matplotlib", "statsmodels"}
 
 
+def test_scipys_statistics_are_imported_when_they_are_needed():
+    """They take longer than all else that a command needs before its workers start."""
+    assert "scipy.stats" not in imported("import isotune\nisotune.run, isotune.investigate, isotune.prove")
+
+
 def test_every_name_of_the_front_door_is_there_and_documented():
     for name in isotune.__all__:
         value = getattr(isotune, name)
