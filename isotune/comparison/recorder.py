@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,22 +20,24 @@ from isotune.comparison import observations
 from isotune.comparison.observations import Observations
 from isotune.comparison.pairing import Place
 from isotune.comparison.sides import Inputs, Request, Side
-from isotune.conventions import NETWORK_AXES
+from isotune.conventions import AXES, NETWORK_AXES, OPTIMIZER_AXES, PIXEL_AXES
+from isotune.models.building import Builder
 from isotune.runs import own_classifier
-from isotune.runs.cell_runner import CellRunner
 from isotune.runs.records import Seeds
 from isotune.runs.training import sample_order
 from isotune.weights import HEAD, Weights, head_weights, select_trained
 
 if TYPE_CHECKING:
     from isotune.adapters.base import Model, Trainer
-    from isotune.runs.cell_runner import Built
+    from isotune.models.building import Built
     from isotune.workers.worker import Worker
 
 Array = np.ndarray
 Named = Iterator[tuple[str, Array]]  # what a model shows, by name
 _LAYER = re.compile(r"(?<![^/])\+?\d+\.[a-z]+(?![^./])")  # of a name, the layer: 012.norm
 _OF_HEADS = "head_initialisation"  # no axis of a classifier that has weights
+_NOT_BUILT = {axis: AXES[axis].default for axis in (*PIXEL_AXES, _OF_HEADS, *OPTIMIZER_AXES)}  # any network does
+_MOST_KEPT, _ROOM = 6, 32_000_000  # models of a side; parameters, of which a model holds two copies in float64
 _PER_IMAGE = ("input", "layers", "logits", "training layers")
 
 
@@ -78,11 +80,12 @@ def _moved(array: Array, count: int, order: Array) -> Array:
 
 
 class Recorder:
-    """Records what models show, for one worker; a `CellRunner` keeps those that are built as for a run."""
+    """Records what models show, for one worker; those that are built as for a run are kept, since a search for causes
+    comes back to them."""
 
     def __init__(self, worker: Worker) -> None:
         self.adapter = worker.adapter
-        self._runner = worker.kept(CellRunner)
+        self._builder = Builder(worker, most=_MOST_KEPT, room=_ROOM)
         self._kept: tuple[object, Model] | None = None
 
     def kept(self, key: object, build: Callable[[], Model]) -> Model:
@@ -114,8 +117,8 @@ class Recorder:
             "places": [place.model_dump() for place in _places(built.model)],
             "between": {layer.name: list(layer.between) for layer in built.model.layers() if layer.between},
             "inputs": {layer.name: list(layer.inputs) for layer in built.model.layers()},
-            "environment": self._runner.environment(built),
-            "parameters": sum(array.size for array in built.initial.values()),
+            "environment": self._builder.environment(built),
+            "parameters": built.parameters,
         }
 
     def record(self, request: Request, folder: Path) -> None:
@@ -128,7 +131,7 @@ class Recorder:
             return
         images, labels = np.load(request.images, allow_pickle=False), np.load(request.labels, allow_pickle=False)
         batch = Batch.of(images, labels, permuted=request.permuted, apart=request.apart)
-        shown = _called(_shown(built.model, request, batch), request.names)
+        shown = _called(_shown(built, request, batch), request.names)
         write(folder, batch, shown, lambda name: request.part in _PER_IMAGE and not request.apart)
 
     def model(self, side: Side, inputs: Inputs) -> Model:
@@ -136,13 +139,17 @@ class Recorder:
         return self._built(side, inputs).model
 
     def _built(self, side: Side, inputs: Inputs) -> Built:
-        """The side with its own weights and head, or the checkpoint's own classifier."""
+        """The side with its own weights and head, or the checkpoint's own classifier. Sides that differ in what no
+        network is built with are one network."""
         classes = inputs.classes
-        built = self._runner.build(
-            side.model, checkpoint=side.checkpoint, spec=side.conventions, recipe=inputs.recipe,
+        axes = self._builder.conventions(side.model, side.checkpoint, side.conventions, inputs.size, inputs.recipe)
+        network = self._builder.build(
+            side.model, checkpoint=side.checkpoint, conventions=axes.model_copy(update=_NOT_BUILT),
+            recipe=inputs.recipe,
             classes=own_classifier.classes_to_build(side.checkpoint) if classes is None else classes, mode=side,
             size=inputs.size,
         )  # fmt: skip
+        built = replace(network, conventions=axes)
         if classes is None:
             outputs = built.initial[f"{HEAD}.kernel"].shape[1]
             own_classifier.check_outputs(outputs, side.model, side.checkpoint)
@@ -243,8 +250,8 @@ def _back(names: Mapping[str, str]) -> dict[str, str]:
     return {**{layer: f"-{layer}" for layer in names}, **own}
 
 
-def _shown(model: Model, request: Request, batch: Batch) -> Named:
-    images, inputs = batch.images, request.inputs
+def _shown(built: Built, request: Request, batch: Batch) -> Named:
+    model, images, inputs = built.model, batch.images, request.inputs
     match request.part:
         case "input":
             yield "input", model.network_input(images)
@@ -260,26 +267,28 @@ def _shown(model: Model, request: Request, batch: Batch) -> Named:
         case "gradients":
             yield from gradients(model, images, batch.labels, inputs.stage.label_smoothing)
         case "step":
-            yield from _step(model, inputs, batch)
+            yield from _step(built, inputs, batch)
         case _:
-            yield from _drift(model, inputs, batch)
+            yield from _drift(built, inputs, batch)
 
 
-def _step(model: Model, inputs: Inputs, batch: Batch) -> Named:
+def _step(built: Built, inputs: Inputs, batch: Batch) -> Named:
     """BatchNorm buffers, optimizer slots and weights after one step."""
-    before, trainer = model.weights(), _trainer(model, inputs)
+    model, trainer = built.model, _trainer(built, inputs)
+    before = model.weights()
     float(trainer.step(batch.images, batch.labels, inputs.rates[0]))
     yield from state(trainer, "buffers", "step")
     yield from ((f"step/{name}", array) for name, array in parameters(model))
     model.load(before)
 
 
-def _drift(model: Model, inputs: Inputs, batch: Batch) -> Named:
+def _drift(built: Built, inputs: Inputs, batch: Batch) -> Named:
     """The losses of all steps, each on three quarters of the images as a protocol would draw them.
 
     Not the weights in the end: there, one ReLU that a rounding opens or shuts counts as much as a fault.
     """
-    before, trainer = model.weights(), _trainer(model, inputs)
+    model, trainer = built.model, _trainer(built, inputs)
+    before = model.weights()
     yield from ((name, loss) for _, name, loss in losses(trainer, _drawn(inputs, batch)))
     model.load(before)
 
@@ -292,9 +301,11 @@ def _drawn(inputs: Inputs, batch: Batch) -> Iterator[tuple[Array, Array, float]]
         yield batch.images[places], batch.labels[places], rate
 
 
-def _trainer(model: Model, inputs: Inputs) -> Trainer:
+def _trainer(built: Built, inputs: Inputs) -> Trainer:
     from isotune.adapters.base import Recipe
 
     stage = inputs.stage
-    trained = frozenset(select_trained(model.layers(), stage.trained))
-    return model.trainer(Recipe(stage.optimizer, trained, stage.label_smoothing, stage.batchnorm))
+    trained = frozenset(select_trained(built.model.layers(), stage.trained))
+    return built.model.trainer(
+        Recipe(stage.optimizer, trained, stage.label_smoothing, stage.batchnorm, built.conventions)
+    )

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from isotune import names
+from isotune.models.building import Builder, Built
 from isotune.protocols import Mode
-from isotune.runs.cell_runner import Built, CellRunner
 from isotune.weights import HEAD, Weights, head_weights
 from isotune.workers.worker import Worker
 
@@ -22,7 +22,7 @@ class _Opened:
     """The model of this worker."""
 
     def __init__(self, worker: Worker) -> None:
-        self.runner = worker.kept(CellRunner)
+        self.builder = worker.kept(Builder)
         self.built: Built | None = None
 
     @property
@@ -43,12 +43,12 @@ def open_model(
 ) -> dict[str, Any]:
     """Build the model; what is known of it. classes: None keeps the checkpoint's classifier, if it has one."""
     opened = worker.kept(_Opened)
-    weights = opened.runner.checkpoint(model, checkpoint, size).weights
+    weights = opened.builder.checkpoint(model, checkpoint, size).weights
     kernel = weights.get(f"{HEAD}.kernel") if isinstance(weights, Weights) else None
     own = classes is None and not (isinstance(weights, Weights) and kernel is None)
     outputs = (kernel.shape[-1] if kernel is not None else None) if own else classes or DRAWN_CLASSES
-    opened.built = built = opened.runner.build(
-        model, checkpoint=checkpoint, spec=conventions, recipe={}, classes=outputs, size=size,
+    opened.built = built = opened.builder.build(
+        model, checkpoint=checkpoint, conventions=conventions, recipe={}, classes=outputs, size=size,
         mode=Mode.model_validate(mode),
     )  # fmt: skip
     if not own:
@@ -59,7 +59,7 @@ def open_model(
         "architecture": built.architecture,
         "conventions": built.conventions.model_dump(mode="json"),
         "layers": [asdict(layer) for layer in built.model.layers()],
-        "environment": opened.runner.environment(built),
+        "environment": opened.builder.environment(built),
         "own_classifier": own,
         "classes": kernel.shape[-1] if (kernel := built.initial.get(f"{HEAD}.kernel")) is not None else None,
     }

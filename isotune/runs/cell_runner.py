@@ -1,19 +1,15 @@
 """One cell, run in a worker: model, data, protocol -> record and predictions.
 
-A `CellRunner` belongs to one worker. It keeps the models that it built, since most cells of a matrix differ
-in their seeds alone; a kept model gets its checkpoint's tensors back before each cell, so that a cell
-gives bitwise what it would give in a fresh process. Two cells whose conventions agree on every axis that
-their protocol can exercise are one computation (`native` is `identical` where a library follows the
-checkpoint by itself): the second is not run again, and its record says whose figures it carries.
+A `CellRunner` belongs to one worker. Two cells whose conventions agree on every axis that their protocol can exercise
+are one computation (`native` is `identical` where a library follows the checkpoint by itself): the second is not run
+again, and its record says whose figures it carries.
 """
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import time
 from collections import OrderedDict
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
@@ -22,126 +18,33 @@ import numpy as np
 from isotune import data, names
 from isotune.conventions import NETWORK_AXES, Conventions
 from isotune.data.augmentation import Augmenter
-from isotune.errors import UsageError
-from isotune.models.axes import resolved
-from isotune.models.checkpoints import Checkpoint, architecture_of, resolve
+from isotune.models.building import Builder, Built
 from isotune.progress import Progress
-from isotune.protocols import Layout, Mode, relevant_axes
+from isotune.protocols import relevant_axes
 from isotune.runs import memory, own_classifier, probe, training
 from isotune.runs.records import Cell, Memory, Metrics, Record, Timings, predictions_digest
-from isotune.weights import HEAD, Weights, head_weights
+from isotune.weights import Weights, head_weights
 from isotune.workers.disturbance import Watch
-from isotune.workers.environment import environment_of, versions
+from isotune.workers.environment import versions
 
 if TYPE_CHECKING:
-    from isotune.adapters.base import Model
     from isotune.workers.worker import Worker
 
-KEPT_MODELS = 2  # identical and native of one model, which a matrix runs in turn
 KEPT_RESULTS = 64  # cells that another set-up may repeat: those of one seed, as a matrix is ordered
 
 
-@dataclass
-class Built:
-    """A model with what is needed to set it back to its beginning."""
-
-    model: Model
-    initial: Weights
-    conventions: Conventions
-    layout: Layout | None  # of its tensors in memory; None: the adapter does not say
-    architecture: str
-    seconds: float
-
-    def reset(self, head: dict[str, np.ndarray] | None = None) -> None:
-        self.model.load({**self.initial, **(head or {})})
-
-
 class CellRunner:
-    """Runs cells and measurements of one adapter, keeping its models."""
+    """Runs cells of one adapter."""
 
     def __init__(self, worker: Worker) -> None:
         self.adapter, self.alone = worker.adapter, worker.alone
-        self._built: OrderedDict[tuple[object, ...], Built] = OrderedDict()
-        self._axes: dict[tuple[object, ...], Conventions] = {}
-        self._loaded: tuple[tuple[str, str, int], Checkpoint] | None = None
+        self.builder = worker.kept(Builder)
         self._results: OrderedDict[str, tuple[Record, np.ndarray]] = OrderedDict()
-
-    def conventions(
-        self, model: str, checkpoint: str, spec: str, size: int, recipe: dict[str, object] | None = None
-    ) -> Conventions:
-        """The axes that `spec` comes to for this model, checkpoint and protocol."""
-        key = (model, checkpoint, spec, size, tuple(sorted((recipe or {}).items())))
-        if key not in self._axes:
-            name = names.parse(model)
-            self._axes[key] = resolved(
-                spec,
-                self.adapter,
-                name,
-                protocol=recipe or {},
-                checkpoint=self.checkpoint(model, checkpoint, size).conventions,
-            )
-        return self._axes[key]
-
-    def checkpoint(self, model: str, checkpoint: str, size: int) -> Checkpoint:
-        """The checkpoint, kept until a model is built: its conventions are asked for just before its weights."""
-        key = (model, checkpoint, size)
-        if self._loaded is None or self._loaded[0] != key:
-            self._loaded = key, resolve(checkpoint, self.adapter, names.parse(model), (size, size))
-        return self._loaded[1]
-
-    def build(
-        self,
-        model: str,
-        *,
-        checkpoint: str,
-        spec: str,
-        recipe: dict[str, object],
-        classes: int | None,
-        mode: Mode,
-        size: int,
-        keep: bool = True,
-    ) -> Built:
-        """The model under the conventions `spec`, kept from an earlier request where there is one.
-
-        classes: of a new classifier; None keeps the checkpoint's. UsageError: it has none.
-        """
-        axes = self.conventions(model, checkpoint, spec, size, recipe)
-        layout = type(self.adapter).layout_on(self.adapter.engine, mode.layout)
-        key = (model, checkpoint, axes, classes, *(mode.settings | {"layout": layout}).values(), size)
-        if key in self._built and keep:
-            self._built.move_to_end(key)
-            return self._built[key]
-        while len(self._built) >= KEPT_MODELS:
-            self._built.popitem(last=False)
-            gc.collect()  # models hold themselves: bound methods, hooks
-        began = time.perf_counter()
-        name = names.parse(model)
-        weights = self.checkpoint(model, checkpoint, size).weights
-        if classes is None and isinstance(weights, Weights) and f"{HEAD}.kernel" not in weights:
-            raise UsageError(f"checkpoint {checkpoint!r} of {model} has no classifier of its own")
-        built = self.adapter.build(
-            name.name,
-            classes=classes,
-            checkpoint=weights,
-            conventions=axes,
-            numeric_mode=mode.numeric_mode,
-            image_size=(size, size),
-            compiled=mode.compiled,
-            options=name.options,
-            **({"layout": layout} if layout else {}),
-        )
-        self._loaded = None
-        initial = built.weights()
-        architecture = architecture_of(self.adapter, name)
-        kept = Built(built, initial, axes, layout, architecture, time.perf_counter() - began)
-        if keep:
-            self._built[key] = kept
-        return kept
 
     def run(self, cell: Cell, progress: Progress) -> tuple[Record, np.ndarray]:
         """The cell's record and its predictions, int64 [test images]."""
         protocol = cell.protocol
-        axes = self.conventions(
+        axes = self.builder.conventions(
             cell.model, cell.checkpoint, cell.conventions, protocol.input.size, protocol.conventions
         )
         computation = cell.model_dump_json(exclude={"conventions"})
@@ -163,10 +66,10 @@ class CellRunner:
         memory.reset_peak()
         baseline = memory.resident()
         own = protocol.own_classifier is not None  # the checkpoint's classifier, not a new one
-        built = self.build(
+        built = self.builder.build(
             cell.model,
             checkpoint=cell.checkpoint,
-            spec=cell.conventions,
+            conventions=cell.conventions,
             recipe=protocol.conventions,
             classes=own_classifier.classes_to_build(cell.checkpoint) if own else len(dataset.classes),
             mode=cell,
@@ -205,16 +108,11 @@ class CellRunner:
                 **timings,
             ),
             memory=Memory(resident=memory.peak(), baseline=baseline, device=built.model.device_memory()),
-            environment=self.environment(built),
+            environment=self.builder.environment(built),
             started=started,
             finished=datetime.now(UTC),
         )
         return record, predictions
-
-    def environment(self, built: Built | None = None) -> dict[str, str]:
-        """What results depend on beside the cell: versions, device, threads, flags; of a model, its layout."""
-        layout = {"layout": built.layout} if built and built.layout else {}
-        return environment_of(self.adapter) | layout
 
     def _inputs(self, cell: Cell, built: Built, dataset: data.Dataset, split: Literal["train", "test"]):  # type: ignore[no-untyped-def]
         return data.inputs(

@@ -15,8 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from isotune.weights import head_weights
 
 if TYPE_CHECKING:
+    from isotune.models.building import Built
     from isotune.protocols import NumericMode
-    from isotune.runs.cell_runner import Built
 
 _COARSE = 8  # pixels a side of what is drawn, before it is enlarged: photographs are smooth too
 

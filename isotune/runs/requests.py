@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from isotune.models.building import Builder
 from isotune.protocols import Mode
 from isotune.runs import own_classifier
 from isotune.runs.cell_runner import CellRunner
@@ -46,8 +47,8 @@ def check(worker: Worker, model: str, checkpoint: str, size: int, own: bool = Fa
 
     own: with the checkpoint's own classifier, which must be ImageNet-1k's.
     """
-    built = worker.kept(CellRunner).build(
-        model, checkpoint=checkpoint, spec="identical", recipe={}, mode=Mode(),
+    built = worker.kept(Builder).build(
+        model, checkpoint=checkpoint, conventions="identical", recipe={}, mode=Mode(),
         classes=own_classifier.classes_to_build(checkpoint) if own else 1, size=size, keep=False,
     )  # fmt: skip
     if own:
@@ -57,4 +58,4 @@ def check(worker: Worker, model: str, checkpoint: str, size: int, own: bool = Fa
 
 def environment(worker: Worker) -> dict[str, str]:
     """Versions, device, threads, flags."""
-    return worker.kept(CellRunner).environment()
+    return worker.kept(Builder).environment()

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 from pydantic import Field
 
+from isotune.models.building import Builder
 from isotune.protocols import SGD, Mode, NumericMode, Schedule, Stage, relevant_axes
 from isotune.runs import memory
-from isotune.runs.cell_runner import CellRunner
 from isotune.runs.precision import Noise, noise
 from isotune.weights import head_weights, select_trained
 from isotune.workers.disturbance import Watch, wait_for_quiet
@@ -28,7 +28,7 @@ from isotune.workers.disturbance import Watch, wait_for_quiet
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from isotune.runs.cell_runner import Built
+    from isotune.models.building import Built
     from isotune.workers.worker import Worker
 
 ROUND_SECONDS = 0.3
@@ -73,7 +73,7 @@ class Stopwatch:
     """Measurements of one worker, each kept ready for its next round."""
 
     def __init__(self, worker: Worker) -> None:
-        self.runner = worker.kept(CellRunner)
+        self.builder = worker.kept(Builder)
         self._ready: dict[str, _Prepared] = {}
 
     def round(self, asked: Measurement) -> dict[str, Any]:
@@ -96,12 +96,12 @@ class Stopwatch:
             "resident": ready.resident,
             "device": model.device_memory(),
             "architecture": ready.built.architecture,
-            "environment": self.runner.environment(ready.built),
+            "environment": self.builder.environment(ready.built),
         }
 
     def network(self, asked: Measurement) -> dict[str, Any]:
         """The axes that can change what is measured, resolved: measurements that agree on them are one."""
-        axes = self.runner.conventions(asked.model, asked.checkpoint, asked.conventions, asked.image_size)
+        axes = self.builder.conventions(asked.model, asked.checkpoint, asked.conventions, asked.image_size)
         return axes.model_dump(mode="json", include=set(relevant_axes(asked.stages)))
 
     def noise(self, asked: Measurement) -> Noise:
@@ -120,10 +120,10 @@ class Stopwatch:
         self._ready.clear()
 
     def _build(self, asked: Measurement) -> Built:
-        return self.runner.build(
+        return self.builder.build(
             asked.model,
             checkpoint=asked.checkpoint,
-            spec=asked.conventions,
+            conventions=asked.conventions,
             recipe={},
             classes=asked.classes,
             mode=asked,

@@ -8,8 +8,8 @@ import numpy as np
 
 from isotune import data, protocols
 from isotune.data.augmentation import Augmenter
+from isotune.models.building import Builder
 from isotune.runs import training
-from isotune.runs.cell_runner import CellRunner
 from isotune.runs.records import Seeds
 from isotune.weights import head_weights
 from isotune.workers.worker import Worker
@@ -25,8 +25,8 @@ def train(
     off: every weight is multiplied by 1 + off * (a normal deviate).
     """
     recipe, dataset = protocols.load(RECIPE), data.prepare(DATASET)
-    built = worker.kept(CellRunner).build(
-        model, checkpoint="offline", spec="identical", recipe=recipe.conventions, classes=len(dataset.classes),
+    built = worker.kept(Builder).build(
+        model, checkpoint="offline", conventions="identical", recipe=recipe.conventions, classes=len(dataset.classes),
         numeric_mode=numeric_mode, compiled=False, size=recipe.input.size,
     )  # fmt: skip
     head = head_weights(built.initial["head.kernel"].shape[0], len(dataset.classes), "uniform-fan-in", 0)

@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 
 from isotune import names
+from isotune.models.building import Builder
 from isotune.protocols import Mode
-from isotune.runs.cell_runner import CellRunner
 from isotune.workers.environment import machine, versions
 from isotune.workers.process import WorkerProcess
 from isotune.workers.worker import Worker
@@ -38,8 +38,8 @@ def ready(worker: Worker, model: str) -> None:
 
 def first_features(worker: Worker, model: str) -> list[int]:
     """In a worker: the shape of one batch's features."""
-    built = worker.kept(CellRunner).build(
-        model, checkpoint="offline", spec="identical", recipe={}, classes=10, mode=Mode(), size=SIZE
+    built = worker.kept(Builder).build(
+        model, checkpoint="offline", conventions="identical", recipe={}, classes=10, mode=Mode(), size=SIZE
     )
     return list(built.model.features(np.zeros((BATCH, SIZE, SIZE, 3), np.uint8)).shape)
 

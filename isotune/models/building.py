@@ -1,0 +1,153 @@
+"""Models built in a worker from what a user names, and kept, since most of what is asked of one is asked again.
+
+A kept model is set back to its checkpoint's tensors (`Built.reset`) before each use, so that it gives bitwise what it
+would give in a fresh process.
+"""
+
+from __future__ import annotations
+
+import gc
+import time
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from isotune import names
+from isotune.conventions import Conventions
+from isotune.errors import UsageError
+from isotune.models.axes import resolved
+from isotune.models.checkpoints import Checkpoint, architecture_of, resolve
+from isotune.protocols import Layout, Mode
+from isotune.weights import HEAD, Weights
+from isotune.workers.environment import environment_of
+
+if TYPE_CHECKING:
+    from isotune.adapters.base import Model
+    from isotune.workers.worker import Worker
+
+KEPT_MODELS = 2  # whatever their size: identical and native of one model, which a matrix runs in turn
+
+
+@dataclass
+class Built:
+    """A model with what is needed to set it back to its beginning."""
+
+    model: Model
+    initial: Weights
+    conventions: Conventions
+    layout: Layout | None  # of its tensors in memory; None: the adapter does not say
+    architecture: str
+    seconds: float
+
+    @property
+    def parameters(self) -> int:
+        """All numbers of its tensors, BatchNorm's statistics among them."""
+        return sum(array.size for array in self.initial.values())
+
+    def reset(self, head: dict[str, np.ndarray] | None = None) -> None:
+        self.model.load({**self.initial, **(head or {})})
+
+
+class Builder:
+    """Builds the models of one adapter, and keeps the latest.
+
+    most: models that are kept, those of more than KEPT_MODELS as long as they have no more than `room` parameters
+    together. A checkpoint is kept until a model is built of it, or for good where it fits into the room.
+    """
+
+    def __init__(self, worker: Worker, *, most: int = KEPT_MODELS, room: int = 0) -> None:
+        self.adapter, self._most, self._room = worker.adapter, most, room
+        self._built: OrderedDict[tuple[object, ...], Built] = OrderedDict()
+        self._axes: dict[tuple[object, ...], Conventions] = {}
+        self._loaded: tuple[tuple[str, str, int], Checkpoint] | None = None
+
+    def conventions(
+        self, model: str, checkpoint: str, spec: str, size: int, recipe: dict[str, object] | None = None
+    ) -> Conventions:
+        """The axes that `spec` comes to for this model, checkpoint and protocol."""
+        key = (model, checkpoint, spec, size, tuple(sorted((recipe or {}).items())))
+        if key not in self._axes:
+            name = names.parse(model)
+            self._axes[key] = resolved(
+                spec,
+                self.adapter,
+                name,
+                protocol=recipe or {},
+                checkpoint=self.checkpoint(model, checkpoint, size).conventions,
+            )
+        return self._axes[key]
+
+    def checkpoint(self, model: str, checkpoint: str, size: int) -> Checkpoint:
+        """The checkpoint, whose conventions are asked for just before its weights."""
+        key = (model, checkpoint, size)
+        if self._loaded is None or self._loaded[0] != key:
+            self._loaded = key, resolve(checkpoint, self.adapter, names.parse(model), (size, size))
+        return self._loaded[1]
+
+    def build(
+        self,
+        model: str,
+        *,
+        checkpoint: str,
+        conventions: str | Conventions,
+        recipe: dict[str, object],
+        classes: int | None,
+        mode: Mode,
+        size: int,
+        keep: bool = True,
+    ) -> Built:
+        """The model under these conventions, kept from an earlier request where there is one.
+
+        conventions: resolved, or a spec. classes: of a new classifier; None keeps the checkpoint's. UsageError: it has
+        none.
+        """
+        axes = conventions
+        if isinstance(axes, str):
+            axes = self.conventions(model, checkpoint, axes, size, recipe)
+        layout = type(self.adapter).layout_on(self.adapter.engine, mode.layout)
+        key = (model, checkpoint, axes, classes, *(mode.settings | {"layout": layout}).values(), size)
+        if key in self._built and keep:
+            self._built.move_to_end(key)
+            return self._built[key]
+        self._make_room()
+        began = time.perf_counter()
+        name = names.parse(model)
+        weights = self.checkpoint(model, checkpoint, size).weights
+        if classes is None and isinstance(weights, Weights) and f"{HEAD}.kernel" not in weights:
+            raise UsageError(f"checkpoint {checkpoint!r} of {model} has no classifier of its own")
+        built = self.adapter.build(
+            name.name,
+            classes=classes,
+            checkpoint=weights,
+            conventions=axes,
+            numeric_mode=mode.numeric_mode,
+            image_size=(size, size),
+            compiled=mode.compiled,
+            options=name.options,
+            **({"layout": layout} if layout else {}),
+        )
+        initial = built.weights()
+        architecture = architecture_of(self.adapter, name)
+        kept = Built(built, initial, axes, layout, architecture, time.perf_counter() - began)
+        if kept.parameters > self._room:
+            self._loaded = None
+        if keep:
+            self._built[key] = kept
+        return kept
+
+    def environment(self, built: Built | None = None) -> dict[str, str]:
+        """What results depend on beside the request: versions, device, threads, flags; of a model, its layout."""
+        layout = {"layout": built.layout} if built and built.layout else {}
+        return environment_of(self.adapter) | layout
+
+    def _make_room(self) -> None:
+        """For another model, as large as those that are kept."""
+        while len(self._built) >= KEPT_MODELS and not self._fits_another():
+            self._built.popitem(last=False)
+            gc.collect()  # models hold themselves: bound methods, hooks
+
+    def _fits_another(self) -> bool:
+        sizes = [built.parameters for built in self._built.values()]
+        return len(sizes) < self._most and sum(sizes) + max(sizes) <= self._room
