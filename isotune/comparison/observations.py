@@ -25,7 +25,7 @@ def write(folder: Path, seen: Iterable[tuple[str, Array]]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     index = {}
     for number, (name, array) in enumerate(seen):
-        np.save(folder / f"{number}.npy", array)
+        np.save(folder / f"{number}.npy", np.asarray(array, order="C"))  # which writes views several times slower
         index[name] = number
     (folder / _INDEX).write_text(json.dumps(index), encoding="utf-8")
 
@@ -69,6 +69,9 @@ class Observations(Mapping[str, Array]):
 
     def __getitem__(self, name: str) -> Array:
         return arrays.array(self.folder / f"{self._index[name]}.npy", mapped=True)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._index  # without reading the array, as Mapping would
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._index)
