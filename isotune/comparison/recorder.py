@@ -103,7 +103,7 @@ class Recorder:
         """{"axes": resolved, as the network has them; "own": those that are known, as they would be if nothing set
         them; "left_out": in words; "architecture"; "layers": canonical name -> library's; "places": of `pairing`;
         "inputs": name -> the layers that feed it; "between": name -> the library's operations in between;
-        "environment"; "parameters", BatchNorm's statistics among them}."""
+        "environment"; "parameters", BatchNorm's statistics among them; "keeps": how many such models}."""
         built = self._built(side, inputs)
         name = names.parse(side.model)
         native = self.adapter.native_conventions(name.name, name.options).model_dump()
@@ -119,6 +119,7 @@ class Recorder:
             "inputs": {layer.name: list(layer.inputs) for layer in built.model.layers()},
             "environment": self._builder.environment(built),
             "parameters": built.parameters,
+            "keeps": self._builder.keeps(built.parameters),
         }
 
     def record(self, request: Request, folder: Path) -> None:

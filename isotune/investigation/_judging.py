@@ -23,7 +23,7 @@ from isotune.comparison.recorder import Batch
 from isotune.comparison.sides import Side
 from isotune.errors import UsageError
 from isotune.investigation._left_out import PARTS
-from isotune.investigation._recordings import Recordings
+from isotune.investigation._recordings import Question, Recordings
 from isotune.investigation._rung_specs import LAYERS, SETTINGS, STEP, RungSpec
 from isotune.investigation.findings import SIDES, Flip, Which
 from isotune.reading import arrays
@@ -120,16 +120,9 @@ class Judge:
         recordings = self._recordings
         kept = recordings.kept()
         ours = reference_images or recordings.images("left")
-        left, right = self._sides(flips)
-        mine: dict[str, Any] = {"left_out": _absent("left", flips)}
-        given: dict[str, Any] = {"left_out": _absent("right", flips)}
-        if fed and spec.part not in ("weights", "input"):
-            given["weights"] = recordings.weights(left)
-        if fed and spec.layered:  # the right waits for what the left shows
-            given["replaced"] = str(recordings.of("left", left.in_mode("float64"), spec.part, ours))
-        reference, other = recordings.both(
-            (left.in_mode("float64"), spec.part, ours, mine), (right, spec.part, images, given)
-        )
+        left, _ = self._sides(flips)
+        asked = self._questions(spec, flips, images, fed=fed, reference_images=ours)
+        reference, other = recordings.both(asked["left"], asked["right"])
         if left.numeric_mode == "float64":
 
             def noise() -> float:
@@ -142,13 +135,41 @@ class Judge:
             excused = noise if spec.training or not fed else None
             judgement = judge(_errors(spec, reference, other, largest), noise=excused)
         else:
-            again = recordings.of("left", left, spec.part, ours, **given | mine)
+            again = recordings.of("left", left, spec.part, ours, **{**asked["right"][-1], **asked["left"][-1]})
             own, theirs = (_errors(spec, reference, each, root_mean_square) for each in (again, other))
             judgement = judge(theirs, own=own)
         for which, folder in (("left", reference), ("right", other)):
             if which in tried and folder not in kept:
                 recordings.forget(folder)
         return Judged(judgement.errors, judgement.bound, (reference, other))
+
+    def _questions(
+        self, spec: RungSpec, flips: Sequence[Flip], images: str, *, fed: bool, reference_images: str
+    ) -> dict[Which, Question]:
+        """What the rung needs of either side."""
+        left, right = self._sides(flips)
+        reference = left.in_mode("float64")
+        mine: dict[str, Any] = {"left_out": _absent("left", flips)}
+        given: dict[str, Any] = {"left_out": _absent("right", flips)}
+        if spec.part == "weights":
+            reference_images = images = ""  # the same of any
+        elif fed and spec.part != "input":
+            given["weights"] = self._recordings.weights(left)
+        if fed and spec.layered:  # the right waits for what the left shows
+            given["replaced"] = str(self._recordings.of("left", reference, spec.part, reference_images))
+        return {"left": (reference, spec.part, reference_images, mine), "right": (right, spec.part, images, given)}
+
+    def ahead(self, which: Which, specs: Sequence[RungSpec], causes: Sequence[Flip] | None = None) -> None:
+        """Have a side record what these rungs need of it end to end, while it has nothing else to do; with causes,
+        what those of training need of it isolated."""
+        images = self._recordings.images("right" if causes is None else "left")
+        left = self._recordings.images("left")
+        asked = (
+            self._questions(spec, causes or (), images, fed=causes is not None, reference_images=left)[which]
+            for spec in specs
+            if causes is None or spec.training
+        )
+        self._recordings.ahead(which, asked)
 
     def _sides(self, flips: Sequence[Flip]) -> tuple[Side, Side]:
         """Left and right, flipped."""
@@ -167,11 +188,24 @@ class Judge:
             self._noises[spec.name] = 0.0 if self.dependent("left") else self._measured(spec, left)
         return self._noises[spec.name]
 
+    def noises_ahead(self, specs: Sequence[RungSpec]) -> None:
+        """Have the left side record what tells its noise, in float64, where it is sure to be asked for."""
+        left = self._recordings.sides["left"]
+        if left.numeric_mode == "float64":
+            wanted = [spec for spec in specs if spec.part not in ("input", "weights")]
+            self._recordings.ahead("left", [self._questions_of_noise(spec, left)[1] for spec in wanted])
+
+    def _questions_of_noise(self, spec: RungSpec, left: Side) -> tuple[Question, Question]:
+        """The batch in its order and in reverse."""
+        side, images = left.in_mode("float64"), self._recordings.images("left")
+        return (side, spec.part, images, {}), (side, spec.part, images, {"permuted": True})
+
     def _measured(self, spec: RungSpec, left: Side) -> float:
-        images, ours = self._recordings.images("left"), left.in_mode("float64")
-        given: tuple[dict[str, Any], ...] = ({}, {"permuted": True})
-        folders = [self._recordings.of("left", ours, spec.part, images, **how) for how in given]
-        reference, again = (observed(spec, folder) for folder in folders)
+        asked = self._questions_of_noise(spec, left)
+        reference, again = (
+            observed(spec, self._recordings.of("left", side, part, images, **how)) for side, part, images, how in asked
+        )
+        images = self._recordings.images("left")
         unsorted = self._batch(images).arranged if spec.layered else None
         return worst(noises(reference, again, unsorted, floored=spec.floored)).relative
 

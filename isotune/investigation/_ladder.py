@@ -19,11 +19,11 @@ import numpy as np
 from isotune.comparison.observations import Observations
 from isotune.conventions import AXES, PIXEL_AXES
 from isotune.investigation._causes import Explained, explained
-from isotune.investigation._effects import effects
+from isotune.investigation._effects import ahead, effects
 from isotune.investigation._judging import Judge, Judged, observed
 from isotune.investigation._left_out import left_out
 from isotune.investigation._recordings import Recordings
-from isotune.investigation._rung_specs import BEFORE, RUNG_SPECS, SETTINGS, RungSpec
+from isotune.investigation._rung_specs import BEFORE, LAYERS, RUNG_SPECS, SETTINGS, RungSpec
 from isotune.investigation.findings import SIDES, Cause, Flip, Rung, Verdict
 from isotune.investigation.pattern import Smallest, alike, described, heads_tokens, penalty, smallest
 from isotune.progress import Progress, untold
@@ -52,6 +52,7 @@ class Ladder:
         self._progress, self._quick = progress or untold, quick
         self._flips: list[Flip] = []  # of the causes that are known so far
         self._unnamed = ""  # the first rung that fails by itself, and no axis sets it alike; and why
+        self._wanted = [spec for spec in RUNG_SPECS if not (quick and spec.of_training)]
         self._alike = frozenset(each.axis for each in recordings.set_alike())
         self._unexplained = frozenset[str]()  # layers that fail by themselves, and no cause was found
 
@@ -61,6 +62,8 @@ class Ladder:
         for number, rung in enumerate(self._data_rungs()):
             self._progress(rung.name, number, total)
             yield rung
+        for which in SIDES:
+            self._judge.ahead(which, self._wanted)
         for number, spec in enumerate(RUNG_SPECS, len(BEFORE)):
             self._progress(spec.name, number, total)
             yield _not_asked(spec) if self._quick and spec.of_training else self._rung(spec)
@@ -107,6 +110,8 @@ class Ladder:
             why = "only float64 judges gradients: where a ReLU meets zero, a rounding opens or shuts it"
             return Rung(name=spec.name, verdict="not applicable", remarks=(why,))
         end_to_end = self._judge.end_to_end(spec)
+        if spec is LAYERS and not end_to_end.holds:  # nor will what comes of them
+            self._judge.noises_ahead(self._wanted)
         isolated = end_to_end if end_to_end.holds else self._judge.isolated(spec, causes=self._flips)
         if spec.part == "logits" and _only_behind_the_classifier(end_to_end, isolated):
             isolated = self._judge.with_the_weights(spec)  # where classifiers differ, logits do and nothing is behind
@@ -160,7 +165,9 @@ class Ladder:
 
     def _remember(self, spec: RungSpec, found: Explained, named: str) -> None:
         """For the rungs above."""
-        self._flips += found.cause.flips if found.cause else ()
+        if found.cause:
+            self._flips += found.cause.flips
+            ahead(self._recordings, found.cause.flips)
         if found.rest:
             why = "cannot be set alike" if named else "has no name"
             self._unnamed = self._unnamed or f"{spec.name!r} fail {why}"
@@ -181,16 +188,19 @@ class Ladder:
         ]
         axes += [name for name in SETTINGS if ours[name] != theirs[name]]
         known = () if spec.training else self._flips  # in training they are applied already
+        moved = self._quicker(spec)
+        if moved == "left":  # the right is as it will be for the rungs above, and has nothing to do meanwhile
+            self._judge.ahead("right", RUNG_SPECS[RUNG_SPECS.index(spec) :], self._flips)
         return explained(
             isolated, axes, ours, theirs, lambda flips: self._judge.isolated(spec, flips, self._flips), known=known,
-            moved=self._quicker(spec), beyond=self._beyond(spec), by_parts=spec.parted,
+            moved=moved, beyond=self._beyond(spec), by_parts=spec.parted,
             left_out=tuple(left_out(self._recordings.inputs, spec.name, SIDES[self._recordings.left_is_dump :])),
         )  # fmt: skip
 
     def _quicker(self, spec: RungSpec) -> Literal["left", "right"]:
         """The side to flip: in training, where it takes no values of the other's, the one that answers sooner. Never
         a dump."""
-        left, right = (self._recordings.took(which) for which in ("left", "right"))
+        left, right = (self._recordings.took(which, "gradients") for which in ("left", "right"))
         return "left" if spec.training and left < right and not self._recordings.left_is_dump else "right"
 
     def _smallest(self, spec: RungSpec) -> Smallest | None:
@@ -227,7 +237,7 @@ class Ladder:
     def _tensors(self) -> Mapping[str, Array]:
         """The left side's."""
         left = self._recordings.sides["left"].in_mode("float64")
-        return Observations(self._recordings.of("left", left, "weights", self._recordings.images("left")))
+        return Observations(self._recordings.of("left", left, "weights", ""))
 
     def _structure(self, spec: RungSpec) -> Iterator[str]:
         """What is to be known of the layers themselves: at the weights, those that have no partner; at the layers,

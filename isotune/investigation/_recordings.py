@@ -1,13 +1,18 @@
-"""Recordings of both sides: their workers are asked once for each thing, and what they wrote is kept in folders."""
+"""Recordings of both sides: their workers are asked once for each thing, and what they wrote is kept in folders.
+
+A worker whose answer nobody waits for is asked ahead for what will be needed.
+"""
 
 from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
+from threading import Thread
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -18,7 +23,7 @@ from isotune.comparison.observations import Observations
 from isotune.comparison.pairing import Pairing, Place, pair
 from isotune.comparison.sides import ONE_AT_A_TIME, Inputs, Part, Request, Side
 from isotune.conventions import AXES
-from isotune.errors import UsageError
+from isotune.errors import UsageError, WorkerFailure
 from isotune.investigation._images import Batch
 from isotune.investigation._left_out import without
 from isotune.investigation._rung_specs import SETTINGS
@@ -26,6 +31,7 @@ from isotune.investigation.findings import SIDES, SetAlike
 from isotune.models import layouts
 from isotune.protocols import relevant_axes
 from isotune.weights import Weights
+from isotune.workers.turns import Turns
 
 Array = np.ndarray
 T = TypeVar("T")
@@ -59,7 +65,10 @@ class Recordings:
         self._workers, self._scratch, self._left_images = workers, scratch, left_images
         self._kept: dict[tuple[object, ...], Path] = {}
         self._count = count(1)
-        self._took: dict[str, float] = {}
+        self._turns = {which: Turns() for which in sides}
+        self._ahead: list[Thread] = []
+        self._closed = False
+        self._took: dict[tuple[str, Part], float] = {}
         self.described: dict[str, dict[str, Any]] = {}
         self.pairing = Pairing({})
 
@@ -168,27 +177,60 @@ class Recordings:
         """The file of the left side's tensors."""
         path = self._scratch / "left.safetensors"
         if not path.exists():
-            seen = Observations(self.of("left", left, "weights", self.images("left")))
+            seen = Observations(self.of("left", left, "weights", ""))
             Weights({name: np.asarray(array) for name, array in seen.items()}).write(path)
         return str(path)
 
-    def of(
-        self, which: str, side: Side, part: Part, images: str, *, left_out: tuple[str, ...] = (), **given: Any
-    ) -> Path:
-        """The folder of what a side shows, from an earlier recording where there is one; left_out: of the protocol."""
-        key = (which, side, part, images, left_out, *sorted(given.items()))
+    def of(self, which: str, side: Side, part: Part, images: str, **given: Any) -> Path:
+        """The folder of what a side shows, from an earlier recording where there is one. given: fields of a `Request`,
+        and what of the protocol is left out."""
+        asked = side, part, images, given
+        if (known := self._kept.get(_key(which, asked))) is not None:
+            return known
+        with self._turns[which].now():
+            return self._recorded(which, asked)
+
+    def _recorded(self, which: str, asked: Question) -> Path:
+        """Whoever has the turn."""
+        key = _key(which, asked)
         if key not in self._kept:
+            side, part, images, given = asked
+            left_out = given.get("left_out", ())
             folder = self._scratch / f"{next(self._count):04d}-{which}"
             called = self.pairing.names if which == "right" and self.pairing.shifts else {}
             request = Request(
                 side=side, inputs=without(self.inputs, left_out), part=part, images=images, labels=self.labels(),
-                names=dict(called), **given,
+                names=dict(called), **{name: value for name, value in given.items() if name != "left_out"},
             )  # fmt: skip
             began = time.perf_counter()
             self._workers[which].ask(requests.record, request=request.model_dump(), folder=str(folder))
-            self._took[which] = max(self.took(which), time.perf_counter() - began)
+            self._took.setdefault((which, part), time.perf_counter() - began)
             self._kept[key] = folder
         return self._kept[key]
+
+    def ahead(self, which: str, asked: Iterable[Question]) -> None:
+        """Have a side record what will be needed, while nobody waits for another answer of its. What fails is left for
+        whoever needs it."""
+        wanted = list(asked)
+        self.labels()  # once
+
+        def go_ahead() -> None:
+            with suppress(UsageError, WorkerFailure):
+                for each in wanted:
+                    with self._turns[which].ahead():
+                        if self._closed:
+                            return
+                        self._recorded(which, each)
+
+        if not (self._large or self._closed):
+            self._ahead.append(Thread(target=go_ahead, daemon=True))
+            self._ahead[-1].start()
+
+    def close(self) -> None:
+        """Ask nothing ahead any more; when this returns, no worker is at work."""
+        self._closed = True
+        for thread in self._ahead:
+            thread.join()
 
     def both(self, left: Question, right: Question) -> tuple[Path, Path]:
         """The folders of what both show, recorded at the same time where both have the room."""
@@ -199,9 +241,13 @@ class Recordings:
             side, part, images, given = asked[which]
             return self.of(which, side, part, images, **given)
 
-        large = any(each.get("parameters", 0) > ONE_AT_A_TIME for each in self.described.values())
-        ours, theirs = map(of, asked) if large else self._at_once(of, list(asked))
+        ours, theirs = map(of, asked) if self._large else self._at_once(of, list(asked))
         return ours, theirs
+
+    @property
+    def _large(self) -> bool:
+        """Whether two workers with such networks at work would not fit into memory."""
+        return any(each.get("parameters", 0) > ONE_AT_A_TIME for each in self.described.values())
 
     def _at_once(self, ask: Callable[[str], T], sides: Sequence[str]) -> list[T]:
         with ThreadPoolExecutor(len(sides)) as pool:
@@ -212,15 +258,21 @@ class Recordings:
                     worker.end()
                 raise
 
-    def took(self, which: str) -> float:
-        """Seconds of a side's longest answer; 0 before. What a side compiles for its first step, it
-        compiles again for every value that it is to try."""
-        return self._took.get(which, 0.0)
+    def took(self, which: str, part: Part) -> float:
+        """Seconds of a side's first answer about a part, what it compiled for it included; 0 before."""
+        return self._took.get((which, part), 0.0)
 
     def kept(self) -> frozenset[Path]:
         """The folders that there are so far."""
-        return frozenset(self._kept.values())
+        return frozenset(list(self._kept.values()))  # at once: what is asked ahead may be added meanwhile
 
     def forget(self, folder: Path) -> None:
-        self._kept = {key: path for key, path in self._kept.items() if path != folder}
+        for key, path in list(self._kept.items()):
+            if path == folder:
+                del self._kept[key]
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _key(which: str, asked: Question) -> tuple[object, ...]:
+    side, part, images, given = asked
+    return (which, side, part, images, *sorted((name, value) for name, value in given.items() if value))

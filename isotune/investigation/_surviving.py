@@ -23,7 +23,7 @@ class Answerer:
     def __init__(self, side: Side | Dump) -> None:
         self.side = side.contents.side if isinstance(side, Dump) else side
         self.dump = side if isinstance(side, Dump) else None
-        self.failure: UsageError | WorkerFailure | None = None  # the last
+        self.failures: list[UsageError | WorkerFailure] = []
         pythons = {self.side.adapter: self.side.python} if self.side.python else None
         self.workers = Workers(threads=1, shared=True, pythons=pythons)
 
@@ -32,7 +32,7 @@ class Answerer:
         try:
             return (self.dump or self.workers[self.side.adapter]).ask(do, **request)
         except (UsageError, WorkerFailure) as error:
-            self.failure = error
+            self.failures.append(error)
             raise
 
     def end(self) -> None:
@@ -42,7 +42,7 @@ class Answerer:
 
 def failing(answerers: Mapping[str, Answerer], error: Exception) -> Which | None:
     """The side whose failure it is. None: neither's, as when images cannot be decoded."""
-    return next((which for which in SIDES if answerers[which].failure is error), None)
+    return next((which for which in SIDES if any(each is error for each in answerers[which].failures)), None)
 
 
 def survivor(

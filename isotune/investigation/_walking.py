@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -66,11 +66,12 @@ def walk(
     with tempfile.TemporaryDirectory(prefix="isotune-investigation-") as scratch, ExitStack() as stack:
         for each in answerers.values():
             stack.enter_context(each.workers)
+        recordings = Recordings(
+            {"left": ours, "right": right}, given, batch, answerers, Path(scratch),
+            dump.folder / "images.npy" if dump else None,
+        )  # fmt: skip
+        stack.callback(_end, recordings, answerers)
         try:
-            recordings = Recordings(
-                {"left": ours, "right": right}, given, batch, answerers, Path(scratch),
-                dump.folder / "images.npy" if dump else None,
-            )  # fmt: skip
             if progress:  # frameworks take seconds to import
                 progress(f"starting {ours.model} and {right.model}", 0, 1)
             recordings.describe()
@@ -83,6 +84,7 @@ def walk(
         except (UsageError, WorkerFailure) as error:
             if not known and isinstance(error, UsageError) and not isinstance(error, Unavailable):
                 raise
+            recordings.close()
             stopped, failed = str(error), failing(answerers, error)
             if failed:
                 stopped = f"the {failed} side, {answerers[failed].side.model}, failed at {looking.at}: {error}"
@@ -96,6 +98,13 @@ def walk(
     seconds = time.perf_counter() - began
     last = {"rungs": tuple(rungs), "stopped": stopped, "survivor": kept, "seconds": seconds}
     return result.model_copy(update=last | known)
+
+
+def _end(recordings: Recordings, answerers: Mapping[str, Answerer]) -> None:
+    """Have nobody ask workers any more, whatever they are at."""
+    for each in answerers.values():
+        each.end()
+    recordings.close()
 
 
 class _Watched:

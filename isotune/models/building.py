@@ -142,6 +142,10 @@ class Builder:
         layout = {"layout": built.layout} if built and built.layout else {}
         return environment_of(self.adapter) | layout
 
+    def keeps(self, parameters: int) -> int:
+        """How many models of this size."""
+        return max(KEPT_MODELS, min(self._most, self._room // max(parameters, 1)))
+
     def _make_room(self) -> None:
         """For another model, as large as those that are kept."""
         while len(self._built) >= KEPT_MODELS and not self._fits_another():

@@ -106,4 +106,34 @@ def test_the_side_that_failed_says_why_and_what_the_other_showed_is_kept(recordi
     made = recordings(1000, left=UsageError("the left cannot"))
     with pytest.raises(UsageError, match="the left cannot"):
         _both(made)
-    assert made.took("right")
+    assert made.took("right", "logits")
+
+
+def test_what_was_asked_ahead_is_not_asked_again(recordings, monkeypatch):
+    monkeypatch.setattr(Answering, "together", None)
+    made = recordings(1000)
+    side = SIDES["right"]
+    made.ahead("right", [(side, "logits", "images.npy", {}), (side, "drift", "images.npy", {})])
+    folder = made.of("right", side, "drift", "images.npy")
+    for thread in made._ahead:
+        thread.join(10)
+    assert made.of("right", side, "drift", "images.npy") == folder
+    assert len(made.kept()) == 2
+
+
+def test_what_fails_ahead_is_left_for_whoever_needs_it(recordings, monkeypatch):
+    monkeypatch.setattr(Answering, "together", None)
+    made = recordings(1000, right=UsageError("the right cannot"))
+    made.ahead("right", [(SIDES["right"], "logits", "images.npy", {})])
+    made.close()
+    with pytest.raises(UsageError, match="the right cannot"):
+        made.of("right", SIDES["right"], "logits", "images.npy")
+
+
+def test_large_networks_and_those_that_are_closed_are_asked_nothing_ahead(recordings, monkeypatch):
+    monkeypatch.setattr(Answering, "together", None)
+    for made in (recordings(ONE_AT_A_TIME + 1), recordings(1000)):
+        if not made._large:
+            made.close()
+        made.ahead("left", [(SIDES["left"], "logits", "images.npy", {})])
+        assert not made._ahead
