@@ -62,11 +62,12 @@ class Ladder:
         for number, rung in enumerate(self._data_rungs()):
             self._progress(rung.name, number, total)
             yield rung
-        for which in SIDES:
-            self._judge.ahead(which, self._wanted)
         for number, spec in enumerate(RUNG_SPECS, len(BEFORE)):
             self._progress(spec.name, number, total)
             yield _not_asked(spec) if self._quick and spec.of_training else self._rung(spec)
+            if spec is LAYERS:  # until here one side has no time, and what the other shows is soon shown
+                for which in SIDES:
+                    self._judge.ahead(which, self._wanted)
 
     def effects(self) -> dict[str, float]:
         """Of the axes that are causes, how much each changes."""
