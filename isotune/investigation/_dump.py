@@ -38,7 +38,7 @@ class DumpContents(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    version: Literal[2, 3, 4] = 4  # 2 has earlier names of axes; before 4 it was not sealed
+    version: Literal[2, 3, 4, 5] = 5  # 2 has earlier names of axes; before 4 it was not sealed; 5 has a file a part
     side: Side
     inputs: Inputs
     dataset: str

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO, Any, NamedTuple
@@ -45,6 +46,28 @@ def array(path: str | os.PathLike[str], where: str = "", *, mapped: bool = False
             return np.memmap(file, header.dtype, "r", header.length, header.shape, order)  # type: ignore[call-overload,no-any-return]
         file.seek(0)
         return np.lib.format.read_array(file, allow_pickle=False)
+
+
+def mapped(path: str | os.PathLike[str], where: str = "") -> np.ndarray:
+    """A file's bytes, uint8, mapped read-only. UsageError: as of `isotune.reading.regular`."""
+    with opened(path, LIMIT, where) as file:
+        empty = os.fstat(file.fileno()).st_size == 0  # which cannot be mapped
+        return np.empty(0, np.uint8) if empty else np.asarray(np.memmap(file, np.uint8, "r"))  # type: ignore[call-overload]
+
+
+def part(data: np.ndarray, at: Any, dtype: Any, shape: Any, *, where: str) -> np.ndarray:
+    """The array that lies in bytes (`mapped`) from a place on. dtype: as `numpy.dtype.str`, of plain numbers.
+    UsageError: it is not there, or not said as it must be."""
+    plain = isinstance(dtype, str) and re.fullmatch(r"[<>|=]?[biufc]\d+", dtype)
+    places = (at, *shape) if isinstance(shape, list) else (None,)
+    if not plain or not all(type(each) is int and each >= 0 for each in places):
+        raise UsageError(f"{where}: no place, type and shape of a plain array")
+    with _refusing(where):
+        kind = np.dtype(dtype)
+        end = at + math.prod(shape) * kind.itemsize
+        if end > len(data):
+            raise UsageError(f"{where}: ends at byte {end}, and there are {len(data)}: damaged, or cut off")
+        return data[at:end].view(kind).reshape(shape)
 
 
 def archive(path: str | os.PathLike[str], wanted: tuple[str, ...], optional: tuple[str, ...] = (), where: str = "") -> (

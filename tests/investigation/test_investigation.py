@@ -191,9 +191,9 @@ def test_a_dump_stands_for_the_side_that_ran_elsewhere(here, house):
     assert (status, said) == (2, "")
     assert here("investigate", "dump:kept", "timm:mobilenetv2_035", *asked)[0] == 0, "a dump that fails loses none"
     text = (house / "kept/dump.json").read_text()
-    (house / "kept/dump.json").write_text(text.replace('"version": 4', '"version": 2'))
+    (house / "kept/dump.json").write_text(text.replace('"version": 5', '"version": 2'))
     assert here("investigate", "dump:kept", "timm:mobilenetv2_035", *asked)[0] == 0, "the version before is read"
-    (house / "kept/dump.json").write_text(text.replace('"version": 4', '"version": 1'))
+    (house / "kept/dump.json").write_text(text.replace('"version": 5', '"version": 1'))
     status, said, told = here("investigate", "dump:kept", "timm:mobilenetv2_035", *asked)
     assert status == 2
     assert "of another version" in told
