@@ -52,7 +52,7 @@ def mapped(path: str | os.PathLike[str], where: str = "") -> np.ndarray:
     """A file's bytes, uint8, mapped read-only. UsageError: as of `isotune.reading.regular`."""
     with opened(path, LIMIT, where) as file:
         empty = os.fstat(file.fileno()).st_size == 0  # which cannot be mapped
-        return np.empty(0, np.uint8) if empty else np.asarray(np.memmap(file, np.uint8, "r"))  # type: ignore[call-overload]
+        return np.empty(0, np.uint8) if empty else np.asarray(np.memmap(file, np.uint8, "r"))
 
 
 def part(data: np.ndarray, at: Any, dtype: Any, shape: Any, *, where: str) -> np.ndarray:
@@ -67,7 +67,8 @@ def part(data: np.ndarray, at: Any, dtype: Any, shape: Any, *, where: str) -> np
         end = at + math.prod(shape) * kind.itemsize
         if end > len(data):
             raise UsageError(f"{where}: ends at byte {end}, and there are {len(data)}: damaged, or cut off")
-        return data[at:end].view(kind).reshape(shape)
+        array: np.ndarray = data[at:end].view(kind).reshape(shape)
+        return array
 
 
 def archive(path: str | os.PathLike[str], wanted: tuple[str, ...], optional: tuple[str, ...] = (), where: str = "") -> (
