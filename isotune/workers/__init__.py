@@ -7,6 +7,7 @@ JSON, arrays come and go as files.
 
 - `process`: `WorkerProcess`, `Workers` and `ask_once`, the caller's side;
 - `worker`: `Worker`, the program's side;
+- `turns`: who asks a worker next;
 - `interpreters`, `bootstrap`: other environments' Pythons;
 - `environment`: the machine and the settings that results depend on.
 """
