@@ -77,6 +77,10 @@ def test_right_outcomes_pass_and_each_kind_of_wrong_one_fails(bench, cases, tmp_
     assert "False alarms: **0 of 20**" in text
     assert "should be" not in text
     assert (tmp_path / "figures/planted-faults.svg").exists()
+    another = bench.write(right, 2, tmp_path)
+    assert (another.name, "figures/planted-faults-seed-2.svg" in another.read_text()) == (
+        "planted-faults-seed-2.md", True,
+    )  # fmt: skip
     unnamed = next(place for place, case in enumerate(drawn) if case.rung and not case.axes)
     wrong = {
         "another rung": (0, investigation(drawn[0], "drift", *drawn[0].axes)),

@@ -3,9 +3,10 @@
     python benchmarks/validation/planted
 
 Draws 42 single faults (six of each category), ten pairs and 20 sound pairs from `--seed`, investigates each, and writes
-reports/planted-faults.md with the rung where each was found and the convention that was named. What the faults are:
-benchmarks/validation/planted. Outcomes are kept in `--store`, and a run that was interrupted goes on. Exit status 1
-when a first failing rung is wrong, more than one in twenty causes, or a sound pair fails.
+reports/planted-faults.md (of another seed planted-faults-seed-N.md) with the rung where each was found and the
+convention that was named. What the faults are: benchmarks/validation/planted. Outcomes are kept in `--store`, and a run
+that was interrupted goes on. Exit status 1 when a first failing rung is wrong, more than one in twenty causes, or a
+sound pair fails.
 """
 
 from __future__ import annotations

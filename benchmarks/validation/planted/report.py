@@ -29,7 +29,7 @@ of another library.
 
 {verdict}
 
-![Where faults are planted, and where they are found](figures/planted-faults.svg)
+![Where faults are planted, and where they are found](figures/{figure}.svg)
 
 *Rung right*: the first that fails by itself is the one that the fault is in. *Named right*: of a fault that amounts to
 another value of a convention axis, or leaves out a part of the protocol, exactly that is named (of a pair, both); of
@@ -89,13 +89,15 @@ def as_it_should(outcomes: Sequence[Outcome]) -> bool:
 
 
 def write(outcomes: Sequence[Outcome], seed: int, folder: Path) -> Path:
-    """`planted-faults.md` and its figure; the path."""
+    """`planted-faults.md`, or `planted-faults-seed-N.md` of another seed than 0, and its figure; the path."""
+    name = "planted-faults" + (f"-seed-{seed}" if seed else "")
     count = Counter(each.case.kind for each in outcomes)
     header = HEADER.format(
-        singles=count["single"], pairs=count["pair"], clean=count["clean"], seed=seed, verdict=_verdict(outcomes)
+        singles=count["single"], pairs=count["pair"], clean=count["clean"], seed=seed, verdict=_verdict(outcomes),
+        figure=name,
     )  # fmt: skip
-    _draw(outcomes, folder / "figures" / "planted-faults.svg")
-    path = folder / "planted-faults.md"
+    _draw(outcomes, folder / "figures" / f"{name}.svg")
+    path = folder / f"{name}.md"
     path.write_text(
         "\n".join(
             [header, *_summary(outcomes), "", *_tables(outcomes), versions(each.investigation for each in outcomes), ""]
