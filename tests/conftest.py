@@ -11,9 +11,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 from hypothesis import settings
 from packages import PLANTED, install
-from warm_workers import WarmWorkers
+from warm_workers import LIBRARIES, WarmWorkers
 
 from isotune.workers import process
 from isotune.workers.threads import settle_threads
@@ -67,16 +68,30 @@ def _group(file: str) -> str:
 
 
 @pytest.fixture(scope="session")
-def packages(tmp_path_factory) -> Path:
-    """A folder in which the adapters of the tests are installed, as pip does it; for PYTHONPATH."""
-    adapters = (HERE / "adapters" / "example_adapter", HERE / "workers" / "faulty_adapter", PLANTED)
-    return install(adapters, tmp_path_factory.mktemp("packages"))
+def of_the_run(request, tmp_path_factory) -> Path:
+    """The temporary folder of the whole run, which all its processes see."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if hasattr(request.config, "workerinput") else own
 
 
 @pytest.fixture(scope="session")
-def shared_cache(tmp_path_factory) -> Path:
+def packages(of_the_run) -> Path:
+    """A folder in which the adapters of the tests are installed, as pip does it; for PYTHONPATH."""
+    adapters = (HERE / "adapters" / "example_adapter", HERE / "workers" / "faulty_adapter", PLANTED)
+    place = of_the_run / "packages"
+    with FileLock(of_the_run / "packages.lock"):
+        if not place.exists():
+            place.mkdir()
+            install(adapters, place)
+    return place / "site"
+
+
+@pytest.fixture(scope="session")
+def shared_cache(of_the_run) -> Path:
     """One cache for all tests that only need prepared things to be there."""
-    return tmp_path_factory.mktemp("cache")
+    place = of_the_run / "cache"
+    place.mkdir(exist_ok=True)
+    return place
 
 
 @pytest.fixture
@@ -92,7 +107,7 @@ def house(packages, shared_cache, monkeypatch, tmp_path) -> Path:
 
 @pytest.fixture(scope="session")
 def warm_workers():
-    running = WarmWorkers()
+    running = WarmWorkers((*LIBRARIES, "example"))
     yield running
     running.stop()
 

@@ -16,7 +16,7 @@ from isotune.errors import UsageError
 from isotune.runs import requests
 from isotune.workers.process import WorkerFailure, WorkerProcess
 
-LIBRARIES = ("torchvision", "timm", "keras", "planted")  # and their engines; others may start fast, or fail on purpose
+LIBRARIES = ("torch", "timm", "keras", "planted")  # by how names begin; others may start fast, or fail on purpose
 LARGEST = 2 * 2**30  # bytes: a process that has grown beyond is ended, so that its memory is given back
 
 
@@ -75,7 +75,7 @@ class _Warm(WorkerProcess):
         if self.pool is None or self._asked or not self.alive or self._resident() > LARGEST:
             self.end()
             return
-        self.ask(requests.close)
+        self.ask(requests.forget)  # a user's file of the same name may be another one, and no result is another's
         self.pool.take_back(self)
 
     def _resident(self) -> int:

@@ -42,6 +42,12 @@ def close(worker: Worker) -> None:
     worker.kept(Stopwatch).close()
 
 
+def forget(worker: Worker) -> None:
+    """Forget models, measurements and results."""
+    close(worker)
+    worker.forget()
+
+
 def check(worker: Worker, model: str, checkpoint: str, size: int, own: bool = False) -> dict[str, Any]:
     """Build the model once, so that its checkpoint is in its cache and fits: {"digest", "architecture"}.
 

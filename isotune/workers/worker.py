@@ -64,6 +64,10 @@ class Worker:
         made: T = self._kept[kind]
         return made
 
+    def forget(self) -> None:
+        """Let go of all that is kept, as in a fresh process."""
+        self._kept.clear()
+
     def progress(self, what: str, done: int, total: int) -> None:
         """Tell the caller how far `what` is; said a few times a second, and at the end."""
         if done == total or time.monotonic() - self._told > PROGRESS_SECONDS:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import atexit
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -14,9 +15,18 @@ from pathlib import Path
 from typing import Any
 
 SERVER = Path(__file__).parent / "keras_scripts" / "serve.py"
+SCRATCH = Path(tempfile.mkdtemp(prefix="keras-processes-"))
+atexit.register(shutil.rmtree, SCRATCH, ignore_errors=True)
 # Waiting threads cost more than small networks gain. JAX compiles every experiment anew, and XLA's optimizations would
-# take longer than what they speed up.
-ENVIRONMENT = {"OMP_NUM_THREADS": "1", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
+# take longer than what they speed up; hundreds of small kernels are the same in the next process.
+ENVIRONMENT = {
+    "OMP_NUM_THREADS": "1",
+    "KERAS_HOME": str(SCRATCH / "home"),
+    "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",
+    "JAX_COMPILATION_CACHE_DIR": str(SCRATCH / "jax"),
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+    "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+}
 
 
 class KerasProcess:

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from isotune import names
 from isotune.adapters import base
 from isotune.adapters.base import Engine, Recipe
 from isotune.conventions import Conventions
@@ -107,27 +108,28 @@ def test_an_investigation_names_the_causes_and_prints_its_own_lines(isotune, hou
     assert "model.conventions.momentum_form = 'rate-inside'" in report.read_text(encoding="utf-8")
 
 
-def install(version: str, place: Path) -> dict[str, str]:
-    """An environment in which so many versions of the package are not one: this one, with a model more than 1.0."""
-    source = place / f"source-{version}"
-    shutil.copytree(PACKAGE, source, ignore=shutil.ignore_patterns("__pycache__", "build", "*.egg-info"))
-    project, module = source / "pyproject.toml", source / "isotune_example.py"
-    project.write_text(project.read_text(encoding="utf-8").replace('"1.0"', f'"{version}"'), encoding="utf-8")
+def install(version: str, packages: Path, place: Path) -> dict[str, str]:
+    """An environment in which another version of the package is installed: this one, with a model more than 1.0."""
+    site = place / f"site-{version}"
+    shutil.copytree(packages, site, ignore=shutil.ignore_patterns("__pycache__"))
+    module, about = site / "isotune_example.py", site / "isotune_example-1.0.dist-info" / "METADATA"
     more = '[ModelInfo("random-features", "random_features", (CHECKPOINT,), size=64)'
-    code = module.read_text(encoding="utf-8")
-    assert more in code
-    module.write_text(code.replace(more, f"{more}, ModelInfo('new-in-{version}', 'new', ())"), encoding="utf-8")
-    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
-    pip += ["--disable-pip-version-check", "--target", place / f"site-{version}", source]
-    subprocess.run(pip, check=True, capture_output=True)
-    return {"PYTHONPATH": str(place / f"site-{version}")}
+    for file, was, now in [
+        (module, more, f"{more}, ModelInfo('new-in-{version}', 'new', ())"),
+        (about, "\nVersion: 1.0\n", f"\nVersion: {version}\n"),
+    ]:
+        text = file.read_text(encoding="utf-8")
+        assert was in text
+        file.write_text(text.replace(was, now), encoding="utf-8")
+    about.parent.rename(site / f"isotune_example-{version}.dist-info")
+    return {"PYTHONPATH": str(site)}
 
 
-def test_another_version_of_it_makes_records_proofs_and_the_catalogue_stale(isotune, house, tmp_path) -> None:
+def test_another_version_of_it_makes_records_proofs_and_the_catalogue_stale(isotune, packages, house, tmp_path) -> None:
     run = ("run", "--models", "example:random-features", "--datasets", "digits", "--protocols", "quick-fine-tune")
     run += ("--conventions", "identical", "--checkpoint", "random:0", "--seeds", "1", "--store", "records")
     prove = ("parity", "example:random-features", "example@einsum:random-features", "--size", "33", "--json")
-    before, after = install("1.1", tmp_path), install("1.2", tmp_path)
+    before, after = install("1.1", packages, tmp_path), install("1.2", packages, tmp_path)
     seen = []
     for environment in (before, before, after):
         assert isotune(*run, **environment).returncode == 0
@@ -188,9 +190,15 @@ def test_a_report_has_its_name_and_colour_and_imports_no_framework(isotune, hous
     assert "isotune-example: 1.0" in lines
 
 
-def test_the_doctor_says_what_it_needs(isotune) -> None:
-    facts = json.loads(isotune("doctor", "--noise", "0", "--json").stdout)
+def test_the_doctor_says_what_it_needs(here, monkeypatch) -> None:
+    """Beside one of isotune's own, which is a start of a framework and not of all."""
+    installed = names.adapters()
+    monkeypatch.setattr(names, "adapters", lambda: {name: installed[name] for name in ("example", "torchvision")})
+    status, said, told = here("doctor", "--noise", "0", "--json")
+    assert status == 0, told
+    facts = json.loads(said)
     assert facts["adapters"]["example"].startswith("engine numpy")
+    assert facts["adapters"]["torchvision"].startswith("engine torch, device cpu")
     assert "Example's weights" in facts["network"]
 
 

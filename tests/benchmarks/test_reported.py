@@ -11,13 +11,11 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from warm_workers import WarmWorkers
 
 from isotune import data
 from isotune.comparison.errors import Error
 from isotune.conventions import AXES, RUNGS
 from isotune.investigation import Cause, Findings, Flip, Rung
-from isotune.workers import process
 
 HERE = Path(__file__).parents[2] / "benchmarks" / "validation" / "reported"
 MODULES = ("pairs", "outcomes", "report", "walking")
@@ -145,17 +143,10 @@ def test_the_report_counts_each_kind_and_holds_no_path_of_the_machine(bench, tmp
     assert str(HERE) not in text + json.dumps(kept)
 
 
-@pytest.fixture(scope="module")
-def warm_torch():
-    running = WarmWorkers(("torch",))
-    yield running
-    running.stop()
-
-
 @pytest.mark.parametrize("name", ["max-pool-padded-with-zeros", "adam-decays-by-l2", "biases-decay"])
-def test_a_reported_case_is_found_and_its_twin_is_the_same(bench, warm_torch, house, monkeypatch, name):
+@pytest.mark.usefixtures("warm")
+def test_a_reported_case_is_found_and_its_twin_is_the_same(bench, house, name):
     pytest.importorskip("torch", reason="needs the extra torch")
-    monkeypatch.setattr(process, "WorkerProcess", warm_torch.start)
     for pair in bench.pairs.pairs(bench.pairs.cases([name])):
         outcome = bench.walking.investigated(pair, data.prepare("digits"), house)
         assert outcome.right, outcome.line()

@@ -8,6 +8,8 @@ import pytest
 
 from isotune import conventions
 
+pytestmark = pytest.mark.usefixtures("warm")
+
 
 @pytest.mark.parametrize(
     ("arguments", "said"),

@@ -13,7 +13,7 @@ from isotune.errors import UsageError
 from isotune.investigation import Side
 from isotune.weights import Weights
 
-pytestmark = pytest.mark.usefixtures("house")
+pytestmark = pytest.mark.usefixtures("house", "warm")
 
 MODEL = "example:random-features"
 SET_UP = {"checkpoint": "random:0", "images": 4, "steps": 2, "progress": False}

@@ -16,7 +16,7 @@ from isotune import protocols
 from isotune.errors import UsageError
 from isotune.runs.planning import parse_seeds
 
-pytestmark = pytest.mark.usefixtures("house")
+pytestmark = pytest.mark.usefixtures("house", "warm")
 
 MODEL = "example:random-features"
 DRAW = np.random.default_rng(0)

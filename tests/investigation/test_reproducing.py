@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from importlib.util import find_spec
 from types import SimpleNamespace
 
 import numpy as np
@@ -24,6 +25,8 @@ from isotune.investigation.reproducing._recipe import of_recipe
 from isotune.investigation.reproducing._running import NotReproduced
 from isotune.investigation.reproducing._script import MOST, Half, composed, draws
 from isotune.protocols import SGD, Adam, RMSprop, Schedule, Stage
+
+pytestmark = pytest.mark.usefixtures("warm")
 
 
 def excerpt(*lines: str, channels: int | None = None, tensors=None) -> Excerpt:
@@ -367,7 +370,8 @@ def make():
 
 @pytest.mark.slow  # what torch's own networks show above
 def test_a_layer_of_a_users_own_is_made_from_its_configuration(here, house):
-    pytest.importorskip("tensorflow", reason="needs the extra keras")
+    if find_spec("tensorflow") is None:
+        pytest.skip("needs the extra keras")
     (house / "ours.py").write_text(LAYER.replace("BIAS", "0.0"))
     (house / "port.py").write_text(LAYER.replace("BIAS", "0.5"))
     status, said = investigated(here, "keras:ours.py:make", "keras:port.py:make")

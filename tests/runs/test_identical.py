@@ -76,7 +76,7 @@ def runs(tmp_path_factory, packages, shared_cache, warm_workers):
             for model in DEFAULT_MODELS
         ]
         store = Store(tmp_path_factory.mktemp("records"))
-        with Workers() as workers:
+        with Workers(threads=1, shared=True) as workers:  # as in other tests, which have them running already
             records = list(LocalExecutor(store, workers=workers).run(cells))
     for record in records:
         assert record.error is None

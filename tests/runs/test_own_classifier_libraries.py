@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -47,8 +48,8 @@ batch_size = 16
 @pytest.fixture(scope="module")
 def workplace(tmp_path_factory) -> Path:
     """Pictures of twelve classes, the protocol, and a checkpoint file as torchvision's users have them."""
-    for package in ("torchvision", "timm", "keras", "tensorflow"):
-        pytest.importorskip(package)
+    if missing := [package for package in ("torchvision", "timm", "keras", "tensorflow") if find_spec(package) is None]:
+        pytest.skip(f"needs {missing}")
     import torch
     from torchvision.models import mobilenet_v2
 

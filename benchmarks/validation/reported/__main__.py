@@ -24,7 +24,7 @@ from outcomes import Outcome
 from pairs import Pair, cases, pairs
 from report import write
 from walking import investigated
-from warm_workers import LIBRARIES, WarmWorkers
+from warm_workers import WarmWorkers
 
 from isotune import data
 from isotune.progress import reporting
@@ -67,7 +67,7 @@ def main() -> int:
         def one(pair: Pair) -> Outcome:
             return investigated(pair, files if pair.case.images == "photos" else digits, asked.store)
 
-        warm = WarmWorkers((*LIBRARIES, "torch"))
+        warm = WarmWorkers()
         process.WorkerProcess = warm.start  # type: ignore[assignment,misc]
         try:
             outcomes = in_turn("reported pairs", pairs(chosen), one, asked.jobs, Outcome.line, reporter, reporter.note)

@@ -1,23 +1,19 @@
 """The Keras adapter: what it lists, its checkpoint files and caches, canonical names, and what it refuses."""
 
-import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
+from keras_processes import process_of
 
 from isotune.adapters.keras import KerasAdapter
 from isotune.errors import MissingExtra, UsageError
 
-SCRIPTS = Path(__file__).parents[1] / "keras_scripts"
+pytestmark = pytest.mark.xdist_group("keras")
 
 
 def test_files_caches_and_wrong_use(tmp_path):
-    environment = os.environ | {"KERAS_HOME": str(tmp_path / "home"), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, SCRIPTS / "files.py", tmp_path]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-    assert done.returncode == 0, done.stderr[-4000:]
+    process_of("tensorflow").run("files.py", tmp_path)
 
 
 def test_listing_and_native_conventions_import_no_framework():

@@ -5,29 +5,31 @@ import subprocess
 import sys
 from functools import cache
 from pathlib import Path
-from tempfile import mkdtemp
 
 import numpy as np
 import pytest
+from keras_processes import ENVIRONMENT, SCRATCH, process_of
 
 SCRIPT = Path(__file__).parents[1] / "keras_scripts" / "training.py"
 ENGINES = ("tensorflow", "jax", "torch")
-COMPILATION_CACHE = {  # JAX compiles hundreds of small kernels before a first step
-    "JAX_COMPILATION_CACHE_DIR": mkdtemp(),
-    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-    "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
-}
-pytestmark = pytest.mark.parametrize("engine", ENGINES)
+pytestmark = [pytest.mark.parametrize("engine", ENGINES), pytest.mark.xdist_group("keras")]
 
 
 @cache
-def run(engine: str, *only: str) -> dict[str, np.ndarray]:
-    """What tests/adapters/keras_scripts/training.py gives, run in a process of its own."""
-    out = Path(mkdtemp()) / "out.npz"
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"} | COMPILATION_CACHE
+def run(engine: str) -> dict[str, np.ndarray]:
+    """What tests/adapters/keras_scripts/training.py gives, in the process that other scripts use too."""
+    out = SCRATCH / f"training-{engine}.npz"
+    process_of(engine).run("training.py", engine, out)
+    return dict(np.load(out))
+
+
+def run_by_itself(engine: str) -> dict[str, np.ndarray]:
+    """The digests that a process of its own gives."""
+    out = SCRATCH / f"training-{engine}-digests.npz"
     done = subprocess.run(
-        [sys.executable, SCRIPT, engine, out, *only], capture_output=True, text=True, check=False, env=environment
-    )
+        [sys.executable, SCRIPT, engine, out, "digests"],
+        capture_output=True, text=True, check=False, env=os.environ | ENVIRONMENT,
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
     return dict(np.load(out))
 
@@ -112,8 +114,9 @@ def test_losses_of_both_forms_agree_where_nothing_is_clipped(engine):
 
 
 def test_a_fresh_process_gives_bitwise_the_same_weights(engine):
+    fresh = run_by_itself(engine)
     for key in ("digest", "digest32"):
-        assert str(run(engine)[key]) == str(run(engine, "digests")[key])
+        assert str(run(engine)[key]) == str(fresh[key])
 
 
 def test_narrow_modes_stand_near_float64(engine):

@@ -3,6 +3,7 @@
 No network is needed, and none is assumed to be missing: the names asked for outside the cache do not resolve.
 """
 
+import shutil
 import sys
 from pathlib import Path
 from unittest import mock
@@ -109,7 +110,8 @@ for path, model in (("legacy.h5", bare), ("legacy_nested.h5", nested)):
 
 # what keras.applications finds in its cache
 cache = Path(keras.src.backend.config.keras_home()) / "models"
-cache.mkdir(parents=True, exist_ok=True)
+assert not cache.exists(), "KERAS_HOME is no folder of the tests' own"
+cache.mkdir(parents=True)
 release = cache / "mobilenet_v2_weights_tf_dim_ordering_tf_kernels_0.35_224_no_top.h5"
 
 
@@ -141,6 +143,7 @@ with mock.patch("keras.src.utils.file_utils.urlretrieve", no_network):
     release.write_bytes((folder / "legacy.h5").read_bytes()[:100000])
     with pytest.raises(UsageError, match="remove it"):
         built("pretrained")
+shutil.rmtree(cache)
 
 # EfficientNet's weights mean the preprocessing inside it, which with ImageNet's constants is mean-std
 inside = {"conventions": adapter.native_conventions("EfficientNetB0"), "image_size": (33, 40), "classes": 2}
