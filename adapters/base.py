@@ -204,6 +204,11 @@ class Adapter(ABC):
         """What a user of the library gets for this model, by default and with these options. UsageError: no such
         model; options that cannot be are left for `build` to refuse."""
 
+    def placeless(self, name: str, options: Mapping[str, str] | None = None) -> frozenset[str]:
+        """The network axes of which every value gives the same network of this model, bit by bit, since nothing in it
+        has them: set-ups that differ in these alone are run once. Empty where nothing is known."""
+        return frozenset()
+
     def stated_conventions(self, name: str) -> Mapping[str, object]:
         """The network axes that the user's own file states of the model `name`: they are nobody's to replace."""
         return {}

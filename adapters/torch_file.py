@@ -7,11 +7,11 @@ mean-std; everything else is read off the network. Its classifier is the last de
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from isotune.adapters._torch.adapter import LAYOUTS, TorchAdapter
+from isotune.adapters._torch.adapter import LAYOUTS, Read, TorchAdapter
 from isotune.adapters.base import Engine, ModelInfo
 from isotune.adapters.file_function import FileFunction
 from isotune.errors import UsageError
@@ -64,9 +64,9 @@ class TorchFileAdapter(TorchAdapter):
     def _input_scaling(self, name: str) -> str:
         return FileFunction(self.name, name).constant("INPUT_SCALING", "mean-std")
 
-    def _described(self, name: str, options: Mapping[str, str]) -> dict[str, Any]:
+    def _read_off(self, name: str, options: Mapping[str, str], read: Callable[[nn.Module], Read]) -> Read | None:
         """Nothing where the function fails: it may only want tensors that hold something, and else building says so."""
         try:
-            return super()._described(name, options)
+            return super()._read_off(name, options, read)
         except UsageError:
-            return {}
+            return None

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import inspect
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from isotune.adapters.base import Adapter, Engine, Layout, NumericMode, Remedy
 from isotune.conventions import Conventions
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from isotune.adapters._torch.model import TorchModel
 
 _Size = tuple[int, int]
+Read = TypeVar("Read")
 LAYOUTS: tuple[Layout, ...] = ("contiguous", "channels_last")
 _SEED = 0  # of a library's initial weights, and of dropout that options ask for
 
@@ -71,8 +72,15 @@ class TorchAdapter(Adapter):
         """The scaling that the model's default checkpoint was trained with."""
 
     def native_conventions(self, name: str, options: Mapping[str, str] | None = None) -> Conventions:
-        axes = {"input_scaling": self._input_scaling(name), **self._described(name, options or {})}
+        from isotune.adapters._torch.conventions import describe
+
+        axes = {"input_scaling": self._input_scaling(name), **(self._read_off(name, options or {}, describe) or {})}
         return Conventions(frozen_batchnorm="updates", **axes)
+
+    def placeless(self, name: str, options: Mapping[str, str] | None = None) -> frozenset[str]:
+        from isotune.adapters._torch.conventions import placeless
+
+        return frozenset(self._read_off(name, options or {}, placeless) or ())
 
     def build(
         self,
@@ -262,20 +270,19 @@ class TorchAdapter(Adapter):
         net.set_submodule(head, new)
         return head
 
-    def _described(self, name: str, options: Mapping[str, str]) -> dict[str, Any]:
-        """The network axes as the library builds the model, without allocating it where that can be."""
-        from isotune.adapters._torch.conventions import describe
-
+    def _read_off(self, name: str, options: Mapping[str, str], read: Callable[[nn.Module], Read]) -> Read | None:
+        """What is read off the network as the library builds it, without allocating it where that can be; None where
+        it is not built for this alone."""
         values = {option: option_value(text) for option, text in options.items()}
         try:
             with _unallocated():
-                return describe(self._network(name, None, (224, 224), values))
+                return read(self._network(name, None, (224, 224), values))
         except (NotImplementedError, RuntimeError):  # a constructor that computes with tensors (RegNet)
-            return describe(self._built(name, None, (224, 224), options)) if options else {}
+            return read(self._built(name, None, (224, 224), options)) if options else None
         except (TypeError, ValueError, AssertionError, ZeroDivisionError):
             if not options:
                 raise
-            return {}  # building says what is wrong with them
+            return None  # building says what is wrong with them
 
     def _architecture(self, name: str) -> str:
         return next((info.architecture for info in self.models() if info.name == name), name)

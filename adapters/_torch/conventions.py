@@ -28,6 +28,11 @@ def describe(net: nn.Module) -> dict[str, Any]:
     return {name: value for axes in _MODULES for name, value in axes.describe(net).items()}
 
 
+def placeless(net: nn.Module) -> frozenset[str]:
+    """Axes of whose values `net` is the same network whatever is asked: what would realise them has no place in it."""
+    return frozenset(pooling.placeless(net) | strides.placeless(net))
+
+
 def remove_randomness(net: nn.Module) -> list[str]:
     """Set every probability of dropping something to zero, in place; what was not, in words."""
     removed: dict[str, list[float]] = {}

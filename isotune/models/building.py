@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import time
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ from isotune.conventions import Conventions
 from isotune.errors import UsageError
 from isotune.models.axes import resolved
 from isotune.models.checkpoints import Checkpoint, architecture_of, resolve
-from isotune.protocols import Layout, Mode
+from isotune.protocols import Layout, Mode, Stage, relevant_axes
 from isotune.weights import HEAD, Weights
 from isotune.workers.environment import environment_of
 
@@ -61,6 +62,7 @@ class Builder:
         self.adapter, self._most, self._room = worker.adapter, most, room
         self._built: OrderedDict[tuple[object, ...], Built] = OrderedDict()
         self._axes: dict[tuple[object, ...], Conventions] = {}
+        self._placeless: dict[str, frozenset[str]] = {}
         self._loaded: tuple[tuple[str, str, int], Checkpoint] | None = None
 
     def conventions(
@@ -78,6 +80,13 @@ class Builder:
                 checkpoint=self.checkpoint(model, checkpoint, size).conventions,
             )
         return self._axes[key]
+
+    def mattering(self, model: str, stages: Sequence[Stage]) -> set[str]:
+        """The axes that can change what these stages, or inference, give of the model."""
+        if model not in self._placeless:
+            name = names.parse(model)
+            self._placeless[model] = self.adapter.placeless(name.name, name.options)
+        return set(relevant_axes(stages) - self._placeless[model])
 
     def checkpoint(self, model: str, checkpoint: str, size: int) -> Checkpoint:
         """The checkpoint, whose conventions are asked for just before its weights."""

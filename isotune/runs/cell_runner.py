@@ -1,8 +1,8 @@
 """One cell, run in a worker: model, data, protocol -> record and predictions.
 
 A `CellRunner` belongs to one worker. Two cells whose conventions agree on every axis that their protocol can exercise
-are one computation (`native` is `identical` where a library follows the checkpoint by itself): the second is not run
-again, and its record says whose figures it carries.
+and that has a place in the network are one computation (`native` is `identical` where a library follows the checkpoint
+by itself): the second is not run again, and its record says whose figures it carries.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from isotune.conventions import NETWORK_AXES, Conventions
 from isotune.data.augmentation import Augmenter
 from isotune.models.building import Builder, Built
 from isotune.progress import Progress
-from isotune.protocols import relevant_axes
 from isotune.runs import memory, own_classifier, probe, training
 from isotune.runs.records import Cell, Memory, Metrics, Record, Timings, predictions_digest
 from isotune.weights import Weights, head_weights
@@ -48,7 +47,7 @@ class CellRunner:
             cell.model, cell.checkpoint, cell.conventions, protocol.input.size, protocol.conventions
         )
         computation = cell.model_dump_json(exclude={"conventions"})
-        computation += axes.model_dump_json(include=set(relevant_axes(protocol.stage)))
+        computation += axes.model_dump_json(include=self.builder.mattering(cell.model, protocol.stage))
         if (earlier := self._results.get(computation)) is not None and earlier[0].cell != cell:
             record, predictions = earlier
             taken = {"cell": cell, "conventions": axes, "same_as": record.cell.conventions}

@@ -5,7 +5,7 @@ No two libraries can agree to more than that in the mode, whatever they do alike
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,8 +16,8 @@ from isotune.weights import head_weights
 
 if TYPE_CHECKING:
     from isotune.models.building import Built
-    from isotune.protocols import NumericMode
 
+Shown = Mapping[str, np.ndarray]  # "features" [N, D], "loss", and gradients by the names of their tensors
 _COARSE = 8  # pixels a side of what is drawn, before it is enlarged: photographs are smooth too
 
 
@@ -31,19 +31,8 @@ class Noise(BaseModel):
     gradients: float = Field(ge=0, description="of every tensor, taken as one vector")
 
 
-def noise(
-    build: Callable[[NumericMode], Built], mode: NumericMode, *, batch_size: int, image_size: int, classes: int
-) -> Noise:
-    """Of a batch of coarse random images under a classifier drawn from seed 0.
-
-    build: gives the model in a numeric mode, with its checkpoint's weights; each is let go before the next.
-    """
-    stream = np.random.default_rng(0)
-    coarse = stream.integers(0, 256, (batch_size, _COARSE, _COARSE, 3), dtype=np.uint8)
-    side = (image_size, image_size)
-    images = np.stack([np.asarray(Image.fromarray(each).resize(side, Image.Resampling.BICUBIC)) for each in coarse])
-    labels = stream.integers(0, classes, batch_size)
-    exact, rounded = (_shown(build(each), images, labels, classes) for each in ("float64", mode))
+def noise(exact: Shown, rounded: Shown) -> Noise:
+    """Of what a model shows in float64 and in the mode."""
     gradients = [name for name in exact if name not in ("features", "loss")]
     return Noise(
         features=_relative(exact, rounded, ["features"]),
@@ -52,7 +41,13 @@ def noise(
     )
 
 
-def _shown(built: Built, images: np.ndarray, labels: np.ndarray, classes: int) -> dict[str, np.ndarray]:
+def shown(built: Built, *, batch_size: int, image_size: int, classes: int) -> Shown:
+    """Features, loss and gradients of a batch of coarse random images under a classifier drawn from seed 0."""
+    stream = np.random.default_rng(0)
+    coarse = stream.integers(0, 256, (batch_size, _COARSE, _COARSE, 3), dtype=np.uint8)
+    side = (image_size, image_size)
+    images = np.stack([np.asarray(Image.fromarray(each).resize(side, Image.Resampling.BICUBIC)) for each in coarse])
+    labels = stream.integers(0, classes, batch_size)
     built.reset(head_weights(built.initial["head.kernel"].shape[0], classes, "uniform-fan-in", 0))
     return {"features": built.model.features(images), **built.model.gradients(images, labels)}
 

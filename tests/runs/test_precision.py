@@ -29,13 +29,13 @@ class Rounded:
 
 
 def test_errors_are_relative_to_the_norm_of_float64():
-    made = []
+    made = [Rounded(mode, 1e-3) for mode in ("float64", "float32")]
 
-    def build(mode: str) -> SimpleNamespace:
-        made.append(Rounded(mode, 1e-3))
-        return SimpleNamespace(model=made[-1], initial={"head.kernel": np.zeros((3, 2))}, reset=lambda _head: None)
+    def built(model: Rounded) -> SimpleNamespace:
+        return SimpleNamespace(model=model, initial={"head.kernel": np.zeros((3, 2))}, reset=lambda _head: None)
 
-    noise = precision.noise(build, "float32", batch_size=4, image_size=20, classes=2)
+    exact, rounded = (precision.shown(built(model), batch_size=4, image_size=20, classes=2) for model in made)
+    noise = precision.noise(exact, rounded)
     assert noise.features == pytest.approx(1e-3)
     assert noise.loss == pytest.approx(1e-3)
     assert noise.gradients == pytest.approx(3e-3 / 5)

@@ -48,6 +48,12 @@ def describe(net: nn.Module) -> dict[str, Any]:
     }
 
 
+def placeless(net: nn.Module) -> set[str]:
+    """The axes to which no pool of `net` answers."""
+    there = {"count_include_pad": _counting(net), "max_pool_padding": [b for b in _borders(net) if b.counted is None]}
+    return {axis for axis, pools in there.items() if not pools}
+
+
 def _counting(net: nn.Module) -> list[str]:
     from isotune.adapters._torch.axes.substitutes import take_padding_out
 

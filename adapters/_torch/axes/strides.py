@@ -56,6 +56,11 @@ def describe(net: nn.Module) -> dict[str, Any]:
     return {"stride_location": stride_location(net) or "own"}
 
 
+def placeless(net: nn.Module) -> set[str]:
+    """The axis, where no bottleneck of `net` strides."""
+    return set() if stride_location(net) else {"stride_location"}
+
+
 def stride_location(net: nn.Module) -> Literal["3x3", "first-1x1", "last-block"] | None:
     """Where the bottlenecks of `net` stride; None: there are none, or none strides."""
     from isotune.adapters._torch.axes.substitutes import EveryOtherPixel
