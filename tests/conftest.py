@@ -19,7 +19,8 @@ from warm_workers import LIBRARIES, WarmWorkers
 from isotune.workers import process
 from isotune.workers.threads import settle_threads
 
-os.environ.pop("PYTEST_XDIST_WORKER", None)  # a pytest that a test starts is no worker, and may measure
+if os.environ.pop("PYTEST_XDIST_WORKER", None):  # a pytest that a test starts is no worker, and may measure
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # each process of the run has a core
 settle_threads()  # before a test imports torch; workers inherit it
 settings.register_profile("isotune", deadline=None)  # a busy machine is no failure
 settings.load_profile("isotune")

@@ -235,13 +235,17 @@ def test_progress_reaches_the_caller(house):
 def test_a_set_up_that_resolves_to_the_same_conventions_is_not_run_again(cells, house):
     (cell,) = cells("example:random-features")
     same = cell.model_copy(update={"conventions": "identical,loss=logits"})  # which it is anyhow
+    nowhere = cell.model_copy(update={"conventions": "identical,stride2_padding=same"})  # it has no convolution
     native = cell.model_copy(update={"conventions": "native"})
     store = Store(house / "store")
-    first, second, third = LocalExecutor(store).run([cell, same, native])
-    assert (first.same_as, second.same_as, third.same_as) == (None, "identical", None)
+    records = list(LocalExecutor(store).run([cell, same, nowhere, native]))
+    assert [record.same_as for record in records] == [None, "identical", "identical", None]
+    first, second, third, _ = records
     assert second.cell == same
     assert second.model_dump(exclude={"cell", "same_as"}) == first.model_dump(exclude={"cell", "same_as"})
     np.testing.assert_array_equal(store.predictions(second), store.predictions(first))
-    (alone,) = LocalExecutor(Store(house / "alone")).run([same])
-    assert alone.same_as is None
-    assert alone.predictions_digest == first.predictions_digest, "running it gives what was taken over"
+    for number, asked in enumerate((same, nowhere)):
+        (alone,) = LocalExecutor(Store(house / f"alone-{number}")).run([asked])
+        assert alone.same_as is None
+        assert alone.predictions_digest == first.predictions_digest, "running it gives what was taken over"
+    assert third.conventions.stride2_padding == "same", "what was asked stays in the record"

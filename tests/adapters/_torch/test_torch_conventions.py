@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
+from typing import get_args
+
 import numpy as np
 import pytest
 import timm
 import torch
+import torchvision
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from timm.layers import Conv2dSame
@@ -13,7 +17,7 @@ from torch import nn
 from torch.nn import functional
 
 from isotune.adapters._torch.axes.loss import cross_entropy
-from isotune.adapters._torch.conventions import describe, realise, remove_randomness
+from isotune.adapters._torch.conventions import describe, placeless, realise, remove_randomness
 from isotune.conventions import Conventions
 
 
@@ -66,6 +70,31 @@ def test_own_changes_nothing():
     before = net(images)
     realise(net, Conventions())
     assert torch.equal(net(images), before)
+
+
+@pytest.mark.parametrize(
+    ("name", "axes"),
+    [
+        ("mobilenet_v3_small", {"count_include_pad", "max_pool_padding", "stride_location"}),
+        ("resnet18", {"count_include_pad", "stride_location"}),
+        ("resnet50", {"count_include_pad"}),
+    ],
+)
+def test_an_axis_without_a_place_is_nothing_to_a_network_and_one_with_a_place_is_something(name, axes):
+    net = torchvision.models.get_model(name).eval()
+    images = torch.randn(2, 3, 41, 45)
+    assert placeless(net) == axes
+    with torch.no_grad():
+        before = net(images)
+        for axis in ("count_include_pad", "max_pool_padding", "stride_location"):
+            changed = []
+            for value in {*get_args(Conventions.model_fields[axis].annotation)} - {"last-block"}:  # of another ResNet
+                realised = deepcopy(net)
+                realise(realised, Conventions(**{axis: value}))
+                changed.append(describe(realised) != describe(net) or not torch.equal(realised(images), before))
+            assert any(changed) == (axis not in axes)
+    pools = nn.Sequential(nn.AvgPool2d(3, 1, 1), nn.MaxPool2d(3, 2, 1))
+    assert placeless(pools) == {"stride_location"}
 
 
 def test_whole_networks_take_the_other_librarys_padding():

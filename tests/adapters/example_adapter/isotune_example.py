@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from isotune.adapters.base import INPUT, Adapter, Array, Engine, Model, ModelInfo, NumericMode, Recipe, Remedy, Trainer
-from isotune.conventions import Conventions, affine
+from isotune.conventions import NETWORK_AXES, Conventions, affine
 from isotune.errors import UsageError, nearest
 from isotune.protocols import SGD, Adam
 from isotune.weights import HEAD, Layer, Weights, check_fit, random_weights
@@ -59,6 +59,9 @@ class ExampleAdapter(Adapter):
         if given:
             _check(given, [CHECKPOINT], "checkpoint")
         return Conventions(input_scaling="unit", head_initialisation="zeros")
+
+    def placeless(self, name: str, options: Mapping[str, str] | None = None) -> frozenset[str]:
+        return frozenset(NETWORK_AXES) - {"input_scaling"}
 
     def build(
         self,
