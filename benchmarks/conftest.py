@@ -245,8 +245,7 @@ class Suite:
             for number, one in itertools.product(range(self.choices.rounds), distinct.values()):
                 self._one_round(number, one)
             if asked.stages:
-                first = [one for one in distinct.values() if one.conventions == self.choices.conventions[0]]
-                self._noises |= {one.model_dump_json(): self._noise(one) for one in first}  # it takes a while
+                self._take_noises([one for one in distinct.values() if one.conventions == self.choices.conventions[0]])
             for adapter in {one.model.partition(":")[0] for one in group}:
                 if adapter in self._workers:
                     self._workers[adapter].ask(requests.close)
@@ -280,6 +279,18 @@ class Suite:
     def noise(self, asked: Measurement) -> dict[str, float] | None:
         """What the numeric mode leaves of the digits, of a training step that was measured."""
         return self._noises.get(self._measured_as[asked.model_dump_json()].model_dump_json())
+
+    def _take_noises(self, measured: list[Measurement]) -> None:
+        """It takes a while, and nothing of it is timed: the libraries at the same time."""
+        by_library: dict[str, list[Measurement]] = {}
+        for one in measured:
+            by_library.setdefault(one.model.partition(":")[0], []).append(one)
+
+        def of_library(mine: list[Measurement]) -> dict[str, dict[str, float] | None]:
+            return {one.model_dump_json(): self._noise(one) for one in mine}
+
+        for noises in self._workers.together(of_library, list(by_library.values()), len(by_library)):
+            self._noises |= noises
 
     def _noise(self, one: Measurement) -> dict[str, float] | None:
         if one.numeric_mode == "float64" or isinstance(self._rounds[one.model_dump_json()], Exception):
