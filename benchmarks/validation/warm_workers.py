@@ -59,7 +59,7 @@ class _Warm(WorkerProcess):
 
     pool: WarmWorkers | None = None
     key: str = ""
-    _asked = False
+    _asked = _killed = False
 
     def ask(self, do: Any, progress: Any = None, **request: Any) -> Any:
         self._asked = True  # and stays so where the answer was not waited for
@@ -71,8 +71,14 @@ class _Warm(WorkerProcess):
         self._asked = False
         return answer
 
+    def kill(self) -> None:
+        """Whoever waits for an answer gets none; a worker that is asked nothing stays, for `stop` to keep."""
+        if self.pool is None or self._asked:
+            self._killed = True
+            super().kill()
+
     def stop(self) -> None:
-        if self.pool is None or self._asked or not self.alive or self._resident() > LARGEST:
+        if self.pool is None or self._asked or self._killed or not self.alive or self._resident() > LARGEST:
             self.end()
             return
         self.ask(requests.forget)  # a user's file of the same name may be another one, and no result is another's
@@ -82,4 +88,5 @@ class _Warm(WorkerProcess):
         return int(psutil.Process(self._process.pid).memory_info().rss)
 
     def end(self) -> None:
+        self.pool = None
         super().stop()
