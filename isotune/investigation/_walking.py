@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -70,7 +70,7 @@ def walk(
             {"left": ours, "right": right}, given, batch, answerers, Path(scratch),
             dump.folder / "images.npy" if dump else None,
         )  # fmt: skip
-        stack.callback(_end, recordings, answerers)
+        stack.callback(recordings.close)
         try:
             if progress:  # frameworks take seconds to import
                 progress(f"starting {ours.model} and {right.model}", 0, 1)
@@ -92,19 +92,14 @@ def walk(
             if not known and isinstance(error, UsageError) and not (kept and kept.dump):
                 raise
         except KeyboardInterrupt:
+            for each in answerers.values():  # whatever they are at
+                each.end()
             if not rungs:
                 raise
             stopped = INTERRUPTED
     seconds = time.perf_counter() - began
     last = {"rungs": tuple(rungs), "stopped": stopped, "survivor": kept, "seconds": seconds}
     return result.model_copy(update=last | known)
-
-
-def _end(recordings: Recordings, answerers: Mapping[str, Answerer]) -> None:
-    """Have nobody ask workers any more, whatever they are at."""
-    for each in answerers.values():
-        each.end()
-    recordings.close()
 
 
 class _Watched:
