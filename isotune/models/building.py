@@ -18,6 +18,7 @@ import numpy as np
 from isotune import names
 from isotune.conventions import Conventions
 from isotune.errors import UsageError
+from isotune.models import contents
 from isotune.models.axes import resolved
 from isotune.models.checkpoints import Checkpoint, architecture_of, resolve
 from isotune.protocols import Layout, Mode, Stage, relevant_axes
@@ -62,14 +63,14 @@ class Builder:
         self.adapter, self._most, self._room = worker.adapter, most, room
         self._built: OrderedDict[tuple[object, ...], Built] = OrderedDict()
         self._axes: dict[tuple[object, ...], Conventions] = {}
-        self._placeless: dict[str, frozenset[str]] = {}
-        self._loaded: tuple[tuple[str, str, int], Checkpoint] | None = None
+        self._placeless: dict[tuple[object, ...], frozenset[str]] = {}
+        self._loaded: tuple[tuple[object, ...], Checkpoint] | None = None
 
     def conventions(
         self, model: str, checkpoint: str, spec: str, size: int, recipe: dict[str, object] | None = None
     ) -> Conventions:
         """The axes that `spec` comes to for this model, checkpoint and protocol."""
-        key = (model, checkpoint, spec, size, tuple(sorted((recipe or {}).items())))
+        key = (*contents.files(model, checkpoint), spec, size, tuple(sorted((recipe or {}).items())))
         if key not in self._axes:
             name = names.parse(model)
             self._axes[key] = resolved(
@@ -83,14 +84,15 @@ class Builder:
 
     def mattering(self, model: str, stages: Sequence[Stage]) -> set[str]:
         """The axes that can change what these stages, or inference, give of the model."""
-        if model not in self._placeless:
+        key = (model, contents.network_digest(model))
+        if key not in self._placeless:
             name = names.parse(model)
-            self._placeless[model] = self.adapter.placeless(name.name, name.options)
-        return set(relevant_axes(stages) - self._placeless[model])
+            self._placeless[key] = self.adapter.placeless(name.name, name.options)
+        return set(relevant_axes(stages) - self._placeless[key])
 
     def checkpoint(self, model: str, checkpoint: str, size: int) -> Checkpoint:
         """The checkpoint, whose conventions are asked for just before its weights."""
-        key = (model, checkpoint, size)
+        key = (*contents.files(model, checkpoint), size)
         if self._loaded is None or self._loaded[0] != key:
             self._loaded = key, resolve(checkpoint, self.adapter, names.parse(model), (size, size))
         return self._loaded[1]
@@ -116,7 +118,7 @@ class Builder:
         if isinstance(axes, str):
             axes = self.conventions(model, checkpoint, axes, size, recipe)
         layout = type(self.adapter).layout_on(self.adapter.engine, mode.layout)
-        key = (model, checkpoint, axes, classes, *(mode.settings | {"layout": layout}).values(), size)
+        key = (*contents.files(model, checkpoint), axes, classes, *(mode.settings | {"layout": layout}).values(), size)
         if key in self._built and keep:
             self._built.move_to_end(key)
             return self._built[key]

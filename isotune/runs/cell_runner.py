@@ -18,6 +18,8 @@ import numpy as np
 from isotune import data, names
 from isotune.conventions import NETWORK_AXES, Conventions
 from isotune.data.augmentation import Augmenter
+from isotune.errors import UsageError
+from isotune.models import contents
 from isotune.models.building import Builder, Built
 from isotune.progress import Progress
 from isotune.runs import memory, own_classifier, probe, training
@@ -41,7 +43,9 @@ class CellRunner:
         self._results: OrderedDict[str, tuple[Record, np.ndarray]] = OrderedDict()
 
     def run(self, cell: Cell, progress: Progress) -> tuple[Record, np.ndarray]:
-        """The cell's record and its predictions, int64 [test images]."""
+        """The cell's record and its predictions, int64 [test images]. UsageError: a file that the cell names is another
+        one than when it was planned."""
+        _check_files(cell)
         protocol = cell.protocol
         axes = self.builder.conventions(
             cell.model, cell.checkpoint, cell.conventions, protocol.input.size, protocol.conventions
@@ -192,6 +196,16 @@ class CellRunner:
             "evaluation": time.perf_counter() - began,
         }
         return logits, truth, metrics, timings
+
+
+def _check_files(cell: Cell) -> None:
+    _, network, _, weights = contents.files(cell.model, cell.checkpoint)
+    for what, planned, now in (
+        (cell.model, cell.network_digest, network),
+        (cell.checkpoint, cell.weights_digest, weights),
+    ):
+        if planned not in (None, now):
+            raise UsageError(f"the file of {what} was changed after this cell was planned; start the run again")
 
 
 def _elsewhere(timings: dict[str, float]) -> float:

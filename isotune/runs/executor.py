@@ -3,26 +3,34 @@
 `Executor` is the whole interface. `LocalExecutor` runs cells in worker processes on this machine, one
 framework in each, and leaves a record in the store for every cell, failed ones included. An executor
 yields records as cells end, so nothing is lost when a later one fails.
+
+A cell is claimed while it runs (`claims`). What another process has claimed is left to it: this one goes on with the
+rest, and in the end takes the others' records, or their cells where they died.
 """
 
 from __future__ import annotations
 
 import contextlib
+import math
 import threading
-from collections import Counter, deque
+import time
+from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Literal, Protocol
 
 from isotune.errors import Unwritable, UsageError
 from isotune.models import layouts
 from isotune.progress import Progress, untold
+from isotune.runs.claims import Claims, is_held
 from isotune.runs.records import Cell, Record
 from isotune.runs.store import Store
 from isotune.runs.turns import Turns, several
 from isotune.workers import threads
-from isotune.workers.environment import outdated
+from isotune.workers.environment import CODE, code, outdated, versions
 from isotune.workers.process import WorkerFailure, Workers
+
+_LOOKING = 0.5  # seconds between two looks at what other processes run
 
 
 class Executor(Protocol):
@@ -50,6 +58,8 @@ class LocalExecutor:
     pythons: interpreters of other environments by adapter: {ADAPTER: "/opt/other/bin/python"}.
     workers: run in these, of `workers_for` so many jobs, before starting own ones; they are left running.
     note: is told, in a line, of cells that are done and are run again: with `fresh`, or under other versions.
+    failed: what becomes of cells that failed before: run "again", "kept" as they are, or the "only" ones that are run.
+    until: a time of `time.monotonic` after which no cell is begun; `left` are those that were not.
     """
 
     def __init__(
@@ -62,11 +72,16 @@ class LocalExecutor:
         workers: Workers | None = None,
         progress: Progress | None = None,
         note: Callable[[str], object] | None = None,
+        failed: Literal["again", "kept", "only"] = "again",
+        until: float = math.inf,
     ) -> None:
         self.store, self.jobs, self.fresh = store, max(1, jobs), fresh
+        self.failed, self.until = failed, until
         self._pythons, self._workers = dict(pythons or {}), workers
         self._progress, self._note = progress or untold, note or (lambda line: None)
-        self.kept: set[str] = set()  # keys of the cells that were done before and not run again
+        self.kept: set[str] = set()  # keys of the cells that were done before, or elsewhere, and not run again
+        self.left: list[Cell] = []  # cells that were not begun: no time was left, or they had not failed
+        self._before: dict[str, set[datetime]] = {}  # when the results of a cell had started that were there already
 
     def done(self, cell: Cell) -> Record | None:
         """The record that makes running the cell unnecessary: done, under the versions installed now."""
@@ -85,26 +100,83 @@ class LocalExecutor:
     def run(self, cells: Iterable[Cell]) -> Generator[Record, None, None]:
         """Unwritable: the store cannot be written; what was done until then is in it."""
         self.store.check()
-        waiting: deque[Cell] = deque()
+        waiting: list[Cell] = []
         again: list[Record] = []
         for cell in cells:
             results = self.store.results(cell)
-            if not self.fresh and (record := self._of_now(results)) is not None:
+            if (record := self._answer(results)) is not None:
                 self.kept.add(cell.key)
                 yield record
+            elif self.failed == "only" and not (results and results[0].status == "failed"):
+                self.left.append(cell)
             else:
                 waiting.append(cell)
                 again += [record for record in results[:1] if record.status == "done"]
+                if results:
+                    self._before[cell.key] = {each.started for each in results}
         for line in self._run_again(again):
             self._note(line)
+        with Claims(self.store.folder) as self._claims, contextlib.ExitStack() as stack:
+            workers = self._workers
+            if self.jobs == 1 and workers is None and waiting:
+                workers = stack.enter_context(workers_for(1, self._pythons))
+            while waiting:
+                elsewhere: list[Cell] = []
+                with contextlib.closing(self._round(waiting, workers)) as ending:
+                    for cell, record in ending:
+                        if record is not None:
+                            yield record
+                        elif time.monotonic() > self.until:
+                            self.left.append(cell)
+                        else:
+                            elsewhere.append(cell)
+                waiting = yield from self._of_others(elsewhere)
+
+    def _answer(self, results: Sequence[Record]) -> Record | None:
+        """The result that makes running a cell unnecessary."""
+        if self.fresh:
+            return None
+        if (done := self._of_now(results)) is not None or self.failed != "kept":
+            return done
+        return next((each for each in results[:1] if each.status == "failed" and self._is_of_now(each)), None)
+
+    def _round(
+        self, cells: Sequence[Cell], workers: Workers | None
+    ) -> Generator[tuple[Cell, Record | None], None, None]:
+        """Each cell with its record, as they end; None: it was left to another process, or to later."""
         if self.jobs == 1:
-            with contextlib.ExitStack() as stack:
-                workers = self._workers or stack.enter_context(workers_for(1, self._pythons))
-                for cell in waiting:
-                    yield self._one(cell, workers)
-        elif waiting:
-            turns = Turns(waiting, lambda: workers_for(self.jobs, self._pythons), self._workers)
-            yield from several(turns, min(self.jobs, len(waiting)), self._one)
+            assert workers is not None
+            for cell in cells:
+                yield cell, self._one(cell, workers)
+        else:
+            turns = Turns(cells, lambda: workers_for(self.jobs, self._pythons), workers)
+            with contextlib.closing(several(turns, min(self.jobs, len(cells)), self._one)) as ending:
+                yield from ending
+
+    def _of_others(self, cells: list[Cell]) -> Generator[Record, None, list[Cell]]:
+        """Records of cells that other processes run, as these end them; gives the cells that are free again."""
+        if cells:
+            self._note(f"{_counted(len(cells), 'cell')} {'are' if len(cells) > 1 else 'is'} run by another process")
+        free: list[Cell] = []
+        while cells and not free and time.monotonic() < self.until:
+            ended = {cell.key: record for cell in cells if (record := self._since(cell)) is not None}
+            for key, record in ended.items():
+                self.kept.add(key)
+                yield record
+            cells = [cell for cell in cells if cell.key not in ended]
+            free = [cell for cell in cells if self._claims.is_free(cell.key)]
+            if cells and not free:
+                time.sleep(_LOOKING)
+        if not free:
+            self.left += cells
+            return []
+        return cells
+
+    def _since(self, cell: Cell) -> Record | None:
+        """A result that came since this run began, of another process; with it the cell is settled."""
+        results = self.store.results(cell)
+        new = [each for each in results if each.started not in self._before.get(cell.key, ())]
+        return next((each for each in new if each.status == "failed" or self._is_of_now(each)), None)
 
     def line(self, record: Record) -> str:
         """The record in one line, which says of an earlier one that it is."""
@@ -127,19 +199,40 @@ class LocalExecutor:
         changes = [f"{name} {then}, now {now}" for name, then, now in outdated(record.environment, record.cell.adapter)]
         return f"under other versions ({', '.join(changes)})" if changes else "in another layout"
 
-    def _one(self, cell: Cell, workers: Workers, stopping: threading.Event | None = None) -> Record:
-        """Run one cell in its worker; a failure becomes a record, unless the workers are being stopped."""
+    def _one(self, cell: Cell, workers: Workers, stopping: threading.Event | None = None) -> Record | None:
+        """Run one cell in its worker; a failure becomes a record, unless the workers are being stopped. None: another
+        process runs it, or no time is left."""
+        if time.monotonic() > self.until or not self._claimed(cell):
+            return None
+        try:
+            if (record := self._since(cell)) is not None:  # another's, who ended it between two looks
+                self.kept.add(cell.key)
+                return record
+            return self._claimed_one(cell, workers, stopping)
+        finally:
+            self._claims.give_back(cell.key)
+
+    def _claimed(self, cell: Cell) -> bool:
+        try:
+            return self._claims.take(cell.key, str(cell))
+        except OSError as error:
+            raise self.store.unusable(error) from None
+
+    def _claimed_one(self, cell: Cell, workers: Workers, stopping: threading.Event | None) -> Record | None:
         from isotune.runs import requests
 
         started = datetime.now(UTC)
-        name = str(cell)
+        name, ticket = str(cell), self._claims.ticket(cell.key)
         try:
-            workers[cell.adapter].ask(
+            kept = workers[cell.adapter].ask(
                 requests.run,
                 lambda what, done, total: self._progress(f"{name}: {what}", done, total),
                 cell=cell.model_dump(mode="json"),
                 store=str(self.store.folder.resolve()),
+                claim=ticket,
             )
+            if not kept:
+                return None
             record = self.store.read(cell)
             if record is None:
                 raise WorkerFailure(f"the worker of {cell.adapter} left no record in {self.store.folder}")
@@ -149,9 +242,22 @@ class LocalExecutor:
         except (UsageError, WorkerFailure) as error:
             if stopping is not None and stopping.is_set():
                 raise
-            record = Record(cell=cell, status="failed", error=str(error), started=started, finished=datetime.now(UTC))
+            if not is_held(ticket):
+                return None
+            record = Record(
+                cell=cell, status="failed", error=str(error), environment=self._versions(cell),
+                started=started, finished=datetime.now(UTC),
+            )  # fmt: skip
             self.store.write(record)
             return record
+
+    def _versions(self, cell: Cell) -> dict[str, str]:
+        """Of a cell that failed: under which versions; of another environment's interpreter they are not known."""
+        return {} if cell.adapter in self._pythons else versions(cell.adapter) | {CODE: code(cell.adapter)}
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _in_another_layout(record: Record) -> bool:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from isotune import conventions, data, defaults, names, protocols
 from isotune.errors import UsageError
-from isotune.models import checkpoints, layouts
+from isotune.models import checkpoints, contents, layouts
 from isotune.progress import Progress, untold
 from isotune.protocols import Mode
 from isotune.runs import own_classifier, requests
@@ -38,52 +38,72 @@ class Matrix:
 
 
 def plan(
-    matrix: Matrix, prepared: dict[str, data.Dataset], workers: Workers, progress: Progress = untold
+    matrix: Matrix, prepared: Mapping[str, data.Dataset], workers: Workers, progress: Progress = untold
 ) -> list[Cell]:
-    """All cells of the matrix, in turn: models change fastest, then conventions, then seeds. Of an evaluation
-    those of one model follow each other, and seeds make no difference.
+    """The cells of the matrix, each model built once to check it.
 
     prepared: data sets by name. workers: asked whether their library has the model; progress is told of each model.
     UsageError: a name is wrong, or a combination impossible.
     """
+    planned = cells(matrix, prepared)
+    check_cells(planned, workers, progress)
+    return planned
+
+
+def cells(matrix: Matrix, prepared: Mapping[str, data.Dataset]) -> list[Cell]:
+    """All cells of the matrix, in turn: models change fastest, then conventions, then seeds. Of an evaluation those of
+    one model follow each other, and seeds make no difference. No library is asked.
+
+    prepared: data sets by name. UsageError: a name is wrong, or a combination impossible.
+    """
     recipes = [protocols.load(name) for name in matrix.protocols]
     specs = [_canonical(spec) for spec in matrix.conventions]
     models = list(dict.fromkeys(str(names.parse(model)) for model in matrix.models))
-    modes = {model: layouts.as_asked(matrix.mode, model.partition(":")[0]) for model in models}
     checkpoints.check_name(matrix.checkpoint)
     for name, recipe in itertools.product(matrix.datasets, recipes):
         if recipe.own_classifier:
             own_classifier.check_dataset(prepared[name])
         else:
             check_images(prepared[name], recipe)
+    weights = contents.weights_digest(matrix.checkpoint)
+    of_model = {
+        model: {"model": model, "network_digest": contents.network_digest(model)}
+        | layouts.as_asked(matrix.mode, model.partition(":")[0]).settings
+        for model in models
+    }
 
     def cell(name: str, recipe: protocols.Protocol, seed: int, spec: str, model: str) -> Cell:
         return Cell(
-            model=model,
+            **of_model[model],
             checkpoint=matrix.checkpoint,
+            weights_digest=weights,
             dataset=name,
             dataset_digest=prepared[name].digest,
             protocol=recipe,
             conventions=spec,
             seeds=Seeds.all(seed),
-            **modes[model].settings,
         )
 
-    cells: list[Cell] = []
+    made: list[Cell] = []
     for name, recipe in itertools.product(matrix.datasets, recipes):
         if recipe.own_classifier:
             asked = (cell(name, recipe, 0, spec, model) for model, spec in itertools.product(models, specs))
             setups = (_canonically(each) for one in asked for each in own_classifier.setups(one))
-            cells += {each.key: each for each in setups}.values()  # a step may be asked for as a convention too
+            made += {each.key: each for each in setups}.values()  # a step may be asked for as a convention too
         else:
             turns = itertools.product(matrix.seeds, specs, models)
-            cells += (cell(name, recipe, seed, spec, model) for seed, spec, model in turns)
-    for own in (False, True):
-        sizes: dict[str, int] = {}
-        for each in (each for each in cells if (each.protocol.own_classifier is not None) == own):
-            sizes[each.model] = min(each.protocol.input.size, sizes.get(each.model, each.protocol.input.size))
-        check_models(sizes, matrix.checkpoint, sizes, workers, own=own, deadly=True, progress=progress)
-    return cells
+            made += (cell(name, recipe, seed, spec, model) for seed, spec, model in turns)
+    return made
+
+
+def check_cells(planned: Iterable[Cell], workers: Workers, progress: Progress = untold) -> None:
+    """Build each model of these cells once, from its checkpoint. UsageError: one cannot be built."""
+    sizes: dict[tuple[str, bool], dict[str, int]] = {}
+    for each in planned:
+        asked = sizes.setdefault((each.checkpoint, each.protocol.own_classifier is not None), {})
+        asked[each.model] = min(each.protocol.input.size, asked.get(each.model, each.protocol.input.size))
+    for (checkpoint, own), asked in sorted(sizes.items()):
+        check_models(asked, checkpoint, asked, workers, own=own, deadly=True, progress=progress)
 
 
 def _canonically(cell: Cell) -> Cell:

@@ -1,7 +1,8 @@
 """Cells and records: what one run is asked, what it gave, and where that is kept.
 
-A cell's key is the SHA-256 of its canonical JSON, so a record is found again by what was asked. A record carries its
-digest, and that of its predictions. The JSON schema of a record: `isotune report --schema`.
+A cell's key is the SHA-256 of what was asked, every file by its content (`contents` says what that is), so a record is
+found again by it. A record carries its digest, and that of its predictions. The JSON schema of a record: `isotune
+report --schema`.
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_valida
 
 from isotune import sealing
 from isotune.conventions import Conventions
+from isotune.models import contents
 from isotune.protocols import Mode, Protocol
-from isotune.runs import version_1, version_2
+from isotune.runs import earlier
 from isotune.workers.disturbance import Disturbance
 
 
@@ -43,11 +45,22 @@ class Seeds(Strict):
         return str(self.head) if len(set(values)) == 1 else "/".join(map(str, values))
 
 
+# Of what is in a file: the content's digest, the name with its path, and the name without.
+_BY_CONTENT = (
+    ("network_digest", "model", contents.without_path),
+    ("weights_digest", "checkpoint", contents.without_place),
+)
+
+
 class Cell(Mode):
     """One run: model x checkpoint x data set x protocol x conventions x seeds, in one mode."""
 
     model: str = Field(description="adapter:name, canonical spelling")
+    network_digest: str | None = Field(
+        None, description="SHA-256 of the user's file that the model names, with modules"
+    )
     checkpoint: str = Field(description="offline, pretrained, a library's own name, file:PATH, random:SEED")
+    weights_digest: str | None = Field(None, description="SHA-256 of the file that the checkpoint names")
     dataset: str
     dataset_digest: str = Field(description="SHA-256 of the prepared data set")
     protocol: Protocol
@@ -56,7 +69,15 @@ class Cell(Mode):
 
     @cached_property
     def key(self) -> str:
-        return version_1.digest(self.model_dump(mode="json"))
+        asked = self.model_dump(mode="json")
+        for digest, name, without in _BY_CONTENT:
+            if asked[digest] is None:
+                del asked[digest]  # so that what names no file has the key that it always had
+            else:
+                asked[name] = without(asked[name])
+        if ":" in self.dataset:
+            asked["dataset"] = self.dataset.partition(":")[0]  # a path may follow
+        return earlier.digest(asked)
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         copy = super().model_copy(update=update, deep=deep)
@@ -140,7 +161,7 @@ class Memory(Strict):
 class Record(Strict):
     """What one cell gave."""
 
-    version: Literal[3] = 3
+    version: Literal[4] = 4
     cell: Cell
     status: Literal["done", "failed"]
     error: str | None = Field(None, description="why it failed, in one line")
@@ -169,12 +190,11 @@ class Record(Strict):
                 values = sealing.unsealed(values, "the record")
             except sealing.Damaged as error:
                 raise ValueError(str(error)) from None
-        for version, former in enumerate((version_1, version_2), 1):
-            if isinstance(values, dict) and values.get("version") == version:
-                try:
-                    values = former.upgraded(values)
-                except (AttributeError, KeyError, TypeError) as error:
-                    raise ValueError(f"no record of version {version}: {error}") from None
+        if isinstance(values, dict) and values.get("version") != cls.model_fields["version"].default:
+            try:
+                values = earlier.upgraded(values)
+            except (AttributeError, KeyError, TypeError, ValueError) as error:
+                raise ValueError(f"no record of version {values.get('version')}: {error}") from None
         return values
 
     @property

@@ -7,7 +7,7 @@ from typing import Any
 
 from isotune.models.building import Builder
 from isotune.protocols import Mode
-from isotune.runs import own_classifier
+from isotune.runs import claims, own_classifier
 from isotune.runs.cell_runner import CellRunner
 from isotune.runs.records import Cell
 from isotune.runs.stopwatch import Measurement, Stopwatch
@@ -15,11 +15,14 @@ from isotune.runs.store import Store
 from isotune.workers.worker import Worker
 
 
-def run(worker: Worker, cell: dict[str, Any], store: str) -> str:
-    """Run the cell and write its record into the store; its key."""
+def run(worker: Worker, cell: dict[str, Any], store: str, claim: dict[str, str] | None = None) -> bool:
+    """Run the cell and write its record into the store. False: another process has taken over the claim on it, and this
+    result is dropped."""
     record, predictions = worker.kept(CellRunner).run(Cell.model_validate(cell), worker.progress)
+    if claim is not None and not claims.is_held(claim):
+        return False
     Store(Path(store)).write(record, predictions)
-    return record.cell.key
+    return True
 
 
 def measure(worker: Worker, measurement: dict[str, Any]) -> dict[str, Any]:

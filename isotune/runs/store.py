@@ -5,6 +5,7 @@
       predictions.npy        int64 [test images]
     STORE/KEY/2/, KEY/3/     further ones: under other versions, or because the cell was run again
     STORE/KEY.damaged-*/     what was damaged, and is not read any more
+    STORE/.claims/           who runs a cell now (`claims`)
 
 A result is renamed into place when the disk has all of it. Of a cell that has several, the last one counts.
 """
@@ -30,7 +31,7 @@ from pydantic import ValidationError
 from isotune import cache, reading
 from isotune.errors import Unwritable, UsageError
 from isotune.reading import arrays
-from isotune.runs import version_1, version_2
+from isotune.runs import claims, earlier
 from isotune.runs.records import Cell, Record, predictions_digest
 from isotune.sealing import Damaged
 
@@ -56,12 +57,13 @@ class Store:
                 with suppress(FileNotFoundError):  # another process's, renamed just now
                     if time.time() - draft.stat().st_mtime > _ABANDONED:
                         shutil.rmtree(draft, ignore_errors=True)
+            claims.tidy(self.folder)
             with tempfile.TemporaryFile(dir=self.folder) as file:
                 file.write(b"isotune" * 1000)
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
-            raise self._unusable(error) from None
+            raise self.unusable(error) from None
 
     def write(self, record: Record, predictions: np.ndarray | None = None) -> Path:
         """Put a result in place: beside those of the same cell that are done; a failed one it replaces.
@@ -71,7 +73,7 @@ class Store:
         try:
             return self._write(record, predictions)
         except OSError as error:
-            raise self._unusable(error) from None
+            raise self.unusable(error) from None
 
     def _write(self, record: Record, predictions: np.ndarray | None) -> Path:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -193,6 +195,8 @@ class Store:
             record = _parsed(place / RECORD)
             if record.cell.key != cell.key:
                 raise Damaged(f"{place / RECORD} is the record of another cell, {record.cell}")
+            if record.cell != cell:  # a file or a folder stood elsewhere then
+                record = record.model_copy(update={"cell": cell})
         except Damaged as error:
             _log.warning("damaged: %s; set aside as %s", error, self._set_aside(place))
             return None
@@ -209,7 +213,8 @@ class Store:
             place.rmdir()  # where nothing else is in it
         return aside
 
-    def _unusable(self, error: OSError) -> Unwritable:
+    def unusable(self, error: OSError) -> Unwritable:
+        """What to say when the store cannot be written."""
         return Unwritable(
             f"the store {self.folder} cannot be written ({error.strerror or error}); make room or name another with"
             " --store, and the same command goes on from there"
@@ -218,8 +223,7 @@ class Store:
 
 def _keys(cell: Cell) -> list[str]:
     """The names that a cell's folder may have: today's, and those of earlier versions."""
-    then = version_2.cell(cell.model_dump(mode="json"))
-    return [cell.key] if then is None else [cell.key, version_1.digest(then), version_1.key(then)]
+    return [cell.key, *earlier.keys(cell.model_dump(mode="json"))]
 
 
 def _parsed(path: Path) -> Record:

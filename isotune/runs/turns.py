@@ -11,7 +11,7 @@ import queue
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 
 from isotune.runs.records import Cell, Record
 from isotune.workers.process import Workers
@@ -89,9 +89,12 @@ class Turns:
         return self._made[-1]
 
 
-def several(turns: Turns, threads: int, run: Callable[[Cell, Workers, threading.Event], Record]) -> Iterator[Record]:
-    """Records of all cells as they end. run: gives a cell's record, whatever goes wrong in it."""
-    ended: queue.Queue[Record | BaseException] = queue.Queue()
+def several(
+    turns: Turns, threads: int, run: Callable[[Cell, Workers, threading.Event], Record | None]
+) -> Generator[tuple[Cell, Record | None], None, None]:
+    """All cells with their records as they end. run: gives a cell's record, whatever goes wrong in it; None: the cell
+    is left."""
+    ended: queue.Queue[tuple[Cell, Record | None] | BaseException] = queue.Queue()
     count = len(turns.waiting)
 
     def work() -> None:
@@ -100,7 +103,7 @@ def several(turns: Turns, threads: int, run: Callable[[Cell, Workers, threading.
                 began = time.monotonic()
                 record = run(*taken, turns.stopping)
                 turns.give_back(*taken, time.monotonic() - began)
-                ended.put(record)
+                ended.put((taken[0], record))
         except BaseException as error:
             ended.put(error)
 
@@ -109,11 +112,11 @@ def several(turns: Turns, threads: int, run: Callable[[Cell, Workers, threading.
         thread.start()
     try:
         while count:
-            record = ended.get()
-            if isinstance(record, BaseException):
-                raise record
+            one = ended.get()
+            if isinstance(one, BaseException):
+                raise one
             count -= 1
-            yield record
+            yield one
     finally:
         turns.end(given=bool(count))
         for thread in pool:

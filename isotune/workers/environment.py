@@ -7,9 +7,12 @@ declares, and the package that brings the adapter. Records, proofs and the catal
 from __future__ import annotations
 
 import functools
+import hashlib
+import inspect
 import os
 import platform
 import subprocess
+import sys
 from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from isotune.adapters.base import Adapter, Engine
 
 FLAGS = (*threads.FLAGS, "CUDA_VISIBLE_DEVICES")  # of every engine
+CODE = "adapter code"  # in an environment: of the adapter's source
 _EVERYWHERE = ("isotune", "numpy")
 
 
@@ -47,7 +51,8 @@ def machine() -> dict[str, str]:
 def environment_of(adapter: Adapter) -> dict[str, str]:
     """All that a record says of where it was computed: the machine, versions, the adapter's settings and flags."""
     engine = type(adapter).engines[adapter.engine]
-    return machine() | _set(engine.flags) | versions(f"{adapter.name}@{adapter.engine}") | adapter.environment()
+    known = {CODE: code(adapter.name)} | versions(f"{adapter.name}@{adapter.engine}") | adapter.environment()
+    return machine() | _set(engine.flags) | known
 
 
 def packages(*adapters: str) -> tuple[str, ...]:
@@ -81,7 +86,25 @@ def outdated(recorded: Mapping[str, str], adapter: str) -> list[tuple[str, str, 
     """(package, version then, version now) of each that computed for `adapter` under the environment `recorded` and
     has another version now; empty: all is as it was."""
     computed = {package: recorded[package] for package in packages(adapter) if package in recorded}
-    return [(name, then, now) for name, then in computed.items() if (now := version(name)) and then != now]
+    changes = [(name, then, now) for name, then in computed.items() if (now := version(name)) and then != now]
+    if (then := recorded.get(CODE)) and (now := code(adapter)) and then != now:
+        changes.append((CODE, then, now))
+    return changes
+
+
+@functools.cache
+def code(adapter: str) -> str:
+    """SHA-256, 12 digits, of the Python source of an adapter: of the package that it stands in, or of its module. A
+    version does not tell of a checkout that is being worked on. Empty: it is not installed."""
+    if (known := names.facts(adapter.partition("@")[0])) is None:
+        return ""
+    module = sys.modules[known.__module__]
+    file = Path(inspect.getfile(known))
+    files = sorted(file.parent.rglob("*.py")) if module.__package__ else [file]
+    digest = hashlib.sha256()
+    for each in files:
+        digest.update(each.relative_to(file.parent).as_posix().encode() + b"\0" + each.read_bytes() + b"\0")
+    return digest.hexdigest()[:12]
 
 
 def version(package: str) -> str:

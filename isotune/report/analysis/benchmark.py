@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from isotune import reading, sealing
 from isotune.errors import UsageError, nearest
-from isotune.runs import version_1, version_2
+from isotune.runs.earlier import version_1, version_2
 from isotune.runs.precision import Noise
 from isotune.runs.records import Record
 from isotune.workers.disturbance import Disturbance

@@ -1,0 +1,143 @@
+"""What decides a cell's result, and where each part of that is held.
+
+A cell's key (`Cell.key`) is the SHA-256 of what is asked, every file by its content:
+
+| part | in the key |
+|---|---|
+| model | adapter, engine, name, options; of a network in a user's file its content and that of modules beside it |
+| checkpoint | its name; of a file its content, and its suffix, which says how it is read |
+| data set | images, labels, split, names of the classes (`Dataset.digest`), and the name that it goes by |
+| protocol | all of it: a file's text or its place make no difference, a value does |
+| conventions, seeds, mode | as they are spelled canonically |
+
+With what it was computed is no question but a part of the answer: versions of the libraries and of isotune, and the
+code of the adapter, stand in the record's environment (`isotune.workers.environment`). A record of others does not
+count as done: the cell is run again, and the new result stands beside it. Machine, device and number of threads are
+recorded and decide nothing here, so that machines of several kinds can share a store.
+
+Not known: what a user's network reads beside Python modules, and a library's own checkpoint that its library replaces
+under the same name and version; the record holds the digest of the weights that were loaded.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+from collections.abc import Iterator
+from functools import lru_cache
+from pathlib import Path
+
+from isotune import names, reading
+from isotune.errors import UsageError
+
+_MOST_SOURCE = 4 * reading.MIB  # of a Python file
+_MOST_MODULES = 1000
+_MOST_WEIGHTS = 64 * reading.GIB
+
+
+def network_digest(model: str) -> str | None:
+    """Of the user's own file that a model names: SHA-256 of its bytes, and of those of all modules that it imports
+    from its folder or this one. None: the model is a library's. UsageError: it cannot be read."""
+    if (path := _network_file(model)) is None:
+        return None
+    parts = [(file.name, hashlib.sha256(source).hexdigest()) for file, source in _sources(path)]
+    return hashlib.sha256(repr([parts[0][1], *sorted(parts[1:])]).encode()).hexdigest()
+
+
+def weights_digest(checkpoint: str) -> str | None:
+    """SHA-256 of the file that a checkpoint names; None: it names none. UsageError: it cannot be read."""
+    if (path := _weights_file(checkpoint)) is None:
+        return None
+    reading.regular(path, _MOST_WEIGHTS, f"checkpoint {checkpoint!r}: {path}")
+    stamp = path.stat()
+    return _sha256(path.absolute(), (stamp.st_size, stamp.st_mtime_ns, stamp.st_ctime_ns, stamp.st_ino))
+
+
+def files(model: str, checkpoint: str) -> tuple[str | None, ...]:
+    """A model and a checkpoint, with the content of the files that they name."""
+    return model, network_digest(model), checkpoint, weights_digest(checkpoint)
+
+
+def without_path(model: str) -> str:
+    """A model's name with `.py` alone for the path of a user's file: "torch:.py:make:width=2"."""
+    if _network_file(model) is None:
+        return model
+    adapter, _, rest = model.partition(":")
+    _, sign, function = rest.partition(".py:")
+    return f"{adapter}:.py{':' if sign else ''}{function}"
+
+
+def without_place(checkpoint: str) -> str:
+    """A checkpoint's name with the suffix alone for the path of a file: "file:.h5::keras:MobileNetV2"."""
+    if (path := _weights_file(checkpoint)) is None:
+        return checkpoint
+    _, sign, source = checkpoint.partition("::")
+    return f"file:{path.suffix}{sign}{source}"
+
+
+def _network_file(model: str) -> Path | None:
+    rest = model.partition(":")[2]
+    return Path(rest.partition(".py:")[0].removesuffix(".py") + ".py") if names.is_file(rest) else None
+
+
+def _weights_file(checkpoint: str) -> Path | None:
+    kind, _, rest = checkpoint.partition(":")
+    return Path(rest.partition("::")[0]).expanduser() if kind == "file" else None
+
+
+@lru_cache(maxsize=256)
+def _sha256(path: Path, stamp: tuple[int, ...]) -> str:
+    """Of a file that has this stamp; it is read again when that changes."""
+    with reading.opened(path, _MOST_WEIGHTS) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sources(path: Path) -> Iterator[tuple[Path, bytes]]:
+    """A Python file and those that it imports from its folder or the working one, and they in turn; each once."""
+    first = path.expanduser()
+    folders = list(dict.fromkeys((first.absolute().parent, Path.cwd())))
+    waiting, seen = [first.absolute()], set[Path]()
+    while waiting:
+        file = waiting.pop(0)
+        if file in seen:
+            continue
+        if len(seen) == _MOST_MODULES:
+            raise UsageError(f"{path} imports more than {_MOST_MODULES:,} files")
+        seen.add(file)
+        source = reading.content(file, _MOST_SOURCE)
+        yield file, source
+        waiting += _imported(source, file, folders)
+
+
+def _imported(source: bytes, file: Path, folders: list[Path]) -> Iterator[Path]:
+    """The files that a module's imports lead to; what is no Python, or stands elsewhere, is nobody's business here."""
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                yield from _files(alias.name.split("."), folders)
+        elif isinstance(node, ast.ImportFrom):
+            places = [file.parents[node.level - 1]] if 0 < node.level <= len(file.parents) else folders
+            module = node.module.split(".") if node.module else []
+            for alias in node.names:
+                yield from _files([*module, alias.name], places)
+
+
+def _files(parts: list[str], folders: list[Path]) -> Iterator[Path]:
+    """Of a module's dotted name: the packages on the way and the module itself, in the first folder that has it."""
+    if parts[0] == "isotune":  # known by its version
+        return
+    for folder in folders:
+        found = [
+            file
+            for count in range(1, len(parts) + 1)
+            for stem in [folder.joinpath(*parts[:count])]
+            for file in (stem / "__init__.py", stem.with_name(f"{stem.name}.py"))
+            if file.is_file()
+        ]
+        if found:
+            yield from found
+            return
