@@ -6,7 +6,8 @@
     runs.leaderboard().write("my-report")
 
 - `models(...)`, `list_datasets()`, `list_protocols()`: what can be run; `prepare(...)`: fetched ahead
-- `run(...)`: a matrix of models, data sets, protocols, set-ups and seeds -> `Runs`
+- `run(...)`: a matrix of models, data sets, protocols, set-ups and seeds, or a sweep file -> `Runs`
+- `plan(...)`: what of it is done, and what the rest takes; `status(...)`: what a store has, what runs, what is left
 - `load_runs(...)`: the same from a folder of records, or from the JSON of `pytest benchmarks/`
 - `open_model(...)`: one model in its worker: features, logits, activations, gradients
 - `investigate(...)`: why two models differ, and what that costs; `dump(...)`: one side, for another machine
@@ -42,10 +43,12 @@ if TYPE_CHECKING:
         list_protocols,
         load_runs,
         open_model,
+        plan,
         prepare,
         prove,
         prove_all,
         run,
+        status,
         study_variance,
         transfer,
     )
@@ -80,11 +83,13 @@ __all__ = [
     "load_runs",
     "models",
     "open_model",
+    "plan",
     "prepare",
     "protocols",
     "prove",
     "prove_all",
     "run",
+    "status",
     "study_variance",
     "transfer",
     "watch",
@@ -107,10 +112,12 @@ _PLACES = {  # where each stands; packages and modules of their own are not name
     "list_protocols": "isotune.interface",
     "load_runs": "isotune.interface",
     "open_model": "isotune.interface",
+    "plan": "isotune.interface",
     "prepare": "isotune.interface",
     "prove": "isotune.interface",
     "prove_all": "isotune.interface",
     "run": "isotune.interface",
+    "status": "isotune.interface",
     "study_variance": "isotune.interface",
     "transfer": "isotune.interface",
     "watch": "isotune.recordings",

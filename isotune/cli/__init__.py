@@ -19,7 +19,7 @@ from isotune.cli._investigate import dump, investigate
 from isotune.cli._models import datasets, doctor, models, protocols
 from isotune.cli._proof import parity, transfer
 from isotune.cli._report import report
-from isotune.cli._run import prepare, run
+from isotune.cli._run import prepare, run, status
 from isotune.cli._shared import Command
 from isotune.cli._variance import variance
 from isotune.errors import UsageError
@@ -60,6 +60,7 @@ def _options(
 
 for command in (
     run,
+    status,
     report,
     variance,
     investigate,

@@ -1,9 +1,13 @@
-"""`isotune run` and `isotune prepare`."""
+"""`isotune run`, `isotune status` and `isotune prepare`."""
 
 from __future__ import annotations
 
+import json
 import shlex
-from typing import Annotated
+import sys
+import time
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
@@ -11,6 +15,7 @@ from isotune import defaults
 from isotune.cli._shared import (
     DEFAULT_MODELS,
     CheckpointOption,
+    JsonOption,
     ModelsOption,
     StoreOption,
     conventions_or_help,
@@ -18,9 +23,19 @@ from isotune.cli._shared import (
     pythons,
     split,
 )
+from isotune.errors import UsageError
+
+_WATCHING = 2.0  # seconds between two looks
 
 
 def run(
+    context: typer.Context,
+    sweep: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[SWEEP.toml]", help="A file that says what is run, in the place of the options for it."
+        ),
+    ] = None,
     models: ModelsOption = DEFAULT_MODELS,
     datasets: Annotated[
         str,
@@ -57,7 +72,17 @@ def run(
     compiled: Annotated[bool, typer.Option("--compiled", help="By the library's compiler: rows of their own.")] = False,
     store: StoreOption = defaults.STORE,
     jobs: Annotated[int, typer.Option(help="Workers at the same time; above 1 timings are marked as shared.")] = 1,
+    plan: Annotated[
+        bool,
+        typer.Option("--plan", help="Show what would run, what is done, and an estimate of the rest; run nothing."),
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="With --plan: machine-readable.")] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Run again what is already there.")] = False,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run again what failed before.")] = False,
+    only_failed: Annotated[
+        bool, typer.Option("--only-failed", help="Run again what failed, and nothing else.")
+    ] = False,
+    stop_after: Annotated[str, typer.Option(help="Begin no cell after a time: 90s, 30m, 2h, 1h30m.")] = "",
     python: Annotated[
         list[str] | None,
         typer.Option(help="ADAPTER=PATH: another environment's interpreter for an adapter. Repeatable."),
@@ -69,26 +94,78 @@ def run(
         bool, typer.Option("--verify", help="Read again all that comes from the cache, large files too.")
     ] = False,
 ) -> None:
-    """Run a matrix of cells and keep a record of each; starting again skips what is done.
+    """Run a matrix of cells, or a sweep file, and keep a record of each; starting again skips what is done.
 
     Every model goes through every data set, protocol, convention set and seed. A cell that fails is
-    recorded with its error, and the others go on.
+    recorded with its error, and the others go on. The same command at the same time, on this machine or
+    on another with the same store, shares the work.
     """
+    asked: dict[str, Any] = {"store": store, "jobs": jobs, "skip_unreadable": skip_unreadable}
+    if sweep is not None:
+        _check_sweep(context, sweep)
+        asked["models"] = sweep
+    else:
+        asked |= {
+            "models": split(models), "datasets": split(datasets), "protocols": split(protocols), "seeds": seeds,
+            "conventions": conventions or defaults.CONVENTIONS, "checkpoint": checkpoint,
+            "numeric_mode": numeric_mode, "layout": layout, "compiled": compiled,
+        }  # fmt: skip
+    if plan:
+        planned = interface().plan(**asked, retry_failed=retry_failed)
+        typer.echo(json.dumps(planned.json()) if as_json else "\n".join(planned.lines()))
+        return
+    if as_json:
+        raise UsageError("--json: goes with --plan; 'isotune status --json' tells of what was run")
     runs = interface().run(
-        split(models), split(datasets), split(protocols), seeds, conventions or defaults.CONVENTIONS,
-        checkpoint=checkpoint, numeric_mode=numeric_mode, layout=layout, compiled=compiled, store=store, jobs=jobs,
-        fresh=fresh, pythons=pythons(python or []), skip_unreadable=skip_unreadable,
-        verify=verify,
+        **asked, fresh=fresh, pythons=pythons(python or []), verify=verify, retry_failed=retry_failed,
+        only_failed=only_failed, stop_after=stop_after or None,
     )  # fmt: skip
+    store = runs.store
     if lines := runs.preprocessing_lines():
         typer.echo("\n".join(lines))
-    failed, before = len(runs.failed), len(runs.kept)
+    failed, before = len(runs.failed), len(runs.kept & {record.cell.key for record in runs.done})
     cells = f"{len(runs.done)} {'cell' if len(runs.done) == 1 else 'cells'}"
     done = f"{cells} done" + (f", {before} of them before" if before else "")
     source = "" if store == defaults.STORE else f" {shlex.quote(str(store))}"
-    typer.echo(f"{done}, {failed} failed; records in {store}; next: isotune report{source}")
+    before = len(runs.kept & {record.cell.key for record in runs.failed})
+    again = f" ({before} of them before; --retry-failed runs them again)" if before else ""
+    left = f", {len(runs.left)} left" if runs.left else ""
+    typer.echo(f"{done}, {failed} failed{again}{left}; records in {store}; next: isotune report{source}")
     if failed:
         raise typer.Exit(1)
+
+
+_OF_A_SWEEP = (
+    "models", "datasets", "protocols", "seeds", "conventions", "checkpoint", "numeric_mode", "layout", "compiled",
+)  # fmt: skip
+
+
+def _check_sweep(context: typer.Context, sweep: Path) -> None:
+    """UsageError: it is no file of its kind, or an option says what it says."""
+    if sweep.suffix != ".toml":
+        raise UsageError(f"{sweep}: is no sweep file, NAME.toml; models are given with --models")
+    for option in _OF_A_SWEEP:
+        source = context.get_parameter_source(option)
+        if source is not None and source.name == "COMMANDLINE":
+            raise UsageError(f"--{option.replace('_', '-')}: {sweep} says what is run; write it there")
+
+
+def status(
+    store: Annotated[Path, typer.Argument(help="Folder of records.")] = defaults.STORE,
+    watch: Annotated[bool, typer.Option("--watch", help="Again every few seconds, until nothing is left.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """What is done in a store, what runs and where, what failed and why, what it cost, what is left."""
+    tell = interface().status
+    while True:
+        found = tell(store)
+        text = json.dumps(found.json()) if as_json else "\n".join(found.lines())
+        if watch and sys.stdout.isatty() and not as_json:
+            text = f"\x1b[H\x1b[2J{text}"  # from the top of an empty screen
+        typer.echo(text)
+        if not watch or not (found.left or found.alive):
+            return
+        time.sleep(_WATCHING)
 
 
 def prepare(

@@ -13,7 +13,7 @@ It stands on all other packages, and only `isotune.cli` and the benchmark suite 
 from isotune.interface._comparing import dump, investigate, prove, prove_all
 from isotune.interface._listing import ListedDataset, ListedProtocol, list_datasets, list_protocols
 from isotune.interface._model import OpenModel, open_model
-from isotune.interface._running import Prepared, prepare, run
+from isotune.interface._running import Prepared, plan, prepare, run, status
 from isotune.interface._runs import Runs, load_runs
 from isotune.interface._transferring import Transferred, transfer
 from isotune.interface._variance import VarianceStudy, study_variance
@@ -32,10 +32,12 @@ __all__ = [
     "list_protocols",
     "load_runs",
     "open_model",
+    "plan",
     "prepare",
     "prove",
     "prove_all",
     "run",
+    "status",
     "study_variance",
     "transfer",
 ]

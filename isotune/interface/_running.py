@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import math
+import time
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
 
-from isotune import data, defaults, names, places, sealing
+from isotune import data, defaults, names, places, sealing, sweeps
 from isotune.errors import UsageError
 from isotune.interface import arguments
+from isotune.interface._asking import Asked, asked, seconds
 from isotune.interface._runs import Runs
 from isotune.interface.arguments import Conventions, Dataset, Model, PathLike, Protocol
 from isotune.models import patterns
-from isotune.progress import Progress, reporting
+from isotune.progress import Progress, Reporter, reporting
+from isotune.runs import planning
 from isotune.runs.executor import LocalExecutor, workers_for
-from isotune.runs.planning import Matrix, check_models, parse_seeds, plan
+from isotune.runs.planning import check_models
+from isotune.runs.records import Cell
 from isotune.runs.store import Store
 from isotune.workers.process import Workers
 from isotune.workers.threads import contradictions
+
+_MOST_BUILT = 64  # models that are built before the first cell runs; it takes about a second each
 
 
 def run(
@@ -37,17 +44,22 @@ def run(
     pythons: Mapping[str, PathLike] | None = None,
     skip_unreadable: bool = False,
     verify: bool = False,
+    retry_failed: bool = False,
+    only_failed: bool = False,
+    stop_after: str | float | None = None,
     workers: Workers | None = None,
     progress: bool | Progress = True,
 ) -> Runs:
     """Run every model through every data set, protocol, set-up and seed, and keep a record of each run.
 
-    A run that is in the store already is not run again. One that fails is recorded with its error, and the others go
-    on: `runs.failed`. Interrupted (Ctrl-C, a notebook's stop), the workers are ended and what was done is kept.
+    A run that is in the store already is not run again, nor is one that failed there. One that fails is recorded with
+    its error, and the others go on: `runs.failed`. Interrupted (Ctrl-C, a notebook's stop), the workers are ended and
+    what was done is kept. Other processes with the same store, of other machines too, share the work.
 
     models: names, `adapter[@engine]:name[:option=value]` as `isotune.models()` lists them, or patterns of names
-        ("timm:mobilenetv3*": those that have the checkpoint); entries of that list, which stand for their models;
-        functions that make a network, or the Python files in which they stand.
+        ("timm:mobilenetv3*", "architecture:mobilenet_v2": those that have the checkpoint); entries of that list, which
+        stand for their models; functions that make a network, or the Python files in which they stand. A sweep file,
+        "sweep.toml", says all that is run, and the arguments up to compiled are left out.
     datasets: a name, a folder of images by class, an .npz file, `(images, labels)`,
         `((images, labels), (images, labels))` for training and testing, a table of image files with labels; or several,
         in a list, or in a dictionary by names of your own. Images are uint8 [N, H, W, 3], [N, H, W, 1] or [N, H, W],
@@ -63,7 +75,8 @@ def run(
     store: folder of records. jobs: workers at the same time; above 1 timings are marked as shared. fresh: run again
         what is already there. pythons: other environments' interpreters by adapter. skip_unreadable: leave out
         images that cannot be read. verify: read again all that comes from the cache, however recently this machine
-        verified it. workers: run in these, which are left running for the next call
+        verified it. retry_failed: run again what failed; only_failed: and nothing else. stop_after: seconds, or a time
+        such as "2h", after which no run is begun. workers: run in these, which are left running for the next call
         (`isotune.workers.process.Workers`). progress: shown, not shown, or a function that is told (what, done, total).
     Errors: UsageError, before anything runs: a name is wrong or a combination impossible. NotCached: a checkpoint or
         data set must be downloaded and cannot be.
@@ -71,32 +84,31 @@ def run(
     >>> runs = isotune.run("torchvision:mobilenet_v2", "digits", "quick", seeds=1)
     >>> print(runs.leaderboard().markdown())
     """
-    held = arguments.checkpoint(checkpoint)
-    named, lines = patterns.expanded(arguments.models(models), held)
     arguments.running(workers)
     fresh, verify = arguments.flag(fresh, "fresh"), arguments.flag(verify, "verify")
     skip_unreadable = arguments.flag(skip_unreadable, "skip_unreadable")
-    matrix = Matrix(
-        models=named,
-        protocols=arguments.recipes(protocols),
-        conventions=arguments.specs(conventions),
-        seeds=parse_seeds(seeds),
-        checkpoint=held,
-        mode=arguments.mode(numeric_mode, layout, compiled),
-    )
-    wanted, place = arguments.datasets(datasets), arguments.path(store, "store")
-    interpreters, jobs = arguments.interpreters(pythons, matrix.models), arguments.count(jobs, "jobs")
-    places.check_folder(place, "store")
+    wanted = asked(
+        models, datasets, protocols, seeds, conventions, checkpoint=checkpoint, numeric_mode=numeric_mode,
+        layout=layout, compiled=compiled, store=store, jobs=jobs,
+    )  # fmt: skip
+    limit = seconds(stop_after)
+    interpreters = arguments.interpreters(pythons, wanted.sweep.models)
+    places.check_folder(wanted.store, "store")
+    until = math.inf if limit is None else time.monotonic() + limit
     with reporting(progress) as reporter, sealing.everything() if verify else nullcontext():
-        for line in (*contradictions(), *lines):
+        for line in (*contradictions(), *wanted.lines):
             reporter.note(line)
-        sets = arguments.prepared(wanted, reporter, skip_unreadable=skip_unreadable)
-        with workers_for(jobs, interpreters) if workers is None else nullcontext(workers) as running:
-            cells = plan(matrix.over(list(sets)), sets, running, reporter)
+        sets = arguments.prepared(wanted.datasets, reporter, skip_unreadable=skip_unreadable)
+        with workers_for(wanted.jobs, interpreters) if workers is None else nullcontext(workers) as running:
+            cells = wanted.sweep.cells(sets)
+            _check(cells, wanted, running, reporter)
+            sweeps.remember(sweeps.plan(cells, wanted.store), wanted.store, wanted.source)
             reporter.parts("cells", len(cells))
             executor = LocalExecutor(
-                Store(place), jobs=jobs, fresh=fresh, pythons=interpreters,
-                workers=running if workers is None or jobs == 1 else None, progress=reporter, note=reporter.note,
+                Store(wanted.store), jobs=wanted.jobs, fresh=fresh, pythons=interpreters,
+                workers=running if workers is None or wanted.jobs == 1 else None, progress=reporter,
+                note=reporter.note, until=until,
+                failed="only" if only_failed else "again" if retry_failed or fresh else "kept",
             )  # fmt: skip
             records = []
             try:
@@ -105,9 +117,67 @@ def run(
                         records.append(record)
                         reporter.ended(executor.line(record))
             except KeyboardInterrupt:
-                reporter.note(f"{len(records)} of {len(cells)} cells are done; their records are in {place}")
+                reporter.note(f"{len(records)} of {len(cells)} cells are done; their records are in {wanted.store}")
                 raise
-    return Runs(records, store=place, kept=executor.kept)
+    return Runs(records, store=wanted.store, kept=executor.kept, left=executor.left)
+
+
+def _check(cells: Sequence[Cell], wanted: Asked, workers: Workers, reporter: Reporter) -> None:
+    """Build each model, which fetches its checkpoint and finds what is wrong before anything runs; of many only the
+    names are looked up, and what is wrong with one is its cells' failure."""
+    count = len({(cell.model, cell.checkpoint) for cell in cells})
+    if count <= _MOST_BUILT:
+        planning.check_cells(cells, workers, reporter)
+        return
+    if not wanted.checked:
+        patterns.check_listed(wanted.sweep.models)
+    reporter.note(f"{count:,} models: each is built when its first cell runs; one that cannot be fails there")
+
+
+def plan(
+    models: Model | Iterable[Model] = names.DEFAULT_MODELS,
+    datasets: Dataset | Iterable[Dataset] | Mapping[str, Dataset] = defaults.DATASET,
+    protocols: Protocol | Iterable[Protocol] = defaults.PROTOCOL,
+    seeds: int | str | Iterable[int] = defaults.SEEDS,
+    conventions: Conventions | Iterable[Conventions] = defaults.CONVENTIONS,
+    *,
+    checkpoint: PathLike = defaults.CHECKPOINT,
+    numeric_mode: str = "float32",
+    layout: str | None = None,
+    compiled: bool = False,
+    store: PathLike = defaults.STORE,
+    jobs: int = 1,
+    skip_unreadable: bool = False,
+    retry_failed: bool = False,
+    progress: bool | Progress = True,
+) -> sweeps.Plan:
+    """What `run` would do: which cells there are, what of them is done, and what the rest takes. No model is built and
+    nothing is run; data sets are prepared, since their content is a part of what a cell is.
+
+    Arguments and errors as of `run`.
+
+    >>> print(*isotune.plan("sweep.toml").lines(), sep="\n")
+    """
+    wanted = asked(
+        models, datasets, protocols, seeds, conventions, checkpoint=checkpoint, numeric_mode=numeric_mode,
+        layout=layout, compiled=compiled, store=store, jobs=jobs,
+    )  # fmt: skip
+    with reporting(progress) as reporter:
+        for line in wanted.lines:
+            reporter.note(line)
+        if not wanted.checked:
+            patterns.check_listed(wanted.sweep.models)
+        sets = arguments.prepared(wanted.datasets, reporter, skip_unreadable=skip_unreadable)
+        return sweeps.plan(wanted.sweep.cells(sets), wanted.store, retry=retry_failed, jobs=wanted.jobs)
+
+
+def status(store: PathLike = defaults.STORE) -> sweeps.Status:
+    """What is done in a store, what runs and where, what failed and why, what it cost, what is left of what was last
+    asked for. UsageError: there is no such store.
+
+    >>> print(*isotune.status("records").lines(), sep="\n")
+    """
+    return sweeps.status(arguments.path(store, "store"))
 
 
 @dataclass(frozen=True)

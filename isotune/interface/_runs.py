@@ -11,7 +11,7 @@ from isotune import defaults
 from isotune.errors import UsageError
 from isotune.interface import arguments
 from isotune.report import Leaderboard, Speed, read_benchmark
-from isotune.runs.records import Record, latest
+from isotune.runs.records import Cell, Record, latest
 from isotune.runs.store import Store
 
 if TYPE_CHECKING:
@@ -28,7 +28,8 @@ class Runs:
     records: of any models, data sets, protocols; of a cell that was run several times the last one counts, and the
     others are in `earlier`. speeds: see `isotune.report.Speed`. store: where predictions lie.
     damaged: a line for each record of the store that could not be read.
-    kept: keys of the cells that `isotune.run` found done before and did not run again.
+    kept: keys of the cells that `isotune.run` found done before, or another process did, and did not run again.
+    left: cells that were not begun, as the time was up or as only failed ones were asked for.
     """
 
     def __init__(
@@ -39,12 +40,14 @@ class Runs:
         damaged: Iterable[str] = (),
         *,
         kept: Iterable[str] = (),
+        left: Iterable[Cell] = (),
     ) -> None:
         given = list(records)
         counted = {id(record) for record in latest(given)}
         self.records = tuple(record for record in given if id(record) in counted)
         self.earlier = tuple(record for record in given if id(record) not in counted)
         self.speeds, self.damaged, self.kept = tuple(speeds), tuple(damaged), frozenset(kept)
+        self.left = tuple(left)
         self.store = None if store is None else Path(store)
 
     def __len__(self) -> int:

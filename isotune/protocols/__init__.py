@@ -10,6 +10,7 @@ The TOML files are those of benchmarks/protocols, installed as `isotune.protocol
 learning rate of every step.
 """
 
+from isotune.protocols._explaining import explain
 from isotune.protocols._mode import LAYOUTS, Layout, Mode, layout
 from isotune.protocols._numeric_mode import NUMERIC_MODES, NumericMode, numeric_mode
 from isotune.protocols._protocol import (
@@ -47,6 +48,7 @@ __all__ = [
     "Schedule",
     "Stage",
     "Step",
+    "explain",
     "layout",
     "load",
     "names",

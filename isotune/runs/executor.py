@@ -22,6 +22,7 @@ from typing import Literal, Protocol
 from isotune.errors import Unwritable, UsageError
 from isotune.models import layouts
 from isotune.progress import Progress, untold
+from isotune.protocols import Layout
 from isotune.runs.claims import Claims, is_held
 from isotune.runs.records import Cell, Record
 from isotune.runs.store import Store
@@ -93,9 +94,7 @@ class LocalExecutor:
     def _is_of_now(self, record: Record) -> bool:
         """Whether it was computed as it would be now; of another environment's interpreter that is not known."""
         adapter = record.cell.adapter
-        if adapter in self._pythons:
-            return True
-        return not outdated(record.environment, adapter) and not _in_another_layout(record)
+        return adapter in self._pythons or is_of_now(record.environment, adapter, record.cell.layout)
 
     def run(self, cells: Iterable[Cell]) -> Generator[Record, None, None]:
         """Unwritable: the store cannot be written; what was done until then is in it."""
@@ -260,7 +259,8 @@ def _counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def _in_another_layout(record: Record) -> bool:
-    """Whether the layout that the library's user gets is another one now."""
-    cell, then = record.cell, record.environment.get("layout")
-    return then is not None and then != layouts.resolved(cell.layout, cell.adapter)
+def is_of_now(environment: Mapping[str, str], adapter: str, layout: Layout | None) -> bool:
+    """Whether what was computed in this environment, for a cell in this layout, would be computed so now: versions and
+    code are the same, and the layout that the library's user gets."""
+    then = environment.get("layout")
+    return not outdated(environment, adapter) and then in (None, layouts.resolved(layout, adapter))

@@ -36,6 +36,7 @@ from isotune.runs.records import Cell, Record, predictions_digest
 from isotune.sealing import Damaged
 
 RECORD, PREDICTIONS = "record.json", "predictions.npy"
+LARGEST = 16 * reading.MIB  # of a record
 _DAMAGED = ".damaged"
 _ABANDONED = 3600  # seconds, after which a draft is nobody's; writing one takes less than one
 _log = logging.getLogger("isotune")
@@ -228,7 +229,7 @@ def _keys(cell: Cell) -> list[str]:
 
 def _parsed(path: Path) -> Record:
     try:
-        record = Record.model_validate_json(reading.content(path, 16 * reading.MIB))
+        record = Record.model_validate_json(reading.content(path, LARGEST))
     except ValidationError as error:
         first = error.errors()[0]
         where = f"{'.'.join(map(str, first['loc'])) or 'file'}: {first['msg']}"

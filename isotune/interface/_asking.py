@@ -1,0 +1,98 @@
+"""What a run is asked for: the arguments of a call, or a sweep file, as one object."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from isotune import defaults, sweeps
+from isotune.errors import UsageError
+from isotune.interface import arguments
+from isotune.interface.arguments import Conventions, Dataset, Model, PathLike, Protocol
+from isotune.models import patterns
+from isotune.runs.planning import Matrix, parse_seeds
+from isotune.sweeps import Sweep
+
+_SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """datasets: not prepared yet, unless they came so. lines: about patterns. source: where it came from, in a word.
+    checked: whether every model is known to its library."""
+
+    sweep: Sweep
+    datasets: Sequence[Any]
+    lines: Sequence[str]
+    source: str
+    store: Path
+    jobs: int
+    checked: bool
+
+
+def asked(
+    models: Model | Iterable[Model],
+    datasets: Dataset | Iterable[Dataset] | Mapping[str, Dataset],
+    protocols: Protocol | Iterable[Protocol],
+    seeds: int | str | Iterable[int],
+    conventions: Conventions | Iterable[Conventions],
+    *,
+    checkpoint: PathLike,
+    numeric_mode: str,
+    layout: str | None,
+    compiled: bool,
+    store: PathLike,
+    jobs: int,
+) -> Asked:
+    """Arguments as of `isotune.run`. UsageError: one is wrong."""
+    place, jobs = arguments.path(store, "store"), arguments.count(jobs, "jobs")
+    if isinstance(models, str | os.PathLike) and os.fspath(models).endswith(".toml"):
+        others = {"datasets": (datasets, defaults.DATASET), "protocols": (protocols, defaults.PROTOCOL),
+                  "seeds": (seeds, defaults.SEEDS), "conventions": (conventions, defaults.CONVENTIONS),
+                  "checkpoint": (checkpoint, defaults.CHECKPOINT), "numeric_mode": (numeric_mode, "float32"),
+                  "layout": (layout or None, None), "compiled": (compiled, False)}  # fmt: skip
+        for name, (value, default) in others.items():
+            if value is not default and not (isinstance(value, str | int) and value == default):
+                raise UsageError(f"{name}: {os.fspath(models)} says what is run; write it there")
+        return _of_file(Path(models), place, jobs)
+    held = arguments.checkpoint(checkpoint)
+    named, lines = patterns.expanded(arguments.models(models), held)
+    recipes, specs = arguments.recipes(protocols), arguments.specs(conventions)
+    wanted = arguments.datasets(datasets)
+    mode = arguments.mode(numeric_mode, layout, compiled)
+    matrix = Matrix(named, [each.name for each in wanted], recipes, specs, parse_seeds(seeds), held, mode)
+    return Asked(Sweep((matrix,)), wanted, lines, "isotune run", place, jobs, checked=False)
+
+
+def _of_file(path: Path, store: Path, jobs: int) -> Asked:
+    """What the call says of store and jobs comes before what the file says."""
+    file = sweeps.read(path)
+    if store == defaults.STORE and file.store:
+        store = arguments.path(file.store, "store").expanduser()
+    if jobs == 1 and file.jobs:
+        jobs = file.jobs
+    wanted = [arguments.dataset(name) for name in file.sweep.datasets]
+    return Asked(file.sweep, wanted, file.lines, path.name, store, jobs, checked=True)
+
+
+def seconds(value: str | float | None, argument: str = "stop_after") -> float | None:
+    """ "90s", "30m", "2h", "1d", "1h30m", or a number of seconds."""
+    if value is None or value == "":
+        return None
+    right = "give a time such as 90s, 30m, 2h or 1h30m"
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        if not 0 < value < 1e9:
+            raise UsageError(f"{argument}: {value} is no time; {right}")
+        return float(value)
+    if not isinstance(value, str):
+        raise arguments.wrong(argument, "a time such as '2h'", value)
+    parts = re.findall(r"(\d{1,6}(?:\.\d{1,3})?) ?(min|[smhd])", text := value.strip().lower())
+    if not parts or re.sub(r"[\s.]", "", "".join(map("".join, parts))) != re.sub(r"[\s.]", "", text):
+        raise UsageError(f"{argument}: {value!r} is no time; {right}")
+    if not (total := sum(float(number) * _SECONDS[unit] for number, unit in parts)):
+        raise UsageError(f"{argument}: {value!r} is no time; {right}")
+    return total
