@@ -76,11 +76,12 @@ class Claims:
         self._ended.set()
         for key in list(self._held):
             self.give_back(key)
+        with contextlib.suppress(OSError):
+            (self.store / FOLDER).rmdir()  # where nobody else has a claim
 
     def take(self, key: str, cell: str = "") -> bool:
         """Whether the cell is this process's now; else another runs it. OSError: the store cannot be written."""
         folder = self.store / FOLDER
-        folder.mkdir(exist_ok=True)
         number = 1
         while True:
             path = folder / f"{key}.{number}"
@@ -119,7 +120,7 @@ class Claims:
 
     def _created(self, path: Path, cell: str) -> bool:
         try:
-            handle = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+            handle = _exclusively(path)
         except FileExistsError:
             return _content(path).get("token") == self.token  # an answer that NFS lost, and asked for again
         with os.fdopen(handle, "w", encoding="utf-8") as file:
@@ -148,6 +149,14 @@ class Claims:
             for path in list(self._held.values()):
                 with contextlib.suppress(OSError):  # a disk that comes back in time; else another takes it over
                     os.utime(path)
+
+
+def _exclusively(path: Path) -> int:
+    """A new file, open for writing. FileExistsError: it is there."""
+    while True:
+        path.parent.mkdir(exist_ok=True)
+        with contextlib.suppress(FileNotFoundError):  # whoever was done first has removed the folder
+            return os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
 
 
 def is_held(ticket: dict[str, str]) -> bool:

@@ -52,6 +52,20 @@ _BY_CONTENT = (
 )
 
 
+_TEXTS: dict[int, tuple[Protocol, str]] = {}  # of protocols, which 100,000 cells have in common
+_KEPT_TEXTS = 100
+
+
+def _text(protocol: Protocol) -> str:
+    """Canonical JSON."""
+    if (kept := _TEXTS.get(id(protocol))) is None or kept[0] is not protocol:
+        if len(_TEXTS) >= _KEPT_TEXTS:
+            _TEXTS.clear()
+        kept = protocol, earlier.canonical(protocol.model_dump(mode="json"))
+        _TEXTS[id(protocol)] = kept
+    return kept[1]
+
+
 class Cell(Mode):
     """One run: model x checkpoint x data set x protocol x conventions x seeds, in one mode."""
 
@@ -69,7 +83,7 @@ class Cell(Mode):
 
     @cached_property
     def key(self) -> str:
-        asked = self.model_dump(mode="json")
+        asked = self.model_dump(mode="json", exclude={"protocol"})
         for digest, name, without in _BY_CONTENT:
             if asked[digest] is None:
                 del asked[digest]  # so that what names no file has the key that it always had
@@ -77,7 +91,8 @@ class Cell(Mode):
                 asked[name] = without(asked[name])
         if ":" in self.dataset:
             asked["dataset"] = self.dataset.partition(":")[0]  # a path may follow
-        return earlier.digest(asked)
+        text = earlier.canonical(asked | {"protocol": 0})  # quotes within a name are escaped: there is one such place
+        return earlier.digest_of(text.replace('"protocol":0', f'"protocol":{_text(self.protocol)}', 1))
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         copy = super().model_copy(update=update, deep=deep)

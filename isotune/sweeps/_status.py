@@ -75,7 +75,7 @@ class Status:
             yield f"  running{since}: {one_line(one.cell, 120)} ({one.host}, process {one.process})"
         for one in self.running:
             if one.lost:
-                yield f"  lost with process {one.process} of {one.host}: {one_line(one.cell, 120)}; another run takes it"
+                yield f"  lost with process {one.process} of {one.host}: {one_line(one.cell, 120)}"
         for failure in self.failures[:_REASONS]:
             yield f"  failed, {failure.count:,}: {one_line(failure.example, 200)} ({one_line(failure.cell, 100)})"
         if len(self.failures) > _REASONS:

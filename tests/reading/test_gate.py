@@ -26,6 +26,7 @@ THE_GATE = ("reading.opened", "reading.text", "reading.content", "reading.json")
 MAY = {
     "isotune/reading/_files.py": "the gate",
     "isotune/reading/_documents.py": "the gate",
+    "isotune/reading/_lines.py": "the gate",
     "isotune/reading/arrays.py": "the gate",
     "isotune/reading/images.py": "the gate",
     # what foreign files become, once the gate has seen that they are regular files
@@ -42,6 +43,7 @@ MAY = {
     "isotune/data/dataset.py": "sealed",
     "isotune/data/_views.py": "sealed",
     "isotune/runs/store.py": "sealed",
+    "isotune/sweeps/_survey.py": "sealed, from the gate's bytes",
     "isotune/runs/probe.py": "sealed",
     # what it wrote a moment ago, for itself or a worker
     "isotune/cache.py": "written",
@@ -63,6 +65,7 @@ MAY = {
     "reference_results/_lineage.py": "isotune's tables",
     "reference_results/_tables.py": "isotune's tables",
     # what the system says
+    "isotune/runs/claims.py": "claims that isotune writes, to see their times; /proc",
     "isotune/cli/_streams.py": "the standard streams",
     "isotune/runs/memory.py": "/proc",
     "isotune/workers/disturbance.py": "/proc, /sys",

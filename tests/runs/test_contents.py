@@ -126,6 +126,8 @@ def test_a_folder_of_images_elsewhere_is_the_same_data_and_another_image_another
 
     rng = np.random.default_rng(0)
     arrays = {"x_train": rng.integers(256, size=(40, 8, 8, 3), dtype=np.uint8), "y_train": np.arange(40) % 4}
+    arrays |= {"x_test": arrays["x_train"][:8], "y_test": arrays["y_train"][:8]}
+    arrays["x_train"] = arrays["x_train"].copy()
     np.savez("one.npz", **arrays)
     (house / "elsewhere").mkdir()
     shutil.copy("one.npz", "elsewhere/two.npz")

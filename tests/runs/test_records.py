@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 
 import pytest
@@ -69,3 +70,11 @@ def test_names_of_cells_say_what_differs() -> None:
     told = str(cell(model="keras@jax:MobileNetV2", seeds=Seeds(head=1, order=2, augmentation=3), compiled=True))
     assert told == "keras@jax:MobileNetV2 digits quick identical float32 compiled seed 1/2/3"
     assert cell(model="keras@jax:MobileNetV2").adapter == "keras@jax"
+
+
+def test_a_key_is_the_digest_of_canonical_json() -> None:
+    """However it is put together."""
+    for asked in (cell(), cell(model='timm:"ä":x', numeric_mode="float64"), cell(protocol=protocols.load("sfda"))):
+        plain = asked.model_dump(mode="json", exclude={"network_digest", "weights_digest"})
+        text = json.dumps(plain, sort_keys=True, separators=(",", ":"))
+        assert asked.key == hashlib.sha256(text.encode()).hexdigest()[:32]

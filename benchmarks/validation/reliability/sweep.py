@@ -36,7 +36,7 @@ def sweep(house: Path, store: Path, jobs: int = 1) -> list[str]:
     """The command of the sweep."""
     return isotune(
         house, "run", "--models", ",".join(MODELS), "--protocols", "tiny.toml", "--datasets", "digits",
-        "--seeds", SEEDS, "--conventions", "identical", "--store", store, "--jobs", jobs,
+        "--seeds", SEEDS, "--conventions", "identical", "--store", store, "--jobs", jobs, "--retry-failed",
     )  # fmt: skip
 
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import Any
 
 from isotune.runs.earlier import version_1, version_2, version_3
-from isotune.runs.earlier.version_1 import digest
+from isotune.runs.earlier.version_1 import canonical, digest, digest_of
 
-__all__ = ["digest", "keys", "upgraded"]
+__all__ = ["canonical", "digest", "digest_of", "keys", "upgraded"]
 
 
 def upgraded(record: dict[str, Any]) -> dict[str, Any]:

@@ -46,7 +46,15 @@ def key(cell: dict[str, Any]) -> str:
 
 def digest(cell: dict[str, Any]) -> str:
     """Of a cell's JSON: 32 hexadecimal digits of SHA-256."""
-    text = json.dumps(cell, sort_keys=True, separators=(",", ":"))
+    return digest_of(canonical(cell))
+
+
+def canonical(values: dict[str, Any]) -> str:
+    """JSON of which there is one way to write it."""
+    return json.dumps(values, sort_keys=True, separators=(",", ":"))
+
+
+def digest_of(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
