@@ -123,12 +123,13 @@ def run(
     store = runs.store
     if lines := runs.preprocessing_lines():
         typer.echo("\n".join(lines))
-    failed, before = len(runs.failed), len(runs.kept & {record.cell.key for record in runs.done})
-    cells = f"{len(runs.done)} {'cell' if len(runs.done) == 1 else 'cells'}"
+    kept = [len(runs.kept & {record.cell.key for record in some}) for some in (runs.done, runs.failed)]
+    before, failed_before = kept[0] + runs.unread["done"], kept[1] + runs.unread["failed"]
+    count, failed = len(runs.done) + runs.unread["done"], len(runs.failed) + runs.unread["failed"]
+    cells = f"{count} {'cell' if count == 1 else 'cells'}"
     done = f"{cells} done" + (f", {before} of them before" if before else "")
     source = "" if store == defaults.STORE else f" {shlex.quote(str(store))}"
-    before = len(runs.kept & {record.cell.key for record in runs.failed})
-    again = f" ({before} of them before; --retry-failed runs them again)" if before else ""
+    again = f" ({failed_before} of them before; --retry-failed runs them again)" if failed_before else ""
     left = f", {len(runs.left)} left" if runs.left else ""
     typer.echo(f"{done}, {failed} failed{again}{left}; records in {store}; next: isotune report{source}")
     if failed:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from isotune.runs.store import Store
 from isotune.workers.process import Workers
 from isotune.workers.threads import contradictions
 
+_MOST_READ = 2_000  # cells of a sweep whose earlier records are read and given back with the new ones
 _MOST_BUILT = 64  # models that are built before the first cell runs; it takes about a second each
 
 
@@ -78,6 +80,7 @@ def run(
         verified it. retry_failed: run again what failed; only_failed: and nothing else. stop_after: seconds, or a time
         such as "2h", after which no run is begun. workers: run in these, which are left running for the next call
         (`isotune.workers.process.Workers`). progress: shown, not shown, or a function that is told (what, done, total).
+    Of a sweep of more than 2,000 cells those that were done before are counted in `runs.unread` and not given.
     Errors: UsageError, before anything runs: a name is wrong or a combination impossible. NotCached: a checkpoint or
         data set must be downloaded and cannot be.
 
@@ -102,7 +105,15 @@ def run(
         with workers_for(wanted.jobs, interpreters) if workers is None else nullcontext(workers) as running:
             cells = wanted.sweep.cells(sets)
             _check(cells, wanted, running, reporter)
-            sweeps.remember(sweeps.plan(cells, wanted.store), wanted.store, wanted.source)
+            planned = sweeps.plan(cells, wanted.store, retry=retry_failed or only_failed)
+            sweeps.remember(planned, wanted.store, wanted.source)
+            unread: Counter[str] = Counter()
+            if len(cells) > _MOST_READ and not fresh:
+                cells = planned.to_run
+                unread = Counter(done=len(planned.done), failed=0 if planned.retry else len(planned.failed))
+                reporter.note(
+                    f"{unread.total():,} cells are done or failed before; their records are in {wanted.store}"
+                )
             reporter.parts("cells", len(cells))
             executor = LocalExecutor(
                 Store(wanted.store), jobs=wanted.jobs, fresh=fresh, pythons=interpreters,
@@ -119,7 +130,7 @@ def run(
             except KeyboardInterrupt:
                 reporter.note(f"{len(records)} of {len(cells)} cells are done; their records are in {wanted.store}")
                 raise
-    return Runs(records, store=wanted.store, kept=executor.kept, left=executor.left)
+    return Runs(records, store=wanted.store, kept=executor.kept, left=executor.left, unread=unread)
 
 
 def _check(cells: Sequence[Cell], wanted: Asked, workers: Workers, reporter: Reporter) -> None:
@@ -156,7 +167,7 @@ def plan(
 
     Arguments and errors as of `run`.
 
-    >>> print(*isotune.plan("sweep.toml").lines(), sep="\n")
+    >>> print(*isotune.plan("torchvision:mobilenet_v2", "digits", "quick", seeds=5).lines(), sep="\n")
     """
     wanted = asked(
         models, datasets, protocols, seeds, conventions, checkpoint=checkpoint, numeric_mode=numeric_mode,
@@ -175,7 +186,7 @@ def status(store: PathLike = defaults.STORE) -> sweeps.Status:
     """What is done in a store, what runs and where, what failed and why, what it cost, what is left of what was last
     asked for. UsageError: there is no such store.
 
-    >>> print(*isotune.status("records").lines(), sep="\n")
+    >>> print(*isotune.status().lines(), sep="\n")
     """
     return sweeps.status(arguments.path(store, "store"))
 

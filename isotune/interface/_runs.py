@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +30,7 @@ class Runs:
     damaged: a line for each record of the store that could not be read.
     kept: keys of the cells that `isotune.run` found done before, or another process did, and did not run again.
     left: cells that were not begun, as the time was up or as only failed ones were asked for.
+    unread: how many cells of a large sweep were "done" and "failed" before, whose records `isotune.load_runs` has.
     """
 
     def __init__(
@@ -41,13 +42,14 @@ class Runs:
         *,
         kept: Iterable[str] = (),
         left: Iterable[Cell] = (),
+        unread: Mapping[str, int] | None = None,
     ) -> None:
         given = list(records)
         counted = {id(record) for record in latest(given)}
         self.records = tuple(record for record in given if id(record) in counted)
         self.earlier = tuple(record for record in given if id(record) not in counted)
         self.speeds, self.damaged, self.kept = tuple(speeds), tuple(damaged), frozenset(kept)
-        self.left = tuple(left)
+        self.left, self.unread = tuple(left), dict(unread or {"done": 0, "failed": 0})
         self.store = None if store is None else Path(store)
 
     def __len__(self) -> int:

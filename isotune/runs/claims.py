@@ -10,7 +10,7 @@ waits for it*: no clock of another machine is read, none need agree, and one tha
 holder's own machine they are lost as soon as its process is gone.
 
 Whoever has taken a claim looks whether the cell was done just before; a holder that was stopped meanwhile learns from
-the next number that its result is not wanted (`is_held`).
+its own file, or the next number, that its result is not wanted (`is_held`).
 """
 
 from __future__ import annotations
@@ -95,6 +95,8 @@ class Claims:
         ):  # released and taken anew while this process looked
             path.unlink(missing_ok=True)
             return False
+        for former in range(1, number):  # in its holder's own file, which NFS shows as it is when it is opened
+            (folder / f"{key}.{former}").write_text(json.dumps({"followed": number}), encoding="utf-8")
         self._held[key] = path
         if self._renewing is None:
             self._renewing = threading.Thread(target=self._renew, daemon=True)
@@ -107,11 +109,12 @@ class Claims:
         return not numbers or self._is_lost(self.store / FOLDER / f"{key}.{max(numbers)}")
 
     def give_back(self, key: str) -> None:
-        """The cell is not this process's any more. Claims that were lost before it stay, for nobody but `tidy`."""
+        """The cell is not this process's any more; what became of it is in the store by now."""
         if (path := self._held.pop(key, None)) is not None:
             with contextlib.suppress(OSError):
                 if is_held(self.ticket(path)):
-                    path.unlink()
+                    for number in range(int(path.name.rpartition(".")[2]), 0, -1):
+                        path.with_name(f"{key}.{number}").unlink(missing_ok=True)
 
     def ticket(self, held: str | Path) -> dict[str, str]:
         """What tells another process whether a claim, of a cell's key or by its path, still is this one's."""
@@ -136,7 +139,7 @@ class Claims:
             self._seen.pop(path, None)
             return True
         state = (status.st_ino, status.st_mtime_ns)
-        if _is_gone(_content(path)):
+        if "followed" in (who := _content(path)) or _is_gone(who):
             return True
         before, since = self._seen.setdefault(path, (state, time.monotonic()))
         if before != state:
@@ -178,7 +181,8 @@ def running(store: Path, lease: float = LEASE) -> list[Running]:
             quiet = max(0.0, time.time() - path.stat().st_mtime)
         except OSError:
             continue
-        who = _content(path)
+        if "followed" in (who := _content(path)):
+            continue
         lost = _is_gone(who) or quiet > lease
         with contextlib.suppress(TypeError, ValueError):
             since = datetime.fromisoformat(str(who.get("since")))

@@ -25,6 +25,8 @@ ROOT = Path(__file__).parents[2]
 REFERENCE = (ROOT / "docs/reference/python.md").read_text(encoding="utf-8")
 LONG = {
     "run",
+    "plan",
+    "status",
     "load_runs",
     "Leaderboard",
     "transfer",

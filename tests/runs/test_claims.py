@@ -114,6 +114,10 @@ def test_a_holder_that_was_stopped_learns_that_another_took_over(tmp_path, other
     assert not is_held(ticket)
     assert is_held(mine.ticket(KEY))
     assert not Claims(tmp_path).take(KEY), "the number that followed is held"
+    assert [one.host for one in running(tmp_path)] != ["other"]
+    with mine:
+        pass
+    assert not (tmp_path / claims.FOLDER).exists()
 
 
 def test_a_claim_that_is_being_written_or_damaged_is_a_claim(tmp_path, others) -> None:
