@@ -83,6 +83,7 @@ def run(
         bool, typer.Option("--only-failed", help="Run again what failed, and nothing else.")
     ] = False,
     stop_after: Annotated[str, typer.Option(help="Begin no cell after a time: 90s, 30m, 2h, 1h30m.")] = "",
+    time_limit: Annotated[str, typer.Option(help="Give a cell up after a time; it has failed then.")] = "",
     python: Annotated[
         list[str] | None,
         typer.Option(help="ADAPTER=PATH: another environment's interpreter for an adapter. Repeatable."),
@@ -118,7 +119,7 @@ def run(
         raise UsageError("--json: goes with --plan; 'isotune status --json' tells of what was run")
     runs = interface().run(
         **asked, fresh=fresh, pythons=pythons(python or []), verify=verify, retry_failed=retry_failed,
-        only_failed=only_failed, stop_after=stop_after or None,
+        only_failed=only_failed, stop_after=stop_after or None, time_limit=time_limit or None,
     )  # fmt: skip
     store = runs.store
     if lines := runs.preprocessing_lines():

@@ -49,6 +49,7 @@ def run(
     retry_failed: bool = False,
     only_failed: bool = False,
     stop_after: str | float | None = None,
+    time_limit: str | float | None = None,
     workers: Workers | None = None,
     progress: bool | Progress = True,
 ) -> Runs:
@@ -78,7 +79,8 @@ def run(
         what is already there. pythons: other environments' interpreters by adapter. skip_unreadable: leave out
         images that cannot be read. verify: read again all that comes from the cache, however recently this machine
         verified it. retry_failed: run again what failed; only_failed: and nothing else. stop_after: seconds, or a time
-        such as "2h", after which no run is begun. workers: run in these, which are left running for the next call
+        such as "2h", after which no run is begun. time_limit: likewise, after which a run is given up and has failed.
+        workers: run in these, which are left running for the next call
         (`isotune.workers.process.Workers`). progress: shown, not shown, or a function that is told (what, done, total).
     Of a sweep of more than 2,000 cells those that were done before are counted in `runs.unread` and not given.
     Errors: UsageError, before anything runs: a name is wrong or a combination impossible. NotCached: a checkpoint or
@@ -94,7 +96,7 @@ def run(
         models, datasets, protocols, seeds, conventions, checkpoint=checkpoint, numeric_mode=numeric_mode,
         layout=layout, compiled=compiled, store=store, jobs=jobs,
     )  # fmt: skip
-    limit = seconds(stop_after)
+    limit, longest = seconds(stop_after), seconds(time_limit, "time_limit")
     interpreters = arguments.interpreters(pythons, wanted.sweep.models)
     places.check_folder(wanted.store, "store")
     until = math.inf if limit is None else time.monotonic() + limit
@@ -118,7 +120,7 @@ def run(
             executor = LocalExecutor(
                 Store(wanted.store), jobs=wanted.jobs, fresh=fresh, pythons=interpreters,
                 workers=running if workers is None or wanted.jobs == 1 else None, progress=reporter,
-                note=reporter.note, until=until,
+                note=reporter.note, until=until, limit=longest,
                 failed="only" if only_failed else "again" if retry_failed or fresh else "kept",
             )  # fmt: skip
             records = []

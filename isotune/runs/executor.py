@@ -29,7 +29,7 @@ from isotune.runs.store import Store
 from isotune.runs.turns import Turns, several
 from isotune.workers import threads
 from isotune.workers.environment import CODE, code, outdated, versions
-from isotune.workers.process import WorkerFailure, Workers
+from isotune.workers.process import WorkerFailure, WorkerProcess, Workers
 
 _LOOKING = 0.5  # seconds between two looks at what other processes run
 
@@ -61,6 +61,7 @@ class LocalExecutor:
     note: is told, in a line, of cells that are done and are run again: with `fresh`, or under other versions.
     failed: what becomes of cells that failed before: run "again", "kept" as they are, or the "only" ones that are run.
     until: a time of `time.monotonic` after which no cell is begun; `left` are those that were not.
+    limit: seconds after which a cell is given up, and its worker ended; it has failed then.
     """
 
     def __init__(
@@ -75,9 +76,10 @@ class LocalExecutor:
         note: Callable[[str], object] | None = None,
         failed: Literal["again", "kept", "only"] = "again",
         until: float = math.inf,
+        limit: float | None = None,
     ) -> None:
         self.store, self.jobs, self.fresh = store, max(1, jobs), fresh
-        self.failed, self.until = failed, until
+        self.failed, self.until, self._limit = failed, until, limit
         self._pythons, self._workers = dict(pythons or {}), workers
         self._progress, self._note = progress or untold, note or (lambda line: None)
         self.kept: set[str] = set()  # keys of the cells that were done before, or elsewhere, and not run again
@@ -223,13 +225,14 @@ class LocalExecutor:
         started = datetime.now(UTC)
         name, ticket = str(cell), self._claims.ticket(cell.key)
         try:
-            kept = workers[cell.adapter].ask(
-                requests.run,
-                lambda what, done, total: self._progress(f"{name}: {what}", done, total),
-                cell=cell.model_dump(mode="json"),
-                store=str(self.store.folder.resolve()),
-                claim=ticket,
-            )
+            with _ended_after(self._limit, worker := workers[cell.adapter]):
+                kept = worker.ask(
+                    requests.run,
+                    lambda what, done, total: self._progress(f"{name}: {what}", done, total),
+                    cell=cell.model_dump(mode="json"),
+                    store=str(self.store.folder.resolve()),
+                    claim=ticket,
+                )
             if not kept:
                 return None
             record = self.store.read(cell)
@@ -243,16 +246,43 @@ class LocalExecutor:
                 raise
             if not is_held(ticket):
                 return None
+            if (written := self._since(cell)) is not None:  # and the worker ended before it could say so
+                return written
             record = Record(
                 cell=cell, status="failed", error=str(error), environment=self._versions(cell),
                 started=started, finished=datetime.now(UTC),
             )  # fmt: skip
-            self.store.write(record)
+            self.store.write(record, log=getattr(error, "trace", ""))
             return record
 
     def _versions(self, cell: Cell) -> dict[str, str]:
         """Of a cell that failed: under which versions; of another environment's interpreter they are not known."""
         return {} if cell.adapter in self._pythons else versions(cell.adapter) | {CODE: code(cell.adapter)}
+
+
+@contextlib.contextmanager
+def _ended_after(limit: float | None, worker: WorkerProcess) -> Iterator[None]:
+    """End a worker that takes longer; WorkerFailure says so then. None: it may take what it takes."""
+    if limit is None:
+        yield
+        return
+    over = threading.Event()
+
+    def end() -> None:
+        over.set()
+        worker.kill()
+
+    timer = threading.Timer(limit, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    except WorkerFailure as error:
+        if over.is_set():
+            raise WorkerFailure(f"given up after its time limit of {limit:g} s", error.trace, died=True) from None
+        raise
+    finally:
+        timer.cancel()
 
 
 def _counted(number: int, noun: str) -> str:

@@ -3,6 +3,7 @@
     STORE/KEY/               the first result of a cell
       record.json            with its digest, and that of the predictions
       predictions.npy        int64 [test images]
+      log.txt                of one that failed: what its worker said last
     STORE/KEY/2/, KEY/3/     further ones: under other versions, or because the cell was run again
     STORE/KEY.damaged-*/     what was damaged, and is not read any more
     STORE/.claims/           who runs a cell now (`claims`)
@@ -35,7 +36,7 @@ from isotune.runs import claims, earlier
 from isotune.runs.records import Cell, Record, predictions_digest
 from isotune.sealing import Damaged
 
-RECORD, PREDICTIONS = "record.json", "predictions.npy"
+RECORD, PREDICTIONS, LOG = "record.json", "predictions.npy", "log.txt"
 LARGEST = 16 * reading.MIB  # of a record
 _DAMAGED = ".damaged"
 _ABANDONED = 3600  # seconds, after which a draft is nobody's; writing one takes less than one
@@ -66,22 +67,25 @@ class Store:
         except OSError as error:
             raise self.unusable(error) from None
 
-    def write(self, record: Record, predictions: np.ndarray | None = None) -> Path:
-        """Put a result in place: beside those of the same cell that are done; a failed one it replaces.
+    def write(self, record: Record, predictions: np.ndarray | None = None, log: str = "") -> Path:
+        """Put a result in place: beside those of the same cell that are done; a failed one it replaces. log: of one
+        that failed.
 
         Unwritable: the folder cannot be written; nothing of the result is there then.
         """
         try:
-            return self._write(record, predictions)
+            return self._write(record, predictions, log)
         except OSError as error:
             raise self.unusable(error) from None
 
-    def _write(self, record: Record, predictions: np.ndarray | None) -> Path:
+    def _write(self, record: Record, predictions: np.ndarray | None, log: str) -> Path:
         self.folder.mkdir(parents=True, exist_ok=True)
         draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=self.folder))
         try:
             if predictions is not None:
                 np.save(draft / PREDICTIONS, predictions.astype(np.int64), allow_pickle=False)
+            if log:
+                (draft / LOG).write_text(log, encoding="utf-8", errors="replace")
             text = json.dumps(record.sealed(), indent=1, allow_nan=False) + "\n"
             (draft / RECORD).write_text(text, encoding="utf-8")
             cache.settle(draft)
@@ -96,9 +100,11 @@ class Store:
     @staticmethod
     def _replaced(draft: Path, place: Path) -> Path:
         """File by file, the record last: until then the failed one stands there."""
-        for name in (PREDICTIONS, RECORD):
+        for name in (PREDICTIONS, LOG, RECORD):
             if (draft / name).exists():
                 (draft / name).replace(place / name)
+            elif name == LOG:
+                (place / LOG).unlink(missing_ok=True)  # of the failed one
         cache.settle_one(place)
         return place
 
@@ -207,7 +213,7 @@ class Store:
         """Move a place's two files away, and leave further results of the cell where they are."""
         home = place.relative_to(self.folder).parts[0]
         aside = Path(tempfile.mkdtemp(prefix=f"{home}{_DAMAGED}-", dir=self.folder))
-        for name in (RECORD, PREDICTIONS):
+        for name in (RECORD, PREDICTIONS, LOG):
             with suppress(FileNotFoundError):
                 (place / name).rename(aside / name)
         with suppress(OSError):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import os
+import stat
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,8 +19,6 @@ from typing import Any
 
 from pydantic_core import from_json
 
-from isotune import reading
-from isotune.errors import UsageError
 from isotune.protocols import Layout
 from isotune.runs.records import Record, moment
 from isotune.runs.store import LARGEST, RECORD
@@ -104,14 +103,26 @@ def _results(store: Path, home: str, one: Callable[[Any], Any]) -> Iterator[Brie
 
 def _brief(path: str, home: str, one: Callable[[Any], Any]) -> Brief:
     try:
-        content = reading.content(path, LARGEST)
+        content = _content(path)
         said = from_json(content)
         if said["version"] not in _ALIKE:
             said = Record.model_validate_json(content).model_dump(mode="json")
         return _in_brief(said, home, one)
-    except (UsageError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         why = f"damaged: {type(error).__name__}"
         return Brief(home, "damaged", why, "", "", "", "", "", "", 0.0, 0, "", (), None, 0.0)
+
+
+def _content(path: str) -> bytes:
+    """All of a record's file, with as few calls of the system as can be. ValueError: it is no regular file."""
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        status = os.fstat(handle)
+        if not stat.S_ISREG(status.st_mode) or status.st_size > LARGEST:
+            raise ValueError("no file of a record")
+        return os.read(handle, status.st_size)
+    finally:
+        os.close(handle)
 
 
 def _in_brief(said: dict[str, Any], home: str, one: Callable[[Any], Any]) -> Brief:

@@ -12,10 +12,11 @@ import isotune
 from isotune import data, protocols
 from isotune.errors import UsageError
 from isotune.models import catalogue
-from isotune.runs import requests
+from isotune.runs import executor, requests
 from isotune.runs.executor import LocalExecutor
 from isotune.runs.records import Cell, Seeds
 from isotune.runs.store import Store
+from isotune.workers import environment
 from isotune.workers.process import WorkerFailure, Workers
 
 RECIPE = protocols.parse(
@@ -145,6 +146,56 @@ def test_a_failed_cell_is_tried_again(cells, house):
     store, (cell,) = Store(house / "store"), cells("faulty:raises")
     assert run(LocalExecutor(store), [cell])[cell.key].status == "failed"
     assert LocalExecutor(store).done(cell) is None
+
+
+def test_a_cell_that_takes_too_long_is_given_up_and_the_others_go_on(cells, house):
+    store = Store(house / "store")
+    late, done = LocalExecutor(store, limit=8).run(cells("faulty:waits", "example:random-features"))
+    assert (late.error, done.status) == ("given up after its time limit of 8 s", "done")
+    assert (late.finished - late.started).total_seconds() < 30
+
+
+def test_a_failed_cell_leaves_what_its_worker_said_until_it_is_done(cells, house):
+    store, (dies, raises) = Store(house / "store"), cells("faulty:dies", "faulty:raises")
+    run(LocalExecutor(store), [dies, raises])
+    logs = [(store.folder / cell.key / "log.txt").read_text() for cell in (dies, raises)]
+    assert "out of luck" in logs[0]
+    assert "Traceback" in logs[1]
+    (failed,) = store.results(dies)
+    store.write(failed.model_copy(update={"status": "done", "error": None}), np.zeros(3))
+    assert sorted(path.name for path in (store.folder / dies.key).iterdir()) == ["predictions.npy", "record.json"]
+
+
+def test_a_failure_under_other_versions_is_no_result(cells, house, monkeypatch):
+    store, (cell,) = Store(house / "store"), cells("faulty:raises")
+    (first,) = LocalExecutor(store, failed="kept").run([cell])
+    assert {"numpy", "isotune", "adapter code"} <= set(first.environment)
+    (kept,) = LocalExecutor(store, failed="kept").run([cell])
+    assert kept == first
+    monkeypatch.setattr(environment, "code", lambda adapter: "other")
+    monkeypatch.setattr(executor, "code", lambda adapter: "other")
+    (again,) = LocalExecutor(store, failed="kept").run([cell])
+    assert again.started > first.finished
+
+
+def test_only_what_failed_is_run(cells, house):
+    store, (done, failed, new) = (
+        Store(house / "store"),
+        cells("example:random-features", "faulty:raises", "faulty:works"),
+    )
+    first = run(LocalExecutor(store), [done, failed])
+    again = LocalExecutor(store, failed="only")
+    second = run(again, [done, failed, new])
+    assert second[done.key] == first[done.key]
+    assert second[failed.key].started > first[failed.key].finished
+    assert again.left == [new]
+
+
+def test_no_cell_is_begun_when_the_time_is_up(cells, house):
+    for jobs in (1, 2):
+        executor = LocalExecutor(Store(house / "store"), jobs=jobs, until=0.0)
+        assert list(executor.run(cells("example:random-features", "faulty:works"))) == []
+        assert len(executor.left) == 2
 
 
 def test_several_workers_give_what_one_gives(cells, house):
