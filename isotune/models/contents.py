@@ -33,6 +33,7 @@ from isotune.errors import UsageError
 _MOST_SOURCE = 4 * reading.MIB  # of a Python file
 _MOST_MODULES = 1000
 _MOST_WEIGHTS = 64 * reading.GIB
+_CHUNK = 1 << 22  # bytes read at a time
 
 
 def network_digest(model: str) -> str | None:
@@ -89,7 +90,10 @@ def _weights_file(checkpoint: str) -> Path | None:
 def _sha256(path: Path, stamp: tuple[int, ...]) -> str:
     """Of a file that has this stamp; it is read again when that changes."""
     with reading.opened(path, _MOST_WEIGHTS) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        digest = hashlib.sha256()
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+        return digest.hexdigest()
 
 
 def _sources(path: Path) -> Iterator[tuple[Path, bytes]]:

@@ -26,7 +26,7 @@ def expanded(models: Iterable[str], checkpoint: str) -> tuple[list[str], list[st
     UsageError: nothing matches, or nothing that matches has the checkpoint.
     """
     named: list[str] = []
-    lines = []
+    lines: list[str] = []
     for text in models:
         if text.startswith(_ARCHITECTURE):
             matching = _of_architecture(text)

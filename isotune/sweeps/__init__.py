@@ -13,7 +13,7 @@
 
 from isotune.sweeps._estimate import Estimate
 from isotune.sweeps._planned import Plan, plan, remember
-from isotune.sweeps._reading import File, read
+from isotune.sweeps._reading import SweepFile, read
 from isotune.sweeps._status import Status, status
 from isotune.sweeps._survey import Brief, survey
 from isotune.sweeps._sweep import Exclusion, Sweep
@@ -22,10 +22,10 @@ __all__ = [
     "Brief",
     "Estimate",
     "Exclusion",
-    "File",
     "Plan",
     "Status",
     "Sweep",
+    "SweepFile",
     "plan",
     "read",
     "remember",

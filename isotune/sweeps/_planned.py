@@ -142,7 +142,7 @@ def _counted(number: int, noun: str) -> str:
 
 
 def _cells(rows: Sequence[Sequence[Any]]) -> dict[str, dict[str, str]]:
-    cells = {}
+    cells: dict[str, dict[str, str]] = {}
     for *kind, homes in rows:
         named = dict(zip(("model", "checkpoint", "dataset", "protocol", "conventions", "mode"), kind, strict=True))
         cells |= dict.fromkeys(homes, named)

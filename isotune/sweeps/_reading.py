@@ -24,6 +24,7 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -40,6 +41,7 @@ from isotune.sweeps._sweep import Exclusion, Sweep, check_size
 _MOST = reading.MIB  # of a sweep file
 T = TypeVar("T")
 Names = list[str]
+_Path = tuple[str | int, ...]  # of keys and places in lists
 
 
 class _Axes(BaseModel):
@@ -65,7 +67,7 @@ AXES = tuple(_Axes.model_fields)
 
 
 @dataclass(frozen=True)
-class File:
+class SweepFile:
     """A sweep file: the sweep, how it is to be run, and a line about each pattern."""
 
     path: Path
@@ -75,7 +77,7 @@ class File:
     lines: Sequence[str]
 
 
-def read(path: Path) -> File:
+def read(path: Path) -> SweepFile:
     """The sweep of a TOML file. UsageError: anything in it is wrong, before anything runs; libraries are asked for the
     models that they list."""
     source = reading.text(path, _MOST, str(path))
@@ -85,20 +87,20 @@ def read(path: Path) -> File:
         document = _Document.model_validate(values)
     except ValidationError as error:
         raise place.explained(error) from None
-    parts = [(each, ("entry", number)) for number, each in enumerate(document.entry)] or [(document, ())]
+    parts: list[tuple[_Axes, _Path]] = [(each, ("entry", number)) for number, each in enumerate(document.entry)]
     place.check_all_used(document)
     matrices: list[Matrix] = []
     lines: list[str] = []
-    for part, where in parts:
+    for part, where in parts or [(document, ())]:
         said = {axis: (document, ()) if getattr(part, axis) is None else (part, where) for axis in AXES}
         for matrix in _matrices(said, place, lines):
             matrices.append(matrix)
             check_size(matrices, f"{place.at((*where, 'seeds'))}: ")
     exclude = [_exclusion(each, ("exclude", number), place) for number, each in enumerate(document.exclude)]
-    return File(path, Sweep(matrices, exclude), document.store, document.jobs, lines)
+    return SweepFile(path, Sweep(matrices, exclude), document.store, document.jobs, lines)
 
 
-def _matrices(said: Mapping[str, tuple[_Axes, tuple[Any, ...]]], place: _Place, lines: list[str]) -> Iterator[Matrix]:
+def _matrices(said: Mapping[str, tuple[_Axes, _Path]], place: _Place, lines: list[str]) -> Iterator[Matrix]:
     """Of one entry: a matrix for each checkpoint and mode."""
 
     def axis(name: str, check: Callable[[str], T], otherwise: Sequence[str] = ()) -> list[T]:
@@ -113,9 +115,10 @@ def _matrices(said: Mapping[str, tuple[_Axes, tuple[Any, ...]]], place: _Place, 
     with place.told((*where, "seeds")):
         seeds = parse_seeds(defaults.SEEDS if part.seeds is None else part.seeds)
     for checkpoint in axis("checkpoints", _checkpoint, (defaults.CHECKPOINT,)):
-        models = [name for some in axis("models", lambda text, c=checkpoint: _models(text, c, lines)) for name in some]
+        models = itertools.chain(*axis("models", partial(_models, checkpoint=checkpoint, lines=lines)))
+        named = tuple(dict.fromkeys(models))
         for mode in modes:
-            yield Matrix(tuple(dict.fromkeys(models)), datasets, recipes, specs, seeds, checkpoint, mode)
+            yield Matrix(named, datasets, recipes, specs, seeds, checkpoint, mode)
 
 
 def _models(text: str, checkpoint: str, lines: list[str]) -> list[str]:
@@ -135,7 +138,7 @@ def _spec(text: str) -> str:
     return text
 
 
-def _exclusion(part: _Axes, where: tuple[Any, ...], place: _Place) -> Exclusion:
+def _exclusion(part: _Axes, where: _Path, place: _Place) -> Exclusion:
     said = {axis: value for axis in AXES if (value := getattr(part, axis)) is not None}
     if not said:
         raise UsageError(f"{place.at(where)}: is empty; say what is excluded: {', '.join(AXES)}")
@@ -174,7 +177,7 @@ class _Place:
             raise
 
     def each(
-        self, given: list[str] | None, path: tuple[Any, ...], check: Callable[[str], T], otherwise: Sequence[str] = ()
+        self, given: list[str] | None, path: _Path, check: Callable[[str], T], otherwise: Sequence[str] = ()
     ) -> list[T]:
         """What `check` makes of every member of a list."""
         if given is None and not otherwise:

@@ -43,14 +43,14 @@ seeds = "7-8"
 
 @pytest.fixture
 def read(house):
-    def make(text: str) -> sweeps.File:
+    def make(text: str) -> sweeps.SweepFile:
         Path("sweep.toml").write_text(text, encoding="utf-8")
         return sweeps.read(Path("sweep.toml"))
 
     return make
 
 
-def cells(file: sweeps.File) -> list[str]:
+def cells(file: sweeps.SweepFile) -> list[str]:
     return [str(cell) for cell in file.sweep.cells({name: data.prepare(name) for name in file.sweep.datasets})]
 
 
