@@ -1,6 +1,6 @@
 """How long do a plan and a status of a large sweep take, how much memory, and what does one more record cost?
 
-    python benchmarks/validation/sweeps.py
+    python benchmarks/validation/speed/sweeps.py
 
 The synthetic records of `report_scale.py` are put into a store on disk. A plan of as many cells, all of which are
 there, and `isotune status` then run over it in processes of their own: start-up, making the cells and their keys,
