@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -112,7 +112,8 @@ def remember(plan: Plan, store: Path, source: str) -> None:
     be written is told elsewhere."""
     groups: dict[tuple[str, ...], list[str]] = defaultdict(list)
     for cell in plan.cells:
-        groups[tuple(traits(cell).values())].append(plan.homes.get(cell.key, cell.key))
+        home = plan.homes.get(cell.key, cell.key)
+        groups[tuple(traits(cell).values())].append(cell.key if home == cell.key else f"{cell.key} {home}")
     rows = [[*kind, homes] for kind, homes in groups.items()]
     digest = hashlib.sha256("".join(sorted(cell.key for cell in plan.cells)).encode()).hexdigest()[:32]
     with contextlib.suppress(OSError):
@@ -124,14 +125,14 @@ def remember(plan: Plan, store: Path, source: str) -> None:
             old.unlink(missing_ok=True)
 
 
-def remembered(store: Path) -> tuple[str, datetime, dict[str, dict[str, str]]] | None:
-    """What was last asked of a store: by what, when, and the traits of each cell by the folder of its results. None:
-    nobody knows."""
+def remembered(store: Path, records: Container[str]) -> tuple[str, datetime, dict[str, dict[str, str]]] | None:
+    """What was last asked of a store: by what, when, and the traits of each cell by the folder of its results, of those
+    that there are. None: nobody knows."""
     for path in _by_age(store / FOLDER):
         try:
             content = sealing.read_json(path)
             if content["version"] == _VERSION:
-                return content["source"], datetime.fromisoformat(content["at"]), _cells(content["cells"])
+                return content["source"], datetime.fromisoformat(content["at"]), _cells(content["cells"], records)
         except (Damaged, FileNotFoundError, KeyError, ValueError, TypeError):
             continue
     return None
@@ -141,11 +142,12 @@ def _counted(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def _cells(rows: Sequence[Sequence[Any]]) -> dict[str, dict[str, str]]:
+def _cells(rows: Sequence[Sequence[Any]], records: Container[str]) -> dict[str, dict[str, str]]:
     cells: dict[str, dict[str, str]] = {}
     for *kind, homes in rows:
         named = dict(zip(("model", "checkpoint", "dataset", "protocol", "conventions", "mode"), kind, strict=True))
-        cells |= dict.fromkeys(homes, named)
+        for key, _, former in (home.partition(" ") for home in homes):
+            cells[former if former and key not in records else key] = named
     return cells
 
 

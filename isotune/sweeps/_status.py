@@ -101,7 +101,7 @@ def status(store: Path) -> Status:
         raise UsageError(f"there is no store {store}; 'isotune run' makes one, or name another")
     claimed = running(store)
     records = survey(store)  # after the claims: what ended meanwhile is done, and not lost from sight
-    known = remembered(store)
+    known = remembered(store, records)
     wanted = None if known is None else known[2]
     last = {home: results[0] for home, results in records.items() if wanted is None or home in wanted}
     counts = currency() if wanted is not None else lambda each: True

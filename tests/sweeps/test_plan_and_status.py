@@ -12,7 +12,7 @@ from record_factories import NOW, cell, record
 
 from isotune import sweeps
 from isotune.errors import UsageError
-from isotune.runs import claims
+from isotune.runs import claims, earlier
 from isotune.runs.records import Cell, Memory, Record, Seeds
 from isotune.runs.store import Store
 from isotune.sweeps import _estimate
@@ -178,3 +178,16 @@ def test_what_was_asked_last_counts_and_what_is_damaged_does_not(tmp_path) -> No
     for count in range(30):
         sweeps.remember(sweeps.plan(seeds(count + 1), tmp_path), tmp_path, "many")
     assert len(list((tmp_path / ".plans").iterdir())) == 20
+
+
+def test_a_cell_that_lies_where_an_earlier_version_put_it_is_known_there_and_when_it_is_run_again(tmp_path) -> None:
+    store, asked = Store(tmp_path), cell(dataset="npz:/photos/some.npz")
+    store.write(done(asked, environment={"numpy": "0.1"}))
+    then = asked.model_dump(mode="json", exclude={"network_digest", "weights_digest"})
+    (tmp_path / asked.key).rename(tmp_path / earlier.digest(then))
+    sweeps.remember(sweeps.plan([asked], tmp_path), tmp_path, "a run")
+    before = sweeps.status(tmp_path)
+    assert (before.done, before.left, before.others) == (0, 1, 0)
+    store.write(done(asked))
+    after = sweeps.status(tmp_path)
+    assert (after.done, after.left) == (1, 0)
