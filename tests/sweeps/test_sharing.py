@@ -47,7 +47,7 @@ def start(house):
     yield make
     for process in started:
         process.kill()
-        process.wait()
+        process.communicate()
 
 
 def test_two_processes_at_once_run_each_cell_once(start) -> None:
