@@ -47,7 +47,8 @@ def start(house):
     yield make
     for process in started:
         process.kill()
-        process.communicate()
+        process.wait()
+        process.stdout.close()
 
 
 def test_two_processes_at_once_run_each_cell_once(start) -> None:
