@@ -47,7 +47,7 @@ _Path = tuple[str | int, ...]  # of keys and places in lists
 class _Axes(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    models: Names | None = Field(None, description="names, patterns `timm:mobilenetv3*`, `architecture:mobilenet_v2*`")
+    models: Names | None = Field(None, description="names, patterns of names, `architecture:PATTERN`")
     checkpoints: Names | None = None
     datasets: Names | None = None
     protocols: Names | None = None

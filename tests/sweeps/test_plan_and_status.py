@@ -18,7 +18,7 @@ from isotune.runs.store import Store
 from isotune.sweeps import _estimate
 from isotune.workers.environment import machine
 
-KEPT = Path(__file__).parents[1] / "runs"
+KEPT = Path(__file__).parents[1] / "runs" / "earlier"
 
 
 def done(of: Cell, seconds: float = 60, **changes) -> Record:
