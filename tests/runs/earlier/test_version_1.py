@@ -1,6 +1,6 @@
 """A store and a benchmark JSON that isotune wrote with record version 1 are read, reported and resumed.
 
-tests/runs/earlier/version_1 is as that isotune left it: `tiny.toml` on digits through a model that works and one that raises,
+version_1/ is as that isotune left it: `tiny.toml` on digits through a model that works and one that raises,
 `own.toml` (then [zero_shot]) on six images, and the suite's JSON of the same.
 """
 

@@ -1,6 +1,6 @@
 """A store and a benchmark JSON that isotune wrote with record version 2 are read as what they were.
 
-tests/runs/earlier/version_2 is as that isotune left it, which put torch's networks into channels_last and said so in the
+version_2/ is as that isotune left it, which put torch's networks into channels_last and said so in the
 environment only: `tiny.toml` on digits through torchvision and Keras, in bfloat16 too, `one.toml` that fails in
 torchvision, and the suite's JSON of the first two.
 """
