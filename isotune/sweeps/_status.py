@@ -57,6 +57,7 @@ class Status:
         return sum(failure.count for failure in self.failures)
 
     def json(self) -> dict[str, Any]:
+        """All of it, every reason and claim with its fields; times are ISO 8601."""
         values = asdict(self) | {"version": 1, "store": str(self.store), "failed": self.failed}
         values["at"] = self.at and self.at.isoformat()
         values["running"] = [asdict(one) | {"since": one.since and one.since.isoformat()} for one in self.running]
