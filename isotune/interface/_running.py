@@ -92,6 +92,7 @@ def run(
     arguments.running(workers)
     fresh, verify = arguments.flag(fresh, "fresh"), arguments.flag(verify, "verify")
     skip_unreadable = arguments.flag(skip_unreadable, "skip_unreadable")
+    retry_failed, only_failed = arguments.flag(retry_failed, "retry_failed"), arguments.flag(only_failed, "only_failed")
     wanted = asked(
         models, datasets, protocols, seeds, conventions, checkpoint=checkpoint, numeric_mode=numeric_mode,
         layout=layout, compiled=compiled, store=store, jobs=jobs,
@@ -171,6 +172,8 @@ def plan(
 
     >>> print(*isotune.plan("torchvision:mobilenet_v2", "digits", "quick", seeds=5).lines(), sep="\n")
     """
+    skip_unreadable = arguments.flag(skip_unreadable, "skip_unreadable")
+    retry_failed = arguments.flag(retry_failed, "retry_failed")
     wanted = asked(
         models, datasets, protocols, seeds, conventions, checkpoint=checkpoint, numeric_mode=numeric_mode,
         layout=layout, compiled=compiled, store=store, jobs=jobs,
