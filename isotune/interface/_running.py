@@ -170,7 +170,7 @@ def plan(
 
     Arguments and errors as of `run`.
 
-    >>> print(*isotune.plan("torchvision:mobilenet_v2", "digits", "quick", seeds=5).lines(), sep="\n")
+    >>> print(*isotune.plan("torchvision:mobilenet_v2", "digits", "quick", seeds=5).lines())
     """
     skip_unreadable = arguments.flag(skip_unreadable, "skip_unreadable")
     retry_failed = arguments.flag(retry_failed, "retry_failed")
@@ -191,7 +191,7 @@ def status(store: PathLike = defaults.STORE) -> sweeps.Status:
     """What is done in a store, what runs and where, what failed and why, what it cost, what is left of what was last
     asked for. UsageError: there is no such store.
 
-    >>> print(*isotune.status().lines(), sep="\n")
+    >>> print(*isotune.status().lines())
     """
     return sweeps.status(arguments.path(store, "store"))
 
