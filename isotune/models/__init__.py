@@ -4,7 +4,7 @@
 
 - `listing`: `models(...)` and what it gives; `catalogue`: the entries, kept in the cache;
 - `checkpoints`: weights and the conventions they were trained with, by name; `embedded`: those in an installed package;
-- `building`: models built in a worker, and kept;
+- `contents`: what decides a cell's result, files by their content; `building`: models built in a worker, and kept;
 - `counterparts`: the models of several libraries that are one architecture;
 - `patterns`: several models by `*` and `?`; `transfer`: a checkpoint of one library as a file of another;
 - `hints`: what else weights would fit, and which library has a model that another has not.

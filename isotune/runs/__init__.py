@@ -7,7 +7,7 @@ In the calling process, which imports no framework:
 - `planning`: `Matrix`, `plan`: every name checked, every cell known before anything runs; `parse_seeds`;
 - `executor`: `LocalExecutor`: cells in worker processes on this machine, records as they end;
 - `records`: `Cell`, `Record`; `store`: the `Store` that keeps them, a folder a cell; `earlier`: as they were before;
-- `contents`: what decides a cell's result, so that it is the same cell; `claims`: who runs a cell now;
+- `claims`: who runs a cell now;
 - `preprocessing_costs`: what each step of preprocessing costs, from the records of evaluations.
 
 In the worker (`isotune.workers`):

@@ -1,8 +1,8 @@
 """Cells and records: what one run is asked, what it gave, and where that is kept.
 
-A cell's key is the SHA-256 of what was asked, every file by its content (`contents` says what that is), so a record is
-found again by it. A record carries its digest, and that of its predictions. The JSON schema of a record: `isotune
-report --schema`.
+A cell's key is the SHA-256 of what was asked, every file by its content (`isotune.models.contents` says what that is),
+so a record is found again by it. A record carries its digest, and that of its predictions. The JSON schema of a record:
+`isotune report --schema`.
 """
 
 from __future__ import annotations
