@@ -1,8 +1,8 @@
 """What is installed for an adapter, told apart where its version is not.
 
 A package that is edited in place, or installed again from a checkout, has another content under the same version. What
-is kept of a library's own listing (the catalogue) goes stale by this; records and proofs go by versions, which a reader
-knows.
+is kept of a library's own listing (the catalogue) goes stale by this; proofs go by versions, which a reader knows, and
+records by them and the code of the adapter (`environment.code`).
 """
 
 from __future__ import annotations
