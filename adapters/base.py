@@ -329,8 +329,8 @@ class Model(ABC):
 
         training: as in a step of training, all layers trained; the model is left as it was.
         replaced: arrays by layer, as given here, that take the place of what the layer gives once that is kept, so
-            that each layer is seen on its own: what follows is computed from them. INPUT replaces `network_input`.
-            An array of another size replaces nothing.
+            that each layer is seen on its own: what follows is computed from them, whatever their height and width.
+            INPUT replaces `network_input`. A layer that reads what cannot be handed on is left out (`handing_on`).
         """
 
     def excerpt(self, layer: str, images: Array, *, channels: int | None = None, training: bool = False) -> Excerpt:

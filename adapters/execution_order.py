@@ -63,11 +63,6 @@ def execution_order(output: Node) -> list[Step]:
     return list(steps.values())
 
 
-def names_behind(output: Node) -> tuple[str, ...]:
-    """The operations without tensors after the last layers."""
-    return _through(output, _names(output))
-
-
 def _names(output: Node) -> dict[Node, tuple[str, ...]]:
     """Of every node, the operations without tensors between the layers that feed it and itself, each name once."""
     names: dict[Node, tuple[str, ...]] = {}

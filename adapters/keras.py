@@ -189,7 +189,7 @@ class KerasAdapter(Adapter):
             if inside or source.stated or not is_file(name):  # else nobody knows
                 own_axes["input_scaling"] = inside or source.scaling
             body = parts(base, source.block, scales_itself=conventions.input_scaling == "none")
-            whole = [*body, head_part(own.name if own else HEAD, trace_end(base))]
+            whole = [*body, head_part(own.name if own else HEAD, body, trace_end(base))]
             changes = {}
             if isinstance(checkpoint, Weights) and conventions.optional_tensors == "checkpoint":
                 changes = tensor_changes(body, base, checkpoint)

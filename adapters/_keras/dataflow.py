@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from isotune.adapters.execution_order import Node, Step, execution_order, names_behind
+from isotune.adapters.execution_order import Node, Step, execution_order
 
 _SILENT = ("InputLayer", "Identity", "Dropout", "Flatten", "Reshape", "Transpose", "Cast", "GetItem")
 
@@ -28,9 +28,9 @@ def is_layer(operation: Any) -> bool:
     )
 
 
-def trace_end(model: Any) -> tuple[str, ...]:
-    """The operations of `model` after the last layers that own tensors."""
-    return names_behind(Graph().of(model.outputs[0]))
+def trace_end(model: Any) -> Step:
+    """What follows the last layers of `model` that own tensors, as the step of a layer that reads its output."""
+    return execution_order(Node([Graph().of(model.outputs[0])], ["end"]))[-1]
 
 
 class Graph:

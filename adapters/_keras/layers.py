@@ -8,7 +8,7 @@ a convolution over the map that was flattened, and a classifier that is a 1x1 co
 Blocks: a table of regular expressions gives the key of a layer's block from its name (`Application.block`).
 Layers without a key that come first are the stem, those that come last the last block; others join the block
 before them. Networks without names to go by (Inception, NASNet, a user's own) have a block end at each
-merge (Add, Concatenate).
+merge (Add, Concatenate); without merges, each convolution or dense layer begins one, as loose ones do in torch.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from isotune.adapters._keras.dataflow import trace
+from isotune.adapters._keras.dataflow import is_layer, trace
+from isotune.adapters.execution_order import Step
 from isotune.weights import HEAD, Layer
 
 Array = np.ndarray
@@ -30,12 +31,21 @@ _SLOTS: dict[str, tuple[tuple[str, str], ...]] = {  # kind -> (slot, attribute o
     "conv": (("kernel", "kernel"), ("bias", "bias")),
     "dense": (("kernel", "kernel"), ("bias", "bias")),
     "norm": (("scale", "gamma"), ("shift", "beta"), ("mean", "moving_mean"), ("variance", "moving_variance")),
+    "root mean square": (("scale", "scale"),),
     "scale": (("scale", "gamma"),),
+    "slopes": (("weight", "alpha"),),  # of PReLU, as torch calls them
     "depthwise": (("kernel", "depthwise_kernel"),),
     "pointwise": (("kernel", "pointwise_kernel"), ("bias", "bias")),
     "flat": (("kernel", "kernel"), ("bias", "bias")),
 }
-_KINDS = {"depthwise": "conv", "pointwise": "conv", "flat": "conv"}  # of forms that are not their own kind
+_KINDS = {  # of forms that are not their own kind
+    "depthwise": "conv",
+    "pointwise": "conv",
+    "flat": "conv",
+    "root mean square": "norm",
+    "slopes": "other",
+}
+_HALVES = ("depthwise", "pointwise")  # of a separable convolution
 
 
 @dataclass(frozen=True)
@@ -75,6 +85,15 @@ def flatten(model: Any) -> Iterator[Any]:
             yield layer
 
 
+def operations(model: Any) -> Iterator[Any]:
+    """All operations, layers among them, those of nested models in their place."""
+    for operation in getattr(model, "_functional", model).operations:
+        if isinstance(operation, keras.Model):
+            yield from operations(operation)
+        else:
+            yield operation
+
+
 def parts(model: Any, block_pattern: str, *, scales_itself: bool) -> list[Part]:
     """The canonical layers of a model without classifier.
 
@@ -109,8 +128,11 @@ def is_buffer(name: str) -> bool:
     return ".norm." in name and name.endswith((".mean", ".variance"))
 
 
-def head_part(library_name: str, between: tuple[str, ...] = ()) -> Part:
-    return Part(Layer(HEAD, "dense", -1, library_name, between=between), HEAD, "dense")
+def head_part(library_name: str, body: list[Part] | None = None, end: Step | None = None) -> Part:
+    """body, end: the layers before, and how their network ends (`trace_end`)."""
+    named = {(part.owner, part.form if part.form in _HALVES else ""): part.layer.name for part in body or ()}
+    inputs = tuple(named[layer] for layer in end.inputs) if end else ()
+    return Part(Layer(HEAD, "dense", -1, library_name, inputs, end.between if end else ()), HEAD, "dense")
 
 
 def tensors(named_parts: list[Part], model: Any) -> dict[str, Tensor]:
@@ -141,15 +163,19 @@ def _canonical_shape(part: Part, owner: Any, slot: str, variable: Any) -> tuple[
         return height, width, shape[0] // (height * width), shape[1]
     if slot == "kernel" and is_depthwise:
         return (*shape[:2], 1, shape[2] * shape[3])
-    return shape
+    return tuple(side for side in shape if side != 1) or (1,) if part.form == "slopes" else shape
 
 
 def _form(layer: Any) -> str:
     match layer:
         case keras.layers.Conv2D() | keras.layers.DepthwiseConv2D():
             return "conv"
-        case keras.layers.BatchNormalization() | keras.layers.LayerNormalization():
+        case keras.layers.BatchNormalization() | keras.layers.LayerNormalization() | keras.layers.GroupNormalization():
             return "norm"
+        case keras.layers.RMSNormalization():
+            return "root mean square"
+        case keras.layers.PReLU():
+            return "slopes"
         case keras.layers.Dense():
             return "flat" if len(layer.input.shape) == 2 else "dense"
     return "scale" if type(layer).__name__ == "LayerScale" else "other"
@@ -166,15 +192,20 @@ def _flattened(layer: Any) -> tuple[int, int]:
 
 
 def _blocks_by_merge(model: Any) -> dict[str, str]:
-    """Layer -> key of its block; each sum and concatenation ends one."""
+    """Layer -> key of its block; each sum and concatenation ends one, and where there is none, each convolution or
+    dense layer begins one."""
     keys: dict[str, str] = {}
-    merges = 0
+    plain = not any(map(_merges, model.operations))
+    number = 0
     for operation in model.operations:
-        keys[operation.name] = str(merges)
-        merges += type(operation).__name__ in ("Add", "Concatenate") and not isinstance(
-            operation.input, keras.KerasTensor
-        )
+        number += plain and is_layer(operation) and _form(operation) in ("conv", "dense", "flat", "other")
+        keys[operation.name] = str(number)
+        number += _merges(operation)
     return keys
+
+
+def _merges(operation: Any) -> bool:
+    return type(operation).__name__ in ("Add", "Concatenate") and not isinstance(operation.input, keras.KerasTensor)
 
 
 def _blocks_by_name(layers: list[Any], pattern: str) -> dict[str, str]:

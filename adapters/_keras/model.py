@@ -18,6 +18,7 @@ from isotune.adapters._keras.network import Network
 from isotune.adapters._keras.numeric import numeric
 from isotune.adapters._keras.trainer import KerasTrainer
 from isotune.adapters.base import INPUT, Array, Model, NumericMode, Recipe, Trainer
+from isotune.adapters.handing_on import Pass, shown
 from isotune.conventions import Conventions
 from isotune.errors import UsageError, nearest
 from isotune.excerpts import Excerpt
@@ -119,27 +120,28 @@ class KerasModel(Model):
         self, images: Array, *, training: bool = False, replaced: Mapping[str, Array] | None = None
     ) -> Iterator[tuple[str, Array]]:
         """As in the base class, computed eagerly; layers of nested models and the depthwise half of a separable
-        convolution included. What is given for such a half replaces nothing."""
+        convolution included."""
         places = dict(replaced or {})
-        seen: dict[str, Array] = {}
         wanted: dict[str, list[Part]] = {}
         for part in self._parts:
             wanted.setdefault(part.owner, []).append(part)
         owners = [layer for layer in [*flatten(self.network.base), self.network.head] if layer.name in wanted]
-        with self.numeric(), ExitStack() as stack:
-            if training:
-                stack.enter_context(self._trained_and_put_back())
-            pixels = self.network.scaled(keras.ops.convert_to_tensor(self.checked(images)))
-            if INPUT in places:
-                pixels = given = keras.ops.convert_to_tensor(places[INPUT].astype(self._dtype))
-                for layer in scaling_layers(self.network.base):  # it is scaled already
-                    stack.enter_context(_calling(layer, lambda _inputs, *_args, **_kwargs: given))
-            for owner in owners:
-                stack.enter_context(_recording(owner, wanted[owner.name], seen, places))
-            self.network.head(self.network.base(pixels, training=training))
-        for part in self._parts:
-            if part.layer.name in seen:
-                yield part.layer.name, seen[part.layer.name].astype(self._dtype)
+
+        def through(one: Pass) -> None:
+            with self.numeric(), ExitStack() as stack:
+                if training:
+                    stack.enter_context(self._trained_and_put_back())
+                pixels = self.network.scaled(keras.ops.convert_to_tensor(self.checked(images)))
+                if INPUT in places:
+                    pixels = given = keras.ops.convert_to_tensor(places[INPUT].astype(self._dtype))
+                    for layer in scaling_layers(self.network.base):  # it is scaled already
+                        stack.enter_context(_calling(layer, lambda _inputs, *_args, **_kwargs: given))
+                for owner in owners:
+                    stack.enter_context(_recording(owner, wanted[owner.name], one))
+                self.network.head(self.network.base(pixels, training=training))
+
+        for name, array in shown(self.layers(), places, through):
+            yield name, array.astype(self._dtype)
 
     def excerpt(self, layer: str, images: Array, *, channels: int | None = None, training: bool = False) -> Excerpt:
         from isotune.adapters._keras.excerpts.layers import excerpt
@@ -266,21 +268,22 @@ def _calling(layer: Any, call: Callable[..., Any]) -> Iterator[None]:
 
 
 @contextmanager
-def _recording(owner: Any, parts: list[Part], seen: dict[str, Array], replaced: Mapping[str, Array]) -> Iterator[None]:
-    """While inside, what `owner` gives when called goes to `seen` under the names of its parts, before an activation
-    of its own, and the network goes on with what replaces it."""
+def _recording(owner: Any, parts: list[Part], one: Pass) -> Iterator[None]:
+    """While inside, what `owner` gives when called goes into a pass under the names of its parts, before an activation
+    of its own, and the network goes on with what the pass says."""
     call = owner.call
     activation = getattr(owner, "activation", None)
 
     def recorded(inputs: Any, *args: Any, **kwargs: Any) -> Any:
         outputs = call(inputs, *args, **kwargs)
         for part in parts:
-            given = _depthwise(owner, inputs) if part.form == "depthwise" else outputs
-            seen[part.layer.name] = np.asarray(keras.ops.convert_to_numpy(keras.ops.cast(given, owner.variable_dtype)))
-            instead = replaced.get(part.layer.name)
-            if part.form != "depthwise" and instead is not None and instead.size == seen[part.layer.name].size:
-                instead = np.reshape(instead, seen[part.layer.name].shape)
-                outputs = keras.ops.cast(keras.ops.convert_to_tensor(instead), outputs.dtype)
+            first_half = part.form == "depthwise"
+            given = _depthwise(owner, inputs) if first_half else outputs
+            own = np.asarray(keras.ops.convert_to_numpy(keras.ops.cast(given, owner.variable_dtype)))
+            instead = one.instead(part.layer.name, own)
+            if instead is not None:
+                values = keras.ops.cast(keras.ops.convert_to_tensor(np.ascontiguousarray(instead)), outputs.dtype)
+                outputs = _pointwise(owner, values) if first_half else values
         return outputs if activation is None else activation(outputs)
 
     if activation is not None:
@@ -294,6 +297,7 @@ def _recording(owner: Any, parts: list[Part], seen: dict[str, Array], replaced: 
 
 
 def _depthwise(owner: Any, inputs: Any) -> Any:
+    """What the first half of a separable convolution gives."""
     return keras.ops.depthwise_conv(
         inputs,
         keras.ops.cast(owner.depthwise_kernel, inputs.dtype),
@@ -301,3 +305,9 @@ def _depthwise(owner: Any, inputs: Any) -> Any:
         padding=owner.padding,
         dilation_rate=owner.dilation_rate,
     )
+
+
+def _pointwise(owner: Any, inputs: Any) -> Any:
+    """What the second half makes of what the first gives."""
+    outputs = keras.ops.conv(inputs, keras.ops.cast(owner.pointwise_kernel, inputs.dtype), padding="valid")
+    return outputs if owner.bias is None else outputs + keras.ops.cast(owner.bias, outputs.dtype)

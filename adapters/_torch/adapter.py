@@ -99,6 +99,8 @@ class TorchAdapter(Adapter):
         asks for another. Dropout and stochastic depth inside the network are off, unless an option sets them."""
         import torch
 
+        from isotune.adapters._torch.axes import calls
+        from isotune.adapters._torch.axes.input import scaling_inside
         from isotune.adapters._torch.axes.optional_tensors import take_tensors
         from isotune.adapters._torch.conventions import describe, realise, remove_randomness
         from isotune.adapters._torch.dataflow import trace
@@ -117,19 +119,27 @@ class TorchAdapter(Adapter):
         own_axes = describe(net)
         if not self.own_code or self.stated_conventions(name):  # else nobody knows
             own_axes["input_scaling"] = self._input_scaling(name)
+        inside = None
+        if own_axes.get("input_scaling") == "none" and (inside := scaling_inside(net, image_size)):
+            own_axes["input_scaling"] = inside.named or "none"
+            if conventions.input_scaling not in ("none", inside.named):
+                left_out.append(f"the scaling inside the network, for {conventions.input_scaling} outside")
         if any("drop" in option or "stochastic" in option for option in options or ()):
             torch.manual_seed(_SEED)
         else:
             left_out += remove_randomness(net)
         realise(net, conventions)
         dataflow = trace(net, image_size)
+        own_axes = calls.described(own_axes, calls.of_functions(dataflow.calls, conventions, own_axes))
+        if calls.realise(net, conventions, dataflow.calls):
+            dataflow = trace(net, image_size)
         if isinstance(checkpoint, Weights) and conventions.optional_tensors == "checkpoint":
             take_tensors(canonical_layers(net, head, dataflow), checkpoint)
         origin = checkpoint.origin if isinstance(checkpoint, Weights) else checkpoint
         model = TorchModel(
             net, head, conventions, dataflow=dataflow, numeric_mode=numeric_mode, device=device(), compiled=compiled,
             layout=in_memory or LAYOUTS[0], architecture=self._architecture(name), origin=origin or "",
-            graphs=not self.own_code,
+            graphs=not self.own_code, inside=inside,
         )  # fmt: skip
         model.own_axes, model.left_out = own_axes, tuple(left_out)
         if isinstance(checkpoint, Weights):

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from isotune.adapters._torch.axes.calls import Calls, seen
 from isotune.adapters._torch.compiler import without_compiler
 from isotune.adapters._torch.parts import parts
 from isotune.adapters.execution_order import Node, Step, execution_order
@@ -45,6 +46,7 @@ class Dataflow:
 
     steps: list[Step] = field(default_factory=list)  # layers are names of `parts`
     maps: dict[str, _Size] = field(default_factory=dict)  # dense layers that read vectors: the map these were made of
+    calls: Calls = field(default_factory=dict)  # activations, modules' and those called as functions
 
 
 def trace(net: nn.Module, size: _Size) -> Dataflow:
@@ -63,13 +65,13 @@ def trace(net: nn.Module, size: _Size) -> Dataflow:
     image = torch.empty((2, 3, *size), device="meta", dtype=dtype, requires_grad=True)
     maps: dict[str, _Size] = {}
     try:
-        with without_compiler(), _inference(net), _watching_vectors(net, maps), torch.enable_grad():
+        with without_compiler(), _inference(net), _watching_vectors(net, maps), seen() as calls, torch.enable_grad():
             output = torch.func.functional_call(net, leaves, (image,))
     except Exception:  # whatever a foreign forward does that needs data: the order of registration is left
         return Dataflow()
     if not isinstance(output, Tensor) or output.grad_fn is None:
         return Dataflow()
-    return Dataflow(execution_order(_graph(output.grad_fn, image, owners)), maps)
+    return Dataflow(execution_order(_graph(output.grad_fn, image, owners)), maps, calls)
 
 
 @contextmanager

@@ -16,6 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from isotune.adapters._torch.axes.calls import described
+from isotune.adapters._torch.axes.input import Inside
 from isotune.adapters._torch.axes.loss import cross_entropy
 from isotune.adapters._torch.conventions import describe
 from isotune.adapters._torch.dataflow import Dataflow
@@ -34,6 +36,7 @@ from isotune.adapters._torch.onednn import avoid_narrow_strided_pointwise
 from isotune.adapters._torch.step_graph import Recorder, recorder
 from isotune.adapters._torch.trainer import TorchTrainer
 from isotune.adapters.base import INPUT, Array, Layout, Model, NumericMode, Recipe
+from isotune.adapters.handing_on import Pass, shown
 from isotune.conventions import Conventions, affine
 from isotune.errors import UsageError, nearest
 from isotune.excerpts import Excerpt, NotWritten
@@ -49,6 +52,7 @@ class TorchModel(Model):
     throughout. UsageError: the device has no such mode. compiled: forward and loss through torch.compile; an error of
     the compiler is a UsageError. layout: of weights and images in memory; a network may change it on the way (ConvNeXt
     does). graphs: whether training steps may become CUDA graphs where that pays.
+    inside: how the network scales pixels itself; an input scaling but `none` takes the place of that.
     """
 
     def __init__(
@@ -65,6 +69,7 @@ class TorchModel(Model):
         architecture: str = "",
         origin: str = "",
         graphs: bool = True,
+        inside: Inside | None = None,
     ) -> None:
         self.precision = Precision(numeric_mode, device)
         self.dtype = self.precision.dtype
@@ -76,11 +81,17 @@ class TorchModel(Model):
         if device.type == "cpu":
             avoid_narrow_strided_pointwise(self.net)
         self.conventions, self.device, self.compiled = conventions, device, compiled
-        self.module_layers = canonical_layers(self.net, head, dataflow or Dataflow())
+        dataflow = dataflow or Dataflow()
+        self.module_layers, self._calls = canonical_layers(self.net, head, dataflow), dataflow.calls
         self._architecture, self._origin, self._graphs = architecture, origin, graphs
         self._tap = _HeadTap()
         (self.net.get_submodule(head) if head else self.net).register_forward_pre_hook(self._tap)
-        self._reversed, *constants = affine(conventions.input_scaling)
+        scaling = conventions.input_scaling
+        # in float64, constants inside count as they are written, not as float32 has them
+        self._inside = inside if scaling != "none" or numeric_mode == "float64" else None
+        if self._inside and scaling == "none":
+            scaling = self._inside.named or scaling
+        self._reversed, *constants = affine(scaling)
         self._scale, self._offset = (
             torch.tensor(values, dtype=self.dtype, device=device).view(1, 3, 1, 1) for values in constants
         )
@@ -101,7 +112,7 @@ class TorchModel(Model):
     def weights(self) -> Weights:
         """All tensors, copied. `conventions`: the network axes as the network has them."""
         tensors = {slot.name: canonical(slot, slot.tensor) for _, slot in self.slots()}
-        axes = {"input_scaling": self.conventions.input_scaling, **describe(self.net)}
+        axes = {"input_scaling": self.conventions.input_scaling, **described(describe(self.net), self._calls)}
         return Weights(tensors, axes, self._architecture, self._origin)
 
     def load(self, weights: Mapping[str, Array]) -> None:
@@ -139,7 +150,7 @@ class TorchModel(Model):
         return (seen.mean(dim=(2, 3)) if seen.ndim == 4 else seen), logits
 
     def network_input(self, images: Array) -> Array:
-        return np.moveaxis(to_array(self.scaled(self.to_device(images))), 1, -1)
+        return np.moveaxis(to_array(self._outside(self.to_device(images))), 1, -1)
 
     def activations(
         self, images: Array, *, training: bool = False, replaced: Mapping[str, Array] | None = None
@@ -150,26 +161,24 @@ class TorchModel(Model):
         and so is a module that holds other layers beside a tensor of its own (ConvNeXt's blocks).
         """
         places = dict(replaced or {})
-        seen: dict[str, Array] = {}
-        handles = [
-            _record_output(owner, seen, places.get(owner.layer.name))
-            for owner in self.module_layers
-            if owner.slots and not _holds_layers(owner)
-        ]
-        if INPUT in places:
-            given = self._laid_out(self._moved(places[INPUT]).to(self.dtype))
-            handles.append(self.net.register_forward_pre_hook(lambda _module, _inputs: (given,)))
-        try:
-            with torch.no_grad(), self.computing(), self._left_as_it_was([]):
-                self.net.train(training)
-                self.forward(self.to_device(images))
-        finally:
-            for handle in handles:
-                handle.remove()
-            self._tap.seen = None
-        yield from (
-            (owner.layer.name, seen[owner.layer.name]) for owner in self.module_layers if owner.layer.name in seen
-        )
+        owners = [owner for owner in self.module_layers if owner.slots and not _holds_layers(owner)]
+
+        def through(one: Pass) -> None:
+            handles = [_record_output(owner, one) for owner in owners]
+            if INPUT in places:
+                given = self._laid_out(self._moved(places[INPUT]).to(self.dtype))
+                given = self._inside.undone(given) if self._inside else given
+                handles.append(self.net.register_forward_pre_hook(lambda _module, _inputs: (given,)))
+            try:
+                with torch.no_grad(), self.computing(), self._left_as_it_was([]):
+                    self.net.train(training)
+                    self.forward(self.to_device(images))
+            finally:
+                for handle in handles:
+                    handle.remove()
+                self._tap.seen = None
+
+        yield from shown(self.layers(), places, through)
 
     def excerpt(self, layer: str, images: Array, *, channels: int | None = None, training: bool = False) -> Excerpt:
         from isotune.adapters._torch.excerpts.layers import excerpt
@@ -217,6 +226,11 @@ class TorchModel(Model):
 
     def scaled(self, images: Tensor) -> Tensor:
         """The network's input, NCHW, of uint8 NCHW images on the device."""
+        scaled = self._outside(images)
+        return self._inside.undone(scaled) if self._inside else scaled
+
+    def _outside(self, images: Tensor) -> Tensor:
+        """The images as scaled, whatever the network makes of them itself."""
         scaled = images.flip(1) if self._reversed else images
         return scaled.to(self.dtype).mul_(self._scale).add_(self._offset)
 
@@ -306,20 +320,26 @@ def _holds_layers(owner: ModuleLayer) -> bool:
     return any(True for child in owner.module.children() for _ in child.parameters())
 
 
-def _record_output(owner: ModuleLayer, seen: dict[str, Array], instead: Array | None) -> Any:
-    """Put the layer's output into `seen` when it has run, NHWC, and have the network go on with `instead`."""
-    name = owner.layer.name
+def _record_output(owner: ModuleLayer, one: Pass) -> Any:
+    """Put the layer's output into the pass when it has run, NHWC, and have the network go on with what that says."""
 
     def keep(output: Tensor) -> Tensor | None:
-        if name in seen:
+        if owner.layer.name in one.seen:
             return None
         array = to_array(output)
         moved = is_map(owner.module, output)
-        seen[name] = np.moveaxis(array, 1, -1) if moved else array
-        if instead is None or instead.size != seen[name].size:
+        given = one.instead(owner.layer.name, np.moveaxis(array, 1, -1) if moved else array)
+        if given is None:
             return None
-        given = instead.reshape(seen[name].shape)  # a map of one pixel may be a vector elsewhere
         values = torch.from_numpy(np.ascontiguousarray(np.moveaxis(given, -1, 1) if moved else given))
-        return torch.empty_like(output).copy_(values)  # in the same memory format
+        same = values.shape == output.shape
+        return (torch.empty_like(output) if same else _like(output, values.shape)).copy_(values)
 
     return on_output(owner, keep)
+
+
+def _like(output: Tensor, shape: torch.Size) -> Tensor:
+    """Without values, of another shape and in the same memory format."""
+    last = output.ndim == 4 and output.is_contiguous(memory_format=torch.channels_last)
+    form = torch.channels_last if last else torch.contiguous_format
+    return torch.empty(shape, dtype=output.dtype, device=output.device, memory_format=form)

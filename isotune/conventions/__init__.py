@@ -30,7 +30,7 @@ from isotune.conventions._known import (
     shown_at,
     upgraded,
 )
-from isotune.conventions._scaling import CAFFE_MEAN_RGB, IMAGENET_MEAN, IMAGENET_STD, affine, named_scaling
+from isotune.conventions._scaling import CAFFE_MEAN_RGB, IMAGENET_MEAN, IMAGENET_STD, affine, is_named, named_scaling
 from isotune.conventions._spec import former_spec, parse, resolve, upgraded_spec, written_conventions, written_value
 
 __all__ = [
@@ -55,6 +55,7 @@ __all__ = [
     "counting_values",
     "described",
     "former_spec",
+    "is_named",
     "named_scaling",
     "parse",
     "relevant",

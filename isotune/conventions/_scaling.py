@@ -51,7 +51,18 @@ def named_scaling(scale: np.ndarray, offset: np.ndarray) -> str:
             return name
     std = 1 / (255 * scale)
     mean = -offset * std
-    return "mean-std({};{})".format(*(",".join(f"{value:.9g}" for value in values) for values in (mean, std)))
+    return "mean-std({};{})".format(*(",".join(map(_digits, values)) for values in (mean, std)))
+
+
+def is_named(scaling: str) -> bool:
+    """Whether it is one that people use and call by a name, no other mean and deviation."""
+    return scaling != "none" and not _CUSTOM_SCALING.fullmatch(scaling.replace(" ", ""))
+
+
+def _digits(value: float) -> str:
+    """As few as say the number, to float64's rounding."""
+    texts = [f"{value:.{digits}g}" for digits in range(9, 18)]
+    return next((text for text in texts if abs(float(text) - value) <= 4e-15 * abs(value)), texts[-1])
 
 
 def _mean_std(mean: tuple[float, ...], std: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray]:

@@ -112,6 +112,41 @@ def test_the_input_scaling_that_a_file_states_is_its_own(house, spec):
     assert found.effects["input_scaling"] > 0.01
 
 
+SCALED = """
+
+
+class Scaled(nn.Module):
+    def __init__(self, deviation):
+        super().__init__()
+        self.net = make()
+        self.register_buffer("mean", torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1))
+        self.register_buffer("deviation", torch.tensor([deviation, 0.224, 0.225]).view(3, 1, 1))
+
+    def forward(self, pixels):
+        return self.net((pixels / 255 - self.mean) / self.deviation)
+
+
+def scaled(deviation=0.229):
+    return Scaled(deviation)
+"""
+
+
+@pytest.mark.parametrize("deviation", [0.229, 0.23])
+def test_a_scaling_inside_a_torch_network_is_read_to_the_last_digit(house, deviation):
+    text = "import torch\n" + (NETWORKS / "plain_torch.py").read_text()
+    (house / "outside.py").write_text(f'INPUT_SCALING = "mean-std"\n{text}')
+    (house / "inside.py").write_text(f'INPUT_SCALING = "none"\n{text}{SCALED}')
+    found = investigated("torch:outside.py:make", f"torch:inside.py:scaled:deviation={deviation}", "native")
+    rungs = {rung.name: rung.verdict for rung in found.rungs}
+    if deviation == 0.229:
+        assert set(rungs.values()) == {"holds", "not applicable"}
+        assert "input_scaling" not in found.axes
+        return
+    assert [name for name, verdict in rungs.items() if verdict == "fails"] == ["scaled input"]
+    (flip,) = found.first_failure.cause.flips
+    assert (flip.axis, flip.was) == ("input_scaling", "mean-std(0.485,0.456,0.406;0.23,0.224,0.225)")
+
+
 def test_operations_that_differ_between_two_layers_are_named(house):
     text = (NETWORKS / "plain_torch.py").read_text()
     (house / "port.py").write_text(text.replace("self.widen(nn", "self.widen(0.5 * nn"))

@@ -12,27 +12,45 @@ from isotune.conventions import Conventions, agreed
 
 def realise(model: Any, conventions: Conventions) -> None:
     """Give every GELU of `model` the form that `conventions` say, in place; an own one keeps its form."""
-    from isotune.adapters._keras.layers import flatten
+    from isotune.adapters._keras.layers import operations
 
-    for layer in flatten(model):
-        if conventions.gelu != "own" and _form(layer):
-            layer.activation = _forms()[conventions.gelu]
+    for operation in operations(model):
+        if conventions.gelu == "own" or not _form(operation):
+            continue
+        if _called(operation):
+            operation.approximate = conventions.gelu == "tanh"
+        else:
+            operation.activation = _forms()[conventions.gelu]
 
 
 def describe(model: Any) -> dict[str, Any]:
     """The form of GELU."""
-    from isotune.adapters._keras.layers import flatten
+    from isotune.adapters._keras.layers import operations
 
-    return {"gelu": agreed("gelu", [_form(layer) for layer in flatten(model)])}
+    return {"gelu": agreed("gelu", [_form(operation) for operation in operations(model)])}
 
 
-def _form(layer: Any) -> str | None:
-    return form(getattr(layer, "activation", None))
+def _form(operation: Any) -> str | None:
+    if _called(operation):
+        return "tanh" if operation.approximate else "exact"
+    return form(getattr(operation, "activation", None))
+
+
+def _called(operation: Any) -> bool:
+    """Whether it is keras.ops.gelu as an operation of its own."""
+    return type(operation).__name__ == "Gelu" and hasattr(operation, "approximate")
 
 
 def form(activation: Any) -> str | None:
-    """exact or tanh, of a function that is one of Keras's GELUs."""
-    return next((name for name, function in _forms().items() if activation is function), None)
+    """exact or tanh, of a function that is one of Keras's GELUs, with arguments or without."""
+    import keras
+
+    function, given = activation, {}
+    if isinstance(activation, functools.partial):
+        function, given = activation.func, activation.keywords
+    defaults = {keras.activations.gelu: False, keras.ops.gelu: True}  # approximate
+    known = next((default for gelu, default in defaults.items() if function is gelu), None)
+    return None if known is None else "tanh" if given.get("approximate", known) else "exact"
 
 
 @functools.cache
@@ -65,6 +83,9 @@ for layer in layers_of(model):
 """
 
 
+_OPERATION = "A `keras.ops.gelu(x)` within the network is by tanh already."
+
+
 REMEDIES: Table = {
-    "gelu": {"exact": ("", ITSELF.format("Keras")), "tanh": (_GELU, COMPILED)},
+    "gelu": {"exact": ("", ITSELF.format("Keras")), "tanh": (_GELU, f"{_OPERATION} {COMPILED}")},
 }

@@ -15,6 +15,8 @@ from isotune.adapters._keras.axes.lines import COMPILED, LAYERS
 from isotune.adapters.remedies import ITSELF, Table
 from isotune.conventions import Conventions, agreed
 
+_LEAKY_OPERATION, _HARD_OPERATION = "LeakyRelu", "HardSigmoid"  # keras.ops.leaky_relu and hard_sigmoid, as nodes
+
 
 def substitute(layer: Any, conventions: Conventions) -> Any:
     """The class that takes the place of a gate's ReLU; None: the layer stays."""
@@ -26,20 +28,20 @@ def substitute(layer: Any, conventions: Conventions) -> Any:
 
 def realise(model: Any, conventions: Conventions) -> None:
     """Give LeakyReLUs and hard sigmoids what `conventions` say, in place; own leaves the library's."""
-    from isotune.adapters._keras.layers import flatten
+    from isotune.adapters._keras.layers import operations
 
-    for layer in flatten(model):
+    for layer in operations(model):
         if conventions.leaky_relu_slope is not None and _slope(layer) is not None:
             _set_slope(layer, conventions.leaky_relu_slope)
         if conventions.hard_sigmoid != "own" and _form(layer) not in (None, conventions.hard_sigmoid):
-            layer.activation = _forms()[conventions.hard_sigmoid]
+            _set_form(layer, conventions.hard_sigmoid)
 
 
 def describe(model: Any) -> dict[str, Any]:
     """The slope, and the form of the hard sigmoid."""
-    from isotune.adapters._keras.layers import flatten
+    from isotune.adapters._keras.layers import operations
 
-    layers = list(flatten(model))
+    layers = list(operations(model))
     return {
         "leaky_relu_slope": agreed("leaky_relu_slope", [_slope(layer) for layer in layers]),
         "hard_sigmoid": agreed("hard_sigmoid", [_form(layer) or _gate(layer) for layer in layers]),
@@ -52,22 +54,23 @@ def describe(model: Any) -> dict[str, Any]:
 def _slope(layer: Any) -> float | None:
     import keras
 
-    if isinstance(layer, keras.layers.LeakyReLU):
+    if isinstance(layer, keras.layers.LeakyReLU) or type(layer).__name__ == _LEAKY_OPERATION:
         return float(layer.negative_slope)
     if isinstance(layer, keras.layers.ReLU):
         return float(layer.negative_slope) or None
-    activation = getattr(layer, "activation", None)
-    if activation is keras.activations.leaky_relu:
-        return 0.2
-    if isinstance(activation, functools.partial) and activation.func is keras.activations.leaky_relu:
-        return float(activation.keywords["negative_slope"])
-    return None
+    function: Any = getattr(layer, "activation", None)
+    given: dict[str, Any] = {}
+    if isinstance(function, functools.partial):
+        function, given = function.func, function.keywords
+    leaky = function is keras.activations.leaky_relu or function is keras.ops.leaky_relu
+    return float(given.get("negative_slope", 0.2)) if leaky else None
 
 
 def _set_slope(layer: Any, slope: float) -> None:
     import keras
 
-    if isinstance(layer, keras.layers.LeakyReLU | keras.layers.ReLU):
+    called = type(layer).__name__ == _LEAKY_OPERATION
+    if called or isinstance(layer, keras.layers.LeakyReLU | keras.layers.ReLU):
         layer.negative_slope = slope
     else:
         layer.activation = functools.partial(keras.activations.leaky_relu, negative_slope=slope)
@@ -77,8 +80,21 @@ def _set_slope(layer: Any, slope: float) -> None:
 
 
 def _form(layer: Any) -> str | None:
+    import keras
+
+    if type(layer).__name__ == _HARD_OPERATION:
+        return getattr(layer, "form", "sixth")
     activation = getattr(layer, "activation", None)
+    if activation is keras.ops.hard_sigmoid:
+        return "sixth"
     return next((form for form, function in _forms().items() if activation is function), None)
+
+
+def _set_form(layer: Any, form: str) -> None:
+    if type(layer).__name__ == _HARD_OPERATION:
+        layer.call, layer.form = _forms()[form], form
+    else:
+        layer.activation = _forms()[form]
 
 
 @functools.cache

@@ -11,7 +11,7 @@ from isotune.adapters.keras import KerasAdapter
 from isotune.conventions import Conventions
 from isotune.errors import UsageError
 from isotune.protocols import SGD
-from isotune.weights import random_weights
+from isotune.weights import HEAD, random_weights
 
 NETWORKS = Path(__file__).parent.parent / "own_networks"
 PLAIN = NETWORKS / "plain_keras.py"
@@ -93,6 +93,70 @@ bare, scaled = ({**model.weights(), **dict(model.activations(images))} for model
 kept = [given["001.conv"] * 0.2 + given["000.conv"] for given in (bare, scaled)]
 for model, sums in zip(halves, kept, strict=True):
     np.testing.assert_allclose(model.features(images), sums.mean((1, 2)), rtol=1e-6)
+
+# without merges each convolution or dense layer begins a block; other norms are norms; halves and heads have inputs
+UNUSUAL = NETWORKS / "unusual_keras.py"
+normed = built(f"{UNUSUAL}:normed")
+kinds = ["conv", "norm", "other", "conv", "norm"]
+assert [layer.name for layer in normed.layers()] == [f"{place:03d}.{kind}" for place, kind in enumerate(kinds)] + [HEAD]
+assert [layer.block for layer in normed.layers()] == [0, 0, 0, 1, 1, -1]
+assert normed.layers()[-1].inputs == ("004.norm",)
+shapes = {name: array.shape for name, array in normed.weights().items()}
+assert shapes["001.norm.scale"] == shapes["001.norm.shift"] == shapes["002.other.weight"] == shapes["004.norm.scale"]
+assert shapes["002.other.weight"] == (4,)
+
+# activations that are called as operations have the form that is asked for
+for form, other in (("exact", "tanh"), ("tanh", "exact")):
+    asked = {"options": {"form": form}}
+    own, changed, there = (
+        adapter.build(
+            f"{UNUSUAL}:activated", classes=3, checkpoint=None, image_size=SIZE, numeric_mode="float64",
+            conventions=Conventions(**axes), options={"form": as_built},
+        )
+        for axes, as_built in (({}, form), ({"gelu": other}, form), ({}, other))
+    )  # fmt: skip
+    assert own.weights().conventions["gelu"] == form
+    assert (changed.weights().conventions["gelu"], changed.own_axes["gelu"]) == (other, form)
+    drawn = random_weights({name: array.shape for name, array in own.weights().items()}, 0)
+    for model in (own, changed, there):
+        model.load(drawn)
+    np.testing.assert_allclose(changed.features(images), there.features(images), rtol=1e-12)
+    assert np.abs(changed.features(images) - own.features(images)).max() > 1e-7
+assert own.weights().conventions["leaky_relu_slope"] == 0.3
+assert own.weights().conventions["hard_sigmoid"] == "sixth"
+axes = Conventions(leaky_relu_slope=0.1, hard_sigmoid="half")
+other = adapter.build(
+    f"{UNUSUAL}:activated", classes=3, checkpoint=drawn, image_size=SIZE, numeric_mode="float64", conventions=axes
+)
+assert other.weights().conventions["leaky_relu_slope"] == 0.1
+assert other.weights().conventions["hard_sigmoid"] == "half"
+seen = dict(other.activations(images))
+gate = np.clip(0.5 * seen["003.conv"] + 0.5, 0, 1)
+np.testing.assert_allclose(other.features(images), gate.mean((1, 2)), rtol=1e-9)
+
+# a map of another size is handed on, by the first half of a separable convolution too; a Reshape does not take it
+for function, option, parting, left_out in (
+    ("separable", {"stride": "2"}, "001.conv", None), ("reshaped", {"crop": "1"}, "001.conv", "002.conv"),
+):  # fmt: skip
+    left, right = built(f"{UNUSUAL}:{function}"), built(f"{UNUSUAL}:{function}", options=option)
+    drawn = random_weights({name: array.shape for name, array in left.weights().items()}, 0)
+    for model in (left, right):
+        model.load(drawn)
+    ours = dict(left.activations(images))
+    theirs = dict(right.activations(images, replaced={"input": left.network_input(images), **ours}))
+    same = {name: ours[name].shape == theirs[name].shape and np.allclose(ours[name], theirs[name], 1e-9)
+            for name in theirs}  # fmt: skip
+    assert not same.pop(parting), function
+    assert all(same.values()), (function, same)
+    assert ours.keys() - theirs.keys() == ({left_out} if left_out else set()), function
+
+# a scaling inside that nobody else has, to the last digit
+bare = built(f"{UNUSUAL}:scaled", scaling="none")
+exact = bare.own_axes["input_scaling"]
+assert exact.startswith("mean-std(0.4,0.5,0.3;0.447213595")
+outside = built(f"{UNUSUAL}:scaled", scaling=exact)
+assert outside.left_out == bare.left_out
+np.testing.assert_allclose(bare.network_input(images), outside.network_input(images), rtol=1e-13, atol=1e-13)
 
 # files of weights
 weights = built(f"{PLAIN}:subclassed", classes=None, checkpoint="pretrained").weights()

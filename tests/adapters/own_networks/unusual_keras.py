@@ -1,0 +1,51 @@
+"""Networks in Keras of what is rare: other norms, activations as operations, halves that stride, a fixed Reshape."""
+
+import functools
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+
+def _classified(image, x):
+    return keras.Model(image, layers.Dense(3)(layers.GlobalAveragePooling2D()(x)))
+
+
+def normed():
+    image = keras.Input((None, None, 3))
+    x = layers.PReLU(shared_axes=(1, 2))(layers.GroupNormalization(2)(layers.Conv2D(4, 3)(image)))
+    return _classified(image, layers.RMSNormalization()(layers.Conv2D(4, 3)(x)))
+
+
+def activated(form="exact"):
+    """GELU as an operation, as an activation with an argument, as a function of keras.ops."""
+    tanh = form == "tanh"
+    image = keras.Input((None, None, 3))
+    x = ops.gelu(layers.Conv2D(4, 3)(image), approximate=tanh)
+    x = layers.Conv2D(4, 3, activation=functools.partial(ops.gelu, approximate=tanh))(x)
+    x = ops.leaky_relu(layers.Conv2D(4, 3, activation=ops.gelu if tanh else "gelu")(x), negative_slope=0.3)
+    return _classified(image, ops.hard_sigmoid(layers.Conv2D(4, 3)(x)))
+
+
+def separable(stride=1):
+    image = keras.Input((None, None, 3))
+    x = layers.SeparableConv2D(4, 3, stride)(layers.Conv2D(4, 3)(image))
+    return _classified(image, layers.Conv2D(4, 1)(x))
+
+
+def reshaped(crop=0):
+    """Behind a Reshape of fixed sizes."""
+    image = keras.Input((32, 37, 3))
+    x = layers.Conv2D(4, 3)(image)
+    x = layers.Conv2D(4, 1)(layers.Cropping2D(crop)(x))
+    height, width = x.shape[1:3]
+    x = layers.Conv2D(4, 1)(layers.Reshape((width, height, 4))(x))
+    return _classified(image, x)
+
+
+def scaled():
+    """By a mean and a variance that nobody else has."""
+    image = keras.Input((None, None, 3))
+    x = layers.Rescaling(1 / 255)(image)
+    x = layers.Normalization(mean=[0.4, 0.5, 0.3], variance=np.array([0.2, 0.3, 0.7]))(x)
+    return _classified(image, layers.Conv2D(4, 3)(x))
