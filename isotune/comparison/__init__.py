@@ -1,6 +1,7 @@
 """Two sides held against each other: the kernel on which proofs, attributions and investigations stand.
 
 - `sides`: `Side`, a model with its set-up; `Inputs`, what both are given; `Request`, one part of a side to be recorded;
+- `batch`: images in the order in which a side is given them;
 - `requests`: what a worker is asked, `describe` and `record`; `recorder`: the worker's part, and what every model
   shows, for those who put models through something else;
 - `pairing`: which layers of both are the same one, where one has more;

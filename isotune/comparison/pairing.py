@@ -17,6 +17,8 @@ from isotune.errors import UsageError
 
 EXTRA = "+"  # before the name of a layer that the right side alone has
 LEAST = 0.5  # of the layers of both, those that are paired: fewer are two architectures
+MOST_ALONE = 0.25  # of the layers of a side, those that it alone has: more are two architectures
+FEW = 3  # layers that a side alone may have however small it is
 Key = tuple[object, ...]
 
 
@@ -56,7 +58,7 @@ class Pairing:
 
 def pair(left: Sequence[Place], right: Sequence[Place], architectures: Sequence[str] = ()) -> Pairing:
     """UsageError: they are two architectures, as too few can be paired, or by name (`architectures`, where both are
-    known) and not all can."""
+    known) and not all can, or as what is left over has its like at another place of the other side."""
     if [place.form for place in left] == [place.form for place in right]:
         return Pairing({place.name: left[at].name for at, place in enumerate(right)})
     ours, theirs = _keys(left), _keys(right)
@@ -67,26 +69,63 @@ def pair(left: Sequence[Place], right: Sequence[Place], architectures: Sequence[
             alike += last - first
         else:
             found |= _between(left, right, range(first, last), range(second, end))
+    found = _with_fed_alike(left, right, found)
     known = any(place.inputs for place in left) and any(place.inputs for place in right)
-    partners = alike if known else len(found)
     whole = len(found) == len(left) == len(right)
-    named = len(set(architectures)) > 1 and not whole
-    if named or 2 * partners < LEAST * (len(left) + len(right)):
-        by_name = f", {' and '.join(architectures)}" if named else ""
-        raise UsageError(
-            f"they are two architectures{by_name}: of {len(left)} layers on the left and {len(right)} on the right"
-            f" {partners} have the same shape and place; give two models of one architecture (isotune parity --list"
-            " names pairs)"
-        )
+    _check(left, right, found, alike if known else len(found), architectures if not whole else ())
     names = {
         place.name: left[found[at]].name if at in found else f"{EXTRA}{place.name}" for at, place in enumerate(right)
     }
-    paired = set(found.values())
-    return Pairing(
-        names,
-        tuple(place.name for at, place in enumerate(left) if at not in paired),
-        tuple(names[place.name] for at, place in enumerate(right) if at not in found),
+    alone, others = _alone(left, right, found)
+    return Pairing(names, tuple(place.name for place in alone), tuple(names[place.name] for place in others))
+
+
+def _check(
+    left: Sequence[Place], right: Sequence[Place], found: Mapping[int, int], partners: int, names: Sequence[str]
+) -> None:
+    """UsageError: they are two architectures. partners: as many are the same. names: of the architectures, where two
+    are two."""
+    counted = f"of {len(left)} layers on the left and {len(right)} on the right"
+    ours, theirs = _alone(left, right, found)
+    shares = [(len(ours), len(left)), (len(theirs), len(right))]
+    moved = [(mine, other) for mine in ours for other in theirs if mine.form == other.form]
+    if len(set(names)) > 1:
+        why = f", {' and '.join(names)}: {counted} {partners} have the same shape and place"
+    elif 2 * partners < LEAST * (len(left) + len(right)):
+        why = f": {counted} {partners} have the same shape and place"
+    elif any(alone > max(FEW, MOST_ALONE * of) for alone, of in shares):
+        why = f": {counted} {len(ours)} and {len(theirs)} have no partner on the other side"
+    elif moved:
+        why = f": {moved[0][0].name} of the left and {moved[0][1].name} of the right are alike and stand elsewhere"
+    else:
+        return
+    raise UsageError(
+        f"they are two architectures{why}; give two models of one architecture (isotune parity --list names pairs)"
     )
+
+
+def _alone(left: Sequence[Place], right: Sequence[Place], found: Mapping[int, int]) -> tuple[list[Place], list[Place]]:
+    """Those without a partner."""
+    paired = set(found.values())
+    ours = [place for at, place in enumerate(left) if at not in paired]
+    return ours, [place for at, place in enumerate(right) if at not in found]
+
+
+def _with_fed_alike(left: Sequence[Place], right: Sequence[Place], found: Mapping[int, int]) -> dict[int, int]:
+    """found, and of the others those of one form that read from the same layers: a longer branch stands earlier."""
+    places = {place.name: at for at, place in enumerate(right)}
+    alone = [at for at in range(len(left)) if at not in set(found.values())]
+    paired = dict(found)
+    for at, place in enumerate(right):
+        inputs = {paired.get(places.get(name, -1), -1) for name in place.inputs}
+        if at in paired or not inputs or -1 in inputs:
+            continue
+        fed = {left[other].name for other in inputs}
+        mine = next((each for each in alone if left[each].form == place.form and set(left[each].inputs) == fed), None)
+        if mine is not None:
+            paired[at] = mine
+            alone.remove(mine)
+    return paired
 
 
 def _keys(places: Sequence[Place]) -> list[Key]:

@@ -8,19 +8,22 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from isotune import names
-from isotune.comparison import observations
+from isotune.comparison import input_scaling, observations
+from isotune.comparison.batch import Batch
 from isotune.comparison.observations import Observations
-from isotune.comparison.pairing import Place
+from isotune.comparison.pairing import EXTRA, Place
 from isotune.comparison.sides import Inputs, Request, Side
 from isotune.conventions import AXES, NETWORK_AXES, OPTIMIZER_AXES, PIXEL_AXES
+from isotune.errors import UsageError
+from isotune.models import checkpoints
 from isotune.models.building import Builder
 from isotune.runs import own_classifier
 from isotune.runs.records import Seeds
@@ -39,44 +42,6 @@ _OF_HEADS = "head_initialisation"  # no axis of a classifier that has weights
 _NOT_BUILT = {axis: AXES[axis].default for axis in (*PIXEL_AXES, _OF_HEADS, *OPTIMIZER_AXES)}  # any network does
 _MOST_KEPT, _ROOM = 6, 32_000_000  # models of a side; parameters, of which a model holds two copies in float64
 _PER_IMAGE = ("input", "layers", "logits", "training layers")
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Images and labels, in their own order or in another one, which sums otherwise and is the same else."""
-
-    images: Array  # uint8 [N, H, W, 3]
-    labels: Array  # int64 [N]
-    order: Array  # of every place, which image stands there
-    count: int  # images that there are; N, or one more
-
-    @classmethod
-    def of(cls, images: Array, labels: Array, *, permuted: bool = False, apart: bool = False) -> Batch:
-        """permuted: in reverse. apart: in reverse, and without the first image."""
-        order = np.arange(len(images))[:: -1 if permuted or apart else 1]
-        order = order[:-1] if apart else order
-        return cls(images[order], labels[order], order, len(images))
-
-    @property
-    def places(self) -> Array:
-        """Where each image stands."""
-        return np.argsort(self.order)
-
-    def arranged(self, array: Array) -> Array:
-        """What was shown of the images in their own order, in this one."""
-        return _moved(array, self.count, self.order)
-
-    def back(self, array: Array) -> Array:
-        """What was shown of this batch, in the images' own order."""
-        return _moved(array, len(self.order), self.places)
-
-
-def _moved(array: Array, count: int, order: Array) -> Array:
-    """Rows by image: one for each, or several that follow each other (windows); else the array is of no image."""
-    if not array.ndim or not len(array) or len(array) % count or np.array_equal(order, np.arange(count)):
-        return array
-    rows: Array = array.reshape(count, -1, *array.shape[1:])[order]
-    return rows.reshape(-1, *array.shape[1:])
 
 
 class Recorder:
@@ -103,11 +68,14 @@ class Recorder:
         """{"axes": resolved, as the network has them; "own": those that are known, as they would be if nothing set
         them; "left_out": in words; "architecture"; "layers": canonical name -> library's; "places": of `pairing`;
         "inputs": name -> the layers that feed it; "between": name -> the library's operations in between;
-        "environment"; "parameters", BatchNorm's statistics among them; "keeps": how many such models}."""
+        "trained": the layers that the stage trains, or why there are no such; "environment"; "parameters",
+        BatchNorm's statistics among them; "keeps": how many such models}."""
         built = self._built(side, inputs)
         name = names.parse(side.model)
         native = self.adapter.native_conventions(name.name, name.options).model_dump()
         axes = built.conventions.model_dump() | network_axes(built.model.weights().conventions)
+        if axes[input_scaling.AXIS] == input_scaling.INSIDE:  # what it amounts to
+            axes |= {key: value for key, value in built.model.own_axes.items() if key == input_scaling.AXIS}
         return {
             "axes": {axis: value for axis, value in axes.items() if inputs.classes is not None or axis != _OF_HEADS},
             "own": _own(native, built.model.own_axes),
@@ -117,6 +85,7 @@ class Recorder:
             "places": [place.model_dump() for place in _places(built.model)],
             "between": {layer.name: list(layer.between) for layer in built.model.layers() if layer.between},
             "inputs": {layer.name: list(layer.inputs) for layer in built.model.layers()},
+            "trained": _trained(built.model, inputs.stage.trained),
             "environment": self._builder.environment(built),
             "parameters": built.parameters,
             "keeps": self._builder.keeps(built.parameters),
@@ -125,10 +94,12 @@ class Recorder:
     def record(self, request: Request, folder: Path) -> None:
         """Write what the side shows of a part."""
         built = self._built(request.side, request.inputs)
+        if request.names:
+            _draw(built.model, request)
         if request.weights:
             _take(built.model, _called(Weights.read(Path(request.weights)).items(), _back(request.names)))
         if request.part == "weights":
-            observations.write(folder, _called(built.model.weights().items(), request.names))
+            observations.write(folder, _called(built.model.portable().items(), request.names))
             return
         images, labels = np.load(request.images, allow_pickle=False), np.load(request.labels, allow_pickle=False)
         batch = Batch.of(images, labels, permuted=request.permuted, apart=request.apart)
@@ -177,8 +148,8 @@ def network_axes(axes: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def parameters(model: Model) -> Named:
-    """Its weights, the buffers of BatchNorm left out."""
-    yield from ((name, array) for name, array in model.weights().items() if not is_buffer(name))
+    """Its weights, without the buffers of BatchNorm and what scales the input."""
+    yield from ((name, array) for name, array in model.portable().items() if not is_buffer(name))
 
 
 def state(trainer: Trainer, buffers: str, slots: str) -> Named:
@@ -225,6 +196,13 @@ def _take(model: Model, weights: Named) -> None:
     )
 
 
+def _draw(model: Model, request: Request) -> None:
+    """A checkpoint that is drawn by layers' names, by everybody's names: the same for layers that are paired."""
+    shapes = {name: array.shape for name, array in model.weights().items() if name.rpartition(".")[0] in request.names}
+    drawn = checkpoints.drawn(request.side.checkpoint, dict(_called(shapes.items(), request.names)))
+    model.load(dict(_called(drawn.items(), _back(request.names))) if drawn else {})
+
+
 def _squeezed(shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(side for side in shape if side != 1)  # a dense layer may be a 1x1 convolution
 
@@ -240,8 +218,8 @@ def _places(model: Model) -> Iterator[Place]:
             yield Place(name=layer.name, shape=shapes.get(layer.name, ()), inputs=layer.inputs)
 
 
-def _called(named: Iterable[tuple[str, Array]], names: Mapping[str, str]) -> Named:
-    """Arrays by names in which layers are called otherwise: `buffers/012.norm.mean`."""
+def _called(named: Iterable[tuple[str, Any]], names: Mapping[str, str]) -> Iterator[tuple[str, Any]]:
+    """What goes by names in which layers are called otherwise: `buffers/012.norm.mean`."""
     yield from ((_LAYER.sub(lambda match: names.get(match[0], match[0]), name), array) for name, array in named)
 
 
@@ -268,29 +246,29 @@ def _shown(built: Built, request: Request, batch: Batch) -> Named:
         case "gradients":
             yield from gradients(model, images, batch.labels, inputs.stage.label_smoothing)
         case "step":
-            yield from _step(built, inputs, batch)
+            yield from _step(built, request, batch)
         case _:
-            yield from _drift(built, inputs, batch)
+            yield from _drift(built, request, batch)
 
 
-def _step(built: Built, inputs: Inputs, batch: Batch) -> Named:
+def _step(built: Built, request: Request, batch: Batch) -> Named:
     """BatchNorm buffers, optimizer slots and weights after one step."""
-    model, trainer = built.model, _trainer(built, inputs)
+    model, trainer = built.model, _trainer(built, request)
     before = model.weights()
-    float(trainer.step(batch.images, batch.labels, inputs.rates[0]))
+    float(trainer.step(batch.images, batch.labels, request.inputs.rates[0]))
     yield from state(trainer, "buffers", "step")
     yield from ((f"step/{name}", array) for name, array in parameters(model))
     model.load(before)
 
 
-def _drift(built: Built, inputs: Inputs, batch: Batch) -> Named:
+def _drift(built: Built, request: Request, batch: Batch) -> Named:
     """The losses of all steps, each on three quarters of the images as a protocol would draw them.
 
     Not the weights in the end: there, one ReLU that a rounding opens or shuts counts as much as a fault.
     """
-    model, trainer = built.model, _trainer(built, inputs)
+    model, trainer = built.model, _trainer(built, request)
     before = model.weights()
-    yield from ((name, loss) for _, name, loss in losses(trainer, _drawn(inputs, batch)))
+    yield from ((name, loss) for _, name, loss in losses(trainer, _drawn(request.inputs, batch)))
     model.load(before)
 
 
@@ -302,11 +280,34 @@ def _drawn(inputs: Inputs, batch: Batch) -> Iterator[tuple[Array, Array, float]]
         yield batch.images[places], batch.labels[places], rate
 
 
-def _trainer(built: Built, inputs: Inputs) -> Trainer:
+def _trainer(built: Built, request: Request) -> Trainer:
     from isotune.adapters.base import Recipe
 
-    stage = inputs.stage
-    trained = frozenset(select_trained(built.model.layers(), stage.trained))
-    return built.model.trainer(
-        Recipe(stage.optimizer, trained, stage.label_smoothing, stage.batchnorm, built.conventions)
+    model, stage = built.model, request.inputs.stage
+    if request.trained is None or stage.trained == "all":
+        trained = select_trained(model.layers(), stage.trained)
+    else:
+        trained = _chosen([layer.name for layer in model.layers()], request.names, set(request.trained))
+    return model.trainer(
+        Recipe(stage.optimizer, frozenset(trained), stage.label_smoothing, stage.batchnorm, built.conventions)
     )
+
+
+def _chosen(layers: Sequence[str], names: Mapping[str, str], trained: set[str]) -> set[str]:
+    """Of a side's layers, those that are `trained` by everybody's names; one that the side alone has goes with the one
+    that follows it."""
+    chosen, following = set(), False
+    for layer in reversed(layers):
+        name = names.get(layer, layer)
+        following = following if name.startswith(EXTRA) else name in trained
+        chosen |= {layer} if following else set()
+    return chosen
+
+
+def _trained(model: Model, trained: str) -> list[str] | str:
+    """In their order; or why it cannot be."""
+    try:
+        chosen = select_trained(model.layers(), trained)
+    except UsageError as error:
+        return str(error)
+    return [layer.name for layer in model.layers() if layer.name in chosen]

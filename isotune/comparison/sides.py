@@ -65,4 +65,5 @@ class Request(_Frozen):
     replaced: str = ""  # observations that take the place of the input and of the layers' outputs
     permuted: bool = False  # the batch in reverse, which sums in another order and is the same otherwise
     apart: bool = False  # layers, in reverse and without the first image: what the others get is theirs alone
+    trained: tuple[str, ...] | None = None  # layers, by these names; None: the stage's, by the side's own blocks
     names: dict[str, str] = {}  # the side's layers -> what they are called in what is recorded, given and replaced

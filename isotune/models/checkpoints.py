@@ -103,6 +103,12 @@ def resolve(spec: str, adapter: Adapter, model: ModelName, image_size: tuple[int
             return Checkpoint(spec, {"input_scaling": native.input_scaling})
 
 
+def drawn(spec: str, layout: Mapping[str, tuple[int, ...]]) -> Weights | None:
+    """Of tensors with these names and shapes, what `random:SEED` is; None: the checkpoint is not drawn."""
+    kind, _, rest = spec.partition(":")
+    return random_weights(layout, int(rest)) if kind == "random" else None
+
+
 def architecture_of(adapter: Adapter, model: ModelName) -> str:
     """The neutral name of a model's architecture; the library's name when it lists none."""
     plain, _ = adapter.split_name(model.name)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from isotune.comparison.batch import Batch
 from isotune.comparison.bounds import BOUND, judge
 from isotune.comparison.errors import Error, Size, depends, errors, largest, noises, root_mean_square, worst
 from isotune.comparison.observations import Observations
-from isotune.comparison.recorder import Batch
 from isotune.parity._proof_inputs import STAGES
 from isotune.parity._results import Rung
 

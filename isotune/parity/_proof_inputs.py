@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from isotune.comparison.recorder import Batch
+from isotune.comparison.batch import Batch
 from isotune.conventions import Conventions
 from isotune.protocols import SGD, Adam, Optimizer, RMSprop
 from isotune.weights import Layer

@@ -10,8 +10,9 @@ import numpy as np
 
 from isotune import names
 from isotune.comparison import observations, recorder
+from isotune.comparison.batch import Batch
 from isotune.comparison.observations import Observations
-from isotune.comparison.recorder import Batch, Named, Recorder
+from isotune.comparison.recorder import Named, Recorder
 from isotune.models.axes import resolved
 from isotune.parity._proof_inputs import CLASSES, OPTIMIZER_CASES, SMOOTHING, STEPS, OptimizerCase, ProofInputs
 from isotune.weights import Weights

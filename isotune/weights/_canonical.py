@@ -165,7 +165,7 @@ def select_trained(layers: list[Layer], trained: str) -> set[str]:
     if word == "last" and argument.isdecimal() and int(argument) > 0:
         blocks = sorted({layer.block for layer in layers if layer.block >= 0})
         if int(argument) > len(blocks):
-            raise UsageError(f"trained = {trained!r}: the model has only {len(blocks)} blocks")
+            raise UsageError(f"trained = {trained!r}: the model has only {len(blocks)} block{'s' * (len(blocks) != 1)}")
         kept = set(blocks[len(blocks) - int(argument) :])
         return {layer.name for layer in layers if layer.block in kept} | {HEAD}
     if word == "from":

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from isotune.comparison.batch import Batch
 from isotune.comparison.bounds import BOUND, NOISE_CAP, judge
 from isotune.comparison.errors import Error, depends, noises, worst
-from isotune.comparison.recorder import Batch
 
 ROWS = np.random.default_rng(0).normal(size=(4, 3, 2))
 

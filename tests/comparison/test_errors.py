@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from isotune.comparison import observations
+from isotune.comparison.batch import Batch
 from isotune.comparison.bounds import BOUND, NOISE_FACTOR, REFEREE_FACTOR, judge
 from isotune.comparison.errors import Error, errors, largest, relative_error, root_mean_square, worst
 from isotune.comparison.observations import Observations
-from isotune.comparison.recorder import Batch
 from isotune.errors import UsageError
 
 

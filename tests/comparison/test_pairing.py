@@ -63,3 +63,35 @@ def test_two_architectures_are_refused_whatever_their_shapes():
         pair(chain(*after), chain(*before))
     with pytest.raises(UsageError, match="two architectures"):
         pair(chain(*NETWORK), chain(*[("dense", 7, 7 + number) for number in range(10)]))
+
+
+def test_the_same_layers_in_another_order_are_another_architecture():
+    after = [*block(3, 16), ("conv", 1, 1, 16, 4), ("norm", 4), ("conv", 3, 3, 4, 4), ("norm", 4),
+             ("conv", 1, 1, 4, 16), ("norm", 16)]  # fmt: skip
+    before = [*block(3, 16), ("norm", 16), ("conv", 1, 1, 16, 4), ("norm", 4), ("conv", 3, 3, 4, 4), ("norm", 4),
+              ("conv", 1, 1, 4, 16)]  # fmt: skip
+    with pytest.raises(UsageError, match=r"two architectures: 007.norm of the left and 002.norm of"):
+        pair(chain(*after), chain(*before))
+
+
+def test_a_deeper_network_is_another_architecture():
+    blocks = [form for _ in range(8) for form in block(8, 8)]
+    with pytest.raises(UsageError, match="two architectures: of 18 layers on the left and 34 on the right 0 and 16"):
+        pair(chain(*block(3, 8), *blocks), chain(*block(3, 8), *blocks, *blocks))
+
+
+def test_branches_in_another_order_are_paired_by_what_they_read():
+    def network(*branches):
+        places, number = [Place(name="000.conv", shape=(3, 3, 3, 8))], 1
+        for branch in branches:
+            before = "000.conv"
+            for kind, *shape in branch:
+                places.append(Place(name=f"{number:03d}.{kind}", shape=tuple(shape), inputs=(before,)))
+                before, number = places[-1].name, number + 1
+        return places
+
+    long, short = block(8, 8), [("conv", 1, 1, 8, 8), ("norm", 8)]
+    paired = pair(network(long, short), network([*short, ("scale", 8)], long))
+    assert (paired.only_left, paired.only_right) == ((), ("+003.scale",))
+    assert paired.names["001.conv"] == "003.conv"
+    assert paired.names["004.conv"] == "001.conv"

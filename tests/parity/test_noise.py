@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from isotune.comparison import observations
-from isotune.comparison.recorder import Batch
+from isotune.comparison.batch import Batch
 from isotune.parity import Rung
 from isotune.parity._judging import alone, rungs
 from isotune.parity._proof_inputs import ALONE
