@@ -16,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
+from isotune.comparison.batch import Batch
 from isotune.comparison.bounds import NOISE_FACTOR, Judgement, judge
 from isotune.comparison.errors import Error, Size, depends, errors, largest, noises, root_mean_square, worst
 from isotune.comparison.observations import Observations
-from isotune.comparison.recorder import Batch
 from isotune.comparison.sides import Side
 from isotune.errors import UsageError
 from isotune.investigation._left_out import PARTS
@@ -27,6 +27,7 @@ from isotune.investigation._recordings import Question, Recordings
 from isotune.investigation._rung_specs import LAYERS, SETTINGS, STEP, RungSpec
 from isotune.investigation.findings import SIDES, Flip, Which
 from isotune.reading import arrays
+from isotune.weights import HEAD
 from isotune.workers.process import WorkerFailure
 
 Array = np.ndarray
@@ -57,7 +58,7 @@ class Judge:
         flips whose recordings are not kept, only what was judged: a search comes back to them."""
         if spec.part == "logits":  # of the features that the reference has: its own layer
             layers = self.isolated(LAYERS, tried)
-            return Judged(tuple(error for error in layers.errors if error.name == "head"), layers.bound)
+            return Judged(tuple(error for error in layers.errors if error.name == HEAD), layers.bound)
         flips = (*causes, *tried) if spec.training else tuple(tried)
         key = spec, *self._sides(flips), *map(_absent, SIDES, [flips, flips])
         known = self._isolated.get(key)
@@ -216,6 +217,15 @@ def observed(spec: RungSpec, folder: Path) -> Mapping[str, Array]:
         return {"loss": Observations(folder)["loss"]}
     dropped = {"gradients": "loss", "layers": "input", "training layers": "input"}.get(spec.part, "")
     return Observations(folder, spec.prefix).without(dropped)
+
+
+def not_fed(spec: RungSpec, end_to_end: Judged, isolated: Judged) -> list[str]:
+    """What shows nothing isolated, since it cannot be given what the left side's is given: layers, or the head alone
+    where the logits are judged by it."""
+    fed = {error.name for error in isolated.errors}
+    if spec.part == "logits":
+        return [HEAD] if end_to_end.errors and not fed else []
+    return [error.name for error in end_to_end.errors if error.name not in fed] if spec.layered else []
 
 
 def _errors(spec: RungSpec, reference: Path, other: Path, size: Size) -> list[Error]:

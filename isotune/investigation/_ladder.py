@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -20,7 +20,7 @@ from isotune.comparison.observations import Observations
 from isotune.conventions import AXES, PIXEL_AXES
 from isotune.investigation._causes import Explained, explained
 from isotune.investigation._effects import ahead, effects
-from isotune.investigation._judging import Judge, Judged, observed
+from isotune.investigation._judging import Judge, Judged, not_fed, observed
 from isotune.investigation._left_out import left_out
 from isotune.investigation._recordings import Recordings
 from isotune.investigation._rung_specs import BEFORE, LAYERS, RUNG_SPECS, SETTINGS, RungSpec
@@ -31,6 +31,7 @@ from isotune.protocols import relevant_axes
 from isotune.weights import HEAD
 
 Array = np.ndarray
+_NAMED = 6  # layers in a remark
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,10 @@ class Ladder:
         isolated = end_to_end if end_to_end.holds else self._judge.isolated(spec, causes=self._flips)
         if spec.part == "logits" and _only_behind_the_classifier(end_to_end, isolated):
             isolated = self._judge.with_the_weights(spec)  # where classifiers differ, logits do and nothing is behind
-        if isolated.holds:
+        unfed = not_fed(spec, end_to_end, isolated)
+        if isolated.holds and unfed:
+            said = _Said("unknown")
+        elif isolated.holds:
             judged = spec.part != "input" or not set(spec.axes) <= self._alike
             doubt = end_to_end.doubtful  # rounding that the layers before have amplified
             remarks = (f"end to end, {_noisy(end_to_end)}",) if doubt else ()
@@ -124,6 +128,8 @@ class Ladder:
             said = _Said(holds if judged else "not judged", remarks=remarks)
         else:
             said = self._said(spec, isolated)
+        if unfed:
+            said = replace(said, remarks=(*said.remarks, _not_judged(unfed)))
         shown = isolated if isolated.failing else end_to_end
         noise = isolated.bound.measured if isolated.bound.measured is not None else end_to_end.bound.measured
         return Rung(
@@ -285,9 +291,15 @@ def _layer(name: str) -> str:
     return name.rpartition(".")[0]
 
 
+def _not_judged(unfed: Sequence[str]) -> str:
+    more = f" and {len(unfed) - _NAMED} more" if len(unfed) > _NAMED else ""
+    listed = ", ".join(unfed[:_NAMED])
+    return f"not judged by itself, as what it reads has another shape than the left side's: {listed}{more}"
+
+
 def _only_behind_the_classifier(end_to_end: Judged, isolated: Judged) -> bool:
     """Of logits: whether features agree, and what the classifier makes of them, and the logits do not."""
-    return isolated.holds and {error.name for error in end_to_end.failing} == {"logits"}
+    return bool(isolated.errors) and isolated.holds and {error.name for error in end_to_end.failing} == {"logits"}
 
 
 def _noisy(judged: Judged) -> str:

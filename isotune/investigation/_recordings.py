@@ -18,7 +18,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 
 from isotune import names
-from isotune.comparison import requests
+from isotune.comparison import input_scaling, requests
 from isotune.comparison.observations import Observations
 from isotune.comparison.pairing import Pairing, Place, pair
 from isotune.comparison.sides import ONE_AT_A_TIME, Inputs, Part, Request, Side
@@ -73,7 +73,7 @@ class Recordings:
         self.pairing = Pairing({})
 
     def describe(self) -> None:
-        """What each side is, asked of both workers at once."""
+        """What each side is, asked of both workers at once; again of one that is to keep its own input scaling."""
 
         def ask(which: str) -> tuple[str, dict[str, Any]]:
             side = self.sides[which]
@@ -83,7 +83,23 @@ class Recordings:
             return which, answer | {"axes": answer["axes"] | self._settings(which)}
 
         self.described = dict(self._at_once(ask, list(self.sides)))
+        if scaling := self._own_scalings():
+            self.sides |= {
+                which: self.sides[which].under({input_scaling.AXIS: input_scaling.INSIDE}) for which in scaling
+            }
+            self.described |= dict(self._at_once(ask, scaling))
         self._pair()
+
+    def _own_scalings(self) -> list[str]:
+        """The sides that get another scaling than they have inside, and are to keep it."""
+        own = {which: self.described[which].get("own", {}) for which in SIDES}
+        return [
+            which
+            for which, other in zip(SIDES, reversed(SIDES), strict=True)
+            if input_scaling.keeps_its_own(self.sides[which], own[which], own[other])
+            and self.axes(which)[input_scaling.AXIS] != own[which][input_scaling.AXIS]
+            and not (which == "left" and self.left_is_dump)
+        ]
 
     def _pair(self) -> None:
         """Have the right side's layers called as the left's are. UsageError: they are two architectures."""
@@ -107,6 +123,14 @@ class Recordings:
         self.described["right"]["inputs"] = {
             name: [called.get(each, each) for each in inputs] for name, inputs in feeding.items()
         }
+
+    def trained(self) -> tuple[str, ...] | None:
+        """The layers that a step trains on either side, as the left side's blocks say; None: a dump of before does not
+        say. UsageError: it has no such."""
+        found: list[str] | str | None = self.described["left"].get("trained")
+        if isinstance(found, str):
+            raise UsageError(f"{self.sides['left'].model}: {found}; give a protocol that trains head or all")
+        return None if found is None else tuple(found)
 
     def _settings(self, which: str) -> dict[str, Any]:
         """The side's SETTINGS. A layout is compared between sides of one library only: no other has the same ones."""
@@ -198,6 +222,8 @@ class Recordings:
             left_out = given.get("left_out", ())
             folder = self._scratch / f"{next(self._count):04d}-{which}"
             called = self.pairing.names if which == "right" and self.pairing.shifts else {}
+            if which == "right" and part in ("step", "drift"):
+                given |= {"trained": self.trained()}
             request = Request(
                 side=side, inputs=without(self.inputs, left_out), part=part, images=images, labels=self.labels(),
                 names=dict(called), **{name: value for name, value in given.items() if name != "left_out"},

@@ -75,6 +75,8 @@ def walk(
             if progress:  # frameworks take seconds to import
                 progress(f"starting {ours.model} and {right.model}", 0, 1)
             recordings.describe()
+            if not quick:
+                recordings.trained()  # a protocol that freezes what is not there is refused at once
             known = _known(recordings, unlike(recipe, right, dataset))
             ladder = Ladder(recordings, looking, quick=quick)
             for rung in ladder.walk():

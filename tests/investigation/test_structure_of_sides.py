@@ -84,6 +84,19 @@ def cumulative():
     return network(momentum=None)
 
 
+def pooled(ceil=False):
+    return network(nn.MaxPool2d(2, ceil_mode=ceil))
+
+
+def nested():
+    one, two, three, *rest = network().children()
+    return nn.Sequential(nn.Sequential(nn.Sequential(one, two, three, *rest[:6])), *rest[6:])
+
+
+def called(how="gelu", **asked):
+    return network(Between(lambda x: getattr(nn.functional, how)(x, **asked)))
+
+
 def another():
     return nn.Sequential(*[nn.Conv2d(3, 3, 5, padding=2) for _ in range(8)], nn.AdaptiveAvgPool2d(1), nn.Flatten(),
                          nn.Linear(3, 10))
@@ -94,12 +107,15 @@ def another():
 def walked(house):
     (house / "own.py").write_text(OWN)
 
-    def of(left, right, conventions="native", on_the_right=""):
+    def of(left, right, conventions="native", on_the_right="", trained="all"):
         sides = (
             Side(model=f"torch:own.py:{name}", checkpoint="random:0", conventions=f"{conventions}{more}")
             for name, more in ((left, ""), (right, on_the_right))
         )
-        return walk(*sides, data.prepare("digits"), protocols.load("quick-fine-tune"), images=4, steps=2)
+        recipe = protocols.load("quick-fine-tune")
+        stage = recipe.stage[0].model_copy(update={"trained": trained})
+        recipe = recipe.model_copy(update={"stage": (stage,)})
+        return walk(*sides, data.prepare("digits"), recipe, images=4, steps=2)
 
     return of
 
@@ -131,6 +147,7 @@ def test_a_layer_that_one_side_alone_has_is_named_and_the_rest_is_compared(walke
     assert found.stopped is None
     assert rungs["weights"].verdict == "fails"
     assert any("+002.conv (3) is on the right side alone" in remark for remark in rungs["weights"].remarks)
+    assert rungs["weights"].failing == 2, "its kernel and bias; what is drawn for the others is the same"
     failing = [error.name for error in rungs["layers"].layers_isolated if error.relative > 1e-9]
     assert failing == ["002.conv"], "what reads the layer's output, by the left side's names"
     assert found.names["002.conv"] == ("3", "4")
@@ -170,3 +187,39 @@ def test_a_classifier_that_starts_otherwise_is_not_taken_for_something_behind_it
 def test_two_architectures_are_refused_at_once(walked):
     with pytest.raises(UsageError, match=r"torch:own.py:sound and torch:own.py:another: they are two architectures"):
         walked("sound", "another")
+
+
+def test_where_shapes_part_is_the_finding_and_what_follows_is_not_accused(walked):
+    found = walked("pooled", "pooled:ceil=true")
+    rungs = {rung.name: rung for rung in found.rungs}
+    failing = [error.name for error in rungs["layers"].layers_isolated if not error.relative <= 1e-9]
+    assert failing == ["002.conv"]
+    assert len(rungs["layers"].layers_isolated) == 6
+    assert rungs["logits"].verdict == "inherits"
+    assert {rung.name for rung in found.rungs if rung.verdict == "fails"} == {"layers", "training-mode layers"}
+
+
+@pytest.mark.parametrize(("left", "right", "last"), [("sound", "nested", 2), ("nested", "sound", 1)])
+def test_what_is_frozen_is_the_left_sides_choice_on_both(walked, left, right, last):
+    found = walked(left, right, trained=f"last:{last}")
+    assert {rung.verdict for rung in found.rungs} == {"holds", "not applicable"}
+
+
+def test_blocks_that_are_not_there_are_refused_at_once(walked):
+    with pytest.raises(UsageError, match=r"torch:own.py:nested: trained = 'last:4': the model has only 1 block; give "):
+        walked("nested", "sound", trained="last:4")
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "axis", "values"),
+    [
+        ("called", "called:approximate=tanh", "gelu", {"exact", "tanh"}),
+        ("called:how=leaky_relu", "called:how=leaky_relu:negative_slope=0.2", "leaky_relu_slope", {0.01, 0.2}),
+    ],
+)
+def test_an_activation_that_a_forward_calls_is_named(walked, left, right, axis, values):
+    found = walked(left, right)
+    causes = [rung.cause for rung in found.rungs if rung.cause]
+    assert causes
+    assert all([(flip.axis, {flip.was, flip.value}) for flip in cause.flips] == [(axis, values)] for cause in causes)
+    assert {rung.verdict for rung in walked(left, left).rungs} == {"holds", "not applicable"}

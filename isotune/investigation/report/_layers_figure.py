@@ -33,7 +33,11 @@ def _figure(findings: Findings, shown: Sequence[Rung]) -> Figure:
     hue = _style.colour(findings.right.adapter)
     for axes, rung in zip(every, shown, strict=True):
         (end_to_end,) = axes.plot(_heights(rung.layers_end_to_end), color=_style.QUIET)
-        (isolated,) = axes.plot(_heights(rung.layers_isolated), ".", color=hue, markersize=4.5)
+        places = {error.name: place for place, error in enumerate(rung.layers_end_to_end)}
+        known = [error for error in rung.layers_isolated if error.name in places]  # a layer may not be judged by itself
+        (isolated,) = axes.plot(
+            [places[error.name] for error in known], _heights(known), ".", color=hue, markersize=4.5
+        )
         bound = axes.axhline(rung.bound or BOUND, color=_style.INK, linewidth=0.8, linestyle="--")
         handles = {"end to end": end_to_end, "isolated": isolated, "allowed": bound}
         if rung.noise:
