@@ -151,3 +151,21 @@ def test_a_reported_case_is_found_and_its_twin_is_the_same(bench, house, name):
         outcome = bench.walking.investigated(pair, data.prepare("digits"), house)
         assert outcome.right, outcome.line()
         assert bench.walking.investigated(pair, data.prepare("digits"), house) == outcome  # kept
+
+
+OF_TWO_LIBRARIES = (
+    "pool-without-padding", "deviation-for-variance", "groupnorm-epsilon-of-one", "gelu-by-tanh",
+    "frozen-batchnorm-goes-on",
+)  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("keras")
+@pytest.mark.usefixtures("warm")
+@pytest.mark.parametrize("name", OF_TWO_LIBRARIES)
+def test_a_reported_case_of_two_libraries_is_found_and_its_twin_is_the_same(bench, house, name):
+    pytest.importorskip("torch", reason="needs the extra torch")
+    pytest.importorskip("h5py", reason="needs the extra keras")
+    for pair in bench.pairs.pairs(bench.pairs.cases([name])):
+        outcome = bench.walking.investigated(pair, data.prepare("digits"), house)
+        assert outcome.right, outcome.line()

@@ -55,7 +55,7 @@ class Case:
 
     @property
     def protocol(self) -> Protocol:
-        return protocol(f"reported-{self.recipe}", self.recipe, size=32, frozen="last:2")
+        return protocol(f"reported-{self.recipe}", self.recipe, size=32, frozen="last:1")
 
 
 @dataclass(frozen=True)
