@@ -15,7 +15,7 @@ import keras
 
 from isotune.adapters._keras.axes import activations, norms, padding, piecewise, pooling, strides
 from isotune.adapters._keras.axes.input import own_scaling, scaling_layers, settle_scaling
-from isotune.adapters._keras.layers import flatten
+from isotune.adapters._keras.layers import copied, flatten
 from isotune.adapters._keras.opening import consists_of_others
 from isotune.conventions import IMAGENET_STD, Conventions
 
@@ -91,12 +91,12 @@ class _Changes:
         )
 
     def clone(self, layer: Any) -> Any:
-        config = layer.get_config() | dict(self.tensors.get(layer.name, {}))
         if layer.name in self.scaling or layer.name in self.opened:
             return keras.layers.Identity(name=layer.name)
+        changes: dict[str, Any] = dict(self.tensors.get(layer.name, {}))
         if layer.name in self.windows:
-            config["padding"] = "valid"
-        return (self.substitute(layer) or type(layer)).from_config(config)
+            changes["padding"] = "valid"
+        return copied(layer, changes, self.substitute(layer))
 
     def substitute(self, layer: Any) -> Any:
         return norms.substitute(layer, self.conventions) or piecewise.substitute(layer, self.conventions)

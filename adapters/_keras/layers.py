@@ -14,7 +14,7 @@ merge (Add, Concatenate); without merges, each convolution or dense layer begins
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,11 +87,26 @@ def flatten(model: Any) -> Iterator[Any]:
 
 def operations(model: Any) -> Iterator[Any]:
     """All operations, layers among them, those of nested models in their place."""
-    for operation in getattr(model, "_functional", model).operations:
+    graph = getattr(model, "_functional", None) or model  # a Sequential's
+    for operation in getattr(graph, "operations", graph.layers):
         if isinstance(operation, keras.Model):
             yield from operations(operation)
         else:
             yield operation
+
+
+def copied(layer: Any, changes: Mapping[str, Any], kind: Any = None) -> Any:
+    """A layer or operation of the same configuration but for `changes`; kind: another class for it.
+
+    Its activation is the very function: a configuration knows functions by their names, so that a user's `gelu`, or
+    keras.ops.gelu, which is by tanh, would become Keras's own.
+    """
+    activation = getattr(layer, "activation", None)
+    copy = (kind or type(layer)).from_config({**layer.get_config(), **changes})
+    owner = getattr(activation, "__self__", activation)  # of a method
+    if callable(activation) and not isinstance(owner, keras.layers.Layer):
+        copy.activation = activation
+    return copy
 
 
 def parts(model: Any, block_pattern: str, *, scales_itself: bool) -> list[Part]:

@@ -15,6 +15,7 @@ from typing import Any
 
 import keras
 
+from isotune.adapters._keras.layers import copied
 from isotune.adapters.file_function import one_line
 from isotune.errors import UsageError
 
@@ -54,14 +55,12 @@ def opened(network: Any, size: tuple[int, int], what: str) -> Any:
 def fresh(model: Any, what: str) -> Any:
     """A copy of a functional model, each layer of it called as there and nowhere else, with all of them trainable."""
 
-    def copied(layer: Any) -> Any:
-        config = layer.get_config()
-        if "trainable" in config:  # TensorFlow settles it when a variable is made
-            config["trainable"] = True
-        return type(layer).from_config(config)
+    def trainable(layer: Any) -> Any:
+        known = "trainable" in layer.get_config()  # TensorFlow settles it when a variable is made
+        return copied(layer, {"trainable": True} if known else {})
 
     try:
-        copy = keras.models.clone_model(model, clone_function=copied)
+        copy = keras.models.clone_model(model, clone_function=trainable)
     except Exception as error:  # a user's layer without a configuration
         raise UsageError(f"{what} has a layer that cannot be copied: {one_line(error)}") from error
     carry_weights(model, copy)

@@ -24,6 +24,8 @@ def rebuilt(model: Any, conventions: Conventions) -> Any:
     """
     import keras
 
+    from isotune.adapters._keras.layers import copied
+
     value, own = conventions.stride_location, stride_location(model)
     if value == "own" or own in (None, value):
         return model
@@ -32,10 +34,7 @@ def rebuilt(model: Any, conventions: Conventions) -> Any:
     moved = _from_first_1x1(model) if own == "first-1x1" else _from_last_block(model)
 
     def clone(layer: Any) -> Any:
-        config = layer.get_config()
-        if layer.name in moved:
-            config["strides"] = moved[layer.name]
-        return type(layer).from_config(config)
+        return copied(layer, {"strides": moved[layer.name]} if layer.name in moved else {})
 
     other = keras.models.clone_model(model, clone_function=clone)
     other.set_weights(model.get_weights())

@@ -134,6 +134,12 @@ seen = dict(other.activations(images))
 gate = np.clip(0.5 * seen["003.conv"] + 0.5, 0, 1)
 np.testing.assert_allclose(other.features(images), gate.mean((1, 2)), rtol=1e-9)
 
+# a user's function is not taken for Keras's own of its name
+misnamed = built(f"{UNUSUAL}:misnamed")
+misnamed.load(random_weights({name: array.shape for name, array in misnamed.weights().items()}, 0))
+given = dict(misnamed.activations(images))["000.conv"]
+np.testing.assert_allclose(misnamed.features(images), 2 * np.maximum(given, 0).mean((1, 2)), rtol=1e-10)
+
 # a map of another size is handed on, by the first half of a separable convolution too; a Reshape does not take it
 for function, option, parting, left_out in (
     ("separable", {"stride": "2"}, "001.conv", None), ("reshaped", {"crop": "1"}, "001.conv", "002.conv"),

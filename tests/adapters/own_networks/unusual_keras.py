@@ -1,7 +1,5 @@
 """Networks in Keras of what is rare: other norms, activations as operations, halves that stride, a fixed Reshape."""
 
-import functools
-
 import keras
 import numpy as np
 from keras import layers, ops
@@ -17,12 +15,22 @@ def normed():
     return _classified(image, layers.RMSNormalization()(layers.Conv2D(4, 3)(x)))
 
 
+def gelu(x):
+    """No GELU, by the name of one."""
+    return 2 * ops.relu(x)
+
+
+def misnamed():
+    image = keras.Input((None, None, 3))
+    return _classified(image, layers.Conv2D(4, 3, activation=gelu)(image))
+
+
 def activated(form="exact"):
-    """GELU as an operation, as an activation with an argument, as a function of keras.ops."""
+    """GELU as an operation, and as an activation: Keras's, or the function of keras.ops."""
     tanh = form == "tanh"
     image = keras.Input((None, None, 3))
     x = ops.gelu(layers.Conv2D(4, 3)(image), approximate=tanh)
-    x = layers.Conv2D(4, 3, activation=functools.partial(ops.gelu, approximate=tanh))(x)
+    x = layers.Conv2D(4, 3, activation=ops.gelu if tanh else keras.activations.gelu)(x)
     x = ops.leaky_relu(layers.Conv2D(4, 3, activation=ops.gelu if tanh else "gelu")(x), negative_slope=0.3)
     return _classified(image, ops.hard_sigmoid(layers.Conv2D(4, 3)(x)))
 
