@@ -72,7 +72,7 @@ def pair(left: Sequence[Place], right: Sequence[Place], architectures: Sequence[
     found = _with_fed_alike(left, right, found)
     known = any(place.inputs for place in left) and any(place.inputs for place in right)
     whole = len(found) == len(left) == len(right)
-    _check(left, right, found, alike if known else len(found), architectures if not whole else ())
+    _check(left, right, found, alike if known else None, architectures if not whole else ())
     names = {
         place.name: left[found[at]].name if at in found else f"{EXTRA}{place.name}" for at, place in enumerate(right)
     }
@@ -81,10 +81,12 @@ def pair(left: Sequence[Place], right: Sequence[Place], architectures: Sequence[
 
 
 def _check(
-    left: Sequence[Place], right: Sequence[Place], found: Mapping[int, int], partners: int, names: Sequence[str]
+    left: Sequence[Place], right: Sequence[Place], found: Mapping[int, int], alike: int | None, names: Sequence[str]
 ) -> None:
-    """UsageError: they are two architectures. partners: as many are the same. names: of the architectures, where two
-    are two."""
+    """UsageError: they are two architectures. alike: as many have the same shape and are fed by such; None: it is not
+    known what feeds them, and their order may be that in which somebody wrote them down. names: of the architectures,
+    where two are two."""
+    partners = len(found) if alike is None else alike
     counted = f"of {len(left)} layers on the left and {len(right)} on the right"
     ours, theirs = _alone(left, right, found)
     shares = [(len(ours), len(left)), (len(theirs), len(right))]
@@ -93,6 +95,8 @@ def _check(
         why = f", {' and '.join(names)}: {counted} {partners} have the same shape and place"
     elif 2 * partners < LEAST * (len(left) + len(right)):
         why = f": {counted} {partners} have the same shape and place"
+    elif alike is None:
+        return
     elif any(alone > max(FEW, MOST_ALONE * of) for alone, of in shares):
         why = f": {counted} {len(ours)} and {len(theirs)} have no partner on the other side"
     elif moved:
