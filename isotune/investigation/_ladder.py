@@ -164,7 +164,8 @@ class Ladder:
             )
         if found.rest:
             remarks += self._described(spec, isolated, found.rest)
-        return _Said("fails", found, tuple(remarks), self._smallest(spec) if found.rest and not found.cause else None)
+        shown = self._smallest(spec, isolated) if found.rest and not found.cause else None
+        return _Said("fails", found, tuple(remarks), shown)
 
     def _beyond(self, spec: RungSpec) -> frozenset[str]:
         """What fails below in the same way, and has no cause there."""
@@ -210,8 +211,10 @@ class Ladder:
         left, right = (self._recordings.took(which, "gradients") for which in ("left", "right"))
         return "left" if spec.training and left < right and not self._recordings.left_is_dump else "right"
 
-    def _smallest(self, spec: RungSpec) -> Smallest | None:
-        """Where an image can be judged by itself, and both sides can be asked again."""
+    def _smallest(self, spec: RungSpec, isolated: Judged) -> Smallest | None:
+        """Where an image can be judged by itself, both sides can be asked again, and no image has other shapes."""
+        if any(error.why for error in isolated.failing):
+            return None
         if spec.part not in ("input", "layers") or self._recordings.left_is_dump:
             return None
         if self._recordings.sides["left"].numeric_mode != "float64":
