@@ -99,10 +99,16 @@ class TorchAdapter(Adapter):
         asks for another. Dropout and stochastic depth inside the network are off, unless an option sets them."""
         import torch
 
-        from isotune.adapters._torch.axes import calls
         from isotune.adapters._torch.axes.input import scaling_inside
         from isotune.adapters._torch.axes.optional_tensors import take_tensors
-        from isotune.adapters._torch.conventions import describe, realise, remove_randomness
+        from isotune.adapters._torch.conventions import (
+            describe,
+            of_functions,
+            realise,
+            realise_calls,
+            remove_randomness,
+            with_calls,
+        )
         from isotune.adapters._torch.dataflow import trace
         from isotune.adapters._torch.device import device
         from isotune.adapters._torch.layers import canonical_layers
@@ -130,8 +136,8 @@ class TorchAdapter(Adapter):
             left_out += remove_randomness(net)
         realise(net, conventions)
         dataflow = trace(net, image_size)
-        own_axes = calls.described(own_axes, calls.of_functions(dataflow.calls, conventions, own_axes))
-        if calls.realise(net, conventions, dataflow.calls):
+        own_axes = with_calls(own_axes, of_functions(dataflow.calls, conventions, own_axes))
+        if realise_calls(net, conventions, dataflow.calls):
             dataflow = trace(net, image_size)
         if isinstance(checkpoint, Weights) and conventions.optional_tensors == "checkpoint":
             take_tensors(canonical_layers(net, head, dataflow), checkpoint)

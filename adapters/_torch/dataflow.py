@@ -16,8 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from isotune.adapters._torch.axes.calls import Calls, seen
 from isotune.adapters._torch.compiler import without_compiler
+from isotune.adapters._torch.conventions import Calls, watched_calls
 from isotune.adapters._torch.parts import parts
 from isotune.adapters.execution_order import Node, Step, execution_order
 
@@ -65,7 +65,13 @@ def trace(net: nn.Module, size: _Size) -> Dataflow:
     image = torch.empty((2, 3, *size), device="meta", dtype=dtype, requires_grad=True)
     maps: dict[str, _Size] = {}
     try:
-        with without_compiler(), _inference(net), _watching_vectors(net, maps), seen() as calls, torch.enable_grad():
+        with (
+            without_compiler(),
+            _inference(net),
+            _watching_vectors(net, maps),
+            watched_calls() as calls,
+            torch.enable_grad(),
+        ):
             output = torch.func.functional_call(net, leaves, (image,))
     except Exception:  # whatever a foreign forward does that needs data: the order of registration is left
         return Dataflow()

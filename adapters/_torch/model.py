@@ -16,10 +16,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from isotune.adapters._torch.axes.calls import described
 from isotune.adapters._torch.axes.input import Inside
 from isotune.adapters._torch.axes.loss import cross_entropy
-from isotune.adapters._torch.conventions import describe
+from isotune.adapters._torch.conventions import describe, with_calls
 from isotune.adapters._torch.dataflow import Dataflow
 from isotune.adapters._torch.device import clocks, loud, synchronize
 from isotune.adapters._torch.layers import (
@@ -112,7 +111,7 @@ class TorchModel(Model):
     def weights(self) -> Weights:
         """All tensors, copied. `conventions`: the network axes as the network has them."""
         tensors = {slot.name: canonical(slot, slot.tensor) for _, slot in self.slots()}
-        axes = {"input_scaling": self.conventions.input_scaling, **described(describe(self.net), self._calls)}
+        axes = {"input_scaling": self.conventions.input_scaling, **with_calls(describe(self.net), self._calls)}
         return Weights(tensors, axes, self._architecture, self._origin)
 
     def load(self, weights: Mapping[str, Array]) -> None:

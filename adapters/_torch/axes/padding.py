@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 
 from isotune.adapters._torch.axes import pooling
-from isotune.adapters._torch.axes.pooling import PAIR
+from isotune.adapters._torch.axes.lines import PAIR
 from isotune.adapters.remedies import Table
 from isotune.conventions import Conventions, agreed
 

@@ -11,6 +11,7 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from isotune.adapters._torch.axes.lines import PAIR
 from isotune.adapters.remedies import ITSELF, Table
 from isotune.conventions import Conventions, agreed, counting_values
 
@@ -134,12 +135,6 @@ def _has_functional_pool(module: nn.Module) -> bool:
 
 
 # -- the lines to write
-
-
-PAIR = """
-def pair(value):
-    return value if isinstance(value, tuple) else (value, value)
-"""
 
 
 _BORDER = f"""
