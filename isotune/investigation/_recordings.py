@@ -222,11 +222,11 @@ class Recordings:
             left_out = given.get("left_out", ())
             folder = self._scratch / f"{next(self._count):04d}-{which}"
             called = self.pairing.names if which == "right" and self.pairing.shifts else {}
-            if which == "right" and part in ("step", "drift"):
-                given |= {"trained": self.trained()}
+            trained = self.trained() if which == "right" and part in ("step", "drift") else None
             request = Request(
                 side=side, inputs=without(self.inputs, left_out), part=part, images=images, labels=self.labels(),
-                names=dict(called), **{name: value for name, value in given.items() if name != "left_out"},
+                trained=trained, names=dict(called),
+                **{name: value for name, value in given.items() if name != "left_out"},
             )  # fmt: skip
             began = time.perf_counter()
             self._workers[which].ask(requests.record, request=request.model_dump(), folder=str(folder))
