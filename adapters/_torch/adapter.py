@@ -101,15 +101,8 @@ class TorchAdapter(Adapter):
 
         from isotune.adapters._torch.axes.input import scaling_inside
         from isotune.adapters._torch.axes.optional_tensors import take_tensors
-        from isotune.adapters._torch.conventions import (
-            describe,
-            of_functions,
-            realise,
-            realise_calls,
-            remove_randomness,
-            with_calls,
-        )
-        from isotune.adapters._torch.dataflow import trace
+        from isotune.adapters._torch.conventions import describe, realise, remove_randomness
+        from isotune.adapters._torch.dataflow import of_functions, realise_calls, trace, with_calls
         from isotune.adapters._torch.device import device
         from isotune.adapters._torch.layers import canonical_layers
         from isotune.adapters._torch.model import TorchModel

@@ -18,8 +18,8 @@ from torch import Tensor, nn
 
 from isotune.adapters._torch.axes.input import Inside
 from isotune.adapters._torch.axes.loss import cross_entropy
-from isotune.adapters._torch.conventions import describe, with_calls
-from isotune.adapters._torch.dataflow import Dataflow
+from isotune.adapters._torch.conventions import describe
+from isotune.adapters._torch.dataflow import Dataflow, with_calls
 from isotune.adapters._torch.device import clocks, loud, synchronize
 from isotune.adapters._torch.layers import (
     ModuleLayer,
