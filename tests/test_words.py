@@ -15,11 +15,6 @@ GONE = {
     "found", "Bench", "Showing", "Examiner", "Observer", "Asked", "Claim", "HOW", "Held", "Dumped", "Motion", "Trial",
     "Misfit", "misfit", "lent", "zero_shot", "pooling_border",
 }  # fmt: skip
-# where `found` is still to be called what it is
-STILL = {
-    "isotune/comparison/pairing.py",
-    *(f"isotune/investigation/_{name}.py" for name in ("judging", "ladder", "recordings")),
-}
 FILES = sorted(
     str(path.relative_to(ROOT))
     for top in ("isotune", "adapters", "reference_results")
@@ -40,8 +35,7 @@ def named(tree: ast.AST) -> Iterator[tuple[int, str]]:
 @pytest.mark.parametrize("where", FILES)
 def test_names_say_what_they_are(where: str) -> None:
     tree = ast.parse((ROOT / where).read_text(encoding="utf-8"))
-    gone = GONE - ({"found"} if where in STILL else set())
-    assert not [(line, name) for line, name in named(tree) if name in gone]
+    assert not [(line, name) for line, name in named(tree) if name in GONE]
 
 
 def test_a_name_is_seen_wherever_it_is_given() -> None:

@@ -160,12 +160,12 @@ def status(
     """What is done in a store, what runs and where, what failed and why, what it cost, what is left."""
     tell = interface().status
     while True:
-        found = tell(store)
-        text = json.dumps(found.json()) if as_json else "\n".join(found.lines())
+        told = tell(store)
+        text = json.dumps(told.json()) if as_json else "\n".join(told.lines())
         if watch and sys.stdout.isatty() and not as_json:
             text = f"\x1b[H\x1b[2J{text}"  # from the top of an empty screen
         typer.echo(text)
-        if not watch or not (found.left or found.alive):
+        if not watch or not (told.left or told.alive):
             return
         time.sleep(_WATCHING)
 

@@ -62,33 +62,38 @@ def pair(left: Sequence[Place], right: Sequence[Place], architectures: Sequence[
     if [place.form for place in left] == [place.form for place in right]:
         return Pairing({place.name: left[at].name for at, place in enumerate(right)})
     ours, theirs = _keys(left), _keys(right)
-    found, alike = dict[int, int](), 0  # place on the right -> on the left
+    partner_of, alike = dict[int, int](), 0  # place on the right -> on the left
     for first, last, second, end, same in _blocks(ours, theirs):
         if same:
-            found |= dict(zip(range(second, end), range(first, last), strict=True))
+            partner_of |= dict(zip(range(second, end), range(first, last), strict=True))
             alike += last - first
         else:
-            found |= _between(left, right, range(first, last), range(second, end))
-    found = _with_fed_alike(left, right, found)
+            partner_of |= _between(left, right, range(first, last), range(second, end))
+    partner_of = _with_fed_alike(left, right, partner_of)
     known = any(place.inputs for place in left) and any(place.inputs for place in right)
-    whole = len(found) == len(left) == len(right)
-    _check(left, right, found, alike if known else None, architectures if not whole else ())
+    whole = len(partner_of) == len(left) == len(right)
+    _check(left, right, partner_of, alike if known else None, architectures if not whole else ())
     names = {
-        place.name: left[found[at]].name if at in found else f"{EXTRA}{place.name}" for at, place in enumerate(right)
+        place.name: left[partner_of[at]].name if at in partner_of else f"{EXTRA}{place.name}"
+        for at, place in enumerate(right)
     }
-    alone, others = _alone(left, right, found)
+    alone, others = _alone(left, right, partner_of)
     return Pairing(names, tuple(place.name for place in alone), tuple(names[place.name] for place in others))
 
 
 def _check(
-    left: Sequence[Place], right: Sequence[Place], found: Mapping[int, int], alike: int | None, names: Sequence[str]
+    left: Sequence[Place],
+    right: Sequence[Place],
+    partner_of: Mapping[int, int],
+    alike: int | None,
+    names: Sequence[str],
 ) -> None:
     """UsageError: they are two architectures. alike: as many have the same shape and are fed by such; None: it is not
     known what feeds them, and their order may be that in which somebody wrote them down. names: of the architectures,
     where two are two."""
-    partners = len(found) if alike is None else alike
+    partners = len(partner_of) if alike is None else alike
     counted = f"of {len(left)} layers on the left and {len(right)} on the right"
-    ours, theirs = _alone(left, right, found)
+    ours, theirs = _alone(left, right, partner_of)
     shares = [(len(ours), len(left)), (len(theirs), len(right))]
     moved = [(mine, other) for mine in ours for other in theirs if mine.form == other.form]
     if len(set(names)) > 1:
@@ -108,18 +113,20 @@ def _check(
     )
 
 
-def _alone(left: Sequence[Place], right: Sequence[Place], found: Mapping[int, int]) -> tuple[list[Place], list[Place]]:
+def _alone(
+    left: Sequence[Place], right: Sequence[Place], partner_of: Mapping[int, int]
+) -> tuple[list[Place], list[Place]]:
     """Those without a partner."""
-    paired = set(found.values())
+    paired = set(partner_of.values())
     ours = [place for at, place in enumerate(left) if at not in paired]
-    return ours, [place for at, place in enumerate(right) if at not in found]
+    return ours, [place for at, place in enumerate(right) if at not in partner_of]
 
 
-def _with_fed_alike(left: Sequence[Place], right: Sequence[Place], found: Mapping[int, int]) -> dict[int, int]:
-    """found, and of the others those of one form that read from the same layers: a longer branch stands earlier."""
+def _with_fed_alike(left: Sequence[Place], right: Sequence[Place], partner_of: Mapping[int, int]) -> dict[int, int]:
+    """The partners, and of the others those of one form that read from the same layers: a longer branch is earlier."""
     places = {place.name: at for at, place in enumerate(right)}
-    alone = [at for at in range(len(left)) if at not in set(found.values())]
-    paired = dict(found)
+    alone = [at for at in range(len(left)) if at not in set(partner_of.values())]
+    paired = dict(partner_of)
     for at, place in enumerate(right):
         inputs = {paired.get(places.get(name, -1), -1) for name in place.inputs}
         if at in paired or not inputs or -1 in inputs:
@@ -146,10 +153,10 @@ def _blocks(ours: Sequence[Key], theirs: Sequence[Key]) -> Iterator[tuple[int, i
 
 def _between(left: Sequence[Place], right: Sequence[Place], ours: range, theirs: range) -> dict[int, int]:
     """Of a stretch in which the keys differ: by form alone; then one by one where as many of a kind are left."""
-    found = dict[int, int]()
+    partner_of = dict[int, int]()
     for first, last, second, end, same in _blocks([left[at].form for at in ours], [right[at].form for at in theirs]):
         pairs = list(zip(theirs[second:end], ours[first:last], strict=False))
         kinds = all(left[mine].kind == right[other].kind for other, mine in pairs)
         if same or (last - first == end - second and kinds):
-            found |= dict(pairs)
-    return found
+            partner_of |= dict(pairs)
+    return partner_of

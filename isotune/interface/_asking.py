@@ -21,7 +21,7 @@ _SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400}
 
 
 @dataclass(frozen=True)
-class Asked:
+class Request:
     """datasets: not prepared yet, unless they came so. lines: about patterns. source: where it came from, in a word.
     checked: whether every model is known to its library."""
 
@@ -47,7 +47,7 @@ def asked(
     compiled: bool,
     store: PathLike,
     jobs: int,
-) -> Asked:
+) -> Request:
     """Arguments as of `isotune.run`. UsageError: one is wrong."""
     place, jobs = arguments.path(store, "store"), arguments.count(jobs, "jobs")
     if isinstance(models, str | os.PathLike) and os.fspath(models).endswith(".toml"):
@@ -65,10 +65,10 @@ def asked(
     wanted = arguments.datasets(datasets)
     mode = arguments.mode(numeric_mode, layout, compiled)
     matrix = Matrix(named, [each.name for each in wanted], recipes, specs, parse_seeds(seeds), held, mode)
-    return Asked(Sweep((matrix,)), wanted, lines, "isotune run", place, jobs, checked=False)
+    return Request(Sweep((matrix,)), wanted, lines, "isotune run", place, jobs, checked=False)
 
 
-def _of_file(path: Path, store: Path, jobs: int) -> Asked:
+def _of_file(path: Path, store: Path, jobs: int) -> Request:
     """What the call says of store and jobs comes before what the file says."""
     file = sweeps.read(path)
     if store == defaults.STORE and file.store:
@@ -76,7 +76,7 @@ def _of_file(path: Path, store: Path, jobs: int) -> Asked:
     if jobs == 1 and file.jobs:
         jobs = file.jobs
     wanted = [arguments.dataset(name) for name in file.sweep.datasets]
-    return Asked(file.sweep, wanted, file.lines, path.name, store, jobs, checked=True)
+    return Request(file.sweep, wanted, file.lines, path.name, store, jobs, checked=True)
 
 
 def seconds(value: str | float | None, argument: str = "stop_after") -> float | None:

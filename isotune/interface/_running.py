@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from isotune import data, defaults, names, places, sealing, sweeps
 from isotune.errors import UsageError
 from isotune.interface import arguments
-from isotune.interface._asking import Asked, asked, seconds
+from isotune.interface._asking import Request, asked, seconds
 from isotune.interface._runs import Runs
 from isotune.interface.arguments import Conventions, Dataset, Model, PathLike, Protocol
 from isotune.models import patterns
@@ -136,7 +136,7 @@ def run(
     return Runs(records, store=wanted.store, kept=executor.kept, left=executor.left, unread=unread)
 
 
-def _check(cells: Sequence[Cell], wanted: Asked, workers: Workers, reporter: Reporter) -> None:
+def _check(cells: Sequence[Cell], wanted: Request, workers: Workers, reporter: Reporter) -> None:
     """Build each model, which fetches its checkpoint and finds what is wrong before anything runs; of many only the
     names are looked up, and what is wrong with one is its cells' failure."""
     count = len({(cell.model, cell.checkpoint) for cell in cells})

@@ -98,9 +98,9 @@ class Judge:
             alone = recordings.of(which, side, LAYERS.part, images, apart=True, replaced=str(whole))
         except (UsageError, WorkerFailure):  # a network may take no other number of images
             return None
-        found = judge(depends(observed(LAYERS, alone), observed(LAYERS, whole), batch.arranged))
+        judged = judge(depends(observed(LAYERS, alone), observed(LAYERS, whole), batch.arranged))
         recordings.forget(alone)
-        return found.failing[0] if found.failing else None
+        return judged.failing[0] if judged.failing else None
 
     @staticmethod
     def _batch(images: str, *, apart: bool = False) -> Batch:

@@ -39,7 +39,7 @@ class _Said:
     """Of a rung: its verdict and why."""
 
     verdict: Verdict
-    found: Explained = field(default_factory=Explained)
+    explanation: Explained = field(default_factory=Explained)
     remarks: tuple[str, ...] = ()
     smallest: Smallest | None = None
     named: str = ""
@@ -134,9 +134,9 @@ class Ladder:
         noise = isolated.bound.measured if isolated.bound.measured is not None else end_to_end.bound.measured
         return Rung(
             name=spec.name, verdict=said.verdict, end_to_end=end_to_end.worst, isolated=isolated.worst,
-            bound=isolated.bound.allowed, noise=noise, where=self._where(spec, shown, said.found.rest),
-            compared=len(end_to_end.errors), failing=len(shown.failing), cause=said.found.cause,
-            unexplained=said.found.rest, named=said.named, remarks=(*said.remarks, *self._structure(spec)),
+            bound=isolated.bound.allowed, noise=noise, where=self._where(spec, shown, said.explanation.rest),
+            compared=len(end_to_end.errors), failing=len(shown.failing), cause=said.explanation.cause,
+            unexplained=said.explanation.rest, named=said.named, remarks=(*said.remarks, *self._structure(spec)),
             smallest=said.smallest,
             layers_isolated=isolated.errors if spec.layered else (),
             layers_end_to_end=end_to_end.errors if spec.layered else (), seconds=time.perf_counter() - began,
@@ -149,37 +149,39 @@ class Ladder:
         if isolated.doubtful:
             return _Said("unknown", remarks=(f"nothing is proved or refuted here: {_noisy(isolated)}",))
         if spec.part == "logits" and _names(isolated) == {"logits"}:  # no axis is of what follows
-            found = Explained(None, ("logits",))
+            explanation = Explained(None, ("logits",))
             remarks = ["what the classifier gets agrees, and what it gives: what stands behind it differs"]
         else:
-            found, remarks = self._explained(spec, isolated), []
-        again = bool(found.rest) and set(found.rest) <= self._beyond(spec)
-        named = self._named(spec, isolated) if found.rest and found.cause is None else ""
-        self._remember(spec, found, named)
+            explanation, remarks = self._explained(spec, isolated), []
+        again = bool(explanation.rest) and set(explanation.rest) <= self._beyond(spec)
+        named = self._named(spec, isolated) if explanation.rest and explanation.cause is None else ""
+        self._remember(spec, explanation, named)
         if named:
-            return _Said("fails", found, tuple(remarks), named=named)
+            return _Said("fails", explanation, tuple(remarks), named=named)
         if again:
             return _Said(
-                "fails", found, (f"{', '.join(found.rest)} fail in inference mode too, without a known cause",)
+                "fails",
+                explanation,
+                (f"{', '.join(explanation.rest)} fail in inference mode too, without a known cause",),
             )
-        if found.rest:
-            remarks += self._described(spec, isolated, found.rest)
-        shown = self._smallest(spec, isolated) if found.rest and not found.cause else None
-        return _Said("fails", found, tuple(remarks), shown)
+        if explanation.rest:
+            remarks += self._described(spec, isolated, explanation.rest)
+        shown = self._smallest(spec, isolated) if explanation.rest and not explanation.cause else None
+        return _Said("fails", explanation, tuple(remarks), shown)
 
     def _beyond(self, spec: RungSpec) -> frozenset[str]:
         """What fails below in the same way, and has no cause there."""
         return self._unexplained if spec.layered else frozenset()
 
-    def _remember(self, spec: RungSpec, found: Explained, named: str) -> None:
+    def _remember(self, spec: RungSpec, explanation: Explained, named: str) -> None:
         """For the rungs above."""
-        if found.cause:
-            self._flips += found.cause.flips
-            ahead(self._recordings, found.cause.flips)
-        if found.rest:
+        if explanation.cause:
+            self._flips += explanation.cause.flips
+            ahead(self._recordings, explanation.cause.flips)
+        if explanation.rest:
             why = "cannot be set alike" if named else "has no name"
             self._unnamed = self._unnamed or f"{spec.name!r} fail {why}"
-            self._unexplained |= frozenset(found.rest) if spec.layered else frozenset()
+            self._unexplained |= frozenset(explanation.rest) if spec.layered else frozenset()
 
     def _explained(self, spec: RungSpec, isolated: Judged) -> Explained:
         """Of a rung that fails by itself."""
@@ -263,11 +265,11 @@ class Ladder:
                     yield f"{layer} ({own}) is on the {side} side alone; the others are paired by shape and dataflow"
         if spec.name == "layers":
             for which in SIDES:
-                if found := self._judge.dependent(which):
-                    own = names.get(found.name, ("", ""))[SIDES.index(which)]
+                if dependent := self._judge.dependent(which):
+                    own = names.get(dependent.name, ("", ""))[SIDES.index(which)]
                     yield (
-                        f"the {which} side's {found.name} ({own}) depends on the other images of the batch or on their"
-                        f" order, in inference mode: {found.relative:.0e}"
+                        f"the {which} side's {dependent.name} ({own}) depends on the other images of the batch or on"
+                        f" their order, in inference mode: {dependent.relative:.0e}"
                     )
 
     def _where(self, spec: RungSpec, judged: Judged, unexplained: Collection[str]) -> str:

@@ -127,10 +127,10 @@ class Recordings:
     def trained(self) -> tuple[str, ...] | None:
         """The layers that a step trains on either side, as the left side's blocks say; None: a dump of before does not
         say. UsageError: it has no such."""
-        found: list[str] | str | None = self.described["left"].get("trained")
-        if isinstance(found, str):
-            raise UsageError(f"{self.sides['left'].model}: {found}; give a protocol that trains head or all")
-        return None if found is None else tuple(found)
+        trained: list[str] | str | None = self.described["left"].get("trained")
+        if isinstance(trained, str):
+            raise UsageError(f"{self.sides['left'].model}: {trained}; give a protocol that trains head or all")
+        return None if trained is None else tuple(trained)
 
     def _settings(self, which: str) -> dict[str, Any]:
         """The side's SETTINGS. A layout is compared between sides of one library only: no other has the same ones."""
@@ -148,15 +148,15 @@ class Recordings:
         has of its own too, where nobody knows the other's. Arrays are not decoded. A dump of before does not say what
         its side had by itself."""
         axes, own = ([self.described[which].get(key, {}) for which in SIDES] for key in ("axes", "own"))
-        found = []
+        alike = []
         for axis in [axis for axis in AXES if axis in relevant_axes([self.inputs.stage])]:
             now = [each.get(axis) for each in axes]
             before = [None if AXES[axis].leaves_open(value := each.get(axis)) else value for each in own]
             known = [value for value in before if value is not None]
             enough = len(set(known)) == 2 or (axis == "input_scaling" and len(known) == 1 and known[0] != now[0])
             if now[0] == now[1] and enough and (axis != "decode" or self.batch.encoded):
-                found.append(SetAlike(axis=axis, value=now[0], own=(before[0], before[1])))
-        return tuple(found)
+                alike.append(SetAlike(axis=axis, value=now[0], own=(before[0], before[1])))
+        return tuple(alike)
 
     def names(self) -> dict[str, tuple[str, str]]:
         """Layer -> what each library calls it."""
@@ -166,10 +166,10 @@ class Recordings:
     def between(self, layer: str) -> str:
         """What stands between a layer and those that feed it, where either side has operations there:
         "AvgPool2D (left) and AveragePooling2D (right) between 003.norm and it". Empty: nothing, or it is not known."""
-        found = {which: self.described[which].get("between", {}).get(layer, ()) for which in SIDES}
-        if not any(found.values()):
+        operations_of = {which: self.described[which].get("between", {}).get(layer, ()) for which in SIDES}
+        if not any(operations_of.values()):
             return ""
-        said = [f"{', '.join(operations) or 'nothing'} ({which})" for which, operations in found.items()]
+        said = [f"{', '.join(operations) or 'nothing'} ({which})" for which, operations in operations_of.items()]
         before = next((b for which in SIDES if (b := self.described[which].get("inputs", {}).get(layer))), ())
         both = self.names()
         feeding = [" = ".join(filter(None, dict.fromkeys(both.get(each, ())))) or each for each in before]

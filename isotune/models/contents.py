@@ -135,13 +135,13 @@ def _files(parts: list[str], folders: list[Path]) -> Iterator[Path]:
     if parts[0] == "isotune":  # known by its version
         return
     for folder in folders:
-        found = [
+        named = [
             file
             for count in range(1, len(parts) + 1)
             for stem in [folder.joinpath(*parts[:count])]
             for file in (stem / "__init__.py", stem.with_name(f"{stem.name}.py"))
             if file.is_file()
         ]
-        if found:
-            yield from found
+        if named:
+            yield from named
             return

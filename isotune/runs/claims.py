@@ -174,7 +174,7 @@ def running(store: Path, lease: float = LEASE) -> list[Running]:
     last: dict[str, int] = {}
     for key, number in _listed(store):
         last[key] = max(number, last.get(key, 0))
-    found = []
+    claims = []
     for key, number in sorted(last.items()):
         path = store / FOLDER / f"{key}.{number}"
         try:
@@ -186,11 +186,11 @@ def running(store: Path, lease: float = LEASE) -> list[Running]:
         lost = _is_gone(who) or quiet > lease
         with contextlib.suppress(TypeError, ValueError):
             since = datetime.fromisoformat(str(who.get("since")))
-            found.append(
+            claims.append(
                 Running(key, str(who.get("cell", "")), str(who.get("host", "?")), int(who.get("process", 0)), since,
                         quiet, lost)
             )  # fmt: skip
-    return found
+    return claims
 
 
 def tidy(store: Path) -> None:

@@ -58,13 +58,13 @@ def survey(store: Path) -> dict[str, list[Brief]]:
     def one(value: Any) -> Any:  # 100,000 records say the same few things
         return shared.setdefault(value, value)
 
-    found: dict[str, list[Brief]] = {}
+    results_of: dict[str, list[Brief]] = {}
     with _collector_at_rest():
         for home in _homes(store):
             if results := list(_results(store, home, one)):
                 results.sort(key=lambda each: each.ended, reverse=True)
-                found[home] = results
-    return found
+                results_of[home] = results
+    return results_of
 
 
 @contextmanager

@@ -36,6 +36,7 @@ MAY = {
     "isotune/models/checkpoints.py": "safetensors",
     "isotune/recordings/_tensors.py": "safetensors",
     "isotune/recordings/_writing.py": "what it writes",
+    "isotune/comparison/observations.py": "what it writes",
     "isotune/investigation/_dump.py": "from the gate's bytes",
     "isotune/protocols/_reading.py": "isotune's own protocols; JSON that it made itself",
     # what isotune wrote itself, sealed
@@ -60,6 +61,7 @@ MAY = {
     "isotune/models/embedded.py": "to compare its digest",
     "isotune/data/sources/imagenet.py": "isotune's table",
     "isotune/workers/interpreters.py": "isotune's metadata",
+    "isotune/workers/content.py": "to tell whether it changed",
     "reference_results/_checking.py": "isotune's tables",
     "reference_results/_citations.py": "isotune's tables",
     "reference_results/_lineage.py": "isotune's tables",

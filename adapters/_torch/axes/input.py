@@ -93,7 +93,7 @@ def scaling_inside(net: nn.Module, size: tuple[int, int]) -> Inside | None:
         return None
     if not given or given[0].shape != images.shape or torch.equal(given[0], images):
         return None
-    return next((found for reverse in (False, True) if (found := _fitted(images, given[0], reverse))), None)
+    return next((scaling for reverse in (False, True) if (scaling := _fitted(images, given[0], reverse))), None)
 
 
 def _written(values: np.ndarray) -> np.ndarray:
@@ -108,9 +108,9 @@ def _fitted(images: Tensor, given: Tensor, reverse: bool) -> Inside | None:
     mean, wanted = (values.mean((0, 2, 3), keepdim=True) for values in (ordered, given))
     around = ordered - mean
     scale = (around * (given - wanted)).sum((0, 2, 3), keepdim=True) / around.square().sum((0, 2, 3), keepdim=True)
-    found = Inside(reverse, scale, wanted - mean * scale)
-    error = (found.of(images) - given).abs().max() / given.abs().max()
-    return found if error < 1e-9 and scale.abs().min() > 0 and found.named else None
+    scaling = Inside(reverse, scale, wanted - mean * scale)
+    error = (scaling.of(images) - given).abs().max() / given.abs().max()
+    return scaling if error < 1e-9 and scale.abs().min() > 0 and scaling.named else None
 
 
 _PLAIN = '''
