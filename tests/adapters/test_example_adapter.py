@@ -148,8 +148,8 @@ def test_another_version_of_it_makes_records_proofs_and_the_catalogue_stale(isot
     assert [models[-1] for _, _, models in seen] == ["example:new-in-1.1"] * 2 + ["example:new-in-1.2"]
 
 
-def test_its_models_are_listed_anew_when_its_code_changes_and_its_version_does_not(isotune, house, tmp_path) -> None:
-    environment = install("1.3", tmp_path)
+def test_its_models_are_listed_anew_when_its_code_changes_and_its_version_does_not(isotune, packages, tmp_path) -> None:
+    environment = install("1.3", packages, tmp_path)
     module = tmp_path / "site-1.3" / "isotune_example.py"
 
     def listed() -> list[str]:

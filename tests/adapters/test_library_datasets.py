@@ -111,7 +111,7 @@ def test_food101_keeps_the_original_files(place: Path) -> None:
     dataset = data.prepare("food101")
     assert dataset.classes == ("apple_pie", "waffles")
     assert dataset.train.labels.tolist() == [0, 0, 0, 1, 1, 1]
-    assert isinstance(dataset.test, data._dataset.FileSplit)
+    assert isinstance(dataset.test, data.dataset.FileSplit)
     assert dataset.test.encoded(3) == (folder / "images" / "waffles" / "test1.jpg").read_bytes()
 
 

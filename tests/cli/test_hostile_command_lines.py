@@ -25,13 +25,15 @@ WORDS = ["", " ", ",", ",,", "..", "../x", "/dev/null", "/proc/x", "-", "--", "-
 
 def _options(command: str) -> list[str]:
     """Every option of a command, but those that end it with a listing; of a command that there is not, some."""
-    found = ["--nosuch", "-x"]
+    options = ["--nosuch", "-x"]
     callback = next((each.callback for each in cli.app.registered_commands if each.callback.__name__ == command), None)
     for name, parameter in inspect.signature(callback or (lambda: None), eval_str=True).parameters.items():
-        (declared,) = parameter.annotation.__metadata__
+        (declared,) = getattr(parameter.annotation, "__metadata__", [None])
+        if declared is None:  # the context, which no user gives
+            continue
         if isinstance(declared, typer.models.OptionInfo):
-            found += [each.partition("/")[0] for each in declared.param_decls or ["--" + name.replace("_", "-")]]
-    return sorted(set(found) - {"--references", "--schema", "--list"})
+            options += [each.partition("/")[0] for each in declared.param_decls or ["--" + name.replace("_", "-")]]
+    return sorted(set(options) - {"--references", "--schema", "--list"})
 
 
 def _lines(command: str) -> st.SearchStrategy[list[str]]:

@@ -51,7 +51,7 @@ def test_files_are_kept_as_they_were(tmp_path: Path) -> None:
     fill(tmp_path / "set" / "Train", suffix=".JPG")
     fill(tmp_path / "set" / "Test", suffix=".jpeg")
     dataset = data.prepare(f"imagefolder:{tmp_path / 'set'}")
-    assert isinstance(dataset.test, data._dataset.FileSplit)
+    assert isinstance(dataset.test, data.dataset.FileSplit)
     assert dataset.test.encoded(9) == (tmp_path / "set" / "Test" / "b" / "4.jpeg").read_bytes()
     with pytest.raises(IndexError):
         dataset.test.image(10)

@@ -14,7 +14,7 @@ from isotune.errors import UsageError
 pytestmark = pytest.mark.usefixtures("house")
 
 MODEL = "example:random-features"
-KEPT = Path(__file__).parents[1] / "runs/version_2/benchmark.json"
+KEPT = Path(__file__).parents[1] / "runs/earlier/version_2/benchmark.json"
 IMAGES, LABELS = np.zeros((8, 8, 8, 3), np.uint8), np.arange(8) % 2
 
 

@@ -328,13 +328,13 @@ def test_a_folder_of_observations_has_its_own_files_alone(tmp_path: Path) -> Non
     observations.write(tmp_path / "seen", [("a", np.arange(3.0)), ("b", np.arange(4.0))])
     (tmp_path / "seen" / "zero").symlink_to("/dev/zero")
     observations.copy(tmp_path / "seen", tmp_path / "copy")
-    assert sorted(path.name for path in (tmp_path / "copy").iterdir()) == ["0.npy", "1.npy", "index.json"]
+    assert sorted(path.name for path in (tmp_path / "copy").iterdir()) == ["arrays.bin", "index.json"]
     assert observations.Observations(tmp_path / "copy")["b"].tolist() == [0, 1, 2, 3]
     for index in ('{"a": "../../0"}', '{"a": -1}', "[]", '{"a": true}', "[" * 5000):
         (tmp_path / "copy" / "index.json").write_text(index)
         with pytest.raises(UsageError, match=r"index\.json: "):
             observations.Observations(tmp_path / "copy")
-    (tmp_path / "seen" / "1.npy").unlink()
-    (tmp_path / "seen" / "1.npy").symlink_to("/dev/zero")
+    (tmp_path / "seen" / "arrays.bin").unlink()
+    (tmp_path / "seen" / "arrays.bin").symlink_to("/dev/zero")
     with pytest.raises(UsageError, match="a device, not a file"):
         observations.copy(tmp_path / "seen", tmp_path / "again")

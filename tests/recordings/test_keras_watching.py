@@ -36,10 +36,19 @@ def left_out(engine: str) -> set[str]:
     return {"own"} if engine == "jax" else set()
 
 
-@pytest.mark.parametrize("name", EXPECTED)
+def of_each(*names: str):
+    """A recording of each engine that has it."""
+    cases = [(engine, name) for engine in ("tensorflow", "jax", "torch") for name in names]
+    return pytest.mark.parametrize(
+        ("recordings", "name"),
+        [pytest.param(engine, name, marks=[pytest.mark.slow] * (engine == "torch"))
+         for engine, name in cases if name not in left_out(engine)],
+        indirect=["recordings"],
+    )  # fmt: skip
+
+
+@of_each(*EXPECTED)
 def test_what_training_does_is_read_off(name: str, recordings) -> None:
-    if name not in recordings:
-        pytest.skip("refused on this engine")
     habits = judge(recordings[name])
     assert {habit: habits.value(habit) for habit in EXPECTED[name]} == EXPECTED[name]
     assert "step" not in habits, habits["step"].words
@@ -51,10 +60,9 @@ def test_fit_knows_its_epoch_and_every_rate(recordings) -> None:
     assert recordings["schedule"].rates == pytest.approx([0.1, 0.1, 0.05, 0.05, 0.025, 0.025])
 
 
-def test_a_loop_of_ones_own_is_watched(recordings) -> None:
-    if "own" not in recordings:
-        pytest.skip("refused on this engine")
-    assert list(recordings["own"].steps) == [0, 1]
+@of_each("own")
+def test_a_loop_of_ones_own_is_watched(name: str, recordings) -> None:
+    assert list(recordings[name].steps) == [0, 1]
 
 
 def test_statistics_are_of_the_weights_after_each_step(recordings) -> None:

@@ -52,6 +52,7 @@ def write(outcomes: Sequence[Outcome], command: str, folder: Path) -> Path:
         versions(each.findings for each in outcomes),
         "",
     ]  # fmt: skip
+    folder.mkdir(parents=True, exist_ok=True)
     path = folder / "reported.md"
     path.write_text("\n".join(lines), encoding="utf-8")
     kept = {
