@@ -5,8 +5,10 @@
 - `dump(model, folder, ...)`: what one side shows, for an investigation on another machine;
 - `walk(...)`: the ladder alone, of sides that are made already, which gives `Findings` (`findings`).
 
-Modules: `_rung_specs`, `_recordings` (of both sides), `_judging`, `_causes`, `_ladder` (the walk, rung by rung),
-`_walking` (from end to end), `_dump` and `_surviving` (of a side that cannot run), `_sides`, `_images`,
+- `PARTS`: of a protocol, which a side may leave out, by the name that a cause gives them.
+
+Modules: `_rung_specs`, `_recordings` (of both sides), `_judging`, `_causes`, `_left_out`, `_ladder` (the walk, rung by
+rung), `_walking` (from end to end), `_dump` and `_surviving` (of a side that cannot run), `_sides`, `_images`,
 `_command`, `_investigation`, `_investigating`; `pattern` (of an error), `report` (of all). It stands on `comparison`
 and `attribution`.
 """
@@ -15,12 +17,14 @@ from isotune.comparison.sides import Side
 from isotune.investigation._dump import Dump
 from isotune.investigation._investigating import dump, investigate
 from isotune.investigation._investigation import Investigation
+from isotune.investigation._left_out import PARTS
 from isotune.investigation._sides import side
 from isotune.investigation._walking import INTERRUPTED, walk
 from isotune.investigation.findings import Cause, Findings, Flip, Rung, Survivor
 
 __all__ = [
     "INTERRUPTED",
+    "PARTS",
     "Cause",
     "Dump",
     "Findings",

@@ -10,7 +10,7 @@ from typing import Literal
 from pairs import HERE, Pair
 
 from isotune.conventions import AXES
-from isotune.investigation import Findings, Rung
+from isotune.investigation import PARTS, Findings, Rung
 from isotune.investigation.report import verdict
 
 REFUSED, CRASHED = "refused: ", "crashed: "  # of `Findings.stopped`, where there was no walk
@@ -59,7 +59,7 @@ class Outcome:
 
     def _of_reported(self) -> Kind:
         case, named = self.pair.case, self.named
-        axes = {axis for axis in case.axes if axis in AXES}  # others are waiting to be declared
+        axes = {axis for axis in case.axes if axis in AXES or axis in PARTS}  # others are waiting to be declared
         if named - axes:
             return "wrong name"
         if self.first is None:
