@@ -60,7 +60,7 @@ class Judge:
             layers = self.isolated(LAYERS, tried)
             return Judged(tuple(error for error in layers.errors if error.name == HEAD), layers.bound)
         flips = (*causes, *tried) if spec.training else tuple(tried)
-        key = spec, *self._sides(flips), *map(_absent, SIDES, [flips, flips])
+        key = spec, *self._sides(flips), *(_absent(which, flips) for which in SIDES)
         known = self._isolated.get(key)
         dropped = known is not None and known.recorded and not all(folder.exists() for folder in known.recorded)
         if known is None or (dropped and not tried):  # it is to be looked at, where a try was only to be judged

@@ -6,13 +6,13 @@ the other would without it.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from isotune.comparison.sides import Inputs
 from isotune.conventions import Rung
-from isotune.investigation.findings import SIDES, Flip
+from isotune.investigation.findings import SIDES, Flip, Which
 
 
 @dataclass(frozen=True)
@@ -35,13 +35,11 @@ PARTS = {
 }
 
 
-def left_out(inputs: Inputs, rung: str, sides: Collection[str] = SIDES) -> Iterator[Flip]:
+def left_out(inputs: Inputs, rung: str, sides: Sequence[Which] = SIDES) -> Iterator[Flip]:
     """Each part that shows first at the rung and that the protocol has, left out by one side."""
     for name, part in PARTS.items():
-        if part.rung != rung or not _there(inputs, name):
-            continue
-        for side in SIDES:
-            if side in sides:
+        if part.rung == rung and without(inputs, [name]) != inputs:
+            for side in sides:
                 yield Flip(side=side, axis=name, was=_value(inputs, part), value=part.absent)
 
 
@@ -59,12 +57,6 @@ def without(inputs: Inputs, names: Collection[str]) -> Inputs:
             changed = {"optimizer": stage.optimizer.model_copy(update=known)}
         stage = stage.model_copy(update=changed)
     return inputs.model_copy(update={"stage": stage, "rates": rates})
-
-
-def _there(inputs: Inputs, name: str) -> bool:
-    if name == "schedule":
-        return len(set(inputs.rates)) > 1
-    return bool(_value(inputs, PARTS[name]))
 
 
 def _value(inputs: Inputs, part: _Part) -> Any:
