@@ -26,11 +26,12 @@ from isotune.attribution._shapley import Coalition, Order
 from isotune.attribution._switches import Aside, Plan, plan
 from isotune.comparison.sides import Side
 from isotune.data.sources.given import Given
+from isotune.executors import Local, workers_for
 from isotune.models import checkpoints
 from isotune.progress import Progress, reporting
 from isotune.protocols import Protocol
 from isotune.runs import own_classifier, planning
-from isotune.runs.executor import Executor, LocalExecutor, workers_for
+from isotune.runs.driver import Driver
 from isotune.runs.records import Record
 from isotune.runs.store import Store
 from isotune.statistics import PERCENT
@@ -77,13 +78,14 @@ def attribute(
         else:
             planning.check_images(images, recipe)
         planned = plan(ours, theirs, images, recipe, workers)
-        executor = LocalExecutor(Store(Path(store)), jobs=jobs, workers=workers, progress=reporter, note=reporter.note)
-        return run_plan(planned, wanted, executor)
+        executor = Local(jobs=jobs, workers=workers)
+        driver = Driver(Store(Path(store)), executor, progress=reporter, note=reporter.note)
+        return run_plan(planned, wanted, driver)
 
 
-def run_plan(planned: Plan, seeds: Sequence[int], executor: Executor) -> Attribution:
+def run_plan(planned: Plan, seeds: Sequence[int], driver: Driver) -> Attribution:
     """The runs of a plan, and what they say: both ends and each axis first, then the sets of those that ran."""
-    runs = _Runs(planned, seeds, executor)
+    runs = _Runs(planned, seeds, driver)
     axes = [switch.axis for switch in planned.switches]
     first = [_NONE, *(frozenset({axis}) for axis in axes), None]
     runs.add((switched, seed) for switched in first for seed in seeds)
@@ -123,10 +125,10 @@ def _needed(
 class _Runs:
     """Records by the axes that are switched and the seed; None in place of the axes is the right."""
 
-    def __init__(self, planned: Plan, seeds: Sequence[int], executor: Executor) -> None:
+    def __init__(self, planned: Plan, seeds: Sequence[int], driver: Driver) -> None:
         self.plan, self.seeds = planned, tuple(seeds)
         self.records: dict[tuple[Coalition | None, int], Record] = {}
-        self._executor = executor
+        self._driver = driver
 
     def add(self, wanted: Iterable[tuple[Coalition | None, int]]) -> None:
         """Run what is not here yet."""
@@ -136,7 +138,7 @@ class _Runs:
             if (switched, seed) not in self.records
         }
         each_once = {cell.key: cell for cell in cells.values()}  # the right may be the left with an axis switched
-        records = {record.cell.key: record for record in self._executor.run(each_once.values())}
+        records = {record.cell.key: record for record in self._driver.run(each_once.values())}
         self.records |= {place: records[cell.key] for place, cell in cells.items()}
 
     def accuracy(self, switched: Coalition | None, seed: int) -> float:

@@ -71,7 +71,15 @@ def run(
     ] = "",
     compiled: Annotated[bool, typer.Option("--compiled", help="By the library's compiler: rows of their own.")] = False,
     store: StoreOption = defaults.STORE,
-    jobs: Annotated[int, typer.Option(help="Workers at the same time; above 1 timings are marked as shared.")] = 1,
+    jobs: Annotated[
+        int | None, typer.Option(help="Workers at the same time; above 1 timings are marked as shared.")
+    ] = None,
+    executor: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME[:PLACE][,OPTION=VALUE]", help="Where cells run: local, ray, ray:HOST:6379. [default: local]"
+        ),
+    ] = "",
     plan: Annotated[
         bool,
         typer.Option("--plan", help="Show what would run, what is done, and an estimate of the rest; run nothing."),
@@ -101,7 +109,12 @@ def run(
     recorded with its error, and the others go on. The same command at the same time, on this machine or
     on another with the same store, shares the work.
     """
-    asked: dict[str, Any] = {"store": store, "jobs": jobs, "skip_unreadable": skip_unreadable}
+    asked: dict[str, Any] = {
+        "store": store,
+        "jobs": jobs,
+        "executor": executor or None,
+        "skip_unreadable": skip_unreadable,
+    }
     if sweep is not None:
         _check_sweep(context, sweep)
         asked["models"] = sweep

@@ -11,12 +11,15 @@ from typing import Any
 
 from isotune import defaults, sweeps
 from isotune.errors import UsageError
+from isotune.executors import Executor, Spec
 from isotune.interface import arguments
+from isotune.interface._executing import named as named_executor
 from isotune.interface.arguments import Conventions, Dataset, Model, PathLike, Protocol
 from isotune.models import patterns
 from isotune.runs.planning import Matrix, parse_seeds
 from isotune.sweeps import Sweep
 
+_LOCAL = Spec("local")
 _SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400}
 
 
@@ -30,7 +33,8 @@ class Request:
     lines: Sequence[str]
     source: str
     store: Path
-    jobs: int
+    jobs: int | None
+    executor: Spec | Executor
     checked: bool
 
 
@@ -46,10 +50,12 @@ def asked(
     layout: str | None,
     compiled: bool,
     store: PathLike,
-    jobs: int,
+    jobs: int | None,
+    executor: str | Executor | None = None,
 ) -> Request:
     """Arguments as of `isotune.run`. UsageError: one is wrong."""
-    place, jobs = arguments.path(store, "store"), arguments.count(jobs, "jobs")
+    place, jobs = arguments.path(store, "store"), None if jobs is None else arguments.count(jobs, "jobs")
+    runs_in = named_executor(executor)
     if isinstance(models, str | os.PathLike) and os.fspath(models).endswith(".toml"):
         others = {"datasets": (datasets, defaults.DATASET), "protocols": (protocols, defaults.PROTOCOL),
                   "seeds": (seeds, defaults.SEEDS), "conventions": (conventions, defaults.CONVENTIONS),
@@ -58,25 +64,26 @@ def asked(
         for name, (value, default) in others.items():
             if value is not default and not (isinstance(value, str | int) and value == default):
                 raise UsageError(f"{name}: {os.fspath(models)} says what is run; write it there")
-        return _of_file(Path(models), place, jobs)
+        return _of_file(Path(models), place, jobs, runs_in)
     held = arguments.checkpoint(checkpoint)
     named, lines = patterns.expanded(arguments.models(models), held)
     recipes, specs = arguments.recipes(protocols), arguments.specs(conventions)
     wanted = arguments.datasets(datasets)
     mode = arguments.mode(numeric_mode, layout, compiled)
     matrix = Matrix(named, [each.name for each in wanted], recipes, specs, parse_seeds(seeds), held, mode)
-    return Request(Sweep((matrix,)), wanted, lines, "isotune run", place, jobs, checked=False)
+    return Request(Sweep((matrix,)), wanted, lines, "isotune run", place, jobs, runs_in or _LOCAL, checked=False)
 
 
-def _of_file(path: Path, store: Path, jobs: int) -> Request:
-    """What the call says of store and jobs comes before what the file says."""
+def _of_file(path: Path, store: Path, jobs: int | None, executor: Spec | Executor | None) -> Request:
+    """What the call says of store, jobs and executor comes before what the file says."""
     file = sweeps.read(path)
     if store == defaults.STORE and file.store:
         store = arguments.path(file.store, "store").expanduser()
-    if jobs == 1 and file.jobs:
-        jobs = file.jobs
+    jobs = file.jobs if jobs is None else jobs
     wanted = [arguments.dataset(name) for name in file.sweep.datasets]
-    return Request(file.sweep, wanted, file.lines, path.name, store, jobs, checked=True)
+    return Request(
+        file.sweep, wanted, file.lines, path.name, store, jobs, executor or file.executor or _LOCAL, checked=True
+    )
 
 
 def seconds(value: str | float | None, argument: str = "stop_after") -> float | None:

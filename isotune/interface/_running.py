@@ -6,19 +6,21 @@ import math
 import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import closing, nullcontext
+from contextlib import ExitStack, closing, nullcontext, suppress
 from dataclasses import dataclass
 
 from isotune import data, defaults, names, places, sealing, sweeps
-from isotune.errors import UsageError
+from isotune.errors import Unavailable, UsageError
+from isotune.executors import Executor, Spec, find
 from isotune.interface import arguments
 from isotune.interface._asking import Request, asked, seconds
+from isotune.interface._executing import made
 from isotune.interface._runs import Runs
 from isotune.interface.arguments import Conventions, Dataset, Model, PathLike, Protocol
 from isotune.models import patterns
 from isotune.progress import Progress, Reporter, reporting
 from isotune.runs import planning
-from isotune.runs.executor import LocalExecutor, workers_for
+from isotune.runs.driver import Driver
 from isotune.runs.planning import check_models
 from isotune.runs.records import Cell
 from isotune.runs.store import Store
@@ -41,7 +43,8 @@ def run(
     layout: str | None = None,
     compiled: bool = False,
     store: PathLike = defaults.STORE,
-    jobs: int = 1,
+    jobs: int | None = None,
+    executor: str | Executor | None = None,
     fresh: bool = False,
     pythons: Mapping[str, PathLike] | None = None,
     skip_unreadable: bool = False,
@@ -75,13 +78,15 @@ def run(
     numeric_mode: "float32", "tf32", "bfloat16", "float16" (with loss scaling) or "float64", as far as the library and
         the device have it. compiled: torch.compile, or XLA in Keras.
     layout: of tensors in memory, "contiguous" or "channels_last"; None: what each library's user gets.
-    store: folder of records. jobs: workers at the same time; above 1 timings are marked as shared. fresh: run again
-        what is already there. pythons: other environments' interpreters by adapter. skip_unreadable: leave out
-        images that cannot be read. verify: read again all that comes from the cache, however recently this machine
-        verified it. retry_failed: run again what failed; only_failed: and nothing else. stop_after: seconds, or a time
-        such as "2h", after which no run is begun. time_limit: likewise, after which a run is given up and has failed.
-        workers: run in these, which are left running for the next call
-        (`isotune.workers.process.Workers`). progress: shown, not shown, or a function that is told (what, done, total).
+    store: folder of records. jobs: workers at the same time; above 1 timings are marked as shared. executor: where
+        runs are computed: "local" (the default), "ray", "ray:HOST:6379", with options "ray,gpus=1", or an
+        `isotune.executors.Executor` of your own. fresh: run again what is already there. pythons: other
+        environments' interpreters by adapter. skip_unreadable: leave out images that cannot be read. verify: read
+        again all that comes from the cache, however recently this machine verified it. retry_failed: run again what
+        failed; only_failed: and nothing else. stop_after: seconds, or a time such as "2h", after which no run is begun.
+        time_limit: likewise, after which a run is given up and has failed. workers: run in these, which are left
+        running for the next call (`isotune.workers.process.Workers`). progress: shown, not shown, or a function that is
+        told (what, done, total).
     Of a sweep of more than 2,000 cells those that were done before are counted in `runs.unread` and not given.
     Errors: UsageError, before anything runs: a name is wrong or a combination impossible. NotCached: a checkpoint or
         data set must be downloaded and cannot be.
@@ -95,57 +100,63 @@ def run(
     retry_failed, only_failed = arguments.flag(retry_failed, "retry_failed"), arguments.flag(only_failed, "only_failed")
     wanted = asked(
         models, datasets, protocols, seeds, conventions, checkpoint=checkpoint, numeric_mode=numeric_mode,
-        layout=layout, compiled=compiled, store=store, jobs=jobs,
+        layout=layout, compiled=compiled, store=store, jobs=jobs, executor=executor,
     )  # fmt: skip
     limit, longest = seconds(stop_after), seconds(time_limit, "time_limit")
     interpreters = arguments.interpreters(pythons, wanted.sweep.models)
     places.check_folder(wanted.store, "store")
     until = math.inf if limit is None else time.monotonic() + limit
-    with reporting(progress) as reporter, sealing.everything() if verify else nullcontext():
+    with (
+        reporting(progress) as reporter,
+        sealing.everything() if verify else nullcontext(),
+        ExitStack() as stack,
+    ):
+        runs_in, running = made(wanted.executor, wanted.jobs, interpreters, workers, stack)
         for line in (*contradictions(), *wanted.lines):
             reporter.note(line)
         sets = arguments.prepared(wanted.datasets, reporter, skip_unreadable=skip_unreadable)
-        with workers_for(wanted.jobs, interpreters) if workers is None else nullcontext(workers) as running:
-            cells = wanted.sweep.cells(sets)
-            _check(cells, wanted, running, reporter)
-            planned = sweeps.plan(cells, wanted.store, retry=retry_failed or only_failed)
-            sweeps.remember(planned, wanted.store, wanted.source)
-            unread: Counter[str] = Counter()
-            if len(cells) > _MOST_READ and not fresh:
-                cells = planned.to_run
-                unread = Counter(done=len(planned.done), failed=0 if planned.retry else len(planned.failed))
-                reporter.note(
-                    f"{unread.total():,} cells are done or failed before; their records are in {wanted.store}"
-                )
-            reporter.parts("cells", len(cells))
-            executor = LocalExecutor(
-                Store(wanted.store), jobs=wanted.jobs, fresh=fresh, pythons=interpreters,
-                workers=running if workers is None or wanted.jobs == 1 else None, progress=reporter,
-                note=reporter.note, until=until, limit=longest,
-                failed="only" if only_failed else "again" if retry_failed or fresh else "kept",
-            )  # fmt: skip
-            records = []
-            try:
-                with closing(executor.run(cells)) as ending:
-                    for record in ending:
-                        records.append(record)
-                        reporter.ended(executor.line(record))
-            except KeyboardInterrupt:
-                reporter.note(f"{len(records)} of {len(cells)} cells are done; their records are in {wanted.store}")
-                raise
-    return Runs(records, store=wanted.store, kept=executor.kept, left=executor.left, unread=unread)
+        cells = wanted.sweep.cells(sets)
+        _check(cells, wanted, running, reporter)
+        planned = sweeps.plan(cells, wanted.store, retry=retry_failed or only_failed)
+        sweeps.remember(planned, wanted.store, wanted.source)
+        unread: Counter[str] = Counter()
+        if len(cells) > _MOST_READ and not fresh:
+            cells = planned.to_run
+            unread = Counter(done=len(planned.done), failed=0 if planned.retry else len(planned.failed))
+            reporter.note(f"{unread.total():,} cells are done or failed before; their records are in {wanted.store}")
+        reporter.parts("cells", len(cells))
+        driver = Driver(
+            Store(wanted.store), runs_in, fresh=fresh, progress=reporter, note=reporter.note, until=until,
+            limit=longest, foreign=interpreters,
+            failed="only" if only_failed else "again" if retry_failed or fresh else "kept",
+        )  # fmt: skip
+        records = []
+        try:
+            with closing(driver.run(cells)) as ending:
+                for record in ending:
+                    records.append(record)
+                    reporter.ended(driver.line(record))
+        except KeyboardInterrupt:
+            reporter.note(f"{len(records)} of {len(cells)} cells are done; their records are in {wanted.store}")
+            raise
+    return Runs(records, store=wanted.store, kept=driver.kept, left=driver.left, unread=unread)
 
 
-def _check(cells: Sequence[Cell], wanted: Request, workers: Workers, reporter: Reporter) -> None:
-    """Build each model, which fetches its checkpoint and finds what is wrong before anything runs; of many only the
-    names are looked up, and what is wrong with one is its cells' failure."""
+def _check(cells: Sequence[Cell], wanted: Request, workers: Workers | None, reporter: Reporter) -> None:
+    """Build each model, which fetches its checkpoint and finds what is wrong before anything runs; of many, or where
+    they run elsewhere, only the names are looked up, and what is wrong with one is its cells' failure.
+
+    workers: of this machine, where cells run in them.
+    """
     count = len({(cell.model, cell.checkpoint) for cell in cells})
-    if count <= _MOST_BUILT:
+    if workers is not None and count <= _MOST_BUILT:
         planning.check_cells(cells, workers, reporter)
         return
     if not wanted.checked:
-        patterns.check_listed(wanted.sweep.models)
-    reporter.note(f"{count:,} models: each is built when its first cell runs; one that cannot be fails there")
+        with nullcontext() if workers is not None else suppress(Unavailable):  # the libraries may be elsewhere alone
+            patterns.check_listed(wanted.sweep.models)
+    if workers is not None:
+        reporter.note(f"{count:,} models: each is built when its first cell runs; one that cannot be fails there")
 
 
 def plan(
@@ -160,7 +171,8 @@ def plan(
     layout: str | None = None,
     compiled: bool = False,
     store: PathLike = defaults.STORE,
-    jobs: int = 1,
+    jobs: int | None = None,
+    executor: str | Executor | None = None,
     skip_unreadable: bool = False,
     retry_failed: bool = False,
     progress: bool | Progress = True,
@@ -176,15 +188,17 @@ def plan(
     retry_failed = arguments.flag(retry_failed, "retry_failed")
     wanted = asked(
         models, datasets, protocols, seeds, conventions, checkpoint=checkpoint, numeric_mode=numeric_mode,
-        layout=layout, compiled=compiled, store=store, jobs=jobs,
+        layout=layout, compiled=compiled, store=store, jobs=jobs, executor=executor,
     )  # fmt: skip
+    if isinstance(wanted.executor, Spec):
+        find(wanted.executor, **({} if wanted.jobs is None else {"jobs": wanted.jobs}))
     with reporting(progress) as reporter:
         for line in wanted.lines:
             reporter.note(line)
         if not wanted.checked:
             patterns.check_listed(wanted.sweep.models)
         sets = arguments.prepared(wanted.datasets, reporter, skip_unreadable=skip_unreadable)
-        return sweeps.plan(wanted.sweep.cells(sets), wanted.store, retry=retry_failed, jobs=wanted.jobs)
+        return sweeps.plan(wanted.sweep.cells(sets), wanted.store, retry=retry_failed, jobs=wanted.jobs or 1)
 
 
 def status(store: PathLike = defaults.STORE) -> sweeps.Status:

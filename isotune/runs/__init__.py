@@ -1,11 +1,12 @@
 """Runs: from a matrix of names to a record on disk for every cell.
 
-    matrix -> cells (`planning`) -> executor -> worker process -> cell runner -> record (`records`)
+    matrix -> cells (`planning`) -> driver -> executor -> worker process -> cell runner -> record (`records`)
 
 In the calling process, which imports no framework:
 
 - `planning`: `Matrix`, `plan`: every name checked, every cell known before anything runs; `parse_seeds`;
-- `executor`: `LocalExecutor`: cells in worker processes on this machine, records as they end;
+- `driver`: `Driver`: which cells are to be run, and their records as they end; `desk`: `Desk`, where an executor
+  (`isotune.executors`) gets cells and hands in what became of them, and `Executor`, its interface;
 - `records`: `Cell`, `Record`; `store`: the `Store` that keeps them, a folder a cell; `earlier`: as they were before;
 - `claims`: who runs a cell now;
 - `preprocessing_costs`: what each step of preprocessing costs, from the records of evaluations.

@@ -1,7 +1,7 @@
 """Sweeps: what is to be run, from a file or from options, and what has become of it.
 
     sweep.toml ─ read ─> Sweep ─ cells ─> plan: what is done, what is left, what that takes
-                                  └─> executor (`isotune.runs`) -> records
+                                  └─> driver (`isotune.runs`), executor -> records
     store ─ survey ─> status: done, running, failed and why, what it cost, what is left
 
 - `Sweep`, `Exclusion`: matrices one after another, without what is excluded; `read`: from a TOML file, checked whole,

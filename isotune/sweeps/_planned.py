@@ -20,7 +20,7 @@ from typing import Any
 
 from isotune import sealing
 from isotune.runs import earlier
-from isotune.runs.executor import is_of_now
+from isotune.runs.desk import is_of_now
 from isotune.runs.records import Cell
 from isotune.sealing import Damaged
 from isotune.sweeps._estimate import Estimate, estimate, traits
@@ -160,7 +160,7 @@ def _by_age(folder: Path) -> list[Path]:
 
 
 def currency() -> Callable[[Brief], bool]:
-    """Whether a record was computed as it would be now, as the executor asks it; each environment is looked at once."""
+    """Whether a record was computed as it would be now, as the driver asks it; each environment is looked at once."""
     known: dict[tuple[object, ...], bool] = {}
 
     def ask(brief: Brief) -> bool:

@@ -23,7 +23,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -33,6 +33,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from isotune import conventions, defaults, names, protocols, reading
 from isotune.data.sources import given
 from isotune.errors import UsageError
+from isotune.executors import Spec, WrongOption, find
 from isotune.models import checkpoints, patterns
 from isotune.protocols import Mode
 from isotune.runs.planning import Matrix, parse_seeds
@@ -59,6 +60,9 @@ class _Axes(BaseModel):
 class _Document(_Axes):
     store: str | None = Field(None, description="folder of records")
     jobs: int | None = Field(None, ge=1, le=1000, description="workers at the same time")
+    executor: str | dict[str, Any] | None = Field(
+        None, description="where cells run: its name, or a table of its name and options"
+    )
     entry: list[_Axes] = Field([], description="matrices; what one does not say is as at the top")
     exclude: list[_Axes] = Field([], description="cells that match something of each axis that is given are left out")
 
@@ -74,6 +78,7 @@ class SweepFile:
     sweep: Sweep
     store: str | None
     jobs: int | None
+    executor: Spec | None
     lines: Sequence[str]
 
 
@@ -97,7 +102,26 @@ def read(path: Path) -> SweepFile:
             matrices.append(matrix)
             check_size(matrices, f"{place.at((*where, 'seeds'))}: ")
     exclude = [_exclusion(each, ("exclude", number), place) for number, each in enumerate(document.exclude)]
-    return SweepFile(path, Sweep(matrices, exclude), document.store, document.jobs, lines)
+    return SweepFile(path, Sweep(matrices, exclude), document.store, document.jobs, _executor(document, place), lines)
+
+
+def _executor(document: _Document, place: _Place) -> Spec | None:
+    """Made once, which checks its options."""
+    if (said := document.executor) is None:
+        return None
+    with place.told(("executor",)):
+        options = {} if isinstance(said, str) else {key: value for key, value in said.items() if key != "name"}
+        name = said if isinstance(said, str) else said.get("name")
+        if not isinstance(name, str):
+            raise UsageError("name is missing, such as 'local'")
+        named = Spec.parse(name)
+        spec = replace(named, options={**named.options, **options})
+    try:
+        find(spec, **({} if document.jobs is None else {"jobs": document.jobs}))
+    except UsageError as error:
+        where = [error.option] if isinstance(error, WrongOption) and error.option in options else []
+        raise UsageError(f"{place.at(('executor', *where))}: {error}") from None
+    return spec
 
 
 def _matrices(said: Mapping[str, tuple[_Axes, _Path]], place: _Place, lines: list[str]) -> Iterator[Matrix]:
@@ -204,6 +228,6 @@ class _Place:
 
     def explained(self, error: ValidationError) -> UsageError:
         first = min(error.errors(), key=lambda each: each["type"] != "extra_forbidden")
-        path = [part for part in first["loc"] if part not in ("int", "str", "list[int]")]
+        path = [part for part in first["loc"] if part not in ("int", "str", "list[int]", "dict[str,any]")]
         told = protocols.explain(error, _Document)
         return UsageError(f"{self._path}, line {reading.line_of(self._source, path)}: {told}")

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
+from isotune.executors import Local
 from isotune.progress import Progress
-from isotune.runs.executor import LocalExecutor
+from isotune.runs.driver import Driver, done
 from isotune.runs.records import Record
 from isotune.runs.store import Store
 from isotune.variance._design import Study
@@ -29,14 +30,14 @@ def run(
 ) -> Iterator[Record]:
     """Records of all runs as they end; what is done already is not run again.
 
-    jobs: workers at the same time. note: as of `LocalExecutor`. ended: told a line of each record. An executor ends
+    jobs: workers at the same time. note: as of `Driver`. ended: told a line of each record. The executor ends
     its workers, so that no process runs the first seeds twice.
     """
     for repeat in range(study.design.repeats + 1):
-        executor = LocalExecutor(store(folder, repeat), jobs=jobs, progress=progress, note=note)
-        for record in executor.run(study.cells(repeat)):
+        driver = Driver(store(folder, repeat), Local(jobs=jobs), progress=progress, note=note)
+        for record in driver.run(study.cells(repeat)):
             if ended:
-                ended(executor.line(record))
+                ended(driver.line(record))
             yield record
 
 
@@ -66,10 +67,7 @@ def outlook(study: Study, folder: Path, elsewhere: Iterable[Store] = ()) -> Outl
             if (record := place.read(cell)) is not None and record.status == "done":
                 took[cell.model].append((record.finished - record.started).total_seconds())
     missing = [
-        cell.model
-        for repeat, place in enumerate(places)
-        for cell in study.cells(repeat)
-        if LocalExecutor(place).done(cell) is None
+        cell.model for repeat, place in enumerate(places) for cell in study.cells(repeat) if done(place, cell) is None
     ]
     known = all(took[model] for model in missing)
     runs = study.design.runs * len(study.firsts)

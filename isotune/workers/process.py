@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
@@ -157,6 +157,29 @@ class WorkerProcess:
     def alive(self) -> bool:
         return self._process.poll() is None
 
+    @contextlib.contextmanager
+    def ended_after(self, limit: float | None) -> Iterator[WorkerProcess]:
+        """The worker, which is ended when it takes longer, and WorkerFailure says so. limit: seconds; None: there is
+        none."""
+        over = threading.Event()
+
+        def end() -> None:
+            over.set()
+            self.kill()
+
+        timer = threading.Timer(limit or 0, end)
+        timer.daemon = True
+        if limit is not None:
+            timer.start()
+        try:
+            yield self
+        except WorkerFailure as error:
+            if over.is_set():
+                raise WorkerFailure(f"given up after its time limit of {limit:g} s", error.trace, died=True) from None
+            raise
+        finally:
+            timer.cancel()
+
     def kill(self) -> None:
         """End the worker, from any thread: what another one asks of it fails."""
         if self.alive:
@@ -195,13 +218,20 @@ def ask_once(do: Callable[..., Any] | str, progress: Progress | None = None, **r
 class Workers:
     """Workers by adapter, started when first asked for; a context that stops them all.
 
+    environment: variables that they have beside this process's.
     Interrupted (Ctrl-C, a notebook's stop), a worker does not end by itself: whoever has the workers ends them.
     """
 
     def __init__(
-        self, *, threads: int | None = None, shared: bool = False, pythons: Mapping[str, str] | None = None
+        self,
+        *,
+        threads: int | None = None,
+        shared: bool = False,
+        pythons: Mapping[str, str] | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         self._threads, self._shared, self._pythons = threads, shared, dict(pythons or {})
+        self._environment = dict(environment or {})
         self._running: dict[str, WorkerProcess] = {}
         self._ended = False
 
@@ -213,7 +243,10 @@ class Workers:
             if worker is not None:
                 worker.stop()
             python = self._pythons.get(adapter, sys.executable)
-            worker = WorkerProcess(adapter, threads=self._threads, shared=self._shared, python=python, wait=False)
+            worker = WorkerProcess(
+                adapter, threads=self._threads, shared=self._shared, python=python, environment=self._environment,
+                wait=False,
+            )  # fmt: skip
             self._running[adapter] = worker  # known before it is ready, so that it can be ended meanwhile
             if self._ended:
                 worker.kill()

@@ -25,8 +25,9 @@ from isotune.attribution.waterfall import MOST, draw, figure, lines
 from isotune.comparison.sides import Side
 from isotune.conventions import Conventions
 from isotune.errors import UsageError
+from isotune.executors import Local
 from isotune.protocols import Images, Input
-from isotune.runs.executor import LocalExecutor
+from isotune.runs.driver import Driver
 from isotune.runs.records import Cell, Metrics, Record, predictions_digest
 from isotune.runs.store import Store
 
@@ -170,7 +171,7 @@ def test_an_axis_of_the_input_that_changes_no_byte_is_not_switched(digits):
 
 
 class Made:
-    """An executor of runs that are made up: how many images each gets right; None: it fails."""
+    """A driver of runs that are made up: how many images each gets right; None: it fails."""
 
     def __init__(self, right: Callable[[Cell], int | None]) -> None:
         self._right = right
@@ -219,9 +220,9 @@ def known(cell: Cell) -> int:
 
 
 def test_what_two_axes_do_together_is_shared_between_them():
-    executor = Made(known)
-    found = run_plan(made_plan(*SWITCHES), (0, 1, 2), executor)
-    assert len(executor.cells) == len({cell.key for cell in executor.cells}) == found.runs == 3 * (8 + 1)
+    driver = Made(known)
+    found = run_plan(made_plan(*SWITCHES), (0, 1, 2), driver)
+    assert len(driver.cells) == len({cell.key for cell in driver.cells}) == found.runs == 3 * (8 + 1)
     assert [step.switch.axis for step in found.steps] == list(AXES)
     assert [step.share.estimate.mean for step in found.steps] == pytest.approx([-9, -3, 0])
     assert [step.first.estimate.mean for step in found.steps] == pytest.approx([-8, -2, 0])
@@ -249,9 +250,9 @@ def test_the_sentences_say_shares_and_what_costs_exactly_nothing():
 
 
 def test_without_a_difference_all_is_remainder():
-    executor = Made(known)
-    found = run_plan(made_plan(), (0, 1), executor)
-    assert (found.steps, len(executor.cells)) == ((), 4)
+    driver = Made(known)
+    found = run_plan(made_plan(), (0, 1), driver)
+    assert (found.steps, len(driver.cells)) == ((), 4)
     assert found.switched == found.begin
     assert found.remainder.estimate.mean == pytest.approx(-12.5)
     assert "No axis that can be switched differs between the two." in sentences(found)
@@ -267,20 +268,20 @@ def test_one_seed_has_shares_without_intervals(tmp_path):
 
 
 def test_an_axis_that_the_left_cannot_have_is_set_aside_and_the_others_have_theirs():
-    executor = Made(lambda cell: None if "gelu" in cell.conventions else known(cell))
-    found = run_plan(made_plan(*SWITCHES), (0, 1), executor)
+    driver = Made(lambda cell: None if "gelu" in cell.conventions else known(cell))
+    found = run_plan(made_plan(*SWITCHES), (0, 1), driver)
     assert [step.switch.axis for step in found.steps] == list(AXES[:2])
     assert [step.share.estimate.mean for step in found.steps] == pytest.approx([-9, -3])
     assert [each.why for each in found.aside] == ["the left cannot be switched: RuntimeError: out of luck"]
-    assert len(executor.cells) == 2 * (4 + 1 + 1)  # nothing more is tried with it
+    assert len(driver.cells) == 2 * (4 + 1 + 1)  # nothing more is tried with it
     assert found.reason == "2 of 12 runs failed"
     assert sum("Failed: timm:a digits quick native,gelu=tanh seed" in line for line in sentences(found)) == 2
 
 
 def test_a_run_that_failed_leaves_unknown_what_needs_it(tmp_path):
     both = "native,batchnorm_epsilon=0.001,stride2_padding=same"
-    executor = Made(lambda cell: None if (cell.conventions, cell.seeds.order) == (both, 1) else known(cell))
-    found = run_plan(made_plan(*SWITCHES[:2]), (0, 1), executor)
+    driver = Made(lambda cell: None if (cell.conventions, cell.seeds.order) == (both, 1) else known(cell))
+    found = run_plan(made_plan(*SWITCHES[:2]), (0, 1), driver)
     step = next(step for step in found.steps if step.switch.axis == "stride2_padding")
     assert (step.share.known, step.last.known, step.first.known) == (False, False, True)
     assert found.end.known
@@ -295,9 +296,9 @@ def test_a_run_that_failed_leaves_unknown_what_needs_it(tmp_path):
 
 
 def test_a_left_that_fails_ends_the_runs_and_a_right_that_fails_leaves_the_shares(tmp_path):
-    executor = Made(lambda cell: None if cell.model == "timm:a" else known(cell))
-    found = run_plan(made_plan(*SWITCHES), (0, 1), executor)
-    assert len(executor.cells) == 2 * (1 + 3 + 1)
+    driver = Made(lambda cell: None if cell.model == "timm:a" else known(cell))
+    found = run_plan(made_plan(*SWITCHES), (0, 1), driver)
+    assert len(driver.cells) == 2 * (1 + 3 + 1)
     assert (found.begin.known, found.end.known, found.aside) == (False, True, ())
     assert "reaches an accuracy that is not known" in sentences(found)[0]
     found = run_plan(made_plan(*SWITCHES), (0, 1), Made(lambda cell: None if cell.model == "keras:B" else known(cell)))
@@ -308,11 +309,11 @@ def test_a_left_that_fails_ends_the_runs_and_a_right_that_fails_leaves_the_share
 
 
 def test_runs_that_are_done_are_not_run_again(tmp_path):
-    store, executor, plan = Store(tmp_path), Made(known), made_plan(*SWITCHES)
-    found = run_plan(plan, (0, 1), executor)
-    for cell in executor.cells:
+    store, driver, plan = Store(tmp_path), Made(known), made_plan(*SWITCHES)
+    found = run_plan(plan, (0, 1), driver)
+    for cell in driver.cells:
         store.write(record(cell, known(cell)), np.arange(IMAGES) < known(cell))
-    assert run_plan(plan, (0, 1), LocalExecutor(store)) == found  # there is no library with these models
+    assert run_plan(plan, (0, 1), Driver(store, Local())) == found  # there is no library with these models
 
 
 NUMEROUS = tuple(Switch(axis, "a", "b") for axis in list(Conventions.model_fields)[: EXACT + 3])
@@ -327,10 +328,10 @@ def test_of_many_axes_orders_are_drawn_for_each_seed_and_shares_still_sum(monkey
         places = [place for place, switch in enumerate(NUMEROUS) if switch.axis in cell.conventions.split(",")]
         return 900 - 10 * sum(places) - 50 * (len(places) == len(NUMEROUS)) + cell.seeds.order
 
-    executor = Made(worth)
-    found = run_plan(made_plan(*NUMEROUS), (0, 1), executor)
+    driver = Made(worth)
+    found = run_plan(made_plan(*NUMEROUS), (0, 1), driver)
     assert found.orders == 2 * PAIRS
-    assert len({cell.key for cell in executor.cells}) == len(executor.cells) == found.runs
+    assert len({cell.key for cell in driver.cells}) == len(driver.cells) == found.runs
     assert found.runs < 2 * (2 * PAIRS * len(NUMEROUS) + 2 * len(NUMEROUS)) < 2 * 2 ** len(NUMEROUS)
     by_seed = zip(*(step.share.by_seed for step in found.steps), strict=True)
     assert [sum(shares) for shares in by_seed] == pytest.approx([-41, -41])

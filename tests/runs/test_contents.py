@@ -12,9 +12,10 @@ from record_factories import QUICK, cell, record
 
 from isotune import data, protocols
 from isotune.errors import UsageError
+from isotune.executors import Local
 from isotune.models import contents
 from isotune.runs import earlier, planning
-from isotune.runs.executor import LocalExecutor
+from isotune.runs.driver import Driver, done
 from isotune.runs.planning import Matrix
 from isotune.runs.records import Cell
 from isotune.runs.store import Store
@@ -171,16 +172,16 @@ def test_a_checkpoint_that_changes_after_planning_fails_its_cell(house) -> None:
     matrix = Matrix(["example:random-features"], ("digits",), (QUICK,), ("identical",), (0,), "file:own.safetensors")
     (planned,) = planning.cells(matrix, {"digits": data.prepare("digits")})
     Path("own.safetensors").write_bytes(Path("own.safetensors").read_bytes() + b" ")
-    (failed,) = LocalExecutor(Store(house / "records")).run([planned])
+    (failed,) = Driver(Store(house / "records"), Local()).run([planned])
     assert "file:own.safetensors was changed after this cell was planned" in failed.error
 
 
 def test_a_record_of_other_code_of_an_adapter_does_not_count(house, monkeypatch) -> None:
     matrix = Matrix(["example:random-features"], ("digits",), (QUICK,), ("identical",), (0,), "random:0")
     (planned,) = planning.cells(matrix, {"digits": data.prepare("digits")})
-    executor = LocalExecutor(Store(house / "records"))
-    (done,) = executor.run([planned])
-    assert len(done.environment[environment.CODE]) == 12
-    assert executor.done(planned) == done
+    store = Store(house / "records")
+    (record,) = Driver(store, Local()).run([planned])
+    assert len(record.environment[environment.CODE]) == 12
+    assert done(store, planned) == record
     monkeypatch.setattr(environment, "code", lambda adapter: "other code")
-    assert executor.done(planned) is None
+    assert done(store, planned) is None

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from isotune import data, protocols
+from isotune.executors import Local
 from isotune.names import DEFAULT_MODELS
-from isotune.runs.executor import LocalExecutor
+from isotune.runs.driver import Driver
 from isotune.runs.records import Cell, Seeds
 from isotune.runs.store import Store
 from isotune.workers import process
@@ -77,7 +78,7 @@ def runs(tmp_path_factory, packages, shared_cache, warm_workers):
         ]
         store = Store(tmp_path_factory.mktemp("records"))
         with Workers(threads=1, shared=True) as workers:  # as in other tests, which have them running already
-            records = list(LocalExecutor(store, workers=workers).run(cells))
+            records = list(Driver(store, Local(workers=workers)).run(cells))
     for record in records:
         assert record.error is None
     return records, store

@@ -10,8 +10,9 @@ import pytest
 from PIL import Image
 
 from isotune import data
+from isotune.executors import Local
 from isotune.protocols import Mode
-from isotune.runs.executor import LocalExecutor
+from isotune.runs.driver import Driver
 from isotune.runs.planning import Matrix, plan
 from isotune.runs.preprocessing_costs import costs
 from isotune.runs.store import Store
@@ -98,7 +99,7 @@ def test_three_libraries_give_one_classifiers_predictions(workplace, house, monk
             MODELS, (name,), ("./own.toml",), ("identical",), (4, 5), checkpoint=checkpoint, mode=Mode.parse(mode)
         )
         cells = plan(matrix, prepared, workers)
-        records = list(LocalExecutor(store, workers=workers).run(cells))
+        records = list(Driver(store, Local(workers=workers)).run(cells))
     assert [record.error for record in records if record.status == "failed"] == []
     assert len(records) == 9, "three models, the evaluation and two steps; seeds make no difference"
     for record in records:

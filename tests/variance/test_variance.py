@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from isotune import data, protocols, variance
 from isotune.errors import UsageError
-from isotune.runs.executor import LocalExecutor
+from isotune.executors import Local
+from isotune.runs.driver import Driver
 from isotune.runs.records import Cell, Metrics, Record, Seeds, predictions_digest
 from isotune.runs.store import Store
 from isotune.statistics import Run, variance_by_source
@@ -365,7 +366,7 @@ def test_an_idle_stream_changes_no_prediction_and_a_drawn_one_does(real, house):
         design = variance.design(cell.protocol, cell.conventions, 2, 0)
         alone = {stream: seeded(cell, Seeds.all(0).model_copy(update={stream: 1})) for stream in STREAMS}
         cells = [seeded(cell, Seeds.all(0)), *alone.values()]
-        base, *others = LocalExecutor(Store(house / "records")).run(cells)
+        base, *others = Driver(Store(house / "records"), Local()).run(cells)
         losses = {stream: record.metrics.loss for stream, record in zip(STREAMS, others, strict=True)}
         assert {stream for stream, loss in losses.items() if loss != base.metrics.loss} == set(design.drawn)
 
@@ -400,7 +401,7 @@ def test_a_study_goes_on_where_it_stopped_and_repeats_run_in_workers_of_their_ow
 
 def test_records_made_elsewhere_say_how_long_a_study_takes(real, house):
     asked = real("example:random-features")
-    (record,) = LocalExecutor(elsewhere := Store(house / "elsewhere")).run(asked.firsts)
+    (record,) = Driver(elsewhere := Store(house / "elsewhere"), Local()).run(asked.firsts)
     took = (record.finished - record.started).total_seconds()
     ahead = variance.outlook(asked, house / "study", [elsewhere])
     assert (ahead.runs, ahead.done, ahead.seconds) == (5, 0, pytest.approx(5 * took))

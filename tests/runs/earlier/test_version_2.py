@@ -10,14 +10,14 @@ from __future__ import annotations
 import json
 import shutil
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from isotune.report import read_benchmark
-from isotune.runs import executor
+from isotune.runs import desk, driver
 from isotune.runs.earlier import version_2
-from isotune.runs.executor import LocalExecutor
 from isotune.runs.records import Record
 from isotune.runs.store import Store
 
@@ -26,7 +26,7 @@ KEPT = Path(__file__).parent / "version_2"
 
 @pytest.fixture
 def store(tmp_path, monkeypatch) -> Store:
-    monkeypatch.setattr(executor, "outdated", lambda environment, adapter: False)  # as if under today's versions
+    monkeypatch.setattr(desk, "outdated", lambda environment, adapter: False)  # as if under today's versions
     shutil.copytree(KEPT / "records", tmp_path / "records")
     return Store(tmp_path / "records")
 
@@ -62,7 +62,7 @@ def test_figures_are_what_they_were(store) -> None:
 
 
 def test_they_are_done_for_cells_in_that_layout_and_for_no_other(store) -> None:
-    done = LocalExecutor(store).done
+    done = partial(driver.done, store)
     for record in store.all():
         if record.status == "done":
             assert done(record.cell) == record
@@ -116,7 +116,7 @@ def test_one_in_the_users_layout_stands_beside_it(store) -> None:
 def test_a_record_is_stale_once_the_users_layout_is_another(store, monkeypatch) -> None:
     kept = next(record for record in store.all() if record.cell.adapter == "keras" and record.status == "done")
     store.write(kept.model_copy(update={"environment": kept.environment | {"layout": "contiguous"}}))
-    assert LocalExecutor(store).done(kept.cell) is None
+    assert driver.done(store, kept.cell) is None
 
 
 def test_speeds_of_the_suite_say_it_too() -> None:

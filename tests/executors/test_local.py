@@ -1,4 +1,4 @@
-"""Executors: every cell ends in a record, whatever happens to its worker."""
+"""The driver with the executor `local`: every cell ends in a record, whatever happens to its worker."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ import pytest
 import isotune
 from isotune import data, protocols
 from isotune.errors import UsageError
+from isotune.executors import Local
 from isotune.models import catalogue
-from isotune.runs import executor, requests
-from isotune.runs.executor import LocalExecutor
+from isotune.runs import desk, requests
+from isotune.runs.driver import Driver, done
 from isotune.runs.records import Cell, Seeds
 from isotune.runs.store import Store
 from isotune.workers import environment
@@ -54,13 +55,17 @@ def cells(house):
     return make
 
 
-def run(executor: LocalExecutor, cells: list[Cell]):
-    return {record.cell.key: record for record in executor.run(cells)}
+def driver(store: Store, *, jobs: int = 1, pythons: dict[str, str] | None = None, **more) -> Driver:
+    return Driver(store, Local(jobs=jobs, pythons=pythons), foreign=pythons or (), **more)
+
+
+def run(driver: Driver, cells: list[Cell]):
+    return {record.cell.key: record for record in driver.run(cells)}
 
 
 def test_every_cell_gives_a_record_with_its_predictions(cells, house):
     store, planned = Store(house / "store"), cells("example:random-features", seeds=2)
-    records = run(LocalExecutor(store), planned)
+    records = run(driver(store), planned)
     for cell in planned:
         record = records[cell.key]
         assert (record.status, record.metrics.test_images) == ("done", 50)
@@ -72,30 +77,30 @@ def test_every_cell_gives_a_record_with_its_predictions(cells, house):
 
 def test_what_is_done_is_not_run_again(cells, house):
     store, planned = Store(house / "store"), cells("example:random-features", seeds=2)
-    first = run(LocalExecutor(store), planned[:1])
-    again = run(LocalExecutor(store), planned)
+    first = run(driver(store), planned[:1])
+    again = run(driver(store), planned)
     assert again[planned[0].key] == first[planned[0].key]
     assert again[planned[1].key].started > first[planned[0].key].finished
-    fresh = run(LocalExecutor(store, fresh=True), planned[:1])
+    fresh = run(driver(store, fresh=True), planned[:1])
     assert fresh[planned[0].key].started > first[planned[0].key].finished
 
 
 def test_a_record_of_another_version_of_a_framework_is_run_again(cells, house):
     store, (cell,) = Store(house / "store"), cells("example:random-features")
-    (old,) = run(LocalExecutor(store), [cell]).values()
+    (old,) = run(driver(store), [cell]).values()
     predictions = store.predictions(old)
     former = old.model_copy(update={"environment": old.environment | {"numpy": "1.0"}})
     other, told = Store(house / "other"), []
     other.write(former, predictions)
-    assert LocalExecutor(other).done(cell) is None
-    new = run(LocalExecutor(other, note=told.append), [cell])[cell.key]
+    assert done(other, cell) is None
+    new = run(driver(other, note=told.append), [cell])[cell.key]
     assert new.environment["numpy"] != "1.0"
     assert (other.results(cell), len(other.all())) == ([new, former], 2)
     assert other.predictions(former).tolist() == predictions.tolist()
     (line,) = told
     assert line.startswith("1 cell is done under other versions (numpy 1.0, now ")
     assert "the earlier ones stay beside them" in line
-    assert LocalExecutor(other).done(cell) == new
+    assert done(other, cell) == new
 
 
 def test_a_worker_that_is_killed_while_planning_is_started_again(cells, house):
@@ -120,9 +125,9 @@ def test_a_model_that_kills_its_worker_whenever_it_is_built_takes_no_other_along
 
 def test_a_fresh_run_says_what_is_there_already(cells, house):
     store, (cell,) = Store(house / "store"), cells("example:random-features")
-    (first,) = run(LocalExecutor(store), [cell]).values()
+    (first,) = run(driver(store), [cell]).values()
     told: list[str] = []
-    (second,) = run(LocalExecutor(store, fresh=True, note=told.append), [cell]).values()
+    (second,) = run(driver(store, fresh=True, note=told.append), [cell]).values()
     assert told[0].startswith("1 cell is done under these versions and run again")
     assert store.results(cell) == [second, first]
 
@@ -130,7 +135,7 @@ def test_a_fresh_run_says_what_is_there_already(cells, house):
 def test_a_cell_that_dies_or_raises_takes_no_other_along(cells, house):
     store = Store(house / "store")
     planned = cells("faulty:dies", "faulty:raises", "faulty:prints", "example:random-features", seeds=2)
-    records = run(LocalExecutor(store), planned)
+    records = run(driver(store), planned)
     by_model = {(record.cell.model, record.cell.seeds.head): record for record in records.values()}
     for seed in (0, 1):
         assert by_model["faulty:prints", seed].error is None
@@ -144,20 +149,20 @@ def test_a_cell_that_dies_or_raises_takes_no_other_along(cells, house):
 
 def test_a_failed_cell_is_tried_again(cells, house):
     store, (cell,) = Store(house / "store"), cells("faulty:raises")
-    assert run(LocalExecutor(store), [cell])[cell.key].status == "failed"
-    assert LocalExecutor(store).done(cell) is None
+    assert run(driver(store), [cell])[cell.key].status == "failed"
+    assert done(store, cell) is None
 
 
 def test_a_cell_that_takes_too_long_is_given_up_and_the_others_go_on(cells, house):
     store = Store(house / "store")
-    late, done = LocalExecutor(store, limit=8).run(cells("faulty:waits", "example:random-features"))
-    assert (late.error, done.status) == ("given up after its time limit of 8 s", "done")
+    late, ended = driver(store, limit=8).run(cells("faulty:waits", "example:random-features"))
+    assert (late.error, ended.status) == ("given up after its time limit of 8 s", "done")
     assert (late.finished - late.started).total_seconds() < 30
 
 
 def test_a_failed_cell_leaves_what_its_worker_said_until_it_is_done(cells, house):
     store, (dies, raises) = Store(house / "store"), cells("faulty:dies", "faulty:raises")
-    run(LocalExecutor(store), [dies, raises])
+    run(driver(store), [dies, raises])
     logs = [(store.folder / cell.key / "log.txt").read_text() for cell in (dies, raises)]
     assert "out of luck" in logs[0]
     assert "Traceback" in logs[1]
@@ -168,13 +173,13 @@ def test_a_failed_cell_leaves_what_its_worker_said_until_it_is_done(cells, house
 
 def test_a_failure_under_other_versions_is_no_result(cells, house, monkeypatch):
     store, (cell,) = Store(house / "store"), cells("faulty:raises")
-    (first,) = LocalExecutor(store, failed="kept").run([cell])
+    (first,) = driver(store, failed="kept").run([cell])
     assert {"numpy", "isotune", "adapter code"} <= set(first.environment)
-    (kept,) = LocalExecutor(store, failed="kept").run([cell])
+    (kept,) = driver(store, failed="kept").run([cell])
     assert kept == first
     monkeypatch.setattr(environment, "code", lambda adapter: "other")
-    monkeypatch.setattr(executor, "code", lambda adapter: "other")
-    (again,) = LocalExecutor(store, failed="kept").run([cell])
+    monkeypatch.setattr(desk, "code", lambda adapter: "other")
+    (again,) = driver(store, failed="kept").run([cell])
     assert again.started > first.finished
 
 
@@ -183,8 +188,8 @@ def test_only_what_failed_is_run(cells, house):
         Store(house / "store"),
         cells("example:random-features", "faulty:raises", "faulty:works"),
     )
-    first = run(LocalExecutor(store), [done, failed])
-    again = LocalExecutor(store, failed="only")
+    first = run(driver(store), [done, failed])
+    again = driver(store, failed="only")
     second = run(again, [done, failed, new])
     assert second[done.key] == first[done.key]
     assert second[failed.key].started > first[failed.key].finished
@@ -193,15 +198,15 @@ def test_only_what_failed_is_run(cells, house):
 
 def test_no_cell_is_begun_when_the_time_is_up(cells, house):
     for jobs in (1, 2):
-        executor = LocalExecutor(Store(house / "store"), jobs=jobs, until=0.0)
-        assert list(executor.run(cells("example:random-features", "faulty:works"))) == []
-        assert len(executor.left) == 2
+        late = driver(Store(house / "store"), jobs=jobs, until=0.0)
+        assert list(late.run(cells("example:random-features", "faulty:works"))) == []
+        assert len(late.left) == 2
 
 
 def test_several_workers_give_what_one_gives(cells, house):
     planned = cells("example:random-features", "faulty:works", "faulty:dies", seeds=3)
-    one = run(LocalExecutor(Store(house / "one")), planned)
-    two = run(LocalExecutor(Store(house / "two"), jobs=2), planned)
+    one = run(driver(Store(house / "one")), planned)
+    two = run(driver(Store(house / "two"), jobs=2), planned)
     assert {key: record.predictions_digest for key, record in one.items()} == {
         key: record.predictions_digest for key, record in two.items()
     }
@@ -210,16 +215,16 @@ def test_several_workers_give_what_one_gives(cells, house):
 
 def test_a_kept_worker_gives_bitwise_what_a_fresh_one_gives(cells, house):
     planned = cells("example:random-features", seeds=3)
-    together = run(LocalExecutor(Store(house / "together")), planned)
+    together = run(driver(Store(house / "together")), planned)
     for cell in planned:
-        alone = run(LocalExecutor(Store(house / "alone")), [cell])[cell.key]
+        alone = run(driver(Store(house / "alone")), [cell])[cell.key]
         assert alone.predictions_digest == together[cell.key].predictions_digest
         assert alone.metrics == together[cell.key].metrics
 
 
 def test_a_run_that_is_broken_off_keeps_what_is_done(cells, house):
     store, planned = Store(house / "store"), cells("example:random-features", seeds=3)
-    running = LocalExecutor(store).run(planned)
+    running = driver(store).run(planned)
     next(running)
     running.close()
     assert [record.cell.key for record in store] == [planned[0].key]
@@ -230,22 +235,21 @@ def test_an_adapter_can_run_under_another_interpreter(cells, house):
     python.write_text(f'#!/bin/sh\ntouch "{house}/used"\nexec "{sys.executable}" "$@"\n', encoding="utf-8")
     python.chmod(0o755)
     (cell,) = cells("example:random-features")
-    (record,) = LocalExecutor(Store(house / "store"), pythons={"example": str(python)}).run([cell])
+    (record,) = driver(Store(house / "store"), pythons={"example": str(python)}).run([cell])
     assert record.status == "done"
     assert (house / "used").exists()
 
 
 def test_an_interpreter_that_is_not_there_fails_its_cells_only(cells, house):
     planned = cells("example:random-features", "faulty:works")
-    executor = LocalExecutor(Store(house / "store"), pythons={"example": str(house / "nowhere")})
-    failed, done = executor.run(planned)
-    assert (failed.status, done.error) == ("failed", None)
+    failed, ended = driver(Store(house / "store"), pythons={"example": str(house / "nowhere")}).run(planned)
+    assert (failed.status, ended.error) == ("failed", None)
     assert "nowhere" in failed.error
 
 
 def test_a_changed_data_set_is_noticed(cells, house):
     (cell,) = cells("example:random-features")
-    (record,) = LocalExecutor(Store(house / "store")).run([cell.model_copy(update={"dataset_digest": "0" * 64})])
+    (record,) = driver(Store(house / "store")).run([cell.model_copy(update={"dataset_digest": "0" * 64})])
     assert record.status == "failed"
     assert "data set digits with digest 0000000000000000 is not in the cache" in record.error
 
@@ -289,14 +293,14 @@ def test_a_set_up_that_resolves_to_the_same_conventions_is_not_run_again(cells, 
     nowhere = cell.model_copy(update={"conventions": "identical,stride2_padding=same"})  # it has no convolution
     native = cell.model_copy(update={"conventions": "native"})
     store = Store(house / "store")
-    records = list(LocalExecutor(store).run([cell, same, nowhere, native]))
+    records = list(driver(store).run([cell, same, nowhere, native]))
     assert [record.same_as for record in records] == [None, "identical", "identical", None]
     first, second, third, _ = records
     assert second.cell == same
     assert second.model_dump(exclude={"cell", "same_as"}) == first.model_dump(exclude={"cell", "same_as"})
     np.testing.assert_array_equal(store.predictions(second), store.predictions(first))
     for number, asked in enumerate((same, nowhere)):
-        (alone,) = LocalExecutor(Store(house / f"alone-{number}")).run([asked])
+        (alone,) = driver(Store(house / f"alone-{number}")).run([asked])
         assert alone.same_as is None
         assert alone.predictions_digest == first.predictions_digest, "running it gives what was taken over"
     assert third.conventions.stride2_padding == "same", "what was asked stays in the record"

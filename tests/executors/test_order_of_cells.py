@@ -7,14 +7,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from isotune.runs.turns import ANOTHER_SECONDS, Turns
+from isotune.executors.turns import ANOTHER_SECONDS, Turns
 
 
 class Started:
     """In the place of `Workers`, of libraries that are there already."""
 
-    def __init__(self, *adapters):
-        self.adapters, self.ended = adapters, False
+    def __init__(self, *adapters, device=0):
+        self.adapters, self.ended, self.device = adapters, False, device
 
     def __contains__(self, adapter):
         return adapter in self.adapters
@@ -28,8 +28,8 @@ def turns():
     def make(*adapters, given=()):
         made = []
 
-        def another():
-            made.append(Started())
+        def another(device):
+            made.append(Started(device=device))
             return made[-1]
 
         cells = [SimpleNamespace(adapter=adapter, number=number) for number, adapter in enumerate(adapters)]

@@ -3,6 +3,8 @@
 A worker belongs to no thread: whoever is free takes a cell of a library whose worker is free, first of the library of
 which most cells wait, so that each framework is imported once and no worker is left with the rest. Another worker of
 the same library is started where all that wait are of libraries at work, and it pays.
+
+A worker computes on one device, and so does a thread, so that no device has more cells than another.
 """
 
 from __future__ import annotations
@@ -22,40 +24,43 @@ ANOTHER_SECONDS = 10.0  # importing a framework and building models beside other
 class Turns:
     """Cells that wait, and workers, shared by threads.
 
-    make: workers that hold none yet. given: others, used first and not ended by `end`.
+    make: workers that hold none yet, on the device of this number. given: others, on the first device, used first and
+    not ended by `end`.
     """
 
-    def __init__(self, cells: Sequence[Cell], make: Callable[[], Workers], given: Workers | None = None) -> None:
+    def __init__(self, cells: Sequence[Cell], make: Callable[[int], Workers], given: Workers | None = None) -> None:
         self.waiting = list(cells)
         self.stopping = threading.Event()
         self._make, self._given = make, given
         self._made: list[Workers] = []
-        self._free: dict[str, list[Workers]] = defaultdict(list)
+        self._free: dict[tuple[str, int], list[Workers]] = defaultdict(list)  # by adapter and device
         self._took: dict[str, list[float]] = defaultdict(list)  # seconds of cells, by adapter
         self._at_work: Counter[str] = Counter()
         self._changed = threading.Condition()
         if given is not None:
             for adapter in {cell.adapter for cell in cells if cell.adapter in given}:
-                self._free[adapter].append(given)
+                self._free[adapter, 0].append(given)
 
-    def take(self) -> tuple[Cell, Workers] | None:
-        """The next cell and the workers of which its library's is free; None: there is none any more. It may wait."""
+    def take(self, device: int = 0) -> tuple[Cell, Workers] | None:
+        """The next cell and the workers of which its library's is free, on a device; None: there is none any more. It
+        may wait."""
         with self._changed:
             while self.waiting and not self.stopping.is_set():
-                if (adapter := self._next()) is not None:
+                if (adapter := self._next(device)) is not None:
                     cell = next(cell for cell in self.waiting if cell.adapter == adapter)
                     self.waiting.remove(cell)
                     self._at_work[adapter] += 1
-                    return cell, self._free[adapter].pop() if self._free[adapter] else self._another()
+                    free = self._free[adapter, device]
+                    return cell, free.pop() if free else self._another(device)
                 self._changed.wait()
             return None
 
-    def give_back(self, cell: Cell, workers: Workers, seconds: float) -> None:
+    def give_back(self, cell: Cell, workers: Workers, seconds: float, device: int = 0) -> None:
         """The cell has ended."""
         with self._changed:
             self._took[cell.adapter].append(seconds)
             self._at_work[cell.adapter] -= 1
-            self._free[cell.adapter].append(workers)
+            self._free[cell.adapter, device].append(workers)
             self._changed.notify_all()
 
     def end(self, *, given: bool) -> None:
@@ -71,10 +76,10 @@ class Turns:
         for workers in self._made:
             workers.stop()
 
-    def _next(self) -> str | None:
-        """The library whose turn it is."""
+    def _next(self, device: int) -> str | None:
+        """The library whose turn it is on a device."""
         waiting = Counter(cell.adapter for cell in self.waiting).most_common()
-        free = (adapter for adapter, _ in waiting if self._free[adapter])
+        free = (adapter for adapter, _ in waiting if self._free[adapter, device])
         idle = (adapter for adapter, _ in waiting if not self._at_work[adapter])
         more = (adapter for adapter, count in waiting if self._pays(adapter, count))
         return next((adapter for choice in (free, idle, more) for adapter in choice), None)
@@ -84,30 +89,30 @@ class Turns:
         took = self._took[adapter]
         return not took or count * sum(took) / len(took) > ANOTHER_SECONDS
 
-    def _another(self) -> Workers:
-        self._made.append(self._make())
+    def _another(self, device: int) -> Workers:
+        self._made.append(self._make(device))
         return self._made[-1]
 
 
 def several(
-    turns: Turns, threads: int, run: Callable[[Cell, Workers, threading.Event], Record | None]
+    turns: Turns, jobs: int, run: Callable[[Cell, Workers], Record | None], *, devices: int = 1
 ) -> Generator[tuple[Cell, Record | None], None, None]:
-    """All cells with their records as they end. run: gives a cell's record, whatever goes wrong in it; None: the cell
-    is left."""
+    """All cells with their records as they end, so many at a time, those in turn on so many devices. run: gives a
+    cell's record, whatever goes wrong in it; None: the cell is left."""
     ended: queue.Queue[tuple[Cell, Record | None] | BaseException] = queue.Queue()
     count = len(turns.waiting)
 
-    def work() -> None:
+    def work(device: int) -> None:
         try:
-            while (taken := turns.take()) is not None:
+            while (taken := turns.take(device)) is not None:
                 began = time.monotonic()
-                record = run(*taken, turns.stopping)
-                turns.give_back(*taken, time.monotonic() - began)
+                record = run(*taken)
+                turns.give_back(*taken, time.monotonic() - began, device)
                 ended.put((taken[0], record))
         except BaseException as error:
             ended.put(error)
 
-    pool = [threading.Thread(target=work, daemon=True) for _ in range(threads)]
+    pool = [threading.Thread(target=work, args=[job % devices], daemon=True) for job in range(jobs)]
     for thread in pool:
         thread.start()
     try:
