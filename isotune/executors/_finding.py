@@ -98,7 +98,7 @@ def _loaded(name: str) -> Any:
 
 def _checked(made: Any, asked: Spec, more: Mapping[str, Any]) -> dict[str, Any]:
     """The options, as the types that the class declares for its keywords; those that are said alone."""
-    hints = get_type_hints(made.__init__ if inspect.isclass(made) else made)
+    hints = get_type_hints(made.__init__ if inspect.isclass(made) else made, include_extras=True)
     fields: dict[str, Any] = {
         name: (hints.get(name, Any), None if each.default is each.empty else each.default)
         for name, each in inspect.signature(made).parameters.items()

@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Generator, Iterator, Mapping, Sequence
+from typing import Annotated
+
+from pydantic import Field
 
 from isotune.errors import Unwritable, UsageError
 from isotune.executors import devices
 from isotune.executors.turns import Turns, several
-from isotune.runs import requests
 from isotune.runs.desk import Desk
 from isotune.runs.records import Cell, Record
 from isotune.workers import threads
@@ -25,19 +27,23 @@ def workers_for(jobs: int, pythons: Mapping[str, str] | None = None, device: str
     return Workers(threads=threads.share(jobs), shared=True, pythons=pythons, environment=environment)
 
 
+Jobs = Annotated[int, Field(ge=1, le=1000)]
+
+
 class Local:
     """The executor `local`.
 
-    jobs: workers at the same time; the cores are shared out among them, and the GPUs, of which each worker has one.
-        With one job (the default) a worker has the machine to itself, and timings mean something.
+    jobs: workers at the same time, at most as many as there are cores, which are shared out among them, and the GPUs,
+        of which each worker has one. With one job (the default) a worker has the machine to itself, and timings mean
+        something.
     pythons: interpreters of other environments by adapter: {ADAPTER: "/opt/other/bin/python"}.
     workers: run in these, of `workers_for` so many jobs, before starting own ones; they are left running.
     """
 
     def __init__(
-        self, *, jobs: int = 1, pythons: Mapping[str, str] | None = None, workers: Workers | None = None
+        self, *, jobs: Jobs = 1, pythons: Mapping[str, str] | None = None, workers: Workers | None = None
     ) -> None:
-        self.jobs, self._pythons, self._workers = max(1, jobs), dict(pythons or {}), workers
+        self.jobs, self._pythons, self._workers = jobs, dict(pythons or {}), workers
 
     @contextlib.contextmanager
     def warm(self, given: Workers | None = None) -> Iterator[Workers]:
@@ -71,6 +77,9 @@ class Local:
             desk.note(
                 f"{self.jobs} workers on {count} GPUs: some have more of them than others; --jobs {count} is even"
             )
+        at_once = min(self.jobs, threads.cores())
+        if at_once < self.jobs:
+            desk.note(f"{self.jobs} workers were asked for, and there are {at_once} cores: {at_once} at a time")
         turns = Turns(
             cells,
             lambda number: workers_for(self.jobs, self._pythons, gpus[number] if gpus else ""),
@@ -80,7 +89,7 @@ class Local:
         def run(cell: Cell, workers: Workers) -> Record | None:
             return _one(cell, workers, desk, turns.stopping)
 
-        with contextlib.closing(several(turns, min(self.jobs, len(cells)), run, devices=count)) as ending:
+        with contextlib.closing(several(turns, min(at_once, len(cells)), run, devices=count)) as ending:
             yield from ending
 
 
@@ -89,18 +98,9 @@ def _one(cell: Cell, workers: Workers, desk: Desk, stopping: threading.Event | N
     process runs it, or no time is left."""
     if (begun := desk.begin(cell)) is None:
         return None
-    name = str(cell)
     with begun:
         try:
-            with workers[cell.adapter].ended_after(desk.limit) as worker:
-                kept = worker.ask(
-                    requests.run,
-                    lambda what, done, total: desk.progress(f"{name}: {what}", done, total),
-                    cell=cell.model_dump(mode="json"),
-                    store=str(desk.store.folder.resolve()),
-                    claim=begun.ticket,
-                )
-            return begun.written() if kept else None
+            return begun.run_in(workers[cell.adapter])
         except Unwritable:
             raise
         except (UsageError, WorkerFailure) as error:

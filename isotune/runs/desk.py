@@ -10,12 +10,13 @@ the desk for every cell when it could begin it, and hands in a record or the rea
                 continue
             with begun:
                 try:
-                    record, predictions = ...
-                    yield cell, begun.keep(record, predictions)
-                except UsageError as error:
-                    yield cell, begun.fail(str(error))
+                    record = begun.run_in(WorkerProcess(cell.adapter))
+                except (UsageError, WorkerFailure) as error:
+                    record = begun.fail(str(error))
+            yield cell, record
 
-An executor whose jobs see the store begins cells there: a desk is made of what can be sent to them.
+What was computed where the store cannot be seen is handed in by `keep`. An executor whose jobs see it may as well begin
+cells there: a desk is made of what can be sent to them.
 """
 
 from __future__ import annotations
@@ -33,10 +34,12 @@ from isotune.errors import WorkerFailure
 from isotune.models import layouts
 from isotune.progress import Progress, untold
 from isotune.protocols import Layout
+from isotune.runs import requests
 from isotune.runs.claims import Claims, is_held
 from isotune.runs.records import Cell, Record, predictions_digest
 from isotune.runs.store import Store
 from isotune.workers.environment import CODE, code, outdated, versions
+from isotune.workers.process import WorkerProcess
 
 
 class Executor(Protocol):
@@ -121,11 +124,24 @@ class Begun:
         """Anybody may run it now, unless it is done."""
         self._desk.claims.give_back(self.cell.key)
 
-    def written(self) -> Record:
-        """What a worker that sees the store has left there. WorkerFailure: nothing."""
-        record = self._desk.store.read(self.cell)
-        if record is None:
-            raise WorkerFailure(f"the worker of {self.cell.adapter} left no record in {self._desk.store.folder}")
+    def run_in(self, worker: WorkerProcess) -> Record | None:
+        """Run it in a worker on this machine, which writes what it gives. None: another process has taken it over.
+
+        UsageError, WorkerFailure: it failed, and nothing is kept of it yet.
+        """
+        desk, name = self._desk, str(self.cell)
+        with worker.ended_after(desk.limit):
+            kept = worker.ask(
+                requests.run,
+                lambda what, done, total: desk.progress(f"{name}: {what}", done, total),
+                cell=self.cell.model_dump(mode="json"),
+                store=str(desk.store.folder.resolve()),
+                claim=self.ticket,
+            )
+        if not kept:
+            return None
+        if (record := desk.store.read(self.cell)) is None:
+            raise WorkerFailure(f"the worker of {self.cell.adapter} left no record in {desk.store.folder}")
         return record
 
     def keep(self, record: Record, predictions: np.ndarray | None) -> Record | None:

@@ -29,9 +29,11 @@ LONG = {
     "docs/tutorial.md",
     "docs/tasks/a-port-that-differs.md",
     "docs/tasks/in-your-tests.md",
+    "docs/tasks/clusters.md",
     "docs/tasks/many-machines.md",
     "docs/tasks/my-checkpoint.md",
     "docs/tasks/my-data.md",
+    "docs/tasks/my-executor.md",
     "docs/tasks/my-protocol.md",
 }
 
@@ -41,6 +43,7 @@ NOT_RUN = {
     ("docs/tasks/published-numbers.md", "$ isotune run --protocols own-classifier --checkpoint pretrained \\"),
     ("docs/tasks/a-port-that-differs.md", "$ isotune investigate timm:efficientnet_x_b3 timm:efficientnet_x_b3 \\"),
     ("docs/tasks/in-your-tests.md", "name: port"),
+    ("docs/tasks/clusters.md", "$ pip install 'isotune[ray]'"),
 }
 
 
