@@ -74,7 +74,8 @@ def find(spec: str | Spec, **more: Any) -> Executor:
     if asked.place and not placed:
         raise UsageError(f"executor {str(asked)!r}: {asked.name} takes nothing after a colon; write {asked.name!r}")
     options = _checked(made, asked, more)
-    return made(asked.place, **options) if placed else made(**options)
+    executor: Executor = made(asked.place, **options) if placed else made(**options)
+    return executor
 
 
 def listed() -> dict[str, EntryPoint]:
