@@ -164,7 +164,7 @@ def keras_tune(library: str, folder: Path, weights: Path, workers: int, epochs: 
     net.compile(
         keras.optimizers.SGD(schedule, momentum=0.9, nesterov=True, weight_decay=DECAY),
         keras.losses.SparseCategoricalCrossentropy(from_logits=True),
-        ["accuracy"],
+        metrics=["accuracy"],
     )
     net.fit(images, epochs=epochs, verbose=0)
     return float(net.evaluate(test, verbose=0)[1])

@@ -91,9 +91,7 @@ class TorchModel(Model):
         if self._inside and scaling == "none":
             scaling = self._inside.named or scaling
         self._reversed, *constants = affine(scaling)
-        self._scale, self._offset = (
-            torch.tensor(values, dtype=self.dtype, device=device).view(1, 3, 1, 1) for values in constants
-        )
+        self._scale, self._offset = (torch.tensor(values, dtype=self.dtype, device=device) for values in constants)
         self._cross_entropy = cross_entropy(conventions.loss)
         self._infer = self.compile(self._inference)
         self._mode: object = None
@@ -230,8 +228,15 @@ class TorchModel(Model):
 
     def _outside(self, images: Tensor) -> Tensor:
         """The images as scaled, whatever the network makes of them itself."""
-        scaled = images.flip(1) if self._reversed else images
-        return scaled.to(self.dtype).mul_(self._scale).add_(self._offset)
+        scaled = (images.flip(1) if self._reversed else images).to(self.dtype)
+        if self._memory_format is torch.contiguous_format:
+            return scaled.mul_(self._scale.view(3, 1, 1)).add_(self._offset.view(3, 1, 1))
+        count, _, height, width = images.shape
+        rows = scaled.permute(0, 2, 3, 1).reshape(
+            count, height, 3 * width
+        )  # three channels alone make too short a loop
+        rows = rows.mul_(self._scale.repeat(width)).add_(self._offset.repeat(width))
+        return rows.view(count, height, width, 3).permute(0, 3, 1, 2)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits of uint8 NCHW images on the device, through scaling and network."""

@@ -114,6 +114,8 @@ def run(
         runs_in, running = made(wanted.executor, wanted.jobs, interpreters, workers, stack)
         for line in (*contradictions(), *wanted.lines):
             reporter.note(line)
+        if running is not None and len(wanted.sweep.models) <= _MOST_BUILT:
+            running.begin({str(names.parse(model)).partition(":")[0] for model in wanted.sweep.models})
         sets = arguments.prepared(wanted.datasets, reporter, skip_unreadable=skip_unreadable)
         cells = wanted.sweep.cells(sets)
         _check(cells, wanted, running, reporter)

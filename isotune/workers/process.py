@@ -236,6 +236,18 @@ class Workers:
         self._ended = False
 
     def __getitem__(self, adapter: str) -> WorkerProcess:
+        worker = self._begun(adapter)
+        worker.ready()
+        return worker
+
+    def begin(self, adapters: Iterable[str]) -> None:
+        """Have libraries imported while the caller does other work. What goes wrong is said when one is asked for."""
+        with contextlib.suppress(UsageError, WorkerFailure):
+            for adapter in adapters:
+                self._begun(adapter)
+
+    def _begun(self, adapter: str) -> WorkerProcess:
+        """Its worker, which may not be ready."""
         if self._ended:
             raise WorkerFailure(f"the worker of {adapter} was ended")
         worker = self._running.get(adapter)
@@ -250,7 +262,6 @@ class Workers:
             self._running[adapter] = worker  # known before it is ready, so that it can be ended meanwhile
             if self._ended:
                 worker.kill()
-            worker.ready()
         return worker
 
     def __contains__(self, adapter: str) -> bool:

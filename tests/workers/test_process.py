@@ -5,7 +5,10 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from isotune.workers.process import WorkerProcess
+import pytest
+
+from isotune.errors import UsageError
+from isotune.workers.process import WorkerProcess, Workers
 
 
 def size_of(_worker: object, path: str) -> int:
@@ -34,3 +37,18 @@ def test_stopping_a_worker_leaves_no_process(house):
     time.sleep(0.05)
     assert not Path(f"/proc/{pid}").exists()
     assert not worker.alive
+
+
+def test_workers_that_were_begun_are_those_that_are_asked(house):
+    with Workers() as workers:
+        workers.begin(["example"])
+        begun = workers._running["example"]
+        assert workers["example"] is begun
+        assert begun.ask("isotune.runs.requests:environment")["device"]
+
+
+def test_one_that_cannot_be_begun_is_told_of_when_it_is_asked_for(house):
+    with Workers(pythons={"example": "/nowhere/python"}) as workers:
+        workers.begin(["example"])
+        with pytest.raises(UsageError, match="/nowhere/python"):
+            workers["example"]

@@ -9,6 +9,7 @@ import numpy as np
 from isotune import data, protocols
 from isotune.data.augmentation import Augmenter
 from isotune.models.building import Builder
+from isotune.protocols import Mode
 from isotune.runs import training
 from isotune.runs.records import Seeds
 from isotune.weights import head_weights
@@ -27,7 +28,7 @@ def train(
     recipe, dataset = protocols.load(RECIPE), data.prepare(DATASET)
     built = worker.kept(Builder).build(
         model, checkpoint="offline", conventions="identical", recipe=recipe.conventions, classes=len(dataset.classes),
-        numeric_mode=numeric_mode, compiled=False, size=recipe.input.size,
+        mode=Mode.parse(numeric_mode), size=recipe.input.size,
     )  # fmt: skip
     head = head_weights(built.initial["head.kernel"].shape[0], len(dataset.classes), "uniform-fan-in", 0)
     stream = np.random.default_rng(1)

@@ -86,6 +86,19 @@ def test_both_layouts_compute_the_same(mode, axes):
     alike(*(shown(built(layout, mode, axes)) for layout in LAYOUTS), TOLERANCE[mode])
 
 
+@pytest.mark.parametrize("scaling", ["mean-std", "minus-one-to-one", "none", "caffe"])
+@pytest.mark.parametrize(
+    "images", [np.s_[:], np.s_[:1], np.s_[:, :1], np.s_[:, :, :1]], ids=["all", "one", "row", "column"]
+)
+def test_images_are_scaled_alike_to_the_last_bit(scaling, images):
+    given = images_and_labels()[0][images]
+    contiguous, last = (
+        built(layout, "float32", {"input_scaling": scaling}).network_input(given)
+        for layout in ("contiguous", "channels_last")
+    )
+    np.testing.assert_array_equal(contiguous, last)
+
+
 def test_compiled_in_channels_last_is_the_same_too(monkeypatch):
     """By a compiler without its code generator, which takes a minute."""
     torch._dynamo.reset()
