@@ -4,13 +4,14 @@
     STORE/.claims/KEY.2     taken over from them, since it stood still
 
 Atomic is the creation of a file that must not be there (O_EXCL, on NFS since version 3), and nothing else is needed: a
-claim is never replaced, one that is lost is followed by the next number, which one process alone can create. A holder
-touches its claims every few seconds. They are lost when that was not seen for `LEASE` seconds *by the clock of whoever
-waits for it*: no clock of another machine is read, none need agree, and one that jumps takes nothing away. On the
-holder's own machine they are lost as soon as its process is gone.
+claim is never replaced, one that is lost is followed by the next number, which one process alone can create, and the
+highest number counts. A holder touches its claims every few seconds. They are lost when that was not seen for `LEASE`
+seconds *by the clock of whoever waits for it*: no clock of another machine is read, none need agree, and one that jumps
+takes nothing away. On the holder's own machine they are lost as soon as its process is gone.
 
 Whoever has taken a claim looks whether the cell was done just before; a holder that was stopped meanwhile learns from
-its own file, or the next number, that its result is not wanted (`is_held`).
+its own file, or the next number, that its result is not wanted (`is_held`). Claims save work. That a cell has one
+result, whatever became of them, is seen to where it is put in place (`Store.write`).
 """
 
 from __future__ import annotations
@@ -18,21 +19,18 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import platform
 import threading
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from isotune import reading
 from isotune.errors import UsageError
+from isotune.workers.identity import is_alive, is_gone, myself
 
 FOLDER = ".claims"
 LEASE = 60.0  # seconds without a sign of life; NFS shows a file's times as they are whenever it is opened
@@ -86,34 +84,40 @@ class Claims:
         while True:
             path = folder / f"{key}.{number}"
             if self._created(path, cell):
-                break
-            if not self._is_lost(path):
+                if all(each <= number for other, each in _listed(self.store) if other == key):
+                    break
+                path.unlink(missing_ok=True)  # a gap that somebody left who was giving back, or killed at that
+            elif not self._is_lost(path):
                 return False
             number += 1
-        if (folder / f"{key}.{number + 1}").exists() or not all(
-            self._is_lost(folder / f"{key}.{former}") for former in range(1, number)
-        ):  # released and taken anew while this process looked
-            path.unlink(missing_ok=True)
+        if not all(self._is_lost(folder / f"{key}.{former}") for former in range(1, number)):
+            path.unlink(missing_ok=True)  # released and taken anew while this process looked
             return False
-        for former in range(1, number):  # in its holder's own file, which NFS shows as it is when it is opened
-            (folder / f"{key}.{former}").write_text(json.dumps({"followed": number}), encoding="utf-8")
         self._held[key] = path
+        for former in range(1, number):  # in its holder's own file, which NFS shows as it is when it is opened
+            with contextlib.suppress(PermissionError):  # another user's
+                (folder / f"{key}.{former}").write_text(json.dumps({"followed": number}), encoding="utf-8")
         if self._renewing is None:
             self._renewing = threading.Thread(target=self._renew, daemon=True)
             self._renewing.start()
         return True
 
-    def is_free(self, key: str) -> bool:
-        """Whether taking the cell is worth a try: nobody holds it, or who did is lost."""
-        numbers = [number for other, number in _listed(self.store) if other == key]
-        return not numbers or self._is_lost(self.store / FOLDER / f"{key}.{max(numbers)}")
+    def free(self, keys: Iterable[str]) -> set[str]:
+        """Those of these cells that it is worth trying to take: nobody holds them, or who did is lost."""
+        wanted = set(keys)
+        held = {
+            key
+            for key, number in _listed(self.store)
+            if key in wanted and not self._is_lost(self.store / FOLDER / f"{key}.{number}")
+        }
+        return wanted - held
 
     def give_back(self, key: str) -> None:
         """The cell is not this process's any more; what became of it is in the store by now."""
         if (path := self._held.pop(key, None)) is not None:
             with contextlib.suppress(OSError):
                 if is_held(self.ticket(path)):
-                    for number in range(int(path.name.rpartition(".")[2]), 0, -1):
+                    for number in range(1, int(path.name.rpartition(".")[2]) + 1):  # its own last: until then it counts
                         path.with_name(f"{key}.{number}").unlink(missing_ok=True)
 
     def ticket(self, held: str | Path) -> dict[str, str]:
@@ -126,8 +130,12 @@ class Claims:
             handle = _exclusively(path)
         except FileExistsError:
             return _content(path).get("token") == self.token  # an answer that NFS lost, and asked for again
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump({"token": self.token, "cell": cell, "since": _now().isoformat(), **_myself()}, file)
+        try:
+            with os.fdopen(handle, "w", encoding="utf-8") as file:
+                json.dump({"token": self.token, "cell": cell, "since": _now().isoformat(), **myself()}, file)
+        except OSError:  # no room: nobody is to wait for a claim that says nothing
+            path.unlink(missing_ok=True)
+            raise
         return True
 
     def _is_lost(self, path: Path) -> bool:
@@ -138,8 +146,10 @@ class Claims:
         except FileNotFoundError:
             self._seen.pop(path, None)
             return True
+        except PermissionError:  # another user's
+            status = path.stat()
         state = (status.st_ino, status.st_mtime_ns)
-        if "followed" in (who := _content(path)) or _is_gone(who):
+        if "followed" in (who := _content(path)) or is_gone(who):
             return True
         before, since = self._seen.setdefault(path, (state, time.monotonic()))
         if before != state:
@@ -183,7 +193,7 @@ def running(store: Path, lease: float = LEASE) -> list[Running]:
             continue
         if "followed" in (who := _content(path)):
             continue
-        lost = _is_gone(who) or quiet > lease
+        lost = is_gone(who) or quiet > lease
         with contextlib.suppress(TypeError, ValueError):
             since = datetime.fromisoformat(str(who.get("since")))
             claims.append(
@@ -193,13 +203,16 @@ def running(store: Path, lease: float = LEASE) -> list[Running]:
     return claims
 
 
-def tidy(store: Path) -> None:
-    """Remove claims that were lost a day ago, and that no other followed."""
-    numbers = list(_listed(store))
-    for key, number in numbers:
+def tidy(store: Path, now: float) -> None:
+    """Remove claims that no other followed, of processes of this machine that are gone, and of others that were lost a
+    day ago. now: by the clock of the file system, seconds since 1970."""
+    there = set(_listed(store))
+    for key, number in there:
         path = store / FOLDER / f"{key}.{number}"
         with contextlib.suppress(OSError):
-            if (key, number + 1) not in numbers and time.time() - path.stat().st_mtime > _FORGOTTEN:
+            if (key, number + 1) in there or is_alive(who := _content(path)):
+                continue
+            if "followed" in who or is_gone(who) or now - path.stat().st_mtime > _FORGOTTEN:
                 path.unlink()
 
 
@@ -225,39 +238,3 @@ def _content(path: Path) -> dict[str, Any]:
 
 def _now() -> datetime:
     return datetime.now(UTC)
-
-
-@cache
-def _machine() -> str:
-    """A running system, and within it the processes that this one can see."""
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-        return f"{boot} {Path('/proc/self/ns/pid').stat().st_ino}"
-    except OSError:
-        return f"{platform.node()} {psutil.boot_time():.0f}"
-
-
-def _myself() -> dict[str, Any]:
-    process = os.getpid()
-    return {"host": platform.node(), "machine": _machine(), "process": process, "born": _born(process)}
-
-
-def _born(process: int) -> str:
-    """What tells a process from a later one of the same number; empty: there is none, or it has ended."""
-    try:
-        text = Path(f"/proc/{process}/stat").read_text(encoding="utf-8", errors="replace")
-        fields = text.rpartition(")")[2].split()
-        return "" if fields[0] in "ZX" else fields[19]  # proc(5): state, and starttime in ticks since boot
-    except (OSError, IndexError):
-        pass
-    try:
-        return str(psutil.Process(process).create_time()) if not Path("/proc/self/stat").exists() else ""
-    except psutil.Error:
-        return ""
-
-
-def _is_gone(who: dict[str, Any]) -> bool:
-    """Whether a claim's process was of this machine and runs no more."""
-    if who.get("machine") != _machine() or not isinstance(who.get("process"), int):
-        return False
-    return _born(who["process"]) != who.get("born")

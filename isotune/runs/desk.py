@@ -38,7 +38,7 @@ from isotune.runs import requests
 from isotune.runs.claims import Claims, is_held
 from isotune.runs.records import Cell, Record, predictions_digest
 from isotune.runs.store import Store
-from isotune.workers.environment import CODE, code, outdated, versions
+from isotune.workers.environment import codes, outdated, versions
 from isotune.workers.process import WorkerProcess
 
 
@@ -87,7 +87,7 @@ class Desk:
                 return None
         except OSError as error:
             raise self.store.unusable(error) from None
-        begun = Begun(self, cell)
+        begun = Begun(self, cell)  # with the number of its result, so that whoever comes before the look has it
         if self.result(cell) is not None:  # another's, who ended it between two looks
             begun.give_back()
             return None
@@ -107,12 +107,14 @@ class Desk:
 class Begun:
     """A cell that is this process's to run; a context that gives it back in the end, whatever became of it.
 
-    started: when. ticket: JSON by which a worker sees, before it writes, whether the cell is still its caller's.
+    started: when. number: that its result will have (`Store.next_number`). ticket: JSON by which a worker sees, before
+    it writes, whether the cell is still its caller's.
     """
 
     def __init__(self, desk: Desk, cell: Cell) -> None:
         self._desk, self.cell = desk, cell
         self.started, self.ticket = datetime.now(UTC), desk.claims.ticket(cell.key)
+        self.number = desk.store.next_number(cell)
 
     def __enter__(self) -> Begun:
         return self
@@ -137,6 +139,7 @@ class Begun:
                 cell=self.cell.model_dump(mode="json"),
                 store=str(desk.store.folder.resolve()),
                 claim=self.ticket,
+                number=self.number,
             )
         if not kept:
             return None
@@ -162,8 +165,7 @@ class Begun:
             return None
         if record.cell != self.cell:  # a file or a folder stands elsewhere there
             record = record.model_copy(update={"cell": self.cell})
-        self._desk.store.write(record, predictions)
-        return record
+        return record if self._desk.store.write(record, predictions, number=self.number) else None
 
     def fail(self, reason: str, log: str = "") -> Record | None:
         """Keep that it failed. reason: one line. log: what its worker said last. None: another process has taken the
@@ -173,13 +175,12 @@ class Begun:
         if (written := self._desk.result(self.cell)) is not None:  # and the worker ended before it could say so
             return written
         adapter = self.cell.adapter
-        known = {} if adapter in self._desk.foreign else versions(adapter) | {CODE: code(adapter)}
+        known = {} if adapter in self._desk.foreign else versions(adapter) | codes(adapter)
         record = Record(
             cell=self.cell, status="failed", error=reason, environment=known, started=self.started,
             finished=datetime.now(UTC),
         )  # fmt: skip
-        self._desk.store.write(record, log=log)
-        return record
+        return record if self._desk.store.write(record, log=log, number=self.number) else self._desk.result(self.cell)
 
 
 def counts(record: Record) -> bool:

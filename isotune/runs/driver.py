@@ -120,7 +120,8 @@ class Driver:
             cells = [cell for cell in cells if cell.key not in ended]
             if time.monotonic() >= self.until:
                 break
-            free = [cell for cell in cells if desk.claims.is_free(cell.key)]
+            keys = desk.claims.free(cell.key for cell in cells)
+            free = [cell for cell in cells if cell.key in keys]
             if cells and not free:
                 if not told:
                     self._note(

@@ -15,14 +15,19 @@ from isotune.runs.store import Store
 from isotune.workers.worker import Worker
 
 
-def run(worker: Worker, cell: dict[str, Any], store: str, claim: dict[str, str] | None = None) -> bool:
-    """Run the cell and write its record into the store. False: another process has taken over the claim on it, and this
-    result is dropped."""
+def run(
+    worker: Worker,
+    cell: dict[str, Any],
+    store: str,
+    claim: dict[str, str] | None = None,
+    number: int | None = None,
+) -> bool:
+    """Run the cell and write its record into the store, as the result of this number. False: another process has taken
+    over the claim on it, or has put a result there, and this one is dropped."""
     record, predictions = worker.kept(CellRunner).run(Cell.model_validate(cell), worker.progress)
     if claim is not None and not claims.is_held(claim):
         return False
-    Store(Path(store)).write(record, predictions)
-    return True
+    return Store(Path(store)).write(record, predictions, number=number) is not None
 
 
 def measure(worker: Worker, measurement: dict[str, Any]) -> dict[str, Any]:

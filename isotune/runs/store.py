@@ -5,10 +5,13 @@
       predictions.npy        int64 [test images]
       log.txt                of one that failed: what its worker said last
     STORE/KEY/2/, KEY/3/     further ones: under other versions, or because the cell was run again
+    .../failed.json          the record of one that failed, where a further one came since
     STORE/KEY.damaged-*/     what was damaged, and is not read any more
     STORE/.claims/           who runs a cell now (`claims`)
 
-A result is renamed into place when the disk has all of it. Of a cell that has several, the last one counts.
+A result is renamed into place when the disk has all of it. Of a cell that has several, the last one counts, and none is
+dated before another that was there. Who runs a cell asks beforehand which number its result will have (`next_number`):
+of several who do, one taken for dead among them, one alone can put a result there.
 """
 
 from __future__ import annotations
@@ -20,9 +23,10 @@ import logging
 import os
 import shutil
 import tempfile
-import time
-from collections.abc import Iterator
+import uuid
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from datetime import timedelta
 from itertools import count
 from pathlib import Path
 
@@ -36,7 +40,7 @@ from isotune.runs import claims, earlier
 from isotune.runs.records import Cell, Record, predictions_digest
 from isotune.sealing import Damaged
 
-RECORD, PREDICTIONS, LOG = "record.json", "predictions.npy", "log.txt"
+RECORD, PREDICTIONS, LOG, FAILED = "record.json", "predictions.npy", "log.txt", "failed.json"
 LARGEST = 16 * reading.MIB  # of a record
 _DAMAGED = ".damaged"
 _ABANDONED = 3600  # seconds, after which a draft is nobody's; writing one takes less than one
@@ -55,32 +59,48 @@ class Store:
         they cannot."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            for draft in self.folder.glob(".draft-*"):
-                with suppress(FileNotFoundError):  # another process's, renamed just now
-                    if time.time() - draft.stat().st_mtime > _ABANDONED:
-                        shutil.rmtree(draft, ignore_errors=True)
-            claims.tidy(self.folder)
             with tempfile.TemporaryFile(dir=self.folder) as file:
                 file.write(b"isotune" * 1000)
                 file.flush()
                 os.fsync(file.fileno())
+                now = os.fstat(file.fileno()).st_mtime  # by the clock that dates drafts too, this machine's or not
+            for draft in (*self.folder.glob(".draft-*"), *self.folder.glob(".*/.draft-*")):
+                with suppress(FileNotFoundError):  # another process's, renamed just now
+                    if now - draft.stat().st_mtime > _ABANDONED:
+                        shutil.rmtree(draft, ignore_errors=True) if draft.is_dir() else draft.unlink()
+            claims.tidy(self.folder, now)
         except OSError as error:
             raise self.unusable(error) from None
 
-    def write(self, record: Record, predictions: np.ndarray | None = None, log: str = "") -> Path:
-        """Put a result in place: beside those of the same cell that are done; a failed one it replaces. log: of one
-        that failed.
+    def next_number(self, cell: Cell) -> int:
+        """Of the result that comes next of a cell; 1 is the first's."""
+        home = self.folder / cell.key
+        try:
+            names = [entry.name for entry in os.scandir(home)]
+        except FileNotFoundError:
+            return 1
+        return 1 + max([len(names) > 0, *(int(name) for name in names if name.isdecimal())])
 
-        Unwritable: the folder cannot be written; nothing of the result is there then.
+    def write(
+        self, record: Record, predictions: np.ndarray | None = None, log: str = "", number: int | None = None
+    ) -> Path | None:
+        """Put a result in place: beside those of the same cell that are done; it takes the place of one that failed.
+
+        log: of one that failed. number: as `next_number` gave it when the cell was begun; None: any that is free.
+        None: another process has put a result there since, and this one is dropped. Unwritable: the folder cannot be
+        written; nothing of the result is there then.
         """
         try:
-            return self._write(record, predictions, log)
+            return self._write(record, predictions, log, number)
         except OSError as error:
             raise self.unusable(error) from None
 
-    def _write(self, record: Record, predictions: np.ndarray | None, log: str) -> Path:
+    def _write(self, record: Record, predictions: np.ndarray | None, log: str, number: int | None) -> Path | None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        draft = Path(tempfile.mkdtemp(prefix=".draft-", dir=self.folder))
+        former = {place: each for place in self._places(record.cell) if (each := self._read(place, record.cell))}
+        record = _after(record, former.values())
+        draft = self.folder / f".draft-{uuid.uuid4().hex}"
+        draft.mkdir()
         try:
             if predictions is not None:
                 np.save(draft / PREDICTIONS, predictions.astype(np.int64), allow_pickle=False)
@@ -89,38 +109,29 @@ class Store:
             text = json.dumps(record.sealed(), indent=1, allow_nan=False) + "\n"
             (draft / RECORD).write_text(text, encoding="utf-8")
             cache.settle(draft)
-            for place in self._places(record.cell):
-                former = self._read(place, record.cell)
-                if former is not None and former.status == "failed":
-                    return self._replaced(draft, place)
-            return self._put(draft, self.folder / record.cell.key)
+            place = self._put(draft, self.folder / record.cell.key, number)
         finally:
             shutil.rmtree(draft, ignore_errors=True)
-
-    @staticmethod
-    def _replaced(draft: Path, place: Path) -> Path:
-        """File by file, the record last: until then the failed one stands there."""
-        for name in (PREDICTIONS, LOG, RECORD):
-            if (draft / name).exists():
-                (draft / name).replace(place / name)
-            elif name == LOG:
-                (place / LOG).unlink(missing_ok=True)  # of the failed one
-        cache.settle_one(place)
+        if place is not None:
+            for other in (other for other, each in former.items() if each.status == "failed"):
+                with suppress(FileNotFoundError):  # another process saw to it
+                    (other / RECORD).replace(other / FAILED)
         return place
 
-    def _put(self, draft: Path, home: Path) -> Path:
-        """Rename the draft to the first free of KEY, KEY/2, KEY/3."""
-        for number in count(1):
-            place = home if number == 1 else home / str(number)
+    def _put(self, draft: Path, home: Path, number: int | None) -> Path | None:
+        """Rename the draft to KEY, KEY/2, KEY/3 as its number says, or to the first that is free. None: it is taken."""
+        for each in count(1) if number is None else (number,):
+            place = home if each == 1 else home / str(each)
             try:
-                draft.rename(place)
+                place.parent.mkdir(exist_ok=True)
+                draft.rename(place)  # which no file system does onto a folder that is not empty
             except OSError as error:
                 if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                     raise
                 continue
             cache.settle_one(place.parent)
             return place
-        raise AssertionError
+        return None
 
     def read(self, cell: Cell) -> Record | None:
         """The cell's last result, or None."""
@@ -129,7 +140,7 @@ class Store:
     def results(self, cell: Cell) -> list[Record]:
         """All results of a cell, the last to finish first; of two that finished at once, the one written later.
 
-        A damaged one is set aside: a warning of the logger `isotune` names it.
+        One that is damaged, or whose predictions are, is set aside: a warning of the logger `isotune` names it.
         """
         read = [record for place in self._places(cell) if (record := self._read(place, cell)) is not None]
         read.reverse()
@@ -139,16 +150,10 @@ class Store:
         """int64 [test images]. UsageError: they are not kept; Damaged: they are not the record's any more."""
         places = self._places(record.cell)
         if len(places) > 1:
-            places = [place for place in places if self._read(place, record.cell) == record]
-        if not places or not (path := places[-1] / PREDICTIONS).exists():
+            places = [place for place in places if self._answer(place, record.cell) == record]
+        if not places or not (places[-1] / PREDICTIONS).exists():
             raise UsageError(f"{self.folder}: there are no predictions of {record.cell}; run it again")
-        try:
-            array = arrays.array(path)
-        except UsageError:
-            raise Damaged(f"{path} is damaged; run the cell again with --fresh") from None
-        if record.predictions_digest not in (None, predictions_digest(array)):
-            raise Damaged(f"{path} is not what was written; run the cell again with --fresh")
-        return array
+        return _predictions(places[-1], record)
 
     def __iter__(self) -> Iterator[Record]:
         """Every result, those that do not count any more included. A damaged one is left out and named: in `damaged`,
@@ -163,6 +168,8 @@ class Store:
                     if home.name not in _keys(record.cell):
                         raise Damaged(f"{place / RECORD} is in the folder of another cell; it is that of {record.cell}")
                 except Damaged as error:
+                    if not (place / RECORD).exists():  # another process has written a further one since
+                        continue
                     self.damaged.append(str(error))
                     _log.warning("left out: %s", error)
                 else:
@@ -199,20 +206,33 @@ class Store:
     def _read(self, place: Path, cell: Cell) -> Record | None:
         """The record in a place. None: it is damaged, or another cell's, and was set aside."""
         try:
-            record = _parsed(place / RECORD)
-            if record.cell.key != cell.key:
-                raise Damaged(f"{place / RECORD} is the record of another cell, {record.cell}")
-            if record.cell != cell:  # a file or a folder stood elsewhere then
-                record = record.model_copy(update={"cell": cell})
+            record = self._answer(place, cell)
+            if record is not None and (place / PREDICTIONS).exists():
+                _predictions(place, record)
         except Damaged as error:
             _log.warning("damaged: %s; set aside as %s", error, self._set_aside(place))
             return None
         return record
 
+    @staticmethod
+    def _answer(place: Path, cell: Cell) -> Record | None:
+        """The record in a place, as the cell's. None: it is gone meanwhile. Damaged: so it is, or another cell's."""
+        try:
+            record = _parsed(place / RECORD)
+        except Damaged:
+            if not (place / RECORD).exists():
+                return None
+            raise
+        if record.cell.key != cell.key:
+            raise Damaged(f"{place / RECORD} is the record of another cell, {record.cell}")
+        # a file or a folder stood elsewhere then
+        return record if record.cell == cell else record.model_copy(update={"cell": cell})
+
     def _set_aside(self, place: Path) -> Path:
         """Move a place's two files away, and leave further results of the cell where they are."""
         home = place.relative_to(self.folder).parts[0]
-        aside = Path(tempfile.mkdtemp(prefix=f"{home}{_DAMAGED}-", dir=self.folder))
+        aside = self.folder / f"{home}{_DAMAGED}-{uuid.uuid4().hex[:8]}"
+        aside.mkdir()
         for name in (RECORD, PREDICTIONS, LOG):
             with suppress(FileNotFoundError):
                 (place / name).rename(aside / name)
@@ -228,9 +248,30 @@ class Store:
         )
 
 
+def _after(record: Record, others: Iterable[Record]) -> Record:
+    """The record, dated after the others: of a clock that was put back it would not count."""
+    latest = max((other.ended for other in others), default=None)
+    if latest is None or record.ended > latest:
+        return record
+    later = latest - record.ended + timedelta(microseconds=1)
+    return record.model_copy(update={"started": record.started + later, "finished": record.finished + later})
+
+
 def _keys(cell: Cell) -> list[str]:
     """The names that a cell's folder may have: today's, and those of earlier versions."""
     return [cell.key, *earlier.keys(cell.model_dump(mode="json"))]
+
+
+def _predictions(place: Path, record: Record) -> np.ndarray:
+    """int64 [test images]. Damaged: they are not the record's."""
+    path = place / PREDICTIONS
+    try:
+        array = arrays.array(path)
+    except UsageError:
+        raise Damaged(f"{path} is damaged; run the cell again with --fresh") from None
+    if record.predictions_digest not in (None, predictions_digest(array)):
+        raise Damaged(f"{path} is not what was written; run the cell again with --fresh")
+    return array
 
 
 def _parsed(path: Path) -> Record:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 from collections import defaultdict
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -120,7 +121,10 @@ def remember(plan: Plan, store: Path, source: str) -> None:
         folder = store / FOLDER
         folder.mkdir(parents=True, exist_ok=True)
         content = {"version": _VERSION, "source": source, "at": datetime.now(UTC).isoformat(), "cells": rows}
-        sealing.write_json(folder / f"{digest}.json", content)
+        former = [path.stat().st_mtime_ns for path in _by_age(folder)[:1]]
+        sealing.write_json(file := folder / f"{digest}.json", content)
+        if former and file.stat().st_mtime_ns < former[0]:  # a clock was put back
+            os.utime(file, ns=(former[0] + 1,) * 2)
         for old in _by_age(folder)[_KEPT:]:
             old.unlink(missing_ok=True)
 

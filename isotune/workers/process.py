@@ -179,6 +179,8 @@ class WorkerProcess:
             raise
         finally:
             timer.cancel()
+            if over.is_set():
+                self.stop()  # and is gone: the next cell is to have another
 
     def kill(self) -> None:
         """End the worker, from any thread: what another one asks of it fails."""

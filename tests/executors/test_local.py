@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from isotune.runs.driver import Driver, done
 from isotune.runs.records import Cell, Seeds
 from isotune.runs.store import Store
 from isotune.workers import environment
-from isotune.workers.process import WorkerFailure, Workers
+from isotune.workers.process import WorkerFailure, WorkerProcess, Workers
 
 RECIPE = protocols.parse(
     """
@@ -53,6 +54,14 @@ def cells(house):
         ]
 
     return make
+
+
+def test_a_worker_that_was_given_up_is_gone_before_the_next_cell(house):
+    """Also where its cell ended at that moment: else the next one would ask a worker that is about to die."""
+    worker = WorkerProcess(None)
+    with worker.ended_after(0.05):
+        time.sleep(0.3)
+    assert worker._process.returncode is not None
 
 
 def driver(store: Store, *, jobs: int = 1, pythons: dict[str, str] | None = None, **more) -> Driver:
@@ -160,7 +169,7 @@ def test_a_cell_that_takes_too_long_is_given_up_and_the_others_go_on(cells, hous
     assert (late.finished - late.started).total_seconds() < 30
 
 
-def test_a_failed_cell_leaves_what_its_worker_said_until_it_is_done(cells, house):
+def test_a_failed_cell_leaves_what_its_worker_said_and_is_no_result_once_it_is_done(cells, house):
     store, (dies, raises) = Store(house / "store"), cells("faulty:dies", "faulty:raises")
     run(driver(store), [dies, raises])
     logs = [(store.folder / cell.key / "log.txt").read_text() for cell in (dies, raises)]
@@ -168,7 +177,8 @@ def test_a_failed_cell_leaves_what_its_worker_said_until_it_is_done(cells, house
     assert "Traceback" in logs[1]
     (failed,) = store.results(dies)
     store.write(failed.model_copy(update={"status": "done", "error": None}), np.zeros(3))
-    assert sorted(path.name for path in (store.folder / dies.key).iterdir()) == ["predictions.npy", "record.json"]
+    assert sorted(path.name for path in (store.folder / dies.key).iterdir()) == ["2", "failed.json", "log.txt"]
+    assert [each.status for each in store.results(dies)] == ["done"]
 
 
 def test_a_failure_under_other_versions_is_no_result(cells, house, monkeypatch):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import os
 import subprocess
@@ -15,6 +17,7 @@ import pytest
 
 from isotune.runs import claims
 from isotune.runs.claims import Claims, is_held, running
+from isotune.workers.identity import machine
 
 KEY = "0" * 32
 ELSEWHERE = {"token": "theirs", "cell": "a cell", "host": "other", "machine": "other", "process": 1, "born": "2"}
@@ -53,11 +56,64 @@ def test_of_many_that_take_over_at_once_one_has_it(tmp_path) -> None:
     (tmp_path / claims.FOLDER).mkdir()
     for attempt in range(20):
         key = f"{attempt:032}"
-        gone = ELSEWHERE | {"machine": claims._machine(), "process": 1, "born": "long ago"}
+        gone = ELSEWHERE | {"machine": machine(), "process": 1, "born": "long ago"}
         (tmp_path / claims.FOLDER / f"{key}.1").write_text(json.dumps(gone))
         with ThreadPool(8) as pool:
             taken = pool.map(lambda _, key=key: Claims(tmp_path).take(key), range(8))
         assert taken.count(True) == 1
+
+
+def test_where_one_was_killed_in_the_middle_of_giving_back_another_takes_it(tmp_path, others) -> None:
+    """The lowest numbers may be gone, and the highest counts: of one who is alive, and of one who is not."""
+    third = others.rename(others.with_name(f"{KEY}.3"))
+    mine = Claims(tmp_path, lease=0.2)
+    assert not mine.take(KEY)
+    assert mine.free([KEY]) == set()
+    assert [path.name for path in third.parent.iterdir()] == [third.name], "nothing was left in the gaps"
+    time.sleep(0.3)
+    assert mine.free([KEY, "1" * 32]) == {KEY, "1" * 32}
+    assert mine.take(KEY)
+    assert not Claims(tmp_path, lease=0.2).take(KEY)
+    with mine:
+        pass
+    assert not (tmp_path / claims.FOLDER).exists()
+
+
+def test_who_takes_and_gives_back_all_the_time_has_it_alone(tmp_path) -> None:
+    (tmp_path / claims.FOLDER).mkdir()
+    gone = ELSEWHERE | {"machine": machine(), "process": 1, "born": "long ago"}
+    holders, most = [], []
+
+    def often(_: int) -> int:
+        mine, times = Claims(tmp_path), 0
+        for attempt in range(60):
+            if attempt == 20:  # and one more that died
+                (tmp_path / claims.FOLDER).mkdir(exist_ok=True)
+                with contextlib.suppress(OSError):
+                    (tmp_path / claims.FOLDER / f"{KEY}.1").open("x").write(json.dumps(gone))
+            if mine.take(KEY):
+                holders.append(mine)
+                most.append(len(holders))
+                holders.remove(mine)
+                mine.give_back(KEY)
+                times += 1
+        return times
+
+    with ThreadPool(8) as pool:
+        assert sum(pool.map(often, range(8))) > 0
+    assert max(most) == 1
+
+
+def test_a_claim_for_which_there_is_no_room_is_not_left_behind(tmp_path, monkeypatch) -> None:
+    mine = Claims(tmp_path)
+    monkeypatch.setattr(claims.json, "dump", full)
+    with pytest.raises(OSError, match="No space left"):
+        mine.take(KEY)
+    assert not list((tmp_path / claims.FOLDER).iterdir())
+
+
+def full(*_: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def test_who_is_alive_keeps_it_and_who_stands_still_loses_it_after_a_lease(tmp_path, others) -> None:
@@ -100,7 +156,7 @@ def test_a_process_of_this_machine_that_was_killed_loses_it_at_once(tmp_path) ->
         process.kill()
         process.wait()
         assert running(tmp_path)[0].lost
-        assert mine.is_free(KEY)
+        assert mine.free([KEY]) == {KEY}
         assert mine.take(KEY)
 
 
@@ -146,8 +202,20 @@ def test_what_runs_is_told_with_who_and_since_when(tmp_path, others) -> None:
 
 
 def test_claims_that_nobody_wants_any_more_are_removed_after_a_day(tmp_path, others) -> None:
-    claims.tidy(tmp_path)
+    claims.tidy(tmp_path, time.time())
     assert others.exists()
-    os.utime(others, (time.time() - 90_000,) * 2)
-    claims.tidy(tmp_path)
+    claims.tidy(tmp_path, time.time() + 90_000)
     assert not others.exists()
+
+
+def test_of_this_machine_the_dead_are_forgotten_at_once_and_the_living_never(tmp_path) -> None:
+    mine = Claims(tmp_path)
+    assert mine.take(KEY)
+    dead = json.dumps(ELSEWHERE | {"machine": machine(), "process": os.getpid(), "born": "before"})
+    for number in range(1, 3001):
+        (tmp_path / claims.FOLDER / f"{number:032x}.1").write_text(dead)
+    began = time.monotonic()
+    claims.tidy(tmp_path, time.time() + 1e9)
+    assert time.monotonic() - began < 10
+    assert [path.name for path in (tmp_path / claims.FOLDER).iterdir()] == [f"{KEY}.1"]
+    assert is_held(mine.ticket(KEY))

@@ -18,7 +18,7 @@ from hypothesis import given
 from record_factories import NOW, cell, measured, record
 
 from isotune.errors import UsageError
-from isotune.runs.records import Metrics, Record, Seeds, predictions_digest
+from isotune.runs.records import Metrics, Record, Seeds, latest, predictions_digest
 from isotune.runs.store import Store
 from isotune.sealing import Damaged
 
@@ -78,6 +78,62 @@ def test_a_failed_result_gives_way_to_the_next(tmp_path) -> None:
     store.write(later(5), np.full(3, 5))
     assert list(store) == [later(5)]
     assert store.predictions(later(5)).tolist() == [5] * 3
+    assert len(list(tmp_path.rglob("failed.json"))) == 3, "what failed is kept, and read no more"
+
+
+def test_of_several_that_began_a_cell_one_alone_puts_a_result_there(tmp_path) -> None:
+    """Whoever was stopped, was taken for dead, and goes on now, is too late."""
+    store = Store(tmp_path)
+    for attempt in range(20):
+        asked = cell(seeds=Seeds.all(attempt))
+        with ThreadPool(8) as pool:
+            number = store.next_number(asked)
+            written = pool.map(
+                lambda which, asked=asked, number=number: store.write(
+                    record(asked, architecture=str(which)), np.full(3, which), number=number
+                ),
+                range(8),
+            )
+        (one,) = [which for which, place in enumerate(written) if place is not None]
+        assert [each.architecture for each in store.results(asked)] == [str(one)]
+        assert store.predictions(store.read(asked)).tolist() == [one] * 3
+    assert len(store.all()) == 20
+    assert not list(tmp_path.glob(".draft-*"))
+
+
+def test_a_number_that_was_given_before_is_not_given_again(tmp_path) -> None:
+    store, made = Store(tmp_path), record()
+    assert store.next_number(cell()) == 1
+    store.write(made.model_copy(update={"status": "failed", "error": "no"}), number=1)
+    assert store.next_number(cell()) == 2
+    store.write(made, number=2)
+    assert store.write(made, number=1) is None, "the failed one keeps its place"
+    assert store.write(made, number=2) is None
+    assert store.next_number(cell()) == 3
+    assert store.results(cell()) == [later_than(made)]
+
+
+def later_than(made: Record) -> Record:
+    """As it is dated beside one that was there."""
+    tick = timedelta(microseconds=1)
+    return made.model_copy(update={"started": made.started + tick, "finished": made.finished + tick})
+
+
+def test_the_last_result_counts_though_the_clock_was_put_back(tmp_path) -> None:
+    store = Store(tmp_path)
+    store.write(later(30))
+    store.write(later(1, started=NOW - timedelta(hours=1)))
+    last, first = store.results(cell())
+    assert first == later(30)
+    assert last.predictions_digest == later(1).predictions_digest
+    assert last.finished - last.started == timedelta(days=1, hours=1), "what it took is what it took"
+    assert latest(store.all()) == [last]
+
+
+def test_others_may_read_what_the_umask_lets_them(tmp_path) -> None:
+    place, umask = Store(tmp_path).write(record(), np.zeros(3)), os.umask(0)
+    os.umask(umask)
+    assert place.stat().st_mode & 0o777 == 0o777 & ~umask
 
 
 # A process that writes a record, each time killed at a later one of its effects on the disk.
@@ -134,7 +190,11 @@ def test_a_kill_between_any_two_steps_loses_nothing(tmp_path, before: str) -> No
         seen.add(frozenset(kept))
         store.write(record(architecture="again", finished=NOW + timedelta(1)))  # the cell can be run again
         assert store.read(cell()).architecture == "again"
-    ends = {"nothing": [set(), {"new"}], "done": [{"old"}, {"old", "new"}], "failed": [{"old"}, {"new"}]}
+    ends = {
+        "nothing": [set(), {"new"}],
+        "done": [{"old"}, {"old", "new"}],
+        "failed": [{"old"}, {"old", "new"}, {"new"}],
+    }
     assert seen == set(map(frozenset, ends[before]))
 
 
@@ -142,7 +202,10 @@ def test_many_writers_of_one_cell_leave_a_whole_result_each(tmp_path) -> None:
     store = Store(tmp_path)
     with ThreadPool(8) as pool:
         pool.map(lambda number: store.write(later(number), np.full(3, number)), range(40))
-    assert sorted(store, key=lambda each: each.finished) == [later(number) for number in range(40)]
+    results = store.results(cell())
+    digests = {each.predictions_digest for each in results}
+    assert digests == {later(number).predictions_digest for number in range(40)}
+    assert all(predictions_digest(store.predictions(each)) == each.predictions_digest for each in results)
     assert [entry.name for entry in tmp_path.iterdir()] == [cell().key]
 
 
@@ -237,8 +300,21 @@ def test_damaged_predictions_are_named(tmp_path) -> None:
             store.predictions(made)
 
 
+def test_a_result_whose_predictions_are_damaged_is_no_answer(tmp_path, caplog) -> None:
+    store, predictions = Store(tmp_path), np.arange(100)
+    made = record(predictions_digest=predictions_digest(predictions))
+    file = store.write(made, predictions) / "predictions.npy"
+    file.write_bytes(file.read_bytes()[:-1])
+    assert store.read(cell()) is None
+    assert str(file) in caplog.messages[-1]
+    store.write(made, predictions)
+    assert store.read(cell()) == made
+    file.unlink()
+    assert store.read(cell()) == made, "whoever removes them may"
+
+
 def test_what_killed_processes_left_is_removed_once_it_is_nobodys(tmp_path) -> None:
-    for name, age in ((".draft-old", 4000), (".draft-new", 10)):
+    for name, age in ((".draft-old", 4000), (".draft-new", 10)):  # by the clock of the file system
         (tmp_path / name).mkdir()
         os.utime(tmp_path / name, times=(time.time() - age,) * 2)
     Store(tmp_path).check()

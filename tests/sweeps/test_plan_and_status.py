@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from datetime import timedelta
 from pathlib import Path
 
@@ -191,3 +192,14 @@ def test_a_cell_that_lies_where_an_earlier_version_put_it_is_known_there_and_whe
     store.write(done(asked))
     after = sweeps.status(tmp_path)
     assert (after.done, after.left) == (1, 0)
+
+
+def test_what_was_asked_last_is_known_though_the_clock_was_put_back(tmp_path) -> None:
+    for count in (2, 3):
+        sweeps.remember(sweeps.plan(seeds(count), tmp_path), tmp_path, f"{count}.toml")
+        for file in (tmp_path / ".plans").iterdir():
+            if count == 2:
+                os.utime(file, (2e9, 2e9))  # of a clock that went ahead
+    assert sweeps.status(tmp_path).source == "3.toml"
+    sweeps.remember(sweeps.plan(seeds(2), tmp_path), tmp_path, "again.toml")
+    assert sweeps.status(tmp_path).source == "again.toml"
