@@ -6,11 +6,16 @@ right, the command line prints it without a traceback and exits with status 2.
 
 from __future__ import annotations
 
+import errno
+import os
+import re
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 from isotune.printable import one_line
 
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+_OF_NUMPY = re.compile(r"\d+ requested and \d+ written")
 _LISTED = 12  # names in a message
 _LONGEST = 200  # characters of a word that is compared with others
 _NEAR = 0.7  # of difflib's ratio: "alexnet" is 0.6 of "haloregnetz_b", "nowhere" 0.67 of "other"
@@ -73,6 +78,13 @@ class NotCached(Unavailable):
 
 class Unwritable(UsageError):
     """Results cannot be kept: no room, no permission. Nothing more can be done until that is mended."""
+
+
+def no_room(error: Exception) -> bool:
+    """Whether something could not be written for want of room, whatever library says so: a disk that is full or
+    read-only, a quota, a limit for files."""
+    said = str(error)
+    return any(os.strerror(code) in said for code in _NO_ROOM) or bool(_OF_NUMPY.fullmatch(said))
 
 
 class WorkerFailure(Exception):

@@ -21,6 +21,7 @@ import numpy as np
 from isotune import cache, sealing
 from isotune.data.dataset import Dataset, FileSplit, Split, SplitName
 from isotune.data.resizing import Resize, fixed_view
+from isotune.data.writing import mapped
 from isotune.errors import UsageError, nearest
 from isotune.protocols import Images, Input
 from isotune.workers import threads
@@ -84,7 +85,7 @@ def inputs(
 
     def build(folder: Path) -> None:
         _room(folder, int(np.prod(shape)))
-        view = np.lib.format.open_memmap(folder / "images.npy", mode="w+", dtype=np.uint8, shape=shape, version=(1, 0))
+        view = mapped(folder / "images.npy", shape)
 
         def fill(position: int) -> None:
             view[position] = fixed_view(part.image(int(indices[position])), input, resize)

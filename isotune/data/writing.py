@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -29,6 +32,20 @@ def numbered_classes(name: str, *labels: np.ndarray) -> tuple[str, ...]:
     return tuple(map(str, range(count)))
 
 
+def mapped(file: Path, shape: tuple[int, ...]) -> np.memmap[Any, Any]:
+    """A new `.npy` file, to be filled: uint8 of this shape. OSError: there is no room for it. That is asked at once: a
+    process that writes into a map for which there is no room on the disk is ended by a signal."""
+    images = np.lib.format.open_memmap(file, mode="w+", dtype=np.uint8, shape=shape, version=(1, 0))
+    if hasattr(os, "posix_fallocate"):
+        with file.open("r+b") as opened:
+            try:
+                os.posix_fallocate(opened.fileno(), 0, file.stat().st_size)
+            except OSError as error:
+                if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):  # this file system cannot be asked
+                    raise
+    return images
+
+
 class Writer:
     """Fills `folder` with a training and a test part, by `arrays`, `stream` or `files` each, then `finish`."""
 
@@ -43,10 +60,7 @@ class Writer:
     def stream(self, split: str, labels: np.ndarray, shape: tuple[int, int, int]) -> np.ndarray:
         """For images of one size, [H, W, C], that come one by one: uint8 [N, H, W, C] on disk, to be filled."""
         self._labels(split, labels)
-        images: np.ndarray = np.lib.format.open_memmap(
-            self.folder / f"{split}.images.npy", mode="w+", dtype=np.uint8, shape=(len(labels), *shape), version=(1, 0)
-        )
-        return images
+        return mapped(self.folder / f"{split}.images.npy", (len(labels), *shape))
 
     def files(self, split: str, files: Iterable[tuple[bytes, int]]) -> None:
         """Encoded images with their labels."""

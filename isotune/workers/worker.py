@@ -29,7 +29,8 @@ import traceback
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
-from isotune.errors import REFUSALS, UnknownModel, UsageError, WeightsMismatch
+from isotune import cache
+from isotune.errors import REFUSALS, UnknownModel, Unwritable, UsageError, WeightsMismatch, no_room
 from isotune.workers.threads import settle_threads
 
 if TYPE_CHECKING:
@@ -93,6 +94,9 @@ class Worker:
             except UsageError as error:
                 self._say(refusal(error))
             except Exception as error:
+                if no_room(error):  # which is no fault of what was asked
+                    self._say(refusal(_unwritable(error)))
+                    continue
                 message = " ".join(f"{type(error).__name__}: {error}".split())
                 trace = traceback.format_exc()
                 self._say({"event": "error", "kind": "failure", "message": message[:500], "trace": trace})
@@ -107,6 +111,15 @@ def _function(name: str) -> Callable[..., Any]:
     module, _, function = name.partition(":")
     handler: Callable[..., Any] = getattr(importlib.import_module(module), function)
     return handler
+
+
+def _unwritable(error: Exception) -> Unwritable:
+    where = getattr(error, "filename", None) or cache.root()
+    why = getattr(error, "strerror", None) or error
+    return Unwritable(
+        f"{where} cannot be written ({why}); make room, or name another folder for the cache with ISOTUNE_CACHE=PATH,"
+        " and the same command goes on from there"
+    )
 
 
 def refusal(error: UsageError) -> dict[str, Any]:
@@ -156,10 +169,13 @@ def main() -> None:
 def end_with(socket: int) -> None:
     """Have the kernel end this process when the other end of a socket closes: its caller is gone then, killed or not.
 
-    By a signal, SIGIO, and not by a thread that waits: a library may hold Python's lock for seconds.
+    By a signal, and not by a thread that waits: a library may hold Python's lock for seconds. By SIGKILL where the
+    kernel lets one choose (Linux), which ends a process that is stopped too; else by SIGIO.
     """
     os.set_inheritable(socket, False)
     fcntl.fcntl(socket, fcntl.F_SETOWN, os.getpid())
+    if hasattr(fcntl, "F_SETSIG"):
+        fcntl.fcntl(socket, fcntl.F_SETSIG, signal.SIGKILL)
     fcntl.fcntl(socket, fcntl.F_SETFL, fcntl.fcntl(socket, fcntl.F_GETFL) | os.O_ASYNC)
     if select.select([socket], [], [], 0)[0]:  # it closed before
         sys.exit(1)
