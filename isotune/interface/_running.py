@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, nullcontext, suppress
 from dataclasses import dataclass
 
@@ -118,7 +118,8 @@ def run(
             running.begin({str(names.parse(model)).partition(":")[0] for model in wanted.sweep.models})
         sets = arguments.prepared(wanted.datasets, reporter, skip_unreadable=skip_unreadable)
         cells = wanted.sweep.cells(sets)
-        _check(cells, wanted, running, reporter)
+        for line in _check(cells, wanted, running, reporter):
+            reporter.note(line)
         planned = sweeps.plan(cells, wanted.store, retry=retry_failed or only_failed)
         sweeps.remember(planned, wanted.store, wanted.source)
         unread: Counter[str] = Counter()
@@ -144,15 +145,17 @@ def run(
     return Runs(records, store=wanted.store, kept=driver.kept, left=driver.left, unread=unread)
 
 
-def _check(cells: Sequence[Cell], wanted: Request, workers: Workers | None, reporter: Reporter) -> None:
+def _check(cells: Sequence[Cell], wanted: Request, workers: Workers | None, reporter: Reporter) -> Iterator[str]:
     """Build each model, which fetches its checkpoint and finds what is wrong before anything runs; of many, or where
-    they run elsewhere, only the names are looked up, and what is wrong with one is its cells' failure.
+    they run elsewhere, only the names are looked up, and what is wrong with one is its cells' failure. Lines on what a
+    user should know.
 
     workers: of this machine, where cells run in them.
     """
     count = len({(cell.model, cell.checkpoint) for cell in cells})
     if workers is not None and count <= _MOST_BUILT:
-        planning.check_cells(cells, workers, reporter)
+        loaded = planning.check_cells(cells, workers, reporter)
+        yield from planning.replaced(cells, loaded, Store(wanted.store))
         return
     if not wanted.checked:
         with nullcontext() if workers is not None else suppress(Unavailable):  # the libraries may be elsewhere alone

@@ -10,13 +10,17 @@ A cell's key (`Cell.key`) is the SHA-256 of what is asked, every file by its con
 | protocol | all of it: a file's text or its place make no difference, a value does |
 | conventions, seeds, mode | as they are spelled canonically |
 
-With what it was computed is no question but a part of the answer: versions of the libraries and of isotune, and the
-code of the adapter, stand in the record's environment (`isotune.workers.environment`). A record of others does not
-count as done: the cell is run again, and the new result stands beside it. Machine, device and number of threads are
-recorded and decide nothing here, so that machines of several kinds can share a store.
+With what it was computed is no question but a part of the answer, and stands in the record's environment
+(`isotune.workers.environment`): versions of the libraries, of isotune and NumPy, of scikit-learn and SciPy where they
+fitted a probe; the code of the adapter, with that of the packages it is built on, and the code of isotune that a cell
+runs (`isotune.workers.code`). A record of others does not count as done: the cell is run again, and the new result
+stands beside it. Machine, device and number of threads are recorded and decide nothing here, so that machines of
+several kinds can share a store.
 
-Not known: what a user's network reads beside Python modules, and a library's own checkpoint that its library replaces
-under the same name and version; the record holds the digest of the weights that were loaded.
+Not known: what a user's network reads beside Python modules. Not in the key: a library's own checkpoint that the
+library replaces under the same name and version; a run that finds other weights than a record was made with says so
+(`isotune.runs.planning.replaced`). And which Pillow resized: images are resized once for all libraries, whose
+environments may have several, and kept under a key without its version, which the record names all the same.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import OrderedDict
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -26,7 +26,7 @@ from isotune.runs import memory, own_classifier, probe, training
 from isotune.runs.records import Cell, Memory, Metrics, Record, Timings, predictions_digest
 from isotune.weights import Weights, head_weights
 from isotune.workers.disturbance import Watch
-from isotune.workers.environment import versions
+from isotune.workers.environment import PROBE, codes, version, versions
 
 if TYPE_CHECKING:
     from isotune.workers.worker import Worker
@@ -63,7 +63,7 @@ class CellRunner:
         return record, predictions
 
     def _run(self, cell: Cell, axes: Conventions, progress: Progress) -> tuple[Record, np.ndarray]:
-        started = datetime.now(UTC)
+        started, entered = datetime.now(UTC), time.perf_counter()
         protocol = cell.protocol
         dataset = data.load(cell.dataset, cell.dataset_digest)
         memory.reset_peak()
@@ -111,9 +111,9 @@ class CellRunner:
                 **timings,
             ),
             memory=Memory(resident=memory.peak(), baseline=baseline, device=built.model.device_memory()),
-            environment=self.builder.environment(built),
+            environment=self.builder.environment(built) | {name: version(name) for name in PROBE if protocol.probe},
             started=started,
-            finished=datetime.now(UTC),
+            finished=started + timedelta(seconds=time.perf_counter() - entered),  # whatever becomes of the clock
         )
         return record, predictions
 
@@ -140,7 +140,7 @@ class CellRunner:
             "images": protocol.images.model_dump(),
             "input": protocol.input.model_dump(),
             "batch": protocol.evaluation.batch_size,
-            "environment": versions(cell.adapter) | self.adapter.environment(),
+            "environment": versions(cell.adapter) | codes(cell.adapter) | self.adapter.environment(),
         }
         if names.is_file(names.parse(cell.model).name):  # which may compute otherwise than when the features were kept
             identity["seen"] = hashlib.sha256(built.model.features(images[:2]).tobytes()).hexdigest()

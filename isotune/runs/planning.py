@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import operator
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from isotune import conventions, data, defaults, names, protocols
@@ -14,6 +14,7 @@ from isotune.progress import Progress, untold
 from isotune.protocols import Mode
 from isotune.runs import own_classifier, requests
 from isotune.runs.records import Cell, Seeds
+from isotune.runs.store import Store
 from isotune.workers.process import WorkerFailure, Workers
 
 MOST_SEEDS = 10_000
@@ -96,14 +97,38 @@ def cells(matrix: Matrix, prepared: Mapping[str, data.Dataset]) -> list[Cell]:
     return made
 
 
-def check_cells(planned: Iterable[Cell], workers: Workers, progress: Progress = untold) -> None:
-    """Build each model of these cells once, from its checkpoint. UsageError: one cannot be built."""
+def check_cells(
+    planned: Iterable[Cell], workers: Workers, progress: Progress = untold
+) -> dict[tuple[str, str, int], str]:
+    """Build each model of these cells once, from its checkpoint: digests of what was loaded, by model, checkpoint and
+    size of the input; of the checkpoint's own classifier none. UsageError: one cannot be built."""
+    loaded: dict[tuple[str, str, int], str] = {}
     sizes: dict[tuple[str, bool], dict[str, int]] = {}
     for each in planned:
         asked = sizes.setdefault((each.checkpoint, each.protocol.own_classifier is not None), {})
         asked[each.model] = min(each.protocol.input.size, asked.get(each.model, each.protocol.input.size))
     for (checkpoint, own), asked in sorted(sizes.items()):
-        check_models(asked, checkpoint, asked, workers, own=own, deadly=True, progress=progress)
+        checked = check_models(asked, checkpoint, asked, workers, own=own, deadly=True, progress=progress)
+        if not own:
+            loaded |= {(model, checkpoint, asked[model]): each["digest"] for model, each in checked.items()}
+    return loaded
+
+
+def replaced(cells: Iterable[Cell], loaded: Mapping[tuple[str, str, int], str], store: Store) -> Iterator[str]:
+    """A line on each checkpoint of which a library loads other weights than when a cell of these was run. Neither its
+    name nor a version tells, so such a record counts. loaded: as of `check_cells`."""
+    told: set[tuple[str, str, int]] = set()
+    for cell in cells:
+        asked = (cell.model, cell.checkpoint, cell.protocol.input.size)
+        alike = cell.conventions == "identical" and cell.numeric_mode == "float32" and not cell.protocol.own_classifier
+        if not alike or asked in told or asked not in loaded or (record := store.read(cell)) is None:
+            continue
+        told.add(asked)
+        if record.checkpoint_digest not in (None, loaded[asked]):
+            yield (
+                f"checkpoint {cell.checkpoint!r} of {cell.model} has other weights now than on"
+                f" {record.finished:%Y-%m-%d}, under the same name; those results still count: --fresh runs them again"
+            )
 
 
 def _canonically(cell: Cell) -> Cell:

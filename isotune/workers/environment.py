@@ -7,12 +7,9 @@ declares, and the package that brings the adapter. Records, proofs and the catal
 from __future__ import annotations
 
 import functools
-import hashlib
-import inspect
 import os
 import platform
 import subprocess
-import sys
 from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
@@ -22,19 +19,20 @@ import numpy as np
 import psutil
 
 from isotune import _version, names
-from isotune.workers import threads
+from isotune.workers import code, threads
 
 if TYPE_CHECKING:
     from isotune.adapters.base import Adapter, Engine
 
 FLAGS = (*threads.FLAGS, "CUDA_VISIBLE_DEVICES")  # of every engine
-CODE = "adapter code"  # in an environment: of the adapter's source
+CODE, CORE = "adapter code", "isotune code"  # in an environment: of the source
+PROBE = ("scikit-learn", "scipy")  # packages that fit a probe
 _EVERYWHERE = ("isotune", "numpy")
 
 
 @functools.cache
 def machine() -> dict[str, str]:
-    """CPU, cores, memory, Python, NumPy, commit, and the flags that are set."""
+    """CPU, cores, memory, Python, NumPy, Pillow, commit, and the flags that are set."""
     facts = {
         "cpu": _cpu(),
         "cores": str(threads.cores()),
@@ -42,6 +40,7 @@ def machine() -> dict[str, str]:
         "platform": platform.platform(),
         "python": platform.python_version(),
         "numpy": np.__version__,
+        "pillow": version("pillow"),
     }
     if commit := _commit():
         facts["commit"] = commit
@@ -51,7 +50,7 @@ def machine() -> dict[str, str]:
 def environment_of(adapter: Adapter) -> dict[str, str]:
     """All that a record says of where it was computed: the machine, versions, the adapter's settings and flags."""
     engine = type(adapter).engines[adapter.engine]
-    known = {CODE: code(adapter.name)} | versions(f"{adapter.name}@{adapter.engine}") | adapter.environment()
+    known = codes(adapter.name) | versions(f"{adapter.name}@{adapter.engine}") | adapter.environment()
     return machine() | _set(engine.flags) | known
 
 
@@ -71,7 +70,7 @@ def all_packages() -> tuple[str, ...]:
         if (known := names.facts(adapter))
         for engine in known.engines
     ]
-    return (*packages(*engines), "python")
+    return (*packages(*engines), *PROBE, "pillow", "python")
 
 
 def versions(*adapters: str) -> dict[str, str]:
@@ -85,26 +84,16 @@ def versions(*adapters: str) -> dict[str, str]:
 def outdated(recorded: Mapping[str, str], adapter: str) -> list[tuple[str, str, str]]:
     """(package, version then, version now) of each that computed for `adapter` under the environment `recorded` and
     has another version now; empty: all is as it was."""
-    computed = {package: recorded[package] for package in packages(adapter) if package in recorded}
+    computed = {package: recorded[package] for package in (*packages(adapter), *PROBE) if package in recorded}
     changes = [(name, then, now) for name, then in computed.items() if (now := version(name)) and then != now]
-    if (then := recorded.get(CODE)) and (now := code(adapter)) and then != now:
-        changes.append((CODE, then, now))
+    source = codes(adapter) if CODE in recorded or CORE in recorded else {}
+    changes += [(name, recorded[name], now) for name, now in source.items() if now and recorded.get(name, now) != now]
     return changes
 
 
-@functools.cache
-def code(adapter: str) -> str:
-    """SHA-256, 12 digits, of the Python source of an adapter: of the package that it stands in, or of its module. A
-    version does not tell of a checkout that is being worked on. Empty: it is not installed."""
-    if (known := names.facts(adapter.partition("@")[0])) is None:
-        return ""
-    module = sys.modules[known.__module__]
-    file = Path(inspect.getfile(known))
-    files = sorted(file.parent.rglob("*.py")) if module.__package__ else [file]
-    digest = hashlib.sha256()
-    for each in files:
-        digest.update(each.relative_to(file.parent).as_posix().encode() + b"\0" + each.read_bytes() + b"\0")
-    return digest.hexdigest()[:12]
+def codes(adapter: str) -> dict[str, str]:
+    """Digests of the source that a result of this adapter depends on, by the names that they have in an environment."""
+    return {CODE: code.adapter_code(adapter), CORE: code.core_code()}
 
 
 def version(package: str) -> str:

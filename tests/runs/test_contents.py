@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import io
+import itertools
 import json
 import shutil
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
 from record_factories import QUICK, cell, record
 
-from isotune import data, protocols
+from isotune import data, names, protocols
 from isotune.errors import UsageError
 from isotune.executors import Local
 from isotune.models import contents
-from isotune.runs import earlier, planning
+from isotune.progress import untold
+from isotune.runs import cell_runner, earlier, planning
+from isotune.runs.cell_runner import CellRunner
 from isotune.runs.driver import Driver, done
 from isotune.runs.planning import Matrix
-from isotune.runs.records import Cell
+from isotune.runs.records import Cell, Record
 from isotune.runs.store import Store
 from isotune.weights import random_weights
 from isotune.workers import environment
+from isotune.workers.worker import Worker
 
 NETWORK = "import layers\n\ndef make(): return layers.Network()\n"
 
@@ -176,12 +182,57 @@ def test_a_checkpoint_that_changes_after_planning_fails_its_cell(house) -> None:
     assert "file:own.safetensors was changed after this cell was planned" in failed.error
 
 
-def test_a_record_of_other_code_of_an_adapter_does_not_count(house, monkeypatch) -> None:
+@pytest.mark.parametrize("name", [environment.CODE, environment.CORE])
+def test_a_record_of_other_code_of_the_adapter_or_of_isotune_does_not_count(house, monkeypatch, name) -> None:
     matrix = Matrix(["example:random-features"], ("digits",), (QUICK,), ("identical",), (0,), "random:0")
     (planned,) = planning.cells(matrix, {"digits": data.prepare("digits")})
     store = Store(house / "records")
     (record,) = Driver(store, Local()).run([planned])
-    assert len(record.environment[environment.CODE]) == 12
+    assert len(record.environment[name]) == 12
+    assert {"scikit-learn", "scipy", "pillow", "numpy", "isotune"} <= set(record.environment)
     assert done(store, planned) == record
-    monkeypatch.setattr(environment, "code", lambda adapter: "other code")
+    now = environment.codes(planned.adapter) | {name: "other code"}
+    monkeypatch.setattr(environment, "codes", lambda adapter: now)
     assert done(store, planned) is None
+
+
+@pytest.fixture
+def small() -> Cell:
+    """One that is run in this process, in no time."""
+    text = """
+    name = "small"
+    title = "Small"
+    source = "this test"
+    input = { size = 16 }
+    images = { train = 40, test = 20 }
+    probe = { l2 = [0.1] }
+    """
+    recipe = protocols.parse(text, "small.toml")
+    matrix = Matrix(["example:random-features"], ("digits",), (recipe,), ("identical",), (0,), "random:0")
+    (planned,) = planning.cells(matrix, {"digits": data.prepare("digits")})
+    return planned
+
+
+def computed(asked: Cell) -> Record:
+    worker = Worker(names.load_adapter(names.parse("example:any")), io.StringIO())
+    return CellRunner(worker).run(asked, untold)[0]
+
+
+def test_other_code_has_features_of_its_own(house, small, monkeypatch) -> None:
+    """What an earlier version of an adapter computed is no answer of today's."""
+    for digest, cached in (("one", False), ("one", True), ("two", False)):
+        now = {environment.CODE: f"{digest} of {house}"}
+        monkeypatch.setattr(cell_runner, "codes", lambda adapter, now=now: now)
+        assert computed(small).timings.features_cached == cached
+
+
+def test_what_a_cell_took_is_no_matter_of_the_clock(house, small, monkeypatch) -> None:
+    class Jumping(datetime):
+        @classmethod
+        def now(cls, zone=None):
+            return datetime.now(zone) + timedelta(days=next(days))
+
+    days = itertools.count()
+    monkeypatch.setattr(cell_runner, "datetime", Jumping)
+    record = computed(small)
+    assert timedelta() < record.finished - record.started < timedelta(hours=1)

@@ -7,10 +7,14 @@ import contextlib
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from record_factories import QUICK
 
 from isotune import data
 from isotune.errors import UsageError
-from isotune.runs.planning import Matrix, parse_seeds, plan
+from isotune.executors import Local
+from isotune.runs.driver import Driver
+from isotune.runs.planning import Matrix, cells, check_cells, parse_seeds, plan, replaced
+from isotune.runs.store import Store
 from isotune.workers.process import Workers
 
 
@@ -85,3 +89,17 @@ def test_seeds_are_refused_in_one_line_or_understood(text):
         assert seeds
         assert all(seed >= 0 for seed in seeds)
         assert len(set(seeds)) == len(seeds)
+
+
+def test_other_weights_under_a_checkpoints_name_are_told(house, warm) -> None:
+    matrix = Matrix(["example:random-features"], ("digits",), (QUICK,), ("identical", "native"), (0, 1), "random:0")
+    planned, store = cells(matrix, {"digits": data.prepare("digits")}), Store(house / "records")
+    with Workers() as workers:
+        loaded = check_cells(planned, workers)
+        assert list(replaced(planned, loaded, store)) == []
+        (first,) = Driver(store, Local(workers=workers)).run(planned[:1])
+        assert list(replaced(planned, loaded, store)) == [], "a cell loads what the check loaded"
+    (asked,) = loaded
+    (line,) = replaced(planned, {asked: "0" * 64}, store)
+    assert "checkpoint 'random:0' of example:random-features has other weights now than on 20" in line
+    assert first.checkpoint_digest == loaded[asked]

@@ -51,16 +51,5 @@ def test_what_is_not_code_and_what_python_makes_of_it_is_not_read(library, house
     assert library("ONE = 1", edited=True) == with_weights
 
 
-def test_the_adapters_own_files_and_those_of_its_base_count(house):
-    files = {file.name for each in content._classes(_adapter()) for file in content._beside(each)}
-    assert {"isotune_example.py", "base.py", "execution_order.py"} <= files
-
-
-def _adapter() -> type:
-    from isotune import names
-
-    return names.adapter_class("example")
-
-
 def test_an_adapter_that_is_not_installed_has_what_all_have(house):
     assert set(content.content("none-such")) >= {"isotune", "numpy"}
