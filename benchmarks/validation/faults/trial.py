@@ -1,0 +1,80 @@
+"""One trial: a sweep that something is done to, and what became of it once the same command was given again."""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from house import House, Run, done_in, table
+
+from isotune.runs.store import Store
+
+
+@dataclass
+class Trial:
+    """before: results that were there when it was harmed, or later. The lists name what went wrong, in words."""
+
+    house: House
+    store: Path
+    chance: Random
+    stack: contextlib.ExitStack  # what is to stay until it is judged
+    before: Counter[tuple[str, object]] = field(default_factory=Counter)
+    orphans: list[str] = field(default_factory=list)
+    tracebacks: list[str] = field(default_factory=list)
+    other: list[str] = field(default_factory=list)
+
+    def started(self, *options: object, **more: Any) -> Run:
+        """The sweep, with one worker at a time or two."""
+        jobs = ("--jobs", self.chance.choice((1, 2)))
+        return Run(self.house, self.house.sweep(self.store, *jobs, *options), **more)
+
+    def moment(self) -> float:
+        """Seconds from the start, within what an undisturbed sweep takes."""
+        return self.chance.uniform(0.2, 0.95 * self.house.takes)
+
+    def remember(self) -> None:
+        """What is there now must be there in the end."""
+        self.before |= done_in(self.store)
+
+    def judge(self, run: Run, statuses: Iterable[int], *words: str) -> None:
+        """How a command that has ended may end: with one of these statuses, saying one of these, leaving nothing."""
+        self.orphans += run.left_over()
+        if "Traceback" in run.said:
+            self.tracebacks.append(run.said[-600:])
+        if run.process.returncode not in statuses or not any(each in run.said for each in words or [""]):
+            self.other.append(f"status {run.process.returncode}: {run.said[-300:]}")
+
+    def finish(self) -> dict[str, Any]:
+        """Give the command again until all is done, and count. A worker that was killed leaves a failed cell, which the
+        next run does."""
+        self.remember()
+        for _ in range(4):
+            with Run(self.house, self.house.sweep(self.store)) as run:
+                status = run.ended()
+                self.judge(run, (0, 1))
+            if status == 0:
+                break
+        store, after = Store(self.store), done_in(self.store)
+        cells = Counter(key for key, _ in after.elements())
+        records = store.all()
+        for record in records:
+            if record.status == "done":
+                store.predictions(record)
+        return {
+            "lost": sum((self.before - after).values()),
+            "twice": sum(count - 1 for count in cells.values()),
+            "unreadable": len(store.damaged),
+            "orphans": self.orphans,
+            "tracebacks": self.tracebacks,
+            "other": self.other,
+            "equal": table(self.store) == self.house.wanted,
+        }
+
+
+# A way to harm a sweep: False where it ended before, and the trial does not count.
+Way = Callable[[Trial], bool]
