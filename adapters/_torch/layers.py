@@ -9,7 +9,7 @@ kernel as [out, in/groups, h, w] and a dense matrix as [out, in]; a `Slot` holds
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -133,6 +133,26 @@ def _vector(shape: tuple[int, ...]) -> tuple[_Change, _Change]:
 
 def _same(array: Array) -> Array:
     return array
+
+
+class BuffersKept:
+    """A network's buffers as they are now, to be put back, also where a forward gives a new tensor their name.
+    without: `id` of those that are left out."""
+
+    def __init__(self, net: nn.Module, without: Collection[int] = ()) -> None:
+        self._kept = [
+            (module, name, buffer, buffer.clone())
+            for module in net.modules()
+            for name, buffer in module._buffers.items()
+            if buffer is not None and id(buffer) not in without
+        ]
+
+    def put_back(self) -> None:
+        with torch.no_grad():
+            for module, name, buffer, values in self._kept:
+                if not torch.equal(buffer, values):
+                    buffer.copy_(values)
+                module._buffers[name] = buffer
 
 
 def canonical(slot: Slot, tensor: Tensor) -> Array:

@@ -22,6 +22,7 @@ from isotune.adapters._torch.conventions import describe
 from isotune.adapters._torch.dataflow import Dataflow, with_calls
 from isotune.adapters._torch.device import clocks, loud, synchronize
 from isotune.adapters._torch.layers import (
+    BuffersKept,
     ModuleLayer,
     Slot,
     canonical,
@@ -82,6 +83,7 @@ class TorchModel(Model):
         self.conventions, self.device, self.compiled = conventions, device, compiled
         dataflow = dataflow or Dataflow()
         self.module_layers, self._calls = canonical_layers(self.net, head, dataflow), dataflow.calls
+        self._beside = BuffersKept(self.net, without={id(slot.tensor) for _, slot in self.slots()})
         self._architecture, self._origin, self._graphs = architecture, origin, graphs
         self._tap = _HeadTap()
         (self.net.get_submodule(head) if head else self.net).register_forward_pre_hook(self._tap)
@@ -113,6 +115,8 @@ class TorchModel(Model):
         return Weights(tensors, axes, self._architecture, self._origin)
 
     def load(self, weights: Mapping[str, Array]) -> None:
+        """As in `base`. Buffers that are no layer's tensors (a count of batches, a running value of a module's own) are
+        again as the model was built with them."""
         slots = {slot.name: slot for _, slot in self.slots()}
         for name, array in weights.items():
             if name not in slots:
@@ -123,6 +127,7 @@ class TorchModel(Model):
             for name, array in weights.items():
                 slot = slots[name]
                 slot.tensor.copy_(torch.from_numpy(np.array(slot.from_canonical(np.asarray(array)), order="C")))
+        self._beside.put_back()
 
     # -- inference
 
@@ -202,7 +207,7 @@ class TorchModel(Model):
     @contextmanager
     def _left_as_it_was(self, trainable: list[Slot]) -> Iterator[None]:
         """Put back buffers, frozenness and the mode of every module."""
-        buffers = [(buffer, buffer.clone()) for buffer in self.net.buffers()]
+        buffers = BuffersKept(self.net)
         frozen = [slot.tensor for slot in trainable if not slot.tensor.requires_grad]
         modes = [(module, module.training) for module in self.net.modules()]
         try:
@@ -210,9 +215,7 @@ class TorchModel(Model):
                 tensor.requires_grad_(True)
             yield
         finally:
-            with torch.no_grad():
-                for buffer, before in buffers:
-                    buffer.copy_(before)
+            buffers.put_back()
             for tensor in frozen:
                 tensor.requires_grad_(False)
             for module, training in modes:

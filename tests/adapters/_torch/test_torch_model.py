@@ -434,6 +434,40 @@ def test_a_network_that_keeps_tensors_between_calls_trains_after_an_evaluation()
     assert float(model.trainer(recipe(model)).step(images, labels, RATE)) > 0
 
 
+class Counts(nn.Module):
+    """A BatchNorm whose average is cumulative, and a scale of its own that every batch of a training moves."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm, self.fc = nn.BatchNorm2d(3, momentum=None), nn.Linear(3, 5)
+        self.register_buffer("scale", torch.ones(()))
+        self.register_buffer("batches", torch.zeros((), dtype=torch.long))
+
+    def forward(self, images):
+        if self.training:
+            self.batches += 1
+            self.scale = 0.5 * self.scale + 0.5 / self.batches
+        return self.fc(self.norm(images).mean((2, 3))) * self.scale
+
+
+def test_weights_that_are_set_again_begin_again_whatever_a_network_counts():
+    model = TorchModel(Counts(), "fc", Conventions(), device=torch.device("cpu"), numeric_mode="float64")
+    images, labels = batch()
+    begin = model.weights()
+
+    def taught():
+        trainer = model.trainer(recipe(model))
+        losses = [float(trainer.step(images, labels, RATE)) for _ in range(3)]
+        seen = losses, model.weights().digest(), model.logits(images).tolist()
+        model.load(begin)
+        return seen
+
+    first = taught()
+    model.gradients(images, labels)
+    list(model.activations(images, training=True))
+    assert taught() == first
+
+
 def three_steps(seed=0):
     model = small(Conventions(batchnorm_running_variance="biased", stride2_padding="same"))
     trainer = model.trainer(recipe(model, SGD(name="sgd", momentum=0.9, nesterov=True, weight_decay=1e-4)))
