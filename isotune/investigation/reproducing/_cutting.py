@@ -25,6 +25,8 @@ CHANNELS = (1, 2, 3, 4, 8, 16, 32)
 PIXELS = (1, 2, 3, 4, 5, 6, 7, 8, 12, 16, 24, 32)
 SEED = 0
 SPREAD = 6  # of the inputs' normal draw: beyond where ReLU6 and hard sigmoid bend
+_ALIKE = "both sides' lines give the same of drawn arrays, or other shapes"
+_ALIKE_BUT_FOR_TENSORS = "both sides' lines give their input one gradient, and no script shows that of a tensor alone"
 _SHARE = 1e-3  # of the error in the whole piece: what is less is not what fails
 _LEAST = 1e-9
 
@@ -72,7 +74,7 @@ def failing(write: Write, values: Values, shows: Shown = "output") -> Failing:
     excerpts = {which: write(which, None) for which in SIDES}
     began = _tried({which: whole(excerpt, shows) for which, excerpt in excerpts.items()}, values, 0.0)
     if began is None:
-        raise NotWritten("both sides' lines give the same of drawn arrays, or other shapes")
+        raise NotWritten(_ALIKE if shows != "gradient" else _ALIKE_BUT_FOR_TENSORS)
     tolerance = max(_LEAST, min(began.error, 1.0) * _SHARE)
     now = replace(began, tolerance=float(f"{tolerance:.0e}"))
     now = _with_less_behind(_with_less_before(now, values), values)
