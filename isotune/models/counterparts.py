@@ -115,7 +115,9 @@ def check_pair(left: str, right: str, *, may_be_equal: bool = False) -> Family:
             f"{left} is {ours} and {right} is {theirs}, no pair; pairs of theirs: {'; '.join(exist) or 'none'};"
             f" isotune parity --list names them{''.join(f'; {why}' for why in unlike)}"
         )
-    return Family(ours, str(first), (str(second),))
+    listed_as = f"{first.adapter}:{names.adapter_class(first.adapter).split_name(first.name)[0]}"
+    parameters = next((entry.parameters for entry in entries if entry.model == listed_as), None)
+    return Family(ours, str(first), (str(second),), parameters)
 
 
 def _architecture(name: names.ModelName, entries: list[Entry]) -> str:

@@ -8,14 +8,15 @@
   `check_stages` what is no stage.
 
 Modules: `_asking` (from names to questions), `_proof_inputs` (what both sides get: stages and optimizer cases),
-`_checkpoint` and `_recording` (the worker's part), `_judging`, `_room`, `_proving`, `_results`, `_report`, `_proofs`.
+`_checkpoint` and `_recording` (the worker's part), `_judging`, `_room`, `_proving` (an architecture), `_answering`
+(several), `_results`, `_report`, `_proofs`.
 It stands on `comparison`, as investigations do, and knows nothing of them.
 """
 
 from isotune.models.counterparts import Family, check_pair, families
+from isotune.parity._answering import answer
 from isotune.parity._asking import check_stages, parse_size, questions
 from isotune.parity._proofs import DEFAULT_STORE, Proofs, prove, prove_all
-from isotune.parity._proving import answer
 from isotune.parity._results import Question, Result, ResultStore, Rung
 
 __all__ = [

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from isotune.models.counterparts import Family, check_pair, families
 from isotune.parity import _report
+from isotune.parity._answering import answer
 from isotune.parity._asking import check_stages, chosen, parse_size, questions
-from isotune.parity._proving import answer
 from isotune.parity._results import Question, Result, ResultStore, as_json
 from isotune.places import path
 from isotune.progress import Progress, reporting
@@ -206,10 +206,11 @@ def _answered(
 ) -> list[Result]:
     """Answers in the order of the groups, though the smallest networks are proved first."""
     smallest_first = sorted(range(len(groups)), key=lambda number: proved[number].parameters or math.inf)
+    parameters = {family.first: family.parameters for family in proved if family.parameters}
     with reporting(progress) as reporter:
         reporter.parts("pairs", sum(map(len, groups)))
         results = answer(
-            [groups[number] for number in smallest_first], store, jobs=jobs, progress=reporter,
+            [groups[number] for number in smallest_first], store, jobs=jobs, parameters=parameters, progress=reporter,
             ended=lambda result: reporter.ended(result.line), **how,
         )  # fmt: skip
     by_question = {result.question.key: result for result in results}

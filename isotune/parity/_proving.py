@@ -1,6 +1,7 @@
-"""Carries out proofs: two workers, one checkpoint, stage after stage, what is done kept at once.
+"""Carries out the proofs of one architecture: a worker a library, one checkpoint, stage after stage, what is done kept
+at once.
 
-The sides of an architecture share their work: what the first model shows is compared with each of the others.
+The sides share their work: what the first model shows is compared with each of the others.
 """
 
 from __future__ import annotations
@@ -8,13 +9,14 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from isotune import names
 from isotune.comparison.sides import ONE_AT_A_TIME
 from isotune.errors import UsageError
 from isotune.parity._checkpoint import draw
@@ -23,52 +25,12 @@ from isotune.parity._proof_inputs import ALONE, ProofInputs, stages
 from isotune.parity._recording import record
 from isotune.parity._results import Question, Result, ResultStore, Rung
 from isotune.parity._room import Room
-from isotune.progress import Progress, untold
+from isotune.progress import Progress
 from isotune.workers.process import WorkerFailure, Workers
 
-LARGE = 60_000_000  # parameters: four workers with such networks would not fit into 16 GB
 
-
-def answer(
-    asked: Sequence[Sequence[Question]],
-    store: ResultStore,
-    *,
-    jobs: int = 1,
-    fresh: bool = False,
-    until_failure: bool = False,
-    only: Collection[str] = (),
-    progress: Progress | None = None,
-    ended: Callable[[Result], object] = lambda result: None,
-) -> list[Result]:
-    """Answer questions, each group of which shares its first model; what the store has is not proved again.
-
-    until_failure: leave a pair at its first stage that does not hold. only: these stages; () is all.
-    jobs: groups at the same time; a group of large networks (LARGE) waits until it has the machine to itself.
-    progress, ended: told of every stage and every result, from any thread.
-    """
-    room, running = Room(), list[Workers]()
-
-    def answered(questions: Sequence[Question]) -> list[Result]:
-        # workers of its own, so that what a group held in memory is given back
-        with Workers(threads=1, shared=True) as workers, room.shared():
-            running.append(workers)
-            prover = _Prover(store, workers, room, progress or untold, fresh, until_failure, only)
-            results = list(prover.prove(questions))
-        for result in results:
-            ended(result)
-        return results
-
-    with ThreadPoolExecutor(max(1, jobs)) as pool:
-        try:
-            return [result for group in pool.map(answered, filter(None, asked)) for result in group]
-        except KeyboardInterrupt:  # workers do not end by themselves, and the pool waits for its threads
-            for workers in running:
-                workers.end()
-            raise
-
-
-class _Prover:
-    """Answers the questions of one group with workers of its own."""
+class Prover:
+    """Answers the questions of one group. parameters: of first models, as far as they are known."""
 
     def __init__(
         self,
@@ -79,9 +41,11 @@ class _Prover:
         fresh: bool,
         until_failure: bool,
         only: Collection[str],
+        parameters: Mapping[str, int],
     ) -> None:
         self._store, self._workers, self._room, self._progress = store, workers, room, progress
         self._fresh, self._until_failure, self._only = fresh, until_failure, only
+        self._parameters = parameters
 
     def prove(self, questions: Sequence[Question]) -> Iterator[Result]:
         """Results in the order of the questions, which share the first model, checkpoint and images."""
@@ -107,15 +71,15 @@ class _Prover:
     def _carry_out(self, questions: list[Question], results: dict[str, Result], scratch: Path) -> None:
         first = questions[0]
         weights = scratch / "weights.safetensors"
-        self._progress(f"{_title(first)}: drawing the checkpoint", 0, 1)
         inputs = ProofInputs(
             weights=str(weights), size=first.size, batch=first.batch, seed=first.seed, numeric_mode=first.numeric_mode
         )
-        drawn = self._ask(
-            first.left, draw, checkpoint=first.checkpoint, spec=first.conventions, inputs=inputs.model_dump()
-        )
-        inputs = inputs.model_copy(update={"recipe": drawn["recipe"]})
-        with self._room.alone() if drawn["parameters"] > LARGE else nullcontext():
+        with self._room.of(self._parameters.get(first.left, 0)):
+            self._progress(f"{_title(first)}: drawing the checkpoint", 0, 1)
+            drawn = self._ask(
+                first.left, draw, checkpoint=first.checkpoint, spec=first.conventions, inputs=inputs.model_dump()
+            )
+            inputs = inputs.model_copy(update={"recipe": drawn["recipe"]})
             self._go_through(questions, results, scratch, inputs, drawn)
 
     def _go_through(
@@ -127,7 +91,9 @@ class _Prover:
         drawn: dict[str, Any],
     ) -> None:
         first, parameters = questions[0], drawn["parameters"]
-        plan = [(stage, steps) for stage, steps in stages(parameters) if _applies(stage, first.numeric_mode)]
+        one_code = all(_have_one_code(first.left, question.right) for question in questions)
+        planned = stages(parameters, one_code=one_code)
+        plan = [(stage, steps) for stage, steps in planned if _applies(stage, first.numeric_mode)]
         for number, (stage, steps) in enumerate(plan):
             began = time.perf_counter()
             waiting = [question for question in questions if self._goes_on(results[question.right], stage)]
@@ -239,6 +205,11 @@ class _Prover:
 
 def _applies(stage: str, numeric_mode: str) -> bool:
     return numeric_mode == "float64" or stage in ("inference", "gradients")
+
+
+def _have_one_code(left: str, right: str) -> bool:
+    """Whether the same lines build and train the models of both libraries."""
+    return names.adapter_class(_adapter(left)).build is names.adapter_class(_adapter(right)).build
 
 
 def _adapter(model: str) -> str:

@@ -11,7 +11,7 @@ from isotune import cache, names
 from isotune.comparison.bounds import BOUND, NOISE_CAP, NOISE_FACTOR
 from isotune.errors import UsageError
 from isotune.models.counterparts import Family
-from isotune.parity._proof_inputs import OPTIMIZER_CASES
+from isotune.parity._proof_inputs import LONGEST, OPTIMIZER_CASES, WHOLE_BELOW
 from isotune.parity._results import Result, Rung, as_json
 
 COLUMNS = ("features", "layers", "loss", "gradients", "1 step", "10 steps", "buffers", "slots", "logits")
@@ -115,7 +115,9 @@ def _lines(results: Sequence[Result], families: Sequence[Family], command: str) 
     specs = ", ".join(sorted({whose.get(spec, spec) for spec in {result.question.conventions for result in results}}))
     yield "# Parity: the same weights, the same function"
     yield ""
-    yield f"{held} of {len(done)} pairs are identical in float64{_covering(done, families)}."
+    tried = [result for result in done if result.error is None]
+    left = f" {len(done) - len(tried)} could not be carried out." if len(tried) < len(done) else ""
+    yield f"{held} of {len(tried)} pairs are identical in float64{_covering(done, families)}.{left}"
     yield ""
     yield (
         f"Each pair has one checkpoint under one set of conventions ({specs}), every tensor drawn at random, images of"
@@ -133,18 +135,7 @@ def _lines(results: Sequence[Result], families: Sequence[Family], command: str) 
         yield "| " + " | ".join(row) + " |"
     yield ""
     yield from _exceptions(results, families)
-    yield "## Rungs"
-    yield ""
-    yield "- features, layers: inference mode; layers are all that both models show, before an activation of their own."
-    yield "  Every layer is also given the same of all images but one, in reverse: what it shows of an image depends on"
-    yield "  no other, on either side (it is listed where it does)."
-    yield "- loss, gradients: training mode; the loss without and with label smoothing 0.1."
-    yield "- 1 step, 10 steps: every tensor and every loss; buffers: BatchNorm's; slots: the optimizer's; logits: in"
-    yield "  inference mode after the last step. Networks of 30 million parameters and more take one step of one."
-    yield f"- Optimizers: {'; '.join(f'{case.name} ({case.title})' for case in OPTIMIZER_CASES)}."
-    yield "- A tensor's error is its largest difference over its largest value; where a rung sums over the batch,"
-    yield "  values below a thousandth of the rung's largest count as that much."
-    yield ""
+    yield from _meanings()
     yield "## What libraries round by themselves"
     yield ""
     yield "Each of these alone would break the bound, and is computed otherwise where float64 is asked for."
@@ -166,6 +157,25 @@ def _lines(results: Sequence[Result], families: Sequence[Family], command: str) 
         yield f"Time: {seconds / 60:.0f} minutes."
 
 
+def _meanings() -> Iterable[str]:
+    """What each rung is, and what is left out of which networks."""
+    yield "## Rungs"
+    yield ""
+    yield "- features, layers: inference mode; layers are all that both models show, before an activation of their own."
+    yield "  Every layer is also given the same of all images but one, in reverse: what it shows of an image depends on"
+    yield "  no other, on either side (it is listed where it does)."
+    yield "- loss, gradients: training mode; the loss without and with label smoothing 0.1."
+    yield "- 1 step, 10 steps: every tensor and every loss; buffers: BatchNorm's; slots: the optimizer's; logits: in"
+    yield "  inference mode after the last step."
+    yield f"- Networks of {WHOLE_BELOW // 1_000_000} million parameters and more take one step of one optimizer,"
+    yield f"  {LONGEST}. Pairs of libraries that the same lines train take ten steps of {LONGEST} and one of each other"
+    yield "  optimizer: what an optimizer makes of further gradients is theirs alike, and in no network."
+    yield f"- Optimizers: {'; '.join(f'{case.name} ({case.title})' for case in OPTIMIZER_CASES)}."
+    yield "- A tensor's error is its largest difference over its largest value; where a rung sums over the batch,"
+    yield "  values below a thousandth of the rung's largest count as that much."
+    yield ""
+
+
 def _exceptions(results: Sequence[Result], families: Sequence[Family]) -> Iterable[str]:
     """What the table cannot say: bounds by noise, failures, architectures without a counterpart."""
     noisy = [(result, rung) for result in results for rung in result.rungs if rung.holds and rung.bound > BOUND]
@@ -180,7 +190,7 @@ def _exceptions(results: Sequence[Result], families: Sequence[Family]) -> Iterab
         yield ""
     failed = [(result, rung) for result in results for rung in result.rungs if not rung.holds]
     broken = [result for result in results if result.error is not None]
-    if failed or broken:
+    if failed:
         yield "## Not identical"
         yield ""
         for result, rung in failed:
@@ -190,6 +200,10 @@ def _exceptions(results: Sequence[Result], families: Sequence[Family]) -> Iterab
                 f"{why}; allowed {rung.bound:.1e}"
                 + (f"; undecided, since the first model moves by {rung.noise:.1e} itself" if rung.doubtful else "")
             )
+        yield ""
+    if broken:
+        yield "## Not carried out"
+        yield ""
         for result in broken:
             yield f"- {result.question.left} = {result.question.right}: {result.error}"
         yield ""

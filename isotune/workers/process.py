@@ -17,6 +17,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
+import psutil
+
 from isotune.errors import REFUSALS, UsageError, WorkerFailure
 from isotune.progress import Progress
 from isotune.workers import interpreters
@@ -182,6 +184,13 @@ class WorkerProcess:
             if over.is_set():
                 self.stop()  # and is gone: the next cell is to have another
 
+    def memory(self) -> int:
+        """Bytes that it holds; 0 when it has ended."""
+        try:
+            return int(psutil.Process(self._process.pid).memory_info().rss)
+        except psutil.Error:
+            return 0
+
     def kill(self) -> None:
         """End the worker, from any thread: what another one asks of it fails."""
         if self.alive:
@@ -280,6 +289,12 @@ class Workers:
         for worker in list(self._running.values()):
             worker.stop()
         self._running.clear()
+
+    def end_larger(self, most: int) -> None:
+        """End those that hold more than so many bytes of memory; the others stay as they are."""
+        for worker in list(self._running.values()):
+            if worker.alive and worker.memory() > most:
+                worker.stop()
 
     def end(self) -> None:
         """End them all and start none any more: what threads still ask of them fails at once."""
