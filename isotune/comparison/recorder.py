@@ -235,9 +235,7 @@ def _shown(built: Built, request: Request, batch: Batch) -> Named:
         case "input":
             yield "input", model.network_input(images)
         case "layers" | "training layers":
-            given = Observations(Path(request.replaced)) if request.replaced else {}
-            own = _called(given.items(), _back(request.names))
-            replaced = {name: batch.arranged(np.asarray(array)) for name, array in own}
+            replaced = dict(_replaced(request, batch))
             yield "input", model.network_input(images)
             yield from model.activations(images, training=request.part != "layers", replaced=replaced)
         case "logits":
@@ -249,6 +247,15 @@ def _shown(built: Built, request: Request, batch: Batch) -> Named:
             yield from _step(built, request, batch)
         case _:
             yield from _drift(built, request, batch)
+
+
+def _replaced(request: Request, batch: Batch) -> Named:
+    """What takes the place of the input and of the layers' outputs, by the side's own names. Pixels have an end: the
+    input is not stretched."""
+    given = Observations(Path(request.replaced)) if request.replaced else {}
+    for name, array in _called(given.items(), _back(request.names)):
+        arranged = batch.arranged(np.asarray(array))
+        yield name, arranged if request.stretched == 1 or name == "input" else arranged * request.stretched
 
 
 def _step(built: Built, request: Request, batch: Batch) -> Named:

@@ -63,6 +63,7 @@ class Request(_Frozen):
     labels: str = ""  # int64 [N]
     weights: str = ""  # canonical tensors to take instead of the side's own
     replaced: str = ""  # observations that take the place of the input and of the layers' outputs
+    stretched: float = 1.0  # by how much those of layers are multiplied before
     permuted: bool = False  # the batch in reverse, which sums in another order and is the same otherwise
     apart: bool = False  # layers, in reverse and without the first image: what the others get is theirs alone
     trained: tuple[str, ...] | None = None  # layers, by these names; None: the stage's, by the side's own blocks

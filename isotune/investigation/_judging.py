@@ -31,6 +31,7 @@ from isotune.weights import HEAD
 from isotune.workers.process import WorkerFailure
 
 Array = np.ndarray
+STRETCH = 32.0  # a power of 2, so that what is linear stays so to the bit
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,25 @@ class Judge:
         failing = not self._judged(spec, (), images, fed=True, reference_images=images, tried=SIDES).holds
         Path(images).unlink()
         return failing
+
+    def stretched(self) -> Judged | None:
+        """The layers once more, each side given STRETCH times what the left's are given: what bends or stops only
+        beyond these images (ReLU6, a clamp) shows then. What is not finite there proves nothing. None: one side cannot
+        be asked."""
+        recordings = self._recordings
+        left, right = recordings.sides["left"].in_mode("float64"), recordings.sides["right"]
+        if recordings.left_is_dump or right.numeric_mode != "float64":
+            return None
+        images = recordings.images("left")
+        given = {"replaced": str(recordings.of("left", left, LAYERS.part, images)), "stretched": STRETCH}
+        mine: Question = (left, LAYERS.part, images, given)
+        try:
+            folders = recordings.both(mine, (right, LAYERS.part, images, given | {"weights": recordings.weights(left)}))
+        except (UsageError, WorkerFailure):  # a network may refuse what it is given
+            return None
+        finite = [error for error in _errors(LAYERS, *folders, largest) if error.why != "not finite"]
+        judged = judge(finite)
+        return Judged(judged.errors, judged.bound, folders)
 
     def dependent(self, which: Which) -> Error | None:
         """The first layer of a side that shows something else of an image, of the same input, when the others are in

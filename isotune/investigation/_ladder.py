@@ -20,11 +20,11 @@ from isotune.comparison.observations import Observations
 from isotune.conventions import AXES, PIXEL_AXES
 from isotune.investigation._causes import Explained, explained
 from isotune.investigation._effects import ahead, effects
-from isotune.investigation._judging import Judge, Judged, not_fed, observed
+from isotune.investigation._judging import STRETCH, Judge, Judged, not_fed, observed
 from isotune.investigation._left_out import left_out
 from isotune.investigation._recordings import Recordings
 from isotune.investigation._rung_specs import BEFORE, LAYERS, RUNG_SPECS, SETTINGS, RungSpec
-from isotune.investigation.findings import SIDES, Cause, Flip, Rung, Verdict
+from isotune.investigation.findings import NOT_ASKED, SIDES, Cause, Flip, Rung, Verdict
 from isotune.investigation.pattern import Smallest, alike, described, heads_tokens, penalty, smallest
 from isotune.progress import Progress, untold
 from isotune.protocols import relevant_axes
@@ -118,7 +118,10 @@ class Ladder:
         if spec.part == "logits" and _only_behind_the_classifier(end_to_end, isolated):
             isolated = self._judge.with_the_weights(spec)  # where classifiers differ, logits do and nothing is behind
         unfed = not_fed(spec, end_to_end, isolated)
-        if isolated.holds and unfed:
+        beyond = self._judge.stretched() if spec is LAYERS and isolated.holds else None
+        if beyond is not None and not beyond.holds:
+            isolated, said = beyond, self._said_beyond(spec, beyond)
+        elif isolated.holds and unfed:
             said = _Said("unknown")
         elif isolated.holds:
             judged = spec.part != "input" or not set(spec.axes) <= self._alike
@@ -168,6 +171,13 @@ class Ladder:
             remarks += self._described(spec, isolated, explanation.rest)
         shown = self._smallest(spec, isolated) if explanation.rest and not explanation.cause else None
         return _Said("fails", explanation, tuple(remarks), shown)
+
+    def _said_beyond(self, spec: RungSpec, beyond: Judged) -> _Said:
+        """Of layers that agree on what these images show, and not on more."""
+        explanation = Explained(None, tuple(error.name for error in beyond.failing))
+        self._remember(spec, explanation, "")
+        why = f"both sides agree on these images, and part where layers are given {STRETCH:.0f} times as much"
+        return _Said("fails", explanation, (why, *self._described(spec, beyond, explanation.rest)))
 
     def _beyond(self, spec: RungSpec) -> frozenset[str]:
         """What fails below in the same way, and has no cause there."""
@@ -315,7 +325,7 @@ def _noisy(judged: Judged) -> str:
 
 
 def _not_asked(spec: RungSpec) -> Rung:
-    return Rung(name=spec.name, verdict="not judged", remarks=("inference alone was asked for",))
+    return Rung(name=spec.name, verdict="not judged", remarks=(NOT_ASKED,))
 
 
 def _names(judged: Judged) -> frozenset[str]:

@@ -19,6 +19,7 @@ VERSION: Literal[3] = 3
 Verdict = Literal["holds", "fails", "inherits", "unknown", "not applicable", "not judged"]
 Which = Literal["left", "right"]
 SIDES: tuple[Which, Which] = ("left", "right")
+NOT_ASKED = "inference alone was asked for"  # of rungs of training that are not judged for this alone
 
 
 class _Kept(BaseModel):

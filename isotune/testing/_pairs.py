@@ -14,7 +14,7 @@ from isotune.conventions import AXES
 from isotune.errors import MissingExtra, UsageError, nearest
 from isotune.interface import arguments
 from isotune.investigation import Investigation
-from isotune.investigation.findings import Rung
+from isotune.investigation.findings import NOT_ASKED, Rung
 from isotune.parity import Proofs
 from isotune.workers.environment import versions
 
@@ -154,11 +154,12 @@ def _said(rung: Rung) -> str:
 
 def _wrong(rung: Rung) -> bool:
     """Whether the rung is against the network's being the same. What fails by conventions of the recipe or of pixels
-    alone is not; what is not judged is."""
+    alone is not; what is not judged is, but for training where `quick` asked for inference alone."""
     if rung.verdict in ("holds", "inherits", "not applicable"):
         return False
     if rung.verdict == "not judged":
-        return any(AXES[axis].carried for axis in AXES if rung.name in AXES[axis].rungs)
+        carried = any(AXES[axis].carried for axis in AXES if rung.name in AXES[axis].rungs)
+        return carried and NOT_ASKED not in rung.remarks
     axes = [flip.axis for flip in rung.cause.flips] if rung.verdict == "fails" and rung.cause else []
     return not axes or any(axis not in AXES or AXES[axis].carried for axis in axes)
 

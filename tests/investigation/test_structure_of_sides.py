@@ -165,6 +165,15 @@ def test_outputs_of_no_image_are_compared_as_they_are(walked):
     assert causes == {"batchnorm_epsilon"}
 
 
+def test_a_bound_that_no_image_reaches_is_a_difference(walked):
+    findings = walked("called:how=relu", "called:how=hardtanh:min_val=0.0:max_val=40.0")
+    layers = next(rung for rung in findings.rungs if rung.name == "layers")
+    assert (layers.verdict, layers.end_to_end) == ("fails", 0.0)
+    assert layers.unexplained == ("002.conv",)
+    assert "both sides agree on these images" in layers.remarks[0]
+    assert findings.first_failure == layers
+
+
 @pytest.mark.parametrize("side", ["still", "cumulative"])
 def test_a_batchnorm_of_momentum_0_or_none_is_compared(walked, side):
     assert {rung.verdict for rung in walked(side, side).rungs} == {"holds", "not applicable"}

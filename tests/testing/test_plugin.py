@@ -54,9 +54,9 @@ import isotune
 
 
 @isotune.identical("torchvision:mobilenet_v3_small", "torchvision:mobilenet_v3_small:width_mult=0.5")
-@isotune.identical("torch:port/ours.py:make", "torch:same.py:make", checkpoint="random:0", images=2, steps=2)
+@isotune.identical("torch:port/ours.py:make", "torch:same.py:make", checkpoint="random:0", images=2, quick=True)
 def test_port(isotune_pair):
-    assert isotune_pair.result.same
+    assert not [rung for rung in isotune_pair.result.rungs if rung.verdict == "fails"]
 """
 
 
