@@ -175,9 +175,10 @@ class Ladder:
     def _said_beyond(self, spec: RungSpec, beyond: Judged) -> _Said:
         """Of layers that agree on what these images show, and not on more."""
         explanation = Explained(None, tuple(error.name for error in beyond.failing))
-        self._remember(spec, explanation, "")
-        why = f"both sides agree on these images, and part where layers are given {STRETCH:.0f} times as much"
-        return _Said("fails", explanation, (why, *self._described(spec, beyond, explanation.rest)))
+        where = self._where(spec, beyond, explanation.rest)
+        named = f"both agree on these images, and part given {STRETCH:.0f} times as much, at {where}"
+        self._remember(spec, explanation, named)
+        return _Said("fails", explanation, tuple(self._described(spec, beyond, explanation.rest)), named=named)
 
     def _beyond(self, spec: RungSpec) -> frozenset[str]:
         """What fails below in the same way, and has no cause there."""
