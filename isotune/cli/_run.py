@@ -77,7 +77,8 @@ def run(
     executor: Annotated[
         str,
         typer.Option(
-            metavar="NAME[:PLACE][,OPTION=VALUE]", help="Where cells run: local, ray, ray:HOST:6379. [default: local]"
+            metavar="NAME[:PLACE][,OPTION=VALUE]",
+            help="Where cells run: local, slurm, ray, ray:HOST:6379. [default: local]",
         ),
     ] = "",
     plan: Annotated[

@@ -65,7 +65,7 @@ def find(spec: str | Spec, **more: Any) -> Executor:
     be used: MissingExtra.
     """
     asked = Spec.parse(spec) if isinstance(spec, str) else spec
-    made = _loaded(asked.name)
+    made = loaded(asked.name)
     for option in asked.options:
         if option in more:
             raise WrongOption(f"executor {str(asked)!r}: {option} is given twice", option)
@@ -84,7 +84,8 @@ def listed() -> dict[str, EntryPoint]:
     return {entry.name: entry for entry in reversed(entries)}
 
 
-def _loaded(name: str) -> Any:
+def loaded(name: str) -> Any:
+    """Its class. UsageError: there is none of that name, or its module is broken."""
     known = listed()
     if name not in known:
         raise UsageError(f"executor {name!r} is unknown; {nearest(name, known)}")

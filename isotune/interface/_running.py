@@ -79,7 +79,7 @@ def run(
         the device have it. compiled: torch.compile, or XLA in Keras.
     layout: of tensors in memory, "contiguous" or "channels_last"; None: what each library's user gets.
     store: folder of records. jobs: workers at the same time; above 1 timings are marked as shared. executor: where
-        runs are computed: "local" (the default), "ray", "ray:HOST:6379", with options "ray,gpus=1", or an
+        runs are computed: "local" (the default), "slurm", "ray", "ray:HOST:6379", with options "ray,gpus=1", or an
         `isotune.executors.Executor` of your own. fresh: run again what is already there. pythons: other
         environments' interpreters by adapter. skip_unreadable: leave out images that cannot be read. verify: read
         again all that comes from the cache, however recently this machine verified it. retry_failed: run again what

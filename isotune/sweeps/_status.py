@@ -1,17 +1,18 @@
 """The status of a store: what is done, what runs, what failed and why, what it cost, what is left. From the files in it
-alone, whoever runs what where."""
+alone, whoever runs what where; and from the batch system to which a run has handed jobs, where it can be asked."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from isotune.errors import UsageError
+from isotune.errors import UsageError, listed
+from isotune.executors import HandedOver, handed_over
 from isotune.printable import one_line
 from isotune.runs.claims import Running, running
 from isotune.sweeps._estimate import Estimate, estimate, roughly
@@ -37,6 +38,7 @@ class Status:
     """asked: cells of the run that was last started in this store, None where nobody knows; source: what asked for it,
     at: when. done, failures: of those, or of all that is there. left: neither done, nor failed, nor running.
     others: results in the store that are of no cell that was asked for. seconds: of computing so far, in all.
+    jobs: of a batch system, with the keys of those of their cells that are left.
     """
 
     store: Path
@@ -51,6 +53,7 @@ class Status:
     damaged: int
     seconds: float
     estimate: Estimate | None
+    jobs: Sequence[HandedOver] = ()
 
     @property
     def failed(self) -> int:
@@ -77,6 +80,7 @@ class Status:
         for one in self.running:
             if one.lost:
                 yield f"  lost with process {one.process} of {one.host}: {one_line(one.cell, 120)}"
+        yield from _of_jobs(self.jobs)
         for failure in self.failures[:_REASONS]:
             yield f"  failed, {failure.count:,}: {one_line(failure.example, 200)} ({one_line(failure.cell, 100)})"
         if len(self.failures) > _REASONS:
@@ -100,6 +104,7 @@ def status(store: Path) -> Status:
     """Of a store. UsageError: there is none."""
     if not store.is_dir():
         raise UsageError(f"there is no store {store}; 'isotune run' makes one, or name another")
+    handed = handed_over(store)  # before the records, as claims are
     claimed = running(store)
     records = survey(store)  # after the claims: what ended meanwhile is done, and not lost from sight
     known = remembered(store, records)
@@ -131,7 +136,27 @@ def status(store: Path) -> Status:
         damaged=sum(each.status == "damaged" for each in everything),
         seconds=sum(each.seconds for each in everything),
         estimate=None if wanted is None else estimate(left.values(), everything),
+        jobs=[replace(job, cells=[key for key in job.cells if key in left]) for job in handed],
     )
+
+
+def _of_jobs(jobs: Sequence[HandedOver]) -> Iterator[str]:
+    """In words, one line an executor."""
+    for name in dict.fromkeys(job.executor for job in jobs):
+        own = [job for job in jobs if job.executor == name]
+        running, waiting = [job for job in own if job.runs], [job for job in own if job.state and not job.runs]
+        unknown = [job for job in own if not job.state]
+        words = [f"{len(running):,} running ({_named(job.where for job in running)})"] if running else []
+        if waiting:
+            cells = sum(len(job.cells) for job in waiting)
+            words.append(f"{len(waiting):,} waiting ({_named(job.reason for job in waiting)}) with {cells:,} cells")
+        if unknown:
+            words.append(f"{len(unknown):,} of which nothing is known: {unknown[0].reason}")
+        yield f"  jobs of {name}: {', '.join(words)}"
+
+
+def _named(words: Iterable[str]) -> str:
+    return listed(sorted({word or "?" for word in words}), most=4)
 
 
 def _failures(failed: Sequence[Brief]) -> list[Failure]:

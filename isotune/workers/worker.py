@@ -150,7 +150,7 @@ def main() -> None:
     if options.lifeline is not None:
         end_with(options.lifeline)
     # What ends a terminal or a job goes to all its processes; the caller ends its workers, and knows what was stopped.
-    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(each, signal.SIG_IGN)
     settle_threads(options.threads)
     # Frameworks print to standard output; keep it for answers alone.

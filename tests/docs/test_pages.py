@@ -43,6 +43,7 @@ NOT_RUN = {
     ("docs/tasks/published-numbers.md", "$ isotune run --protocols own-classifier --checkpoint pretrained \\"),
     ("docs/tasks/a-port-that-differs.md", "$ isotune investigate timm:efficientnet_x_b3 timm:efficientnet_x_b3 \\"),
     ("docs/tasks/in-your-tests.md", "name: port"),
+    ("docs/tasks/clusters.md", "$ pip install 'isotune[slurm]'"),
     ("docs/tasks/clusters.md", "$ pip install 'isotune[ray]'"),
 }
 

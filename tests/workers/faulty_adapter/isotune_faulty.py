@@ -22,6 +22,7 @@ WAYS = (
     "computes",
     "is-not-built",
     "dies-once",
+    "waits-once",
 )
 
 
@@ -60,6 +61,9 @@ class FaultyModel(ExampleModel):
             raise MemoryError("cannot allocate 64 GiB")
         if self.way == "waits":
             Path("waits").touch()
+            time.sleep(60)
+        if self.way == "waits-once" and not Path("waited").exists():
+            Path("waited").touch()
             time.sleep(60)
         if self.way == "computes":
             Path("computes").touch()
