@@ -133,6 +133,11 @@ class Adapter(ABC):
     # -- what is known of the library's names and habits; what is here holds for most
 
     @classmethod
+    def downloads(cls) -> Mapping[str, Path]:
+        """The folders in which the library keeps what it downloads, by a word for each: `isotune cache` shows them."""
+        return {}
+
+    @classmethod
     def split_name(cls, name: str) -> tuple[str, str]:
         """A model's name as `models` lists it, and the checkpoint that the name picks: ("resnet50", "a1_in1k")."""
         return name, ""

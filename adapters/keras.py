@@ -89,6 +89,13 @@ class KerasAdapter(Adapter):
     )
 
     @classmethod
+    def downloads(cls) -> Mapping[str, Path]:
+        """Keras's (keras/src/utils/file_utils.py), and TensorFlow Datasets', which it writes data sets with."""
+        home = Path(os.environ.get("KERAS_HOME") or "~/.keras")
+        datasets = Path(os.environ.get("TFDS_DATA_DIR") or "~/tensorflow_datasets")
+        return {"keras": home / "models", "tensorflow-datasets": datasets}
+
+    @classmethod
     def engine_for_proofs(cls, architecture: str) -> str | None:
         """TensorFlow's grouped convolution, which the ConvNeXts use, takes minutes a pass in float64 on the CPU."""
         return "torch" if architecture.startswith("convnext") else None

@@ -10,6 +10,7 @@ timm names a few widths of MobileNet v1 and v2; `mobilenetv1_100:channel_multipl
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
@@ -39,6 +40,13 @@ class TimmAdapter(TorchAdapter):
     colour: ClassVar[str] = "#0072B2"
     engines: ClassVar[Mapping[str, Engine]] = engines("timm")
     hosts: ClassVar[Mapping[str, str]] = {"Hugging Face hub (timm)": "huggingface.co"}
+
+    @classmethod
+    def downloads(cls) -> Mapping[str, Path]:
+        """The hub's beside torch's (huggingface_hub/constants.py)."""
+        home = os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface"
+        hub = os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE") or Path(home) / "hub"
+        return {**super().downloads(), "huggingface": Path(hub)}
 
     @classmethod
     def split_name(cls, name: str) -> tuple[str, str]:

@@ -19,7 +19,6 @@ from typing import Any
 
 import numpy as np
 
-SIZE, BATCH = 96, 64
 L2 = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
 RATE, WARM_UP, DECAY = 0.01, 8, 1e-4
 
@@ -47,21 +46,21 @@ def probe(train: np.ndarray, labels: np.ndarray, test: np.ndarray, truth: np.nda
     return float((fitted(train, labels, best).predict(test) == truth).mean())
 
 
-def torch_loader(folder: Path, part: str, workers: int) -> Any:
+def torch_loader(folder: Path, part: str, workers: int, size: int, batch: int) -> Any:
     from torch.utils.data import DataLoader
     from torchvision import transforms
     from torchvision.datasets import ImageFolder
 
     transform = transforms.Compose(
         [
-            transforms.Resize((SIZE, SIZE)),
+            transforms.Resize((size, size)),
             transforms.ToTensor(),
             transforms.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
         ]
     )
     images = ImageFolder(str(folder / part), transform)
     training = part == "train"
-    return DataLoader(images, BATCH, shuffle=training, drop_last=training, num_workers=workers)
+    return DataLoader(images, batch, shuffle=training, drop_last=training, num_workers=workers)
 
 
 def torch_network(library: str, weights: Path, classes: int) -> Any:
@@ -82,25 +81,25 @@ def torch_network(library: str, weights: Path, classes: int) -> Any:
     return net
 
 
-def torch_probe(library: str, folder: Path, weights: Path, workers: int) -> float:
+def torch_probe(library: str, folder: Path, weights: Path, workers: int, size: int, batch: int) -> float:
     import torch
 
     net = torch_network(library, weights, 0).eval()
     found = []
     for part in ("train", "test"):
-        loader = torch_loader(folder, part, workers)
+        loader = torch_loader(folder, part, workers, size, batch)
         if part == "train":  # every image, once
-            loader = torch.utils.data.DataLoader(loader.dataset, BATCH, num_workers=workers)
+            loader = torch.utils.data.DataLoader(loader.dataset, batch, num_workers=workers)
         with torch.inference_mode():
             pairs = [(net(images), labels) for images, labels in loader]
         found += [torch.cat(each).numpy() for each in zip(*pairs, strict=True)]
     return probe(*found)
 
 
-def torch_tune(library: str, folder: Path, weights: Path, workers: int, epochs: int) -> float:
+def torch_tune(library: str, folder: Path, weights: Path, workers: int, size: int, batch: int, epochs: int) -> float:
     import torch
 
-    loader, test = (torch_loader(folder, part, workers) for part in ("train", "test"))
+    loader, test = (torch_loader(folder, part, workers, size, batch) for part in ("train", "test"))
     net = torch_network(library, weights, 10).train()
     optimizer = torch.optim.SGD(net.parameters(), lr=RATE, momentum=0.9, nesterov=True, weight_decay=DECAY)
     steps = epochs * len(loader)
@@ -120,45 +119,45 @@ def torch_tune(library: str, folder: Path, weights: Path, workers: int, epochs: 
     return right / len(test.dataset)
 
 
-def keras_images(folder: Path, part: str, *, shuffle: bool) -> Any:
+def keras_images(folder: Path, part: str, size: int, batch: int, *, shuffle: bool) -> Any:
     import keras
 
     return keras.utils.image_dataset_from_directory(
         folder / part,
         label_mode="int",
-        image_size=(SIZE, SIZE),
-        batch_size=BATCH,
+        image_size=(size, size),
+        batch_size=batch,
         shuffle=shuffle,
         seed=0,
         verbose=False,
     )
 
 
-def keras_network(weights: Path, classes: int) -> Any:
+def keras_network(weights: Path, size: int, classes: int) -> Any:
     import keras
 
     body = keras.applications.MobileNetV2(
-        include_top=False, weights=str(weights), pooling="avg", input_shape=(SIZE, SIZE, 3)
+        include_top=False, weights=str(weights), pooling="avg", input_shape=(size, size, 3)
     )
     layers = [keras.layers.Rescaling(1 / 127.5, offset=-1), body]
     return keras.Sequential([*layers, keras.layers.Dense(classes)] if classes else layers)
 
 
-def keras_probe(library: str, folder: Path, weights: Path, workers: int) -> float:
-    net = keras_network(weights, 0)
+def keras_probe(library: str, folder: Path, weights: Path, workers: int, size: int, batch: int) -> float:
+    net = keras_network(weights, size, 0)
     found = []
     for part in ("train", "test"):
-        images = keras_images(folder, part, shuffle=False)
+        images = keras_images(folder, part, size, batch, shuffle=False)
         labels = np.concatenate([each for _, each in images.as_numpy_iterator()])
         found += [net.predict(images, verbose=0), labels]
     return probe(*found)
 
 
-def keras_tune(library: str, folder: Path, weights: Path, workers: int, epochs: int) -> float:
+def keras_tune(library: str, folder: Path, weights: Path, workers: int, size: int, batch: int, epochs: int) -> float:
     import keras
 
-    images, test = (keras_images(folder, part, shuffle=part == "train") for part in ("train", "test"))
-    net = keras_network(weights, 10)
+    images, test = (keras_images(folder, part, size, batch, shuffle=part == "train") for part in ("train", "test"))
+    net = keras_network(weights, size, 10)
     steps = epochs * len(images)
     schedule = keras.optimizers.schedules.CosineDecay(0.0, steps - WARM_UP, warmup_target=RATE, warmup_steps=WARM_UP)
     net.compile(
@@ -177,13 +176,16 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("weights", type=Path)
     parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--size", type=int, default=96, help="pixels")
+    parser.add_argument("--batch", type=int, default=64, help="images")
     parser.add_argument("--workers", type=int, default=0, help="of torch's DataLoader; its own default is 0")
     options = parser.parse_args()
     made = keras_probe if options.library == "keras" else torch_probe
     further: tuple[int, ...] = ()
     if options.task == "tune":
         made, further = (keras_tune if options.library == "keras" else torch_tune), (options.epochs,)
-    accuracy = made(options.library, options.folder, options.weights, options.workers, *further)
+    sizes = options.size, options.batch
+    accuracy = made(options.library, options.folder, options.weights, options.workers, *sizes, *further)
     print(json.dumps({"accuracy": accuracy}))
 
 

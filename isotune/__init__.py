@@ -15,6 +15,7 @@
 - `identical(...)`: the same, as a decorator of a test, for pytest (`isotune.testing`)
 - `watch(...)`: a recording of a training loop of your own, to be investigated
 - `study_variance(...)`: where the spread of the accuracy comes from
+- `list_cache()`, `prune_cache(...)`: what is in the caches, and what of it can go
 - `transfer(...)`: a checkpoint of one library as a file of another
 - `Protocol`: a recipe built in Python; its parts are in `protocols`; `data`: prepared data sets
 - `errors`: what is raised, in one line: `errors.UsageError`
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
         VarianceStudy,
         dump,
         investigate,
+        list_cache,
         list_datasets,
         list_protocols,
         load_runs,
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
         prepare,
         prove,
         prove_all,
+        prune_cache,
         run,
         status,
         study_variance,
@@ -78,6 +81,7 @@ __all__ = [
     "errors",
     "identical",
     "investigate",
+    "list_cache",
     "list_datasets",
     "list_protocols",
     "load_runs",
@@ -88,6 +92,7 @@ __all__ = [
     "protocols",
     "prove",
     "prove_all",
+    "prune_cache",
     "run",
     "status",
     "study_variance",
@@ -108,6 +113,7 @@ _PLACES = {  # where each stands; packages and modules of their own are not name
     "dump": "isotune.interface",
     "identical": "isotune.testing",
     "investigate": "isotune.interface",
+    "list_cache": "isotune.interface",
     "list_datasets": "isotune.interface",
     "list_protocols": "isotune.interface",
     "load_runs": "isotune.interface",
@@ -116,6 +122,7 @@ _PLACES = {  # where each stands; packages and modules of their own are not name
     "prepare": "isotune.interface",
     "prove": "isotune.interface",
     "prove_all": "isotune.interface",
+    "prune_cache": "isotune.interface",
     "run": "isotune.interface",
     "status": "isotune.interface",
     "study_variance": "isotune.interface",

@@ -11,20 +11,23 @@ lock that other processes wait for; a process that is killed leaves a draft, nev
         if not target.exists():
             with cache.draft_folder(target) as draft:
                 np.save(draft / "train.npy", features)
+
+Whoever reads from it has it in use meanwhile (`Use`), and whoever removes a thing must be alone with it (`alone`).
 """
 
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 import platformdirs
-from filelock import FileLock
+from filelock import FileLock, Timeout
 
 from isotune.errors import UsageError
 
@@ -53,7 +56,7 @@ def folder(name: str) -> Path:
 @contextmanager
 def locked(target: Path) -> Iterator[None]:
     """One process at a time; the lock lies beside the target as a hidden file and is left there."""
-    lock = FileLock(target.with_name(f".{target.name}.lock"))
+    lock = FileLock(_beside(target))
     try:
         lock.acquire()
     except OSError as error:
@@ -64,6 +67,65 @@ def locked(target: Path) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+class Use:
+    """A file of the cache in use, and with it what it seals: as long as this is there, nobody who asks to be `alone`
+    with it removes it. Any number of processes may have it in use; a process that ends has let go.
+
+    Errors: FileNotFoundError: it is not there, or was removed just now.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._file, self._handle = file, -1
+        self._handle = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            with suppress(OSError):  # a file system without locks: `alone` is refused there
+                fcntl.flock(self._handle, fcntl.LOCK_SH)
+            if not os.path.samestat(os.fstat(self._handle), file.stat()):
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(file))
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        handle, self._handle = self._handle, -1
+        if handle >= 0:
+            os.close(handle)
+
+    def __enter__(self) -> Use:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        self.close()
+
+    def __reduce__(self) -> tuple[type[Use], tuple[Path]]:
+        return Use, (self._file,)  # another process opens it for itself
+
+
+@contextmanager
+def alone(target: Path, file: Path | None = None) -> Iterator[bool]:
+    """Whether nobody makes `target` or has `file` of it in use; while inside nobody does, then. OSError: that cannot be
+    known here."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(FileLock(_beside(target)).acquire(timeout=0))
+            if file is not None:
+                with suppress(FileNotFoundError):  # of what is damaged: nobody reads it
+                    handle = os.open(file, os.O_RDWR | os.O_CLOEXEC)
+                    stack.callback(os.close, handle)
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            free = True
+        except (Timeout, BlockingIOError):
+            free = False
+        yield free
+
+
+def _beside(target: Path) -> Path:
+    return target.with_name(f".{target.name}.lock")
 
 
 @contextmanager

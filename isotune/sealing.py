@@ -156,19 +156,40 @@ def check(folder: Path, *, verify: bool = False) -> dict[str, str]:
     return files
 
 
-def made(target: Path, build: Callable[[Path], None]) -> Path:
-    """The sealed folder `target` of the cache, which `build` fills where there is none.
+@contextlib.contextmanager
+def made(target: Path, build: Callable[[Path], None]) -> Iterator[Path]:
+    """The sealed folder `target` of the cache, which `build` fills where there is none; in use while inside. Of several
+    processes that want it one builds, and the others wait.
 
     One that is damaged is named in a warning of the logger `isotune`, set aside as NAME.damaged, and made again.
     """
+    with contextlib.ExitStack() as stack:
+        while True:
+            _make(target, build)
+            try:
+                stack.enter_context(in_use(target))
+                break
+            except FileNotFoundError:  # removed just now
+                continue
+        yield target
+
+
+def in_use(folder: Path) -> cache.Use:
+    """A sealed folder in use from now on (`cache.Use`). FileNotFoundError: it is not there."""
+    use = cache.Use(folder / SEAL)
+    with contextlib.suppress(OSError):  # a cache that others fill
+        os.utime(folder / VERIFIED)  # tells when the folder was last used, and is no part of it
+    return use
+
+
+def _make(target: Path, build: Callable[[Path], None]) -> None:
     if _intact(target):
-        return target
+        return
     with cache.locked(target):
         if not _intact(target, set_aside=True):
             with cache.draft_folder(target) as draft:
                 build(draft)
                 seal(draft, target.name)
-    return target
 
 
 def _intact(folder: Path, *, set_aside: bool = False) -> bool:

@@ -63,7 +63,8 @@ def made(place: Path, calls: list[int]) -> Path:
         np.save(folder / "array.npy", np.arange(10))
         (folder / "words.txt").write_text("some words")
 
-    return sealing.made(place / "one", build)
+    with sealing.made(place / "one", build) as folder:
+        return folder
 
 
 def test_every_bit_of_every_file_of_a_sealed_folder_counts(place: Path) -> None:

@@ -8,6 +8,7 @@ a method needs it.
 from __future__ import annotations
 
 import inspect
+import os
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -55,6 +56,12 @@ class TorchAdapter(Adapter):
         ("torch", "the gradients of hard sigmoid and CELU with a constant in float32", "written out"),
         ("torch", "what a forward makes of a number, torch.tensor(0.1), in float32", "the default dtype is float64"),
     )
+
+    @classmethod
+    def downloads(cls) -> Mapping[str, Path]:
+        """torch.hub's (`torch.hub.get_dir`)."""
+        home = os.environ.get("TORCH_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "torch"
+        return {"torch-hub": Path(home) / "hub" / "checkpoints"}
 
     @abstractmethod
     def _network(self, name: str, checkpoint: str | None, size: _Size, options: Mapping[str, Any]) -> nn.Module:

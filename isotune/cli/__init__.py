@@ -14,6 +14,7 @@ import typer
 
 from isotune.cli import _ending as ending
 from isotune.cli import _streams as streams
+from isotune.cli._cache import cache
 from isotune.cli._help import epilog
 from isotune.cli._investigate import dump, investigate
 from isotune.cli._models import datasets, doctor, models, protocols
@@ -71,6 +72,7 @@ for command in (
     datasets,
     protocols,
     prepare,
+    cache,
     doctor,
 ):
     app.command(cls=Command)(command)

@@ -139,7 +139,7 @@ def run(
     if lines := runs.preprocessing_lines():
         typer.echo("\n".join(lines))
     kept = [len(runs.kept & {record.cell.key for record in some}) for some in (runs.done, runs.failed)]
-    before, failed_before = kept[0] + runs.unread["done"], kept[1] + runs.unread["failed"]
+    before, failed_before = kept[0] + runs.unread["done before"], kept[1] + runs.unread["failed before"]
     count, failed = len(runs.done) + runs.unread["done"], len(runs.failed) + runs.unread["failed"]
     cells = f"{count} {'cell' if count == 1 else 'cells'}"
     done = f"{cells} done" + (f", {before} of them before" if before else "")

@@ -11,6 +11,7 @@ import json
 import shutil
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from importlib.metadata import entry_points
 from itertools import islice
 from pathlib import Path
@@ -93,8 +94,8 @@ def inputs(
         in_threads(fill, range(len(indices)))
         view.flush()
 
-    folder = _made("view", key, build)
-    view = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
+    with _made("view", key, build) as folder:  # what is mapped stays, whatever becomes of the file
+        view = np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False)
     return view, getattr(dataset, split).labels[subset_of(dataset, split, images)]
 
 
@@ -123,9 +124,9 @@ def chosen(dataset: Dataset, split: SplitName, images: Images, decode: str) -> t
         np.save(folder / "indices.npy", indices, allow_pickle=False)
         ask_once(_decoder(decode), dataset=str(dataset.folder), split=split, folder=str(folder))
 
-    folder = _made("decoded", key, build)
-    offsets = np.load(folder / "offsets.npy", allow_pickle=False)
-    decoded = FileSplit(np.memmap(folder / "images.blob", np.uint8, "r"), offsets, part.labels[indices])
+    with _made("decoded", key, build) as folder:
+        offsets = np.load(folder / "offsets.npy", allow_pickle=False)
+        decoded = FileSplit(np.memmap(folder / "images.blob", np.uint8, "r"), offsets, part.labels[indices])
     return decoded, np.arange(len(indices)), key
 
 
@@ -137,7 +138,7 @@ def _decoder(decode: str) -> str:
     return there[decode]
 
 
-def _made(kind: str, key: dict[str, Any], build: Callable[[Path], None]) -> Path:
+def _made(kind: str, key: dict[str, Any], build: Callable[[Path], None]) -> AbstractContextManager[Path]:
     """The sealed folder of a key; built when it is not there or damaged."""
     name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:32]
     return sealing.made(cache.folder("views") / f"{kind}-{name}", build)

@@ -16,14 +16,15 @@ from __future__ import annotations
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
+from isotune.cache import Use
 from isotune.data.decoding import decode
-from isotune.sealing import Damaged, check
+from isotune.sealing import SEAL, Damaged, check, in_use
 
 SplitName = Literal["train", "test"]
 SPLITS: tuple[SplitName, ...] = ("train", "test")
@@ -88,7 +89,7 @@ class Dataset:
 
     digest: SHA-256 over images, labels, split and names of the classes; not over the data set's name.
     note: how images were altered, split or left out; empty when they were not.
-    folder: where it lies.
+    folder: where it lies; in use as long as this is there.
     """
 
     name: str
@@ -98,6 +99,7 @@ class Dataset:
     test: Split
     folder: Path
     note: str = ""
+    use: Use | None = field(default=None, repr=False)
 
 
 def digest_of(files: dict[str, str]) -> str:
@@ -108,6 +110,10 @@ def digest_of(files: dict[str, str]) -> str:
 
 def open_dataset(folder: Path, *, name: str | None = None, note: str | None = None, verify: bool = False) -> Dataset:
     """The data set in a sealed folder, under its own name or another. Damaged: it is not what was written."""
+    try:
+        use = in_use(folder)
+    except (FileNotFoundError, NotADirectoryError):
+        raise Damaged(f"{folder / SEAL} is missing") from None
     files = check(folder, verify=verify)
     digest = digest_of(files)
     if folder.name != digest:
@@ -121,6 +127,7 @@ def open_dataset(folder: Path, *, name: str | None = None, note: str | None = No
         test=open_split(folder, "test"),
         folder=folder,
         note=about["note"] if note is None else note,
+        use=use,
     )
 
 

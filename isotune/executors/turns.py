@@ -12,7 +12,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Generator, Sequence
 
 from isotune.runs.records import Cell, Record
@@ -29,26 +29,34 @@ class Turns:
     """
 
     def __init__(self, cells: Sequence[Cell], make: Callable[[int], Workers], given: Workers | None = None) -> None:
-        self.waiting = list(cells)
+        self._waiting: dict[str, deque[Cell]] = {}  # by adapter, those of which none waits left out
+        for cell in cells:
+            self._waiting.setdefault(cell.adapter, deque()).append(cell)
         self.stopping = threading.Event()
         self._make, self._given = make, given
         self._made: list[Workers] = []
         self._free: dict[tuple[str, int], list[Workers]] = defaultdict(list)  # by adapter and device
-        self._took: dict[str, list[float]] = defaultdict(list)  # seconds of cells, by adapter
+        self._took: Counter[str] = Counter()  # cells that have ended, by adapter
+        self._seconds: dict[str, float] = defaultdict(float)  # that they took
         self._at_work: Counter[str] = Counter()
         self._changed = threading.Condition()
         if given is not None:
-            for adapter in {cell.adapter for cell in cells if cell.adapter in given}:
+            for adapter in filter(given.__contains__, self._waiting):
                 self._free[adapter, 0].append(given)
+
+    def __len__(self) -> int:
+        """Cells that wait."""
+        return sum(map(len, self._waiting.values()))
 
     def take(self, device: int = 0) -> tuple[Cell, Workers] | None:
         """The next cell and the workers of which its library's is free, on a device; None: there is none any more. It
         may wait."""
         with self._changed:
-            while self.waiting and not self.stopping.is_set():
+            while self._waiting and not self.stopping.is_set():
                 if (adapter := self._next(device)) is not None:
-                    cell = next(cell for cell in self.waiting if cell.adapter == adapter)
-                    self.waiting.remove(cell)
+                    cell = self._waiting[adapter].popleft()
+                    if not self._waiting[adapter]:
+                        del self._waiting[adapter]
                     self._at_work[adapter] += 1
                     free = self._free[adapter, device]
                     return cell, free.pop() if free else self._another(device)
@@ -58,7 +66,8 @@ class Turns:
     def give_back(self, cell: Cell, workers: Workers, seconds: float, device: int = 0) -> None:
         """The cell has ended."""
         with self._changed:
-            self._took[cell.adapter].append(seconds)
+            self._took[cell.adapter] += 1
+            self._seconds[cell.adapter] += seconds
             self._at_work[cell.adapter] -= 1
             self._free[cell.adapter, device].append(workers)
             self._changed.notify_all()
@@ -78,16 +87,17 @@ class Turns:
 
     def _next(self, device: int) -> str | None:
         """The library whose turn it is on a device."""
-        waiting = Counter(cell.adapter for cell in self.waiting).most_common()
-        free = (adapter for adapter, _ in waiting if self._free[adapter, device])
-        idle = (adapter for adapter, _ in waiting if not self._at_work[adapter])
-        more = (adapter for adapter, count in waiting if self._pays(adapter, count))
+        waiting = sorted(self._waiting, key=lambda adapter: -len(self._waiting[adapter]))
+        free = (adapter for adapter in waiting if self._free[adapter, device])
+        idle = (adapter for adapter in waiting if not self._at_work[adapter])
+        more = (adapter for adapter in waiting if self._pays(adapter))
         return next((adapter for choice in (free, idle, more) for adapter in choice), None)
 
-    def _pays(self, adapter: str, count: int) -> bool:
-        """Whether so many cells are worth another worker; unknown before the first has ended, and then they are."""
+    def _pays(self, adapter: str) -> bool:
+        """Whether the cells that wait are worth another worker; unknown before the first has ended, and then they
+        are."""
         took = self._took[adapter]
-        return not took or count * sum(took) / len(took) > ANOTHER_SECONDS
+        return not took or len(self._waiting[adapter]) * self._seconds[adapter] / took > ANOTHER_SECONDS
 
     def _another(self, device: int) -> Workers:
         self._made.append(self._make(device))
@@ -100,7 +110,7 @@ def several(
     """All cells with their records as they end, so many at a time, those in turn on so many devices. run: gives a
     cell's record, whatever goes wrong in it; None: the cell is left."""
     ended: queue.Queue[tuple[Cell, Record | None] | BaseException] = queue.Queue()
-    count = len(turns.waiting)
+    count = len(turns)
 
     def work(device: int) -> None:
         try:

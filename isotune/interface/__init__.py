@@ -2,7 +2,7 @@
 
 - `_running`: `run`, `prepare`; `_runs`: `Runs`, `load_runs`;
 - `_comparing`: `investigate`, `dump`, `prove`, `prove_all`;
-- `_listing`: `list_protocols`, `list_datasets`;
+- `_listing`: `list_protocols`, `list_datasets`; `_caching`: `list_cache`, `prune_cache`;
 - `_transferring`: `transfer`; `_variance`: `study_variance`;
 - `_model`: `open_model`, with `requests` as the worker's part of it;
 - `arguments`: names, paths, arrays, functions and dictionaries as the core takes them, and the errors for others.
@@ -10,6 +10,7 @@
 It stands on all other packages, and only `isotune.cli` and the benchmark suite stand on it.
 """
 
+from isotune.interface._caching import list_cache, prune_cache
 from isotune.interface._comparing import dump, investigate, prove, prove_all
 from isotune.interface._listing import ListedDataset, ListedProtocol, list_datasets, list_protocols
 from isotune.interface._model import OpenModel, open_model
@@ -28,6 +29,7 @@ __all__ = [
     "VarianceStudy",
     "dump",
     "investigate",
+    "list_cache",
     "list_datasets",
     "list_protocols",
     "load_runs",
@@ -36,6 +38,7 @@ __all__ = [
     "prepare",
     "prove",
     "prove_all",
+    "prune_cache",
     "run",
     "status",
     "study_variance",

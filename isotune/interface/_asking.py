@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,27 @@ def _of_file(path: Path, store: Path, jobs: int | None, executor: Spec | Executo
     return Request(
         file.sweep, wanted, file.lines, path.name, store, jobs, executor or file.executor or _LOCAL, checked=True
     )
+
+
+_BYTES = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12,
+          "kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40}  # fmt: skip
+
+
+def size(value: str | int | None, argument: str) -> int | None:
+    """ "10GB", "500 MB", "1.5GiB", or a number of bytes."""
+    right = "give a size such as 10GB or 500MB"
+    if value is None or value == "":
+        return None
+    if isinstance(value, int) and not isinstance(value, bool):
+        if not 0 <= value < 10**18:
+            raise UsageError(f"{argument}: {value} is no size; {right}")
+        return value
+    if not isinstance(value, str):
+        raise arguments.wrong(argument, "a size such as '10GB'", value)
+    said = re.fullmatch(r"(\d{1,15}(?:\.\d{1,3})?) ?([a-z]*)", value.strip().lower())
+    if not said or said[2] not in _BYTES:
+        raise UsageError(f"{argument}: {value!r} is no size; {right}")
+    return int(Decimal(said[1]) * _BYTES[said[2]])
 
 
 def seconds(value: str | float | None, argument: str = "stop_after") -> float | None:

@@ -27,7 +27,7 @@ from isotune.runs.store import Store
 from isotune.workers.process import Workers
 from isotune.workers.threads import contradictions
 
-_MOST_READ = 2_000  # cells of a sweep whose earlier records are read and given back with the new ones
+_MOST_READ = 2_000  # cells of a sweep whose records are held, and given back
 _MOST_BUILT = 64  # models that are built before the first cell runs; it takes about a second each
 
 
@@ -87,7 +87,7 @@ def run(
         time_limit: likewise, after which a run is given up and has failed. workers: run in these, which are left
         running for the next call (`isotune.workers.process.Workers`). progress: shown, not shown, or a function that is
         told (what, done, total).
-    Of a sweep of more than 2,000 cells those that were done before are counted in `runs.unread` and not given.
+    Of a sweep of more than 2,000 cells the records are counted in `runs.unread` and not given.
     Errors: UsageError, before anything runs: a name is wrong or a combination impossible. NotCached: a checkpoint or
         data set must be downloaded and cannot be.
 
@@ -123,24 +123,33 @@ def run(
         planned = sweeps.plan(cells, wanted.store, retry=retry_failed or only_failed)
         sweeps.remember(planned, wanted.store, wanted.source)
         unread: Counter[str] = Counter()
-        if len(cells) > _MOST_READ and not fresh:
+        large = len(cells) > _MOST_READ
+        if large and not fresh:
             cells = planned.to_run
-            unread = Counter(done=len(planned.done), failed=0 if planned.retry else len(planned.failed))
-            reporter.note(f"{unread.total():,} cells are done or failed before; their records are in {wanted.store}")
+            settled = {"done": len(planned.done), "failed": 0 if planned.retry else len(planned.failed)}
+            unread.update({**settled, **{f"{name} before": count for name, count in settled.items()}})
+            reporter.note(
+                f"{sum(settled.values()):,} cells are done or failed before; their records are in {wanted.store}"
+            )
         reporter.parts("cells", len(cells))
         driver = Driver(
             Store(wanted.store), runs_in, fresh=fresh, progress=reporter, note=reporter.note, until=until,
             limit=longest, foreign=interpreters,
             failed="only" if only_failed else "again" if retry_failed or fresh else "kept",
         )  # fmt: skip
-        records = []
+        records, ended = [], 0
         try:
             with closing(driver.run(cells)) as ending:
                 for record in ending:
-                    records.append(record)
+                    ended += 1
+                    if not large:
+                        records.append(record)
+                    else:
+                        before = record.cell.key in driver.kept
+                        unread.update([record.status, *([f"{record.status} before"] if before else [])])
                     reporter.ended(driver.line(record))
         except KeyboardInterrupt:
-            reporter.note(f"{len(records)} of {len(cells)} cells are done; their records are in {wanted.store}")
+            reporter.note(f"{ended} of {len(cells)} cells are done; their records are in {wanted.store}")
             raise
     return Runs(records, store=wanted.store, kept=driver.kept, left=driver.left, unread=unread)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,7 +31,8 @@ class Runs:
     damaged: a line for each record of the store that could not be read.
     kept: keys of the cells that `isotune.run` found done before, or another process did, and did not run again.
     left: cells that were not begun, as the time was up or as only failed ones were asked for.
-    unread: how many cells of a large sweep were "done" and "failed" before, whose records `isotune.load_runs` has.
+    unread: of a large sweep, whose records are not given and `isotune.load_runs` has, how many cells are "done" and
+        "failed", and how many were so before: "done before", "failed before".
     """
 
     def __init__(
@@ -49,7 +51,7 @@ class Runs:
         self.records = tuple(record for record in given if id(record) in counted)
         self.earlier = tuple(record for record in given if id(record) not in counted)
         self.speeds, self.damaged, self.kept = tuple(speeds), tuple(damaged), frozenset(kept)
-        self.left, self.unread = tuple(left), dict(unread or {"done": 0, "failed": 0})
+        self.left, self.unread = tuple(left), Counter(unread or {})
         self.store = None if store is None else Path(store)
 
     def __len__(self) -> int:

@@ -11,6 +11,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -47,6 +48,11 @@ class Built:
     def parameters(self) -> int:
         """All numbers of its tensors, BatchNorm's statistics among them."""
         return sum(array.size for array in self.initial.values())
+
+    @cached_property
+    def digest(self) -> str:
+        """Of the weights, the classifier's left out."""
+        return self.initial.without_head().digest()
 
     def reset(self, head: dict[str, np.ndarray] | None = None) -> None:
         self.model.load({**self.initial, **(head or {})})

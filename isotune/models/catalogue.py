@@ -144,13 +144,16 @@ def _rows(adapter: str) -> list[dict[str, Any]]:
         return rows
     from isotune.workers.process import WorkerProcess
 
-    worker = WorkerProcess(adapter)
-    try:
-        rows = worker.ask(listed)
-    finally:
-        worker.stop()
     file = _file(adapter)
-    sealing.write_json(file, {"of": file.name, "rows": rows})
+    with cache.locked(file):
+        if rows := kept(adapter):  # by another process, just before
+            return rows
+        worker = WorkerProcess(adapter)
+        try:
+            rows = worker.ask(listed)
+        finally:
+            worker.stop()
+        sealing.write_json(file, {"of": file.name, "rows": rows})
     return rows
 
 

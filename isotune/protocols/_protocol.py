@@ -51,7 +51,7 @@ class Augmentation(Strict):
 
 
 class Probe(Strict):
-    """Multinomial logistic regression on frozen features, by L-BFGS (scikit-learn), float64.
+    """Multinomial logistic regression on frozen features, by L-BFGS, float64.
 
     The held-out part, drawn from the order seed and stratified, chooses the L2 strength; then the
     classifier is fitted again on everything when `refit`, else the held-out part stays unused.

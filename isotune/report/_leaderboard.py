@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import re
 import tempfile
 from collections.abc import Iterable, Sequence
 from functools import cached_property
@@ -82,13 +83,18 @@ class Leaderboard:
     def write(self, folder: str | Path) -> Path:
         """Write `leaderboard.md`, `.html` and `.json` and `figures/*.svg` into a folder; the leaderboard's path.
 
+        Figures that one before it in the folder showed, and this one does not, are removed.
+
         Errors: UsageError when the folder cannot be written.
         """
         place = path(folder, "folder")
         try:
             (place / "figures").mkdir(parents=True, exist_ok=True)
+            former = _figures(place / MARKDOWN)
             for name, content in self._files.items():
                 (place / name).write_bytes(content)
+            for name in former - set(self._files):
+                (place / name).unlink(missing_ok=True)
         except OSError as error:
             raise UsageError(
                 f"the report cannot be written to {place}: {error.strerror}; choose another folder"
@@ -121,6 +127,12 @@ class Leaderboard:
                 return {path.relative_to(place).as_posix(): path.read_bytes() for path in files}
         finally:
             gc.unfreeze()
+
+
+def _figures(markdown: Path) -> set[str]:
+    """The figures that a leaderboard shows, by their paths beside it; none where there is none."""
+    text = markdown.read_text(encoding="utf-8", errors="replace") if markdown.is_file() else ""
+    return set(re.findall(r"\]\((figures/[\w.-]+\.svg)\)", text))
 
 
 def _write(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections import OrderedDict
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Literal
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from isotune.workers.worker import Worker
 
 KEPT_RESULTS = 64  # cells that another set-up may repeat: those of one seed, as a matrix is ordered
+KEPT_FEATURES = 512 * 2**20  # bytes, of which a further seed reads nothing
 
 
 class CellRunner:
@@ -41,6 +43,7 @@ class CellRunner:
         self.adapter, self.alone = worker.adapter, worker.alone
         self.builder = worker.kept(Builder)
         self._results: OrderedDict[str, tuple[Record, np.ndarray]] = OrderedDict()
+        self._features: OrderedDict[str, tuple[probe.Features, probe.Shared]] = OrderedDict()
 
     def run(self, cell: Cell, progress: Progress) -> tuple[Record, np.ndarray]:
         """The cell's record and its predictions, int64 [test images]. UsageError: a file that the cell names is another
@@ -81,22 +84,25 @@ class CellRunner:
         began = time.perf_counter()
         if own:
             head = own_classifier.drawn_head(cell.checkpoint, built.initial)
-            start = Weights({**built.initial, **head})
+            start = Weights({**built.initial, **head}).digest()
         else:
             head = head_weights(
                 built.initial["head.kernel"].shape[0], len(dataset.classes), axes.head_initialisation, cell.seeds.head
             )
-            start = built.initial.without_head()
-        built.reset(head)
-        run = self._own_classifier if own else self._probe if protocol.probe else self._train
-        logits, truth, metrics, timings = run(cell, built, dataset, progress)
+            start = built.digest
+        if protocol.probe:  # whose model is set back where it has features to compute
+            logits, truth, metrics, timings = self._probe(cell, built, dataset, progress, lambda: built.reset(head))
+        else:
+            built.reset(head)
+            run = self._own_classifier if own else self._train
+            logits, truth, metrics, timings = run(cell, built, dataset, progress)
         predictions = logits.argmax(axis=1)
         record = Record(
             cell=cell,
             status="done",
             architecture=built.architecture,
             conventions=axes,
-            checkpoint_digest=start.digest(),
+            checkpoint_digest=start,
             metrics=Metrics(
                 accuracy=float((predictions == truth).mean()),
                 loss=training.cross_entropy(logits, truth),
@@ -127,13 +133,15 @@ class CellRunner:
             decode=built.conventions.decode,
         )
 
-    def _probe(self, cell: Cell, built: Built, dataset: data.Dataset, progress: Progress):  # type: ignore[no-untyped-def]
+    def _probe(  # type: ignore[no-untyped-def]
+        self, cell: Cell, built: Built, dataset: data.Dataset, progress: Progress, reset: Callable[[], None]
+    ):
         images, labels = self._inputs(cell, built, dataset, "train")
         test, truth = self._inputs(cell, built, dataset, "test")
         protocol = cell.protocol
         identity = {
             "model": cell.model,
-            "weights": built.initial.without_head().digest(),
+            "weights": built.digest,
             "network": {axis: getattr(built.conventions, axis) for axis in (*NETWORK_AXES, "resize", "decode")},
             "mode": cell.mode,
             "dataset": cell.dataset_digest,
@@ -143,10 +151,17 @@ class CellRunner:
             "environment": versions(cell.adapter) | codes(cell.adapter) | self.adapter.environment(),
         }
         if names.is_file(names.parse(cell.model).name):  # which may compute otherwise than when the features were kept
+            reset()
             identity["seen"] = hashlib.sha256(built.model.features(images[:2]).tobytes()).hexdigest()
-        features = probe.features(built.model, images, test, protocol.evaluation.batch_size, identity, progress)
+        batch, kept = protocol.evaluation.batch_size, self._features.get(key := probe.key(identity))
+        features, shared = kept or (None, None)
+        if features is None or shared is None:
+            features = probe.features(built.model, images, test, batch, identity, progress, reset)
+            shared = probe.Shared(features.train, labels, features.test)
         assert protocol.probe is not None
-        fitted = probe.fit(protocol.probe, features.train, labels, features.test, len(dataset.classes), cell.seeds)
+        classes = len(dataset.classes)
+        fitted = probe.fit(protocol.probe, features.train, labels, features.test, classes, cell.seeds, shared)
+        self._keep(key, features, shared)
         metrics = {"train_images": fitted.train_images, "l2": fitted.l2}
         timings = {
             "first_step": features.first_batch,
@@ -154,10 +169,17 @@ class CellRunner:
             "training_images": fitted.train_images,
             "features": features.seconds,
             "features_images": features.images,
-            "features_cached": features.cached,
+            "features_cached": kept is not None or features.cached,
             "disturbance": features.disturbance,
         }
         return fitted.logits, truth, metrics, timings
+
+    def _keep(self, key: str, features: probe.Features, shared: probe.Shared) -> None:
+        """The latest, as many as fit; one that is larger by itself is read again, as in a fresh process."""
+        self._features[key] = features, shared
+        self._features.move_to_end(key)
+        while sum(each.bytes for _, each in self._features.values()) > KEPT_FEATURES:
+            self._features.popitem(last=False)
 
     def _own_classifier(self, cell: Cell, built: Built, dataset: data.Dataset, progress: Progress):  # type: ignore[no-untyped-def]
         columns = data.outputs(dataset.classes, dataset.name)

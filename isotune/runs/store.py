@@ -165,7 +165,7 @@ class Store:
             for place in self._within(home):
                 try:
                     record = _parsed(place / RECORD)
-                    if home.name not in _keys(record.cell):
+                    if home.name != record.cell.key and home.name not in _keys(record.cell):
                         raise Damaged(f"{place / RECORD} is in the folder of another cell; it is that of {record.cell}")
                 except Damaged as error:
                     if not (place / RECORD).exists():  # another process has written a further one since

@@ -26,4 +26,4 @@ def kept(file: Path, make: Callable[[], object]) -> Weights:
             except UsageError as error:
                 _log.warning("damaged cache: %s; set aside as %s and made again", error, cache.set_aside(file).name)
         make()
-    return Weights.read(file, sealed=True)
+        return Weights.read(file, sealed=True)

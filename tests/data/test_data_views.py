@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
+import time
 from pathlib import Path
 
 import numpy as np
@@ -152,11 +153,25 @@ def _bytes(digest: str) -> bytes:
     return data.inputs(dataset, "test", Images(test=50), Input(size=32))[0].tobytes()
 
 
-def test_processes_that_want_the_same_view_share_it(place: Path) -> None:
+def test_processes_that_want_the_same_view_share_it_and_one_makes_it(place: Path, tmp_path: Path) -> None:
     digest = data.prepare("digits").digest
     with multiprocessing.get_context("spawn").Pool(2) as pool:
-        assert len(set(pool.map(_bytes, [digest] * 4))) == 1
+        assert len(set(pool.starmap(_told, [(digest, tmp_path)] * 4))) == 1
     assert len(list(place.glob("views/view-*"))) == 1
+    assert (tmp_path / "resized").stat().st_size == 50
+
+
+def _told(digest: str, place: Path) -> bytes:
+    """`_bytes`, slowly; a byte is left for each image that is resized."""
+
+    def resized(*arguments: object) -> np.ndarray:
+        time.sleep(0.02)
+        with (place / "resized").open("ab") as file:
+            file.write(b".")
+        return fixed_view(*arguments)  # type: ignore[arg-type]
+
+    _views.fixed_view = resized
+    return _bytes(digest)
 
 
 def photographs(folder: Path) -> None:

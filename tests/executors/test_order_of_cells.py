@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -98,3 +99,13 @@ def test_ended_nobody_waits_and_given_workers_are_ended_only_when_asked(given, t
     assert asked.take() is None
     assert made[0].ended
     assert own.ended == given
+
+
+def test_each_turn_costs_the_same_however_many_cells_wait(turns):
+    asked, _ = turns(*["a", "b"] * 100_000, given=("a", "b"))
+    began = time.process_time()
+    for number in range(2_000):
+        cell, workers = asked.take()
+        assert cell.number == number
+        asked.give_back(cell, workers, 0.1)
+    assert time.process_time() - began < 2, "where every turn looks at all that wait it takes a minute"

@@ -14,6 +14,7 @@ from PIL import Image
 import isotune
 from isotune import protocols
 from isotune.errors import UsageError
+from isotune.interface import _running
 from isotune.runs.planning import parse_seeds
 
 pytestmark = pytest.mark.usefixtures("house", "warm")
@@ -187,3 +188,12 @@ def test_a_benchmark_json_gives_the_same_object(house):
     runs = isotune.load_runs("bench.json", store="records")
     assert runs[0] == record
     assert len(runs.predictions(record)) == 8
+
+
+def test_of_a_large_sweep_records_are_counted_and_not_held(monkeypatch):
+    monkeypatch.setattr(_running, "_MOST_READ", 1)
+    first = small(seeds=2)
+    assert (len(first), first.unread) == (0, {"done": 2, "done before": 0, "failed": 0, "failed before": 0})
+    again = small(seeds=3)
+    assert (len(again), again.unread) == (0, {"done": 3, "done before": 2, "failed": 0, "failed before": 0})
+    assert len(isotune.load_runs("records")) == 3

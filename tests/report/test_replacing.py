@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from report_factories import record
 
+from isotune.report import Leaderboard
 from isotune.runs.planning import parse_seeds
 from isotune.runs.store import Store
 
@@ -24,3 +25,15 @@ def test_a_leaderboard_of_other_records_is_not_replaced_unless_told(here, house)
     assert here("report", "two", "--replace")[0] == 0
     (house / "isotune-report/leaderboard.json").write_text("[", encoding="utf-8")
     assert "cannot be read" in here("report", "two")[2]
+
+
+def test_a_figure_that_no_leaderboard_shows_any_more_is_removed(tmp_path):
+    figures = tmp_path / "figures"
+    Leaderboard([record(accuracy=0.9, dataset=name) for name in ("fashion-mnist", "cifar10")]).write(tmp_path)
+    (figures / "mine.svg").write_text("mine")
+    before = {path.name for path in figures.iterdir()}
+    Leaderboard([record(accuracy=0.9, dataset="cifar10")]).write(tmp_path)
+    after = {path.name for path in figures.iterdir()}
+    assert "mine.svg" in after
+    assert after < before
+    assert not any(name.startswith("fashion-mnist") for name in after)

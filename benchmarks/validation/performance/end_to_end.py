@@ -27,8 +27,8 @@ SUFFIX = {"torchvision": "pth", "timm": "pth", "keras": "weights.h5"}
 PIXELS = 160
 
 
-def folder_of_images(place: Path, most: int | None) -> Path:
-    """train/CLASS/NUMBER.jpg and test/; most: images of a part."""
+def folder_of_images(place: Path, most: int | None, *, train: int = 1000, test: int = 797) -> Path:
+    """train/CLASS/NUMBER.jpg and test/; most: images of a part; train, test: of each."""
     from PIL import Image
     from sklearn.datasets import load_digits
 
@@ -36,7 +36,7 @@ def folder_of_images(place: Path, most: int | None) -> Path:
     pixels = np.rint(digits.images * 255 / 16).astype(np.uint8)
     for number, (image, label) in enumerate(zip(pixels, digits.target, strict=True)):
         part, rank = ("train", number) if number < 1000 else ("test", number - 1000)
-        if most is None or rank < most:
+        if rank < min(most or len(pixels), train if part == "train" else test):
             file = place / part / str(label) / f"{number:04}.jpg"
             file.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(image).convert("RGB").resize((PIXELS, PIXELS)).save(file, quality=92)

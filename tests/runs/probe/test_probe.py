@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import time
+
 import numpy as np
 import pytest
 from hypothesis import assume, given, settings
@@ -136,6 +139,32 @@ def test_features_are_computed_once_and_a_damaged_file_is_made_again(house, monk
         probe.features(model, images, images[:4], 4, identity, lambda *_: None).train, first.train
     )
     assert model.images == 28
+
+
+class Slow(Counting):
+    """Leaves a byte for each batch."""
+
+    def __init__(self, told):
+        self.told = told
+
+    def features(self, images):
+        time.sleep(0.1)
+        with self.told.open("ab") as file:
+            file.write(b".")
+        return super().features(images)
+
+
+def _cached(told) -> bool:
+    images = np.random.default_rng(0).integers(0, 256, (10, 4, 4, 3), dtype=np.uint8)
+    return probe.features(Slow(told), images, images[:4], 2, {"what": "both"}, lambda *_: None).cached
+
+
+def test_of_two_processes_that_want_the_same_features_one_computes_them(house, monkeypatch):
+    monkeypatch.setenv("ISOTUNE_CACHE", str(house / "cache"))
+    with multiprocessing.get_context("spawn").Pool(2) as pool:
+        cached = pool.map(_cached, [house / "told"] * 2, chunksize=1)
+    assert sorted(cached) == [False, True]
+    assert (house / "told").stat().st_size == 7
 
 
 def test_a_probe_of_nothing_held_out_is_said_in_one_line():
