@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 FLAGS = (*threads.FLAGS, "CUDA_VISIBLE_DEVICES")  # of every engine
 CODE, CORE = "adapter code", "isotune code"  # in an environment: of the source
-PROBE = ("scikit-learn", "scipy")  # packages that fit a probe
+PROBE = ("scipy",)  # packages that fit a probe
 _EVERYWHERE = ("isotune", "numpy")
 
 
