@@ -78,4 +78,3 @@ def test_packages_that_fitted_a_probe_make_its_record_stale(monkeypatch) -> None
     then = {name: environment.version(name) for name in environment.PROBE}
     assert not outdated(then, "timm")
     assert [name for name, *_ in outdated(then | {"scipy": "0.1"}, "timm")] == ["scipy"]
-    assert [name for name, *_ in outdated(then | {"scipy": "0.1"}, "timm")] == ["scipy"]
