@@ -62,8 +62,8 @@ def main() -> None:
         house = House.at(Path(folder))
         print(f"an undisturbed sweep of {CELLS} cells takes {house.takes:.1f} s", flush=True)
         for way in chosen:
-            for number in range(len(kept.trials(way)), options.times):
-                kept.add(way, _tried(house, way, Random(f"{options.seed} {way} {number}")))
+            while kept.times(way) < options.times:
+                kept.add(way, _tried(house, way, Random(f"{options.seed} {way} {len(kept.trials(way))}")))
         if not options.ways or SPOILED in options.ways:
             _spoil(house, kept, options.times, options.seed)
     sys.exit(not kept.sound(chosen))
@@ -117,13 +117,17 @@ class Kept:
         trials: list[dict[str, Any]] = self._content["faults"]["ways"][way]
         return trials
 
+    def times(self, way: str) -> int:
+        """How often it was done; more than once to some sweeps."""
+        return sum(sum(trial["done"].values()) for trial in self.trials(way))
+
     def add(self, way: str, outcome: dict[str, Any]) -> None:
         """Keep a trial, and say what became of it."""
         self.trials(way).append(outcome)
         self._write()
         wrong = [f"{name}: {outcome[name]}" for name in COLUMNS if outcome[name]]
         said = ", ".join(wrong + ([] if outcome["equal"] else ["tables differ"])) or "sound"
-        print(f"{way}, {len(self.trials(way))}: {said}", flush=True)
+        print(f"{way}, {self.times(way)}: {said}", flush=True)
 
     def missed(self, kind: str, spoil: str) -> list[str]:
         """Of each file that was spoiled, what was missed; empty: it was noticed."""

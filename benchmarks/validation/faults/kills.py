@@ -42,7 +42,29 @@ def _worker(trial: Trial) -> bool:
     return True
 
 
+def _again_and_again(trial: Trial) -> bool:
+    """Up to eight kills of one sweep, which is started again when the command was killed, until it ends by itself."""
+    kills, ended = trial.chance.randint(4, 8), False
+    while kills and not ended:
+        with trial.started() as run:
+            while kills and not (ended := not run.lasts(trial.chance.uniform(0.1, 0.5 * trial.house.takes))):
+                trial.remember()
+                kills -= 1
+                if (workers := run.at_work()) and trial.chance.random() < 0.6:
+                    trial.chance.choice(workers).kill()
+                    trial.done["worker"] += 1
+                    continue
+                run.process.kill()
+                trial.done["command"] += 1
+                trial.orphans += run.left_over()
+                break
+            run.ended()
+            trial.judge(run, (0, 1, -9))
+    return bool(trial.done)
+
+
 WAYS: dict[str, Way] = {
+    "SIGKILL to the command and its workers, again and again": _again_and_again,
     "SIGKILL to the command": _command(signal.SIGKILL),
     "SIGKILL to a worker": _worker,
     "SIGTERM to the command": _command(signal.SIGTERM),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 COLUMNS = {
@@ -77,7 +78,12 @@ def page(kept: dict[str, Any]) -> str:
 def _row(way: str, trials: list[dict[str, Any]]) -> str:
     counts = (sum(_count(trial[name]) for trial in trials) for name in COLUMNS)
     equal = sum(trial["equal"] for trial in trials)
-    return f"| {way} | {len(trials)} | {' | '.join(map(str, counts))} | {equal} of {len(trials)} |"
+    done = Counter[str]()
+    for trial in trials:
+        done.update(trial["done"])
+    parts = ", ".join(f"{count} {what}" for what, count in done.items() if what)
+    way = f"{way} ({parts})" if parts else way
+    return f"| {way} | {done.total()} | {' | '.join(map(str, counts))} | {equal} of {len(trials)} |"
 
 
 def _count(trouble: int | list[str]) -> int:

@@ -23,6 +23,9 @@ class Trial:
     store: Path
     chance: Random
     stack: contextlib.ExitStack  # what is to stay until it is judged
+    done: Counter[str] = field(
+        default_factory=Counter
+    )  # what was done to it, and how often, where that is more than once
     before: Counter[tuple[str, object]] = field(default_factory=Counter)
     orphans: list[str] = field(default_factory=list)
     tracebacks: list[str] = field(default_factory=list)
@@ -66,6 +69,7 @@ class Trial:
             if record.status == "done":
                 store.predictions(record)
         return {
+            "done": dict(self.done) or {"": 1},
             "lost": sum((self.before - after).values()),
             "twice": sum(count - 1 for count in cells.values()),
             "unreadable": len(store.damaged),
