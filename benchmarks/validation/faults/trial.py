@@ -17,15 +17,14 @@ from isotune.runs.store import Store
 
 @dataclass
 class Trial:
-    """before: results that were there when it was harmed, or later. The lists name what went wrong, in words."""
+    """stack: what is to stay until it is judged. done: what was done, how often, where it is more than once. before: results
+    that were there when it was harmed, or later. The lists name what went wrong, in words."""
 
     house: House
     store: Path
     chance: Random
-    stack: contextlib.ExitStack  # what is to stay until it is judged
-    done: Counter[str] = field(
-        default_factory=Counter
-    )  # what was done to it, and how often, where that is more than once
+    stack: contextlib.ExitStack
+    done: Counter[str] = field(default_factory=Counter)
     before: Counter[tuple[str, object]] = field(default_factory=Counter)
     orphans: list[str] = field(default_factory=list)
     tracebacks: list[str] = field(default_factory=list)
