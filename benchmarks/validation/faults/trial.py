@@ -17,8 +17,8 @@ from isotune.runs.store import Store
 
 @dataclass
 class Trial:
-    """stack: what is to stay until it is judged. done: what was done, how often, where it is more than once. before: results
-    that were there when it was harmed, or later. The lists name what went wrong, in words."""
+    """stack: what is to stay until it is judged. done: what was done, and how often, where it is more than once.
+    before: results that were there when it was harmed, or later. The lists name what went wrong, in words."""
 
     house: House
     store: Path

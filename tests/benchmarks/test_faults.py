@@ -1,0 +1,60 @@
+"""The room faults: what it counts is what it says, and what it damages is damaged."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from random import Random
+
+import pytest
+
+ROOM = Path(__file__).parents[2] / "benchmarks/validation/faults"
+SOUND = {
+    "done": {"": 1}, "lost": 0, "twice": 0, "unreadable": 0, "orphans": [], "tracebacks": [], "other": [],
+    "equal": True,
+}  # fmt: skip
+
+
+@pytest.fixture
+def bench(monkeypatch):
+    """A module of the room."""
+    monkeypatch.syspath_prepend(str(ROOM))
+    return importlib.import_module
+
+
+def kept(*trials: dict) -> dict:
+    made = {"command": "a command", "environment": {"python": "3"}}
+    return {"faults": made | {"cells": 60, "ways": {"kills": list(trials), "none": []}, "left_out": ["mounts: no"]}}
+
+
+def test_the_page_counts_what_was_done_and_names_what_went_wrong(bench) -> None:
+    wrong = SOUND | {"done": {"command": 2, "worker": 3}, "orphans": ["python -m one"], "lost": 2, "equal": False}
+    lines = bench("page").page(kept(SOUND | {"done": {"command": 1}}, wrong)).splitlines()
+    assert "| kills (3 command, 3 worker) | 6 | 2 | 0 | 1 | 0 | 0 | 0 | 1 of 2 |" in lines
+    assert "- kills: python -m one" in lines
+    assert "- not tried: mounts: no" in lines
+    assert not any("none" in line for line in lines), "what was not tried has no row"
+
+
+@pytest.mark.parametrize("spoil", ["bit flipped", "cut off"])
+def test_one_bit_is_flipped_or_the_end_cut_off_and_the_time_put_back(bench, tmp_path, spoil) -> None:
+    file, content = tmp_path / "file", bytes(range(200))
+    for seed in range(20):
+        file.write_bytes(content)
+        before = file.stat().st_mtime_ns
+        bench("damage")._spoil(file, spoil, Random(seed))
+        after = file.read_bytes()
+        assert file.stat().st_mtime_ns == before
+        if spoil == "cut off":
+            assert len(after) < len(content)
+            assert content.startswith(after)
+        else:
+            differing = int.from_bytes(content, "big") ^ int.from_bytes(after, "big")
+            assert len(after) == len(content)
+            assert differing.bit_count() == 1
+
+
+def test_every_way_has_a_name_of_its_own(bench) -> None:
+    parts = [bench(name).WAYS for name in ("kills", "stops", "parents", "disks", "clocks", "damage", "clusters")]
+    names = [name for part in parts for name in part]
+    assert len(names) == len(set(names)) > 15
