@@ -47,7 +47,7 @@ def _again_and_again(trial: Trial) -> bool:
     kills, ended = trial.chance.randint(4, 8), False
     while kills and not ended:
         with trial.started() as run:
-            while kills and not (ended := not run.lasts(trial.chance.uniform(0.1, 0.5 * trial.house.takes))):
+            while kills and not (ended := not run.lasts(trial.chance.uniform(0.1, 0.3 * trial.house.takes))):
                 trial.remember()
                 kills -= 1
                 if (workers := run.at_work()) and trial.chance.random() < 0.6:
