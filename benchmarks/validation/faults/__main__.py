@@ -29,7 +29,7 @@ import disks
 import kills
 import parents
 import stops
-from house import CELLS, House
+from house import SEEDS, House
 from page import COLUMNS, page
 from trial import Trial, Way
 
@@ -48,6 +48,7 @@ def main() -> None:
     parser.add_argument("ways", nargs="*", metavar="WAY")
     parser.add_argument("--times", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seeds", type=int, default=SEEDS, help="of the sweep, which has four cells for each")
     parser.add_argument("--again", action="store_true")
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--out", type=Path, default=Path("reports"))
@@ -59,8 +60,8 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)  # which a background job would hand down ignored
     kept = Kept(options.out, options.again)
     with tempfile.TemporaryDirectory(prefix="isotune-faults-") as folder:
-        house = House.at(Path(folder))
-        print(f"an undisturbed sweep of {CELLS} cells takes {house.takes:.1f} s", flush=True)
+        house = House.at(Path(folder), options.seeds)
+        print(f"an undisturbed sweep of {house.cells} cells takes {house.takes:.1f} s", flush=True)
         for way in chosen:
             while kept.times(way) < options.times:
                 kept.add(way, _tried(house, way, Random(f"{options.seed} {way} {len(kept.trials(way))}")))
@@ -102,7 +103,7 @@ class Kept:
             "command": " ".join(["python benchmarks/validation/faults", *map(shlex.quote, sys.argv[1:])]),
             "environment": {**machine(), **versions(*names.adapters())},
         }
-        faults = self._content.setdefault("faults", {"cells": CELLS, "ways": {}})
+        faults = self._content.setdefault("faults", {"ways": {}})
         faults |= made
         faults["ways"] = {way: [] if again else faults["ways"].get(way, []) for way in WAYS}
         faults["left_out"] = [f"{way}: this takes a superuser" for way in disks.ON_SMALL_DISKS if way not in WAYS]

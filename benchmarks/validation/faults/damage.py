@@ -95,8 +95,8 @@ def fill(house: House) -> None:
 
 def spoiled(kind: Kind, spoil: str, house: House, chance: Random) -> str:
     """Spoil one file of a filled house. Empty: it was noticed; else what was missed."""
-    copy = House(house.folder / "copy", house.folder / "copy/cache", house.takes, house.wanted)
-    left_out = shutil.ignore_patterns("copy", "first", "store-*")
+    copy = House(house.folder / "copy", house.folder / "copy/cache", house.cells, house.takes, house.wanted)
+    left_out = shutil.ignore_patterns("copy", "store-*")
     shutil.copytree(house.folder, copy.folder, ignore=left_out)
     try:
         file = chance.choice(_files(copy.folder, kind.files))

@@ -1,6 +1,7 @@
 """A house in which a sweep is run and harmed: a folder with the sweep's file, a cache of its own, and stores.
 
-The sweep has 60 cells: two libraries, real weights, a probe and a short fine-tuning of 15 seeds each, at 32 pixels.
+The sweep has 60 cells, or fewer: two libraries, real weights, a probe and a short fine-tuning of 15 seeds each, at 32
+pixels.
 """
 
 from __future__ import annotations
@@ -22,13 +23,13 @@ import psutil
 from isotune.runs.store import Store
 
 MODELS = ("torchvision:mobilenet_v2", "timm:mobilenetv2_100")
-CELLS = 60
+SEEDS = 15
 SECONDS = 2.0  # in which nothing may be left of what was ended
 _SWEEP = f"""
 models = {json.dumps(MODELS)}
 protocols = ["./probe.toml", "./tune.toml"]
 conventions = ["identical"]
-seeds = 15
+seeds = {{0}}
 """
 _RECIPE = """
 name = "{0}"
@@ -43,26 +44,27 @@ _TUNE = 'stage = [{ epochs = 1, batch_size = 8, optimizer = { name = "sgd" }, sc
 
 @dataclass
 class House:
-    """folder: of everything. cache: where commands find and leave what can be made again. takes: seconds, of an
-    undisturbed sweep. wanted: the table that it gives."""
+    """folder: of everything. cache: where commands find and leave what can be made again. cells: of the sweep. takes:
+    seconds, when it is undisturbed. wanted: the table that it gives then."""
 
     folder: Path
     cache: Path
+    cells: int
     takes: float = 0.0
     wanted: str = ""
 
     @classmethod
-    def at(cls, folder: Path) -> House:
+    def at(cls, folder: Path, seeds: int = SEEDS) -> House:
         """A new one, its cache filled, in which a sweep was run undisturbed."""
-        (folder / "sweep.toml").write_text(_SWEEP, encoding="utf-8")
+        (folder / "sweep.toml").write_text(_SWEEP.format(seeds), encoding="utf-8")
         (folder / "probe.toml").write_text(_RECIPE.format("probe") + _PROBE, encoding="utf-8")
         (folder / "tune.toml").write_text(_RECIPE.format("tune") + _TUNE, encoding="utf-8")
-        house = cls(folder, folder / "cache")
+        house = cls(folder, folder / "cache", 4 * seeds)
         began = time.monotonic()
         ended = house.done(house.sweep(folder / "undisturbed"))
         assert ended.returncode == 0, ended.stdout
         house.takes, house.wanted = time.monotonic() - began, table(folder / "undisturbed")
-        assert len(json.loads(house.wanted)) == CELLS
+        assert len(json.loads(house.wanted)) == house.cells
         return house
 
     def isotune(self, *arguments: object) -> list[str]:

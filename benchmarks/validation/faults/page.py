@@ -25,14 +25,14 @@ def page(kept: dict[str, Any]) -> str:
         lines += [
             "## Sweeps",
             "",
-            f"A sweep of {faults['cells']} cells (two libraries, real weights, probes and fine-tunings) is started,"
+            "A sweep (two libraries, real weights, probes and fine-tunings) is started,"
             " something is done to it at a random moment, and the same command is given again until all is done. Then"
             " the store is held against an undisturbed one: accuracies, losses and predictions of every cell, to the"
             " bit. Lost: a result that was there and is not in the end. Orphans: processes that are left two seconds"
             " after the command. Other ends: a status, or words, that a command should not end with.",
             "",
-            f"| what is done | times | {' | '.join(COLUMNS.values())} | tables equal |",
-            f"| --- |{' ---: |' * (len(COLUMNS) + 2)}",
+            f"| what is done | cells | times | {' | '.join(COLUMNS.values())} | tables equal |",
+            f"| --- |{' ---: |' * (len(COLUMNS) + 3)}",
             *(_row(way, trials) for way, trials in faults["ways"].items() if trials),
             "",
             *(f"- not tried: {line}" for line in faults["left_out"]),
@@ -83,7 +83,8 @@ def _row(way: str, trials: list[dict[str, Any]]) -> str:
         done.update(trial["done"])
     parts = ", ".join(f"{count} {what}" for what, count in done.items() if what)
     way = f"{way} ({parts})" if parts else way
-    return f"| {way} | {done.total()} | {' | '.join(map(str, counts))} | {equal} of {len(trials)} |"
+    cells = "/".join(str(count) for count in sorted({trial["cells"] for trial in trials}))
+    return f"| {way} | {cells} | {done.total()} | {' | '.join(map(str, counts))} | {equal} of {len(trials)} |"
 
 
 def _count(trouble: int | list[str]) -> int:

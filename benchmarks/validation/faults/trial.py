@@ -68,6 +68,7 @@ class Trial:
             if record.status == "done":
                 store.predictions(record)
         return {
+            "cells": self.house.cells,
             "done": dict(self.done) or {"": 1},
             "lost": sum((self.before - after).values()),
             "twice": sum(count - 1 for count in cells.values()),
