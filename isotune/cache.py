@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import logging
 import os
 import shutil
 import tempfile
@@ -31,6 +32,8 @@ from filelock import FileLock, Timeout
 
 from isotune.errors import UsageError
 
+PATIENCE = 60.0  # seconds, after which a wait is told
+_log = logging.getLogger("isotune")
 _UMASK = os.umask(0o022)
 os.umask(_UMASK)
 
@@ -55,10 +58,18 @@ def folder(name: str) -> Path:
 
 @contextmanager
 def locked(target: Path) -> Iterator[None]:
-    """One process at a time; the lock lies beside the target as a hidden file and is left there."""
+    """One process at a time; the lock lies beside the target as a hidden file and is left there. Whoever waits for long
+    says so, in a warning of the logger `isotune`: a process that was stopped keeps its lock."""
     lock = FileLock(_beside(target))
     try:
-        lock.acquire()
+        try:
+            lock.acquire(timeout=PATIENCE)
+        except Timeout:
+            _log.warning(
+                "waiting for another process that is making %s; if it was stopped, wake it or end it ('fuser %s' says"
+                " which it is)", target, lock.lock_file,
+            )  # fmt: skip
+            lock.acquire()
     except OSError as error:
         raise UsageError(
             f"the cache folder {target.parent} cannot be written ({error.strerror}); name another: ISOTUNE_CACHE=PATH"

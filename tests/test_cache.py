@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
+import time
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
 
 import pytest
@@ -92,3 +94,19 @@ def test_a_file_that_was_a_draft_may_be_read_as_any_other(place: Path) -> None:
         draft.write_text("whole")
     (place / "plain.txt").write_text("plain")
     assert (place / "made.txt").stat().st_mode == (place / "plain.txt").stat().st_mode
+
+
+def test_whoever_waits_for_long_says_for_what(tmp_path, monkeypatch, caplog) -> None:
+    """A process that was stopped keeps its lock."""
+    monkeypatch.setattr(cache, "PATIENCE", 0.1)
+    target = tmp_path / "features"
+    with ThreadPool(1) as pool:
+        with cache.locked(target):
+            waiting = pool.apply_async(lambda: cache.locked(target).__enter__())
+            ends = time.monotonic() + 10
+            while not caplog.messages:
+                assert time.monotonic() < ends
+                time.sleep(0.02)
+        waiting.get(timeout=10)
+    (said,) = caplog.messages
+    assert f"waiting for another process that is making {target}; if it was stopped, wake it or end it" in said
