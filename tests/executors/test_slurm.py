@@ -180,6 +180,27 @@ def test_a_sweep_file_is_told_the_line_of_a_wrong_option(here) -> None:
     assert "sweep.toml, line 8: executor: time: slurm: 'soon' is no time limit" in errors
 
 
+def test_the_status_says_when_slurm_cannot_be_asked(here, monkeypatch, tmp_path) -> None:
+    store = Store(Path("records"))
+    store.check()
+    _submissions.keep(_submissions.new_folder(store), {"12_0": ["a", "b"], "12_1": ["c"]})
+    monkeypatch.setenv("PATH", str(tmp_path))
+    status, said, _ = here("status", "records")
+    assert status == 0
+    assert "jobs of slurm: 2 of which nothing is known: Slurm cannot be asked: there is no squeue on this mach" in said
+
+
+def test_what_is_left_of_jobs_is_not_believed(tmp_path) -> None:
+    """A store may come from anybody, and numbers of jobs go into commands."""
+    store = Store(tmp_path)
+    good, bad = _submissions.new_folder(store), _submissions.new_folder(store)
+    _submissions.keep(good, {"12": ["a"]})
+    _submissions.keep(bad, {"--user=root": ["a"]})
+    assert [each.folder for each in _submissions.read(tmp_path)] == [good]
+    (good / "submitted.json").write_text((good / "submitted.json").read_text().replace('"12"', '"13"'))
+    assert not _submissions.read(tmp_path)
+
+
 def test_a_refusal_is_one_line(monkeypatch, tmp_path) -> None:
     """As sbatch of Slurm 24.11 words them."""
     for name in ("srun", "squeue", "scancel", "sbatch"):
