@@ -385,6 +385,20 @@ class Trainer(ABC):
         """Optimizer slots as `LAYER.SLOT/slot` (momentum, mean, square; named as in the literature:
         "velocity", "first_moment", "second_moment") and BatchNorm buffers as `LAYER.mean`, `LAYER.variance`."""
 
+    @abstractmethod
+    def snapshot(self) -> dict[str, Array]:
+        """All that later steps depend on, in its own dtype and under names of the adapter's own: every tensor of the
+        network, frozen ones and counters among its buffers too, the optimizer's slots and counts, the loss scale, a
+        generator's state. The arrays may be views: they hold until the next step."""
+
+    @abstractmethod
+    def restore(self, snapshot: Mapping[str, Array]) -> None:
+        """Take up the `snapshot` of another process's trainer: of the same recipe, on a model built alike. The steps
+        that follow are those that would have followed there, to the bit.
+
+        Errors: UsageError for one that does not fit; nothing is changed then.
+        """
+
     def loss_scaling(self) -> LossScaling | None:
         """How the loss was scaled so far; None in modes that do without."""
         return None

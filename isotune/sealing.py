@@ -103,6 +103,16 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def arrays_sha256(arrays: Mapping[str, np.ndarray]) -> str:
+    """Over names, dtypes, shapes and bytes, in the order of the names; hexadecimal."""
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
+        digest.update(array.reshape(-1).view(np.uint8))
+    return digest.hexdigest()
+
+
 def content_sha256(path: Path) -> str:
     """Of a file's content, hexadecimal: of a `.npy` file's type, shape and values, else of its bytes."""
     if path.suffix != ".npy":

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import Any, Protocol, SupportsFloat
 
+import keras
 import numpy as np
 
 from isotune.adapters._keras.axes.optimizers import slots
 from isotune.adapters._keras.layers import Tensor, is_buffer
 from isotune.adapters._keras.network import Network
 from isotune.adapters.base import Array, Recipe, Trainer
+from isotune.errors import UsageError
 
 
 class Trainable(Protocol):
@@ -54,3 +56,23 @@ class KerasTrainer(Trainer):
                 if is_buffer(name):
                     state[name] = tensor.read().copy()
         return state
+
+    def snapshot(self) -> dict[str, Array]:
+        """As in `base`: every variable of the network, generators of dropout and the like among them, and of the
+        optimizer, by number, since Keras counts in their names."""
+        with self.model.numeric():
+            return {name: keras.ops.convert_to_numpy(variable) for name, variable in self._everything().items()}
+
+    def restore(self, snapshot: Mapping[str, Array]) -> None:
+        variables = self._everything()
+        here = {name: tuple(variable.shape) for name, variable in variables.items()}
+        there = {name: array.shape for name, array in snapshot.items()}
+        if differing := [name for name in {**here, **there} if here.get(name) != there.get(name)]:
+            raise UsageError(f"the variable {differing[0]} is another one")
+        with self.model.numeric():
+            for name, variable in variables.items():
+                variable.assign(snapshot[name])
+
+    def _everything(self) -> dict[str, Any]:
+        groups = {"network": self.model.network.variables, "optimizer": self.optimizer.variables}
+        return {f"{group}/{number}": v for group, those in groups.items() for number, v in enumerate(those)}

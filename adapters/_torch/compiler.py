@@ -20,6 +20,7 @@ from typing import Any
 
 import torch
 
+_SHAPES = 64  # of one model: two a stage, in training and not
 _MACHINERY, _UTILS = "torch._dynamo", "torch._dynamo.utils"
 
 
@@ -29,6 +30,16 @@ def load(library: str) -> ModuleType:
         return sys.modules[library]
     with without_compiler():
         return importlib.import_module(library)
+
+
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function through torch.compile, for each shape of a batch by itself. Left alone, torch compiles for any size
+    as soon as a second one comes, an epoch's short last batch say, and a step would depend on the shapes before it: on
+    where a training went on, on what a worker did before."""
+    import torch._dynamo.config as settings
+
+    settings.recompile_limit = max(settings.recompile_limit, _SHAPES)  # beyond it torch does without, and says nothing
+    return torch.compile(function, dynamic=False)
 
 
 @contextmanager

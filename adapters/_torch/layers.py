@@ -166,6 +166,11 @@ def to_array(tensor: Tensor) -> Array:
     return np.array(tensor.detach().to(device="cpu", dtype=dtype).numpy())
 
 
+def exact(tensor: Tensor) -> Array:
+    """In NumPy, in the tensor's own dtype and torch's order of axes; a view where it can be."""
+    return np.require(tensor.detach().cpu().numpy(), requirements="C")
+
+
 def is_map(module: nn.Module, output: Tensor) -> bool:
     """Whether what a layer gives is a map with its channels first."""
     per_channel = isinstance(module, nn.Conv2d | _BatchNorm | nn.GroupNorm) or type(module).__name__.endswith("2d")

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from isotune.adapters._torch.axes.input import Inside
 from isotune.adapters._torch.axes.loss import cross_entropy
+from isotune.adapters._torch.compiler import compiled
 from isotune.adapters._torch.conventions import describe
 from isotune.adapters._torch.dataflow import Dataflow, with_calls
 from isotune.adapters._torch.device import clocks, loud, synchronize
@@ -276,7 +277,7 @@ class TorchModel(Model):
 
     def compile(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """The function through torch.compile when the model is compiled, itself otherwise."""
-        return torch.compile(function) if self.compiled else function
+        return compiled(function) if self.compiled else function
 
     def set_mode(self, mode: object, switch: Callable[[], object]) -> None:
         """Call `switch`, which sets train or eval on the modules, unless `mode` was set last."""

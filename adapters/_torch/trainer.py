@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import json
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
+import numpy as np
+import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from isotune.adapters._torch.axes import decay, norms
-from isotune.adapters._torch.layers import ModuleLayer, Slot, canonical, to_array
+from isotune.adapters._torch.layers import ModuleLayer, Slot, canonical, exact, to_array
 from isotune.adapters._torch.numeric import Precision
 from isotune.adapters._torch.step_graph import Recorder, StepGraph
 from isotune.adapters._torch.updater import Updater
@@ -19,11 +22,14 @@ from isotune.conventions import Conventions
 from isotune.errors import UsageError, nearest
 from isotune.weights import Layer
 
+_NUMBERS, _DRAWS, _DEVICE_DRAWS = "numbers", "draws", "draws on the device"  # of a snapshot
+
 
 class Trainable(Protocol):
     """What a trainer uses of a model; `TorchModel` is one."""
 
     net: nn.Module
+    device: torch.device
     conventions: Conventions
     precision: Precision
     module_layers: list[ModuleLayer]
@@ -119,3 +125,51 @@ class TorchTrainer(Trainer):
             if isinstance(layer.module, _BatchNorm) and slot.kind in ("mean", "variance"):
                 state[slot.name] = to_array(slot.tensor)
         return state
+
+    def snapshot(self) -> dict[str, Array]:
+        """As in `base`. Of the network also the numbers that its modules keep as plain attributes, which a network of
+        the user's own may count in, and the generator's state, which dropout that options ask for draws from."""
+        net, device = self._model.net, self._model.device
+        arrays = {f"network/{name}": exact(tensor) for name, tensor in _tensors(net)}
+        arrays[_NUMBERS] = np.frombuffer(json.dumps(_numbers(net)).encode(), np.uint8)
+        arrays[_DRAWS] = exact(torch.get_rng_state())
+        if device.type == "cuda":
+            arrays[_DEVICE_DRAWS] = exact(torch.cuda.get_rng_state(device))
+        return arrays | {f"optimizer/{name}": array for name, array in self._updater.snapshot().items()}
+
+    def restore(self, snapshot: Mapping[str, Array]) -> None:
+        net, tensors = self._model.net, dict(_tensors(self._model.net))
+        kept = {name.removeprefix("network/"): a for name, a in snapshot.items() if name.startswith("network/")}
+        slots = {name.removeprefix("optimizer/"): a for name, a in snapshot.items() if name.startswith("optimizer/")}
+        here = {name: (tuple(tensor.shape), exact(tensor.new_empty(0)).dtype) for name, tensor in tensors.items()}
+        there = {name: (array.shape, array.dtype) for name, array in kept.items()}
+        if differing := [name for name in {**here, **there} if here.get(name) != there.get(name)]:
+            raise UsageError(f"the network's tensor {differing[0]!r} is another one")
+        self._updater.check(slots)
+        with torch.no_grad():
+            for name, array in kept.items():
+                tensors[name].copy_(torch.from_numpy(np.array(array)))
+        self._updater.restore(slots)
+        modules = dict(net.named_modules())
+        for name, value in json.loads(bytes(snapshot[_NUMBERS])).items():
+            module, _, attribute = name.rpartition(".")
+            if vars(modules[module]).get(attribute) != value:
+                setattr(modules[module], attribute, value)
+        torch.set_rng_state(torch.from_numpy(np.array(snapshot[_DRAWS])))
+        if _DEVICE_DRAWS in snapshot:
+            torch.cuda.set_rng_state(torch.from_numpy(np.array(snapshot[_DEVICE_DRAWS])), self._model.device)
+
+
+def _tensors(net: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    yield from net.named_parameters()
+    yield from net.named_buffers()
+
+
+def _numbers(net: nn.Module) -> dict[str, float]:
+    """Plain attributes of the modules that are numbers, whose state is not in a tensor; by module and name."""
+    return {
+        f"{name}.{attribute}": value
+        for name, module in net.named_modules()
+        for attribute, value in vars(module).items()
+        if type(value) in (int, float)
+    }

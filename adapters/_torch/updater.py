@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -11,7 +13,10 @@ from isotune.adapters._torch.axes.clipping import clipper
 from isotune.adapters._torch.axes.decay import in_loss, is_decoupled, shrinking
 from isotune.adapters._torch.axes.optimizers import held, make_optimizer
 from isotune.adapters._torch.compiler import without_compiler
+from isotune.adapters._torch.layers import exact
+from isotune.adapters.base import Array
 from isotune.conventions import Conventions
+from isotune.errors import UsageError
 from isotune.protocols import Optimizer
 
 # torch's names of the slots, and the literature's
@@ -21,6 +26,7 @@ SLOTS = {
     "exp_avg_sq": "second_moment",
     "square_avg": "second_moment",
 }
+COUNT = "step"  # a slot that is no array
 
 
 class Updater:
@@ -100,6 +106,49 @@ class Updater:
             with torch.no_grad():
                 rate = optimizer.param_groups[0]["lr"]
                 torch._foreach_mul_(self._decaying(), 1 - shrinking(self._decoupled_decay, rate, self._conventions))
+
+    def snapshot(self) -> dict[str, Array]:
+        """Slots by the tensor's number, and counts; as in `Trainer.snapshot`."""
+        arrays: dict[str, Array] = {"counts": np.array([self._asked, self._taken])}
+        for number, tensor in enumerate(self._tensors):
+            for name, value in self.optimizer.state.get(tensor, {}).items():
+                if value is not None:
+                    arrays[f"{number}/{name}"] = exact(value)
+        for number, group in enumerate(self.optimizer.param_groups):
+            if "steps" in group:  # of `formulas`; torch counts for every tensor
+                arrays[f"steps/{number}"] = np.array(group["steps"])
+        if self._scaler is not None:
+            arrays["scaling"] = np.array([self._scaler.get_scale(), self._scaler.state_dict()["_growth_tracker"]])
+        return arrays
+
+    def check(self, arrays: Mapping[str, Array]) -> None:
+        """UsageError: they are not the `snapshot` of one like this."""
+        for name, array in arrays.items():
+            number, _, slot = name.partition("/")
+            if number.isdecimal() and slot != COUNT:
+                fits = int(number) < len(self._tensors) and array.shape == tuple(self._tensors[int(number)].shape)
+                if not fits:
+                    raise UsageError(f"the optimizer has no slot {name} of shape {array.shape}")
+        if "counts" not in arrays or ("scaling" in arrays) != (self._scaler is not None):
+            raise UsageError("the optimizer counts otherwise")
+
+    def restore(self, arrays: Mapping[str, Array]) -> None:
+        """Take up what `check` let pass, before the first step."""
+        self._asked, self._taken = map(int, arrays["counts"])
+        for name, array in arrays.items():
+            number, _, slot = name.partition("/")
+            if number.isdecimal():
+                value = torch.from_numpy(np.array(array))
+                if slot != COUNT:  # in memory as the tensor is; the count stays on the CPU
+                    tensor = self._tensors[int(number)].detach()
+                    value = torch.empty_like(tensor, dtype=value.dtype).copy_(value)
+                self.optimizer.state[self._tensors[int(number)]][slot] = value
+            elif number == "steps":
+                self.optimizer.param_groups[int(slot)]["steps"] = int(array)
+        if self._scaler is not None:
+            scale, tracker = arrays["scaling"]
+            state = self._scaler.state_dict()
+            self._scaler.load_state_dict(state | {"scale": float(scale), "_growth_tracker": int(tracker)})
 
     def slots(self, tensor: Tensor) -> dict[str, Tensor]:
         """The optimizer's state of one tensor under the literature's names; empty before the first step."""

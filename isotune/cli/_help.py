@@ -20,6 +20,7 @@ VARIABLES = {
     "ISOTUNE_CACHE": "folder of prepared data sets, checkpoints and features; by default the user's cache folder",
     "ISOTUNE_CUDA_GRAPHS": "0: train without CUDA graphs",
     "ISOTUNE_DEVICE": "what networks compute on, where their library lets one choose: cpu, cuda, cuda:1",
+    "ISOTUNE_DRAFTS": "seconds between two drafts of a fine-tuning, from which it goes on; 60, 0 for none",
     "ISOTUNE_IMAGENET": "folder of the data set imagenet",
     "ISOTUNE_THREADS": "set by isotune for its workers; OMP_NUM_THREADS is for you to set",
     "ISOTUNE_VERIFY": "1: read every cached file in full before it is used, however recently it was verified",

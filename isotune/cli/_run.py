@@ -91,7 +91,13 @@ def run(
     only_failed: Annotated[
         bool, typer.Option("--only-failed", help="Run again what failed, and nothing else.")
     ] = False,
-    stop_after: Annotated[str, typer.Option(help="Begin no cell after a time: 90s, 30m, 2h, 1h30m.")] = "",
+    stop_after: Annotated[
+        str,
+        typer.Option(
+            help="Begin no cell after a time, and leave off fine-tunings that take longer, to go on from there later:"
+            " 90s, 30m, 2h, 1h30m."
+        ),
+    ] = "",
     time_limit: Annotated[str, typer.Option(help="Give a cell up after a time; it has failed then.")] = "",
     python: Annotated[
         list[str] | None,

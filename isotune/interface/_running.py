@@ -83,7 +83,8 @@ def run(
         `isotune.executors.Executor` of your own. fresh: run again what is already there. pythons: other
         environments' interpreters by adapter. skip_unreadable: leave out images that cannot be read. verify: read
         again all that comes from the cache, however recently this machine verified it. retry_failed: run again what
-        failed; only_failed: and nothing else. stop_after: seconds, or a time such as "2h", after which no run is begun.
+        failed; only_failed: and nothing else. stop_after: seconds, or a time such as "2h", after which no run is begun,
+        and a fine-tuning that takes more than a minute longer is left off, to go on from there in the next call.
         time_limit: likewise, after which a run is given up and has failed. workers: run in these, which are left
         running for the next call (`isotune.workers.process.Workers`). progress: shown, not shown, or a function that is
         told (what, done, total).

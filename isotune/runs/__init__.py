@@ -8,7 +8,7 @@ In the calling process, which imports no framework:
 - `driver`: `Driver`: which cells are to be run, and their records as they end; `desk`: `Desk`, where an executor
   (`isotune.executors`) gets cells and hands in what became of them, and `Executor`, its interface;
 - `records`: `Cell`, `Record`; `store`: the `Store` that keeps them, a folder a cell; `earlier`: as they were before;
-- `claims`: who runs a cell now;
+- `claims`: who runs a cell now; `drafts`: how far a fine-tuning is, and what it goes on from;
 - `preprocessing_costs`: what each step of preprocessing costs, from the records of evaluations.
 
 In the worker (`isotune.workers`):

@@ -24,6 +24,7 @@ from isotune.models import contents
 from isotune.models.building import Builder, Built
 from isotune.progress import Progress
 from isotune.runs import memory, own_classifier, probe, training
+from isotune.runs.drafts import Draft
 from isotune.runs.records import Cell, Memory, Metrics, Record, Timings, predictions_digest
 from isotune.weights import Weights, head_weights
 from isotune.workers.disturbance import Watch
@@ -45,9 +46,12 @@ class CellRunner:
         self._results: OrderedDict[str, tuple[Record, np.ndarray]] = OrderedDict()
         self._features: OrderedDict[str, tuple[probe.Features, probe.Shared]] = OrderedDict()
 
-    def run(self, cell: Cell, progress: Progress) -> tuple[Record, np.ndarray]:
-        """The cell's record and its predictions, int64 [test images]. UsageError: a file that the cell names is another
-        one than when it was planned."""
+    def run(self, cell: Cell, progress: Progress, draft: Draft | None = None) -> tuple[Record, np.ndarray]:
+        """The cell's record and its predictions, int64 [test images].
+
+        draft: what a fine-tuning goes on from, and writes. UsageError: a file that the cell names is another one than
+        when it was planned. LeftOff: as `Draft.write` says.
+        """
         _check_files(cell)
         protocol = cell.protocol
         axes = self.builder.conventions(
@@ -59,13 +63,13 @@ class CellRunner:
             record, predictions = earlier
             taken = {"cell": cell, "conventions": axes, "same_as": record.cell.conventions}
             return record.model_copy(update=taken), predictions
-        record, predictions = self._run(cell, axes, progress)
+        record, predictions = self._run(cell, axes, progress, draft)
         self._results[computation] = record, predictions
         while len(self._results) > KEPT_RESULTS:
             self._results.popitem(last=False)
         return record, predictions
 
-    def _run(self, cell: Cell, axes: Conventions, progress: Progress) -> tuple[Record, np.ndarray]:
+    def _run(self, cell: Cell, axes: Conventions, progress: Progress, draft: Draft | None) -> tuple[Record, np.ndarray]:
         started, entered = datetime.now(UTC), time.perf_counter()
         protocol = cell.protocol
         dataset = data.load(cell.dataset, cell.dataset_digest)
@@ -92,10 +96,12 @@ class CellRunner:
             start = built.digest
         if protocol.probe:  # whose model is set back where it has features to compute
             logits, truth, metrics, timings = self._probe(cell, built, dataset, progress, lambda: built.reset(head))
+        elif own:
+            built.reset(head)
+            logits, truth, metrics, timings = self._own_classifier(cell, built, dataset, progress)
         else:
             built.reset(head)
-            run = self._own_classifier if own else self._train
-            logits, truth, metrics, timings = run(cell, built, dataset, progress)
+            logits, truth, metrics, timings = self._train(cell, built, dataset, progress, draft)
         predictions = logits.argmax(axis=1)
         record = Record(
             cell=cell,
@@ -113,7 +119,7 @@ class CellRunner:
             timings=Timings(
                 total=_elsewhere(timings) + time.perf_counter() - began,
                 build=built.seconds,
-                alone=self.alone,
+                alone=self.alone and timings.pop("alone", True),
                 **timings,
             ),
             memory=Memory(resident=memory.peak(), baseline=baseline, device=built.model.device_memory()),
@@ -193,7 +199,9 @@ class CellRunner:
         metrics = {"train_images": 0, "top5": own_classifier.top5(logits, truth)}
         return logits, truth, metrics, {"evaluation": seconds, "disturbance": watch.seen}
 
-    def _train(self, cell: Cell, built: Built, dataset: data.Dataset, progress: Progress):  # type: ignore[no-untyped-def]
+    def _train(  # type: ignore[no-untyped-def]
+        self, cell: Cell, built: Built, dataset: data.Dataset, progress: Progress, draft: Draft | None
+    ):
         protocol = cell.protocol
         test, truth = self._inputs(cell, built, dataset, "test")
         axes = built.conventions
@@ -201,7 +209,10 @@ class CellRunner:
             dataset, protocol.images, protocol.input, protocol.augmentation, resize=axes.resize, decode=axes.decode
         )
         labels = augmenter.labels
-        result = training.train(built.model, protocol.stage, augmenter, labels, cell.seeds, progress)
+        kept = draft and draft.under(self.builder.environment(built))
+        result = training.train(
+            built.model, protocol.stage, augmenter, labels, cell.seeds, progress, kept, alone=self.alone
+        )
         began = time.perf_counter()
         logits = training.logits_in_batches(built.model, test, protocol.evaluation.batch_size, progress)
         metrics = {
@@ -216,6 +227,9 @@ class CellRunner:
             "training_images": result.images,
             "disturbance": result.disturbance,
             "evaluation": time.perf_counter() - began,
+            "resumed": result.resumed,
+            "before": result.before,
+            "alone": result.alone,
         }
         return logits, truth, metrics, timings
 
@@ -231,5 +245,6 @@ def _check_files(cell: Cell) -> None:
 
 
 def _elsewhere(timings: dict[str, float]) -> float:
-    """Seconds of the cell's work that an earlier cell did: features read from the cache."""
-    return timings["first_step"] + timings["features"] if timings.get("features_cached") else 0.0
+    """Seconds of the cell's work that were spent before: features read from the cache, the training up to a draft."""
+    before = timings.pop("before", 0.0)
+    return timings["first_step"] + timings["features"] if timings.get("features_cached") else before

@@ -61,7 +61,8 @@ class Desk:
     """What of a run an executor sees.
 
     before: of cells that have results already, when these had started; a later one is another process's.
-    until: a time of `time.monotonic` after which no cell is begun. limit: seconds after which one is to be given up.
+    until: a time of `time.monotonic` after which no cell is begun, and a fine-tuning that takes much longer is left off
+    with a draft. fresh: drafts that are there are not gone on from. limit: seconds after which one is to be given up.
     foreign: adapters whose versions are not those installed here. progress: told how far a cell is. note: told a line
     that the user should read.
     """
@@ -70,6 +71,7 @@ class Desk:
     claims: Claims
     before: Mapping[str, Collection[datetime]] = field(default_factory=dict)
     until: float = math.inf
+    fresh: bool = False
     limit: float | None = None
     foreign: Collection[str] = ()
     progress: Progress = untold
@@ -127,7 +129,8 @@ class Begun:
         self._desk.claims.give_back(self.cell.key)
 
     def run_in(self, worker: WorkerProcess) -> Record | None:
-        """Run it in a worker on this machine, which writes what it gives. None: another process has taken it over.
+        """Run it in a worker on this machine, which writes what it gives. None: another process has taken it over, or
+        its time is over, and its draft is kept.
 
         UsageError, WorkerFailure: it failed, and nothing is kept of it yet.
         """
@@ -140,6 +143,8 @@ class Begun:
                 store=str(desk.store.folder.resolve()),
                 claim=self.ticket,
                 number=self.number,
+                fresh=desk.fresh,
+                seconds=None if desk.until == math.inf else desk.until - time.monotonic(),
             )
         if not kept:
             return None

@@ -34,7 +34,8 @@ class Driver:
 
     note: is told, in a line, of cells that are done and are run again: with `fresh`, or under other versions.
     failed: what becomes of cells that failed before: run "again", "kept" as they are, or the "only" ones that are run.
-    until: a time of `time.monotonic` after which no cell is begun; `left` are those that were not.
+    until: a time of `time.monotonic` after which no cell is begun, and a fine-tuning that takes much longer is left off;
+        `left` are those that were not begun, or not ended.
     limit: seconds after which a cell is given up, and its worker ended; it has failed then.
     foreign: adapters that run under versions of which nothing is known here: another environment's interpreter.
     """
@@ -56,7 +57,7 @@ class Driver:
         self.failed, self.until, self._limit, self._foreign = failed, until, limit, foreign
         self._progress, self._note = progress or untold, note or (lambda line: None)
         self.kept: set[str] = set()  # keys of the cells that were done before, or elsewhere, and not run again
-        self.left: list[Cell] = []  # cells that were not begun: no time was left, or they had not failed
+        self.left: list[Cell] = []  # cells without a record: no time was left, or they had not failed
         self._before: dict[str, set[datetime]] = {}  # when the results of a cell had started that were there already
 
     def run(self, cells: Iterable[Cell]) -> Generator[Record, None, None]:
@@ -81,7 +82,8 @@ class Driver:
             self._note(line)
         with Claims(self.store.folder) as claims:
             desk = Desk(
-                self.store, claims, before=self._before, until=self.until, limit=self._limit, foreign=self._foreign,
+                self.store, claims, before=self._before, until=self.until, fresh=self.fresh,
+                limit=self._limit, foreign=self._foreign,
                 progress=self._progress, note=self._note,
             )  # fmt: skip
             while waiting:

@@ -160,6 +160,12 @@ class Timings(Strict):
         False, description="features were read, and their time is that of the run that made them"
     )
     alone: bool = Field(True, description="no other worker ran at the same time")
+    resumed: tuple[int, ...] = Field(
+        (),
+        description="steps, counted over all stages, after which the training went on from a draft in another process."
+        " The seconds are sums over the parts, without what was computed after a draft and lost; the first step of each"
+        " part is in first_step; the peak of memory is the last part's",
+    )
     disturbance: Disturbance | None = Field(
         None, description="what else the machine did during the training, or the features' extraction; null: unknown"
     )
@@ -227,6 +233,8 @@ class Record(Strict):
         if self.metrics is None:
             return f"{self.cell}: FAILED: {self.error}"
         line = f"{self.cell}: {self.metrics.accuracy:.2%} of {self.metrics.test_images}"
+        if self.timings and (resumed := self.timings.resumed):
+            line += f"; went on from a draft after step {', '.join(f'{step:,}' for step in resumed)}"
         seen = self.timings.disturbance if self.timings and self.timings.alone else None
         return f"{line}; timings are disturbed: {seen.cause}" if seen and seen.disturbed else line
 

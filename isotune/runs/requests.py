@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from isotune.errors import Unwritable
 from isotune.models.building import Builder
 from isotune.protocols import Mode
 from isotune.runs import claims, own_classifier
 from isotune.runs.cell_runner import CellRunner
+from isotune.runs.drafts import Draft, LeftOff
 from isotune.runs.records import Cell
 from isotune.runs.stopwatch import Measurement, Stopwatch
 from isotune.runs.store import Store
@@ -21,13 +23,31 @@ def run(
     store: str,
     claim: dict[str, str] | None = None,
     number: int | None = None,
+    fresh: bool = False,
+    seconds: float | None = None,
 ) -> bool:
-    """Run the cell and write its record into the store, as the result of this number. False: another process has taken
-    over the claim on it, or has put a result there, and this one is dropped."""
-    record, predictions = worker.kept(CellRunner).run(Cell.model_validate(cell), worker.progress)
+    """Run the cell, from its draft on where there is one, and write its record into the store, as the result of this
+    number. False: another process has taken over the claim on it, or has put a result there, and this one is dropped;
+    or its time is over, and its draft is in the store.
+
+    fresh: without its draft. seconds: after which a fine-tuning that would take longer is left off.
+    """
+    asked, place = Cell.model_validate(cell), Store(Path(store))
+    draft = Draft(place.folder, asked, claim=claim, fresh=fresh, seconds=seconds)
+    try:
+        record, predictions = worker.kept(CellRunner).run(asked, worker.progress, draft)
+    except LeftOff:
+        return False
+    except (OSError, Unwritable):  # as soon as there is room
+        raise
+    except Exception:
+        draft.remove()  # going on from it would end in the same way
+        raise
     if claim is not None and not claims.is_held(claim):
         return False
-    return Store(Path(store)).write(record, predictions, number=number) is not None
+    written = place.write(record, predictions, number=number)
+    draft.remove()
+    return written is not None
 
 
 def measure(worker: Worker, measurement: dict[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@
     .../failed.json          the record of one that failed, where a further one came since
     STORE/KEY.damaged-*/     what was damaged, and is not read any more
     STORE/.claims/           who runs a cell now (`claims`)
+    STORE/.drafts/           how far a fine-tuning is (`drafts`)
 
 A result is renamed into place when the disk has all of it. Of a cell that has several, the last one counts, and none is
 dated before another that was there. Who runs a cell asks beforehand which number its result will have (`next_number`):
@@ -36,7 +37,7 @@ from pydantic import ValidationError
 from isotune import cache, reading
 from isotune.errors import Unwritable, UsageError
 from isotune.reading import arrays
-from isotune.runs import claims, earlier
+from isotune.runs import claims, drafts, earlier
 from isotune.runs.records import Cell, Record, predictions_digest
 from isotune.sealing import Damaged
 
@@ -56,7 +57,8 @@ class Store:
 
     def check(self) -> None:
         """Make the folder, see whether results can be written there, and remove what killed processes left. Unwritable:
-        they cannot."""
+        they cannot. UsageError: drafts are asked for in no number of seconds."""
+        drafts.interval()
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=self.folder) as file:

@@ -1,8 +1,8 @@
 """Training by a protocol's stages: the one loop that every library goes through.
 
 All that is random is drawn here, in NumPy, from the seeds of the cell: the order of the images from
-(order, stage, epoch), dropout masks from (order, stage, step). The learning rates of all steps are one
-array. A trainer only ever receives finished batches.
+(order, stage, epoch), dropout masks from (order, stage, step), so that a position is a number. The learning rates of
+all steps are one array. A trainer only ever receives finished batches.
 """
 
 from __future__ import annotations
@@ -20,40 +20,45 @@ from isotune.errors import UsageError
 from isotune.progress import Progress
 from isotune.protocols import Stage
 from isotune.protocols.schedules import learning_rates
+from isotune.runs.drafts import Draft, Kept, Parts
 from isotune.runs.records import Seeds
 from isotune.weights import HEAD, select_trained
 from isotune.workers.disturbance import Disturbance, Watch
 
 if TYPE_CHECKING:
-    from isotune.adapters.base import Model
+    from isotune.adapters.base import Model, Trainer
 
 DROPOUT = 0xD409  # separates the masks' streams from the order's
 
 
 @dataclass
 class Training:
-    """What the stages gave, seconds by the worker's clock."""
+    """What the stages gave, seconds by the worker's clock; of a training that went on from drafts, of all its parts."""
 
-    first_step: float = 0.0  # compilation included; of several stages the sum
+    first_step: float = 0.0  # compilation included; of several stages, and parts, the sum
     seconds: float = 0.0
     images: int = 0
     losses: list[float] = field(default_factory=list)  # mean of every epoch, nats
     loss_scale: float | None = None  # at the end; None: the loss was not scaled
     skipped_steps: int | None = None  # of all stages
     disturbance: Disturbance | None = None
+    resumed: tuple[int, ...] = ()  # steps, of all stages, after which it went on from a draft
+    before: float = 0.0  # of first_step and seconds, what was before the last of them
+    alone: bool = True  # in the parts before
 
 
 def sample_order(
-    images: int, batch_size: int, drop_last: bool, seeds: Seeds, stage: int
+    images: int, batch_size: int, drop_last: bool, seeds: Seeds, stage: int, start: int = 0
 ) -> Iterator[tuple[int, np.ndarray]]:
-    """Batches of sample indices with their epoch, without end; every epoch is a new permutation."""
-    epoch = 0
+    """Batches of sample indices with their epoch, from step `start` on, without end; every epoch is a new
+    permutation."""
+    begins = range(0, images - batch_size + 1 if drop_last else images, batch_size)
+    epoch, over = divmod(start, len(begins))
     while True:
         order = np.random.default_rng([seeds.order, stage, epoch]).permutation(images)
-        last = images - batch_size + 1 if drop_last else images
-        for start in range(0, last, batch_size):
-            yield epoch, order[start : start + batch_size]
-        epoch += 1
+        for begin in begins[over:]:
+            yield epoch, order[begin : begin + batch_size]
+        epoch, over = epoch + 1, 0
 
 
 def dropout_mask(seeds: Seeds, stage: int, step: int, shape: tuple[int, int], rate: float) -> np.ndarray | None:
@@ -75,55 +80,144 @@ def steps_of(stage: Stage, images: int) -> tuple[int, int]:
 
 
 def train(
-    model: Model, stages: tuple[Stage, ...], augmenter: Augmenter, labels: np.ndarray, seeds: Seeds, progress: Progress
+    model: Model,
+    stages: tuple[Stage, ...],
+    augmenter: Augmenter,
+    labels: np.ndarray,
+    seeds: Seeds,
+    progress: Progress,
+    draft: Draft | None = None,
+    *,
+    alone: bool = True,
 ) -> Training:
-    """Run all stages on the model. labels: int64 [N], in the order of the augmenter's images."""
-    with Watch(model.device_clocks) as watch:
-        result = _train(model, stages, augmenter, labels, seeds, progress)
-    result.disturbance = watch.seen
-    return result
-
-
-def _train(
-    model: Model, stages: tuple[Stage, ...], augmenter: Augmenter, labels: np.ndarray, seeds: Seeds, progress: Progress
-) -> Training:
-    from isotune.adapters.base import Recipe
-
-    result = Training()
-    features = model.weights()[f"{HEAD}.kernel"].shape[0]
+    """Run all stages on the model, from a draft on where there is one; bitwise the same end. labels: int64 [N], in the
+    order of the augmenter's images. alone: no other worker runs meanwhile. LeftOff: as `Draft.write` says."""
     total = sum(steps_of(stage, len(labels))[0] for stage in stages)
-    done = epochs = 0
-    for number, stage in enumerate(stages):
+    loop = _Loop(model, stages, augmenter, labels, seeds, progress, draft, total, alone)
+    kept = draft.read(total) if draft is not None else None
+    if kept is not None and (trainer := loop.resumed(kept)) is not None:
+        return loop.run(kept.said["stage"], kept.said["step"], trainer)
+    return loop.run()
+
+
+class _Loop:
+    """One training, or a part of one."""
+
+    def __init__(
+        self,
+        model: Model,
+        stages: tuple[Stage, ...],
+        augmenter: Augmenter,
+        labels: np.ndarray,
+        seeds: Seeds,
+        progress: Progress,
+        draft: Draft | None,
+        total: int,
+        alone: bool,
+    ) -> None:
+        self.model, self.stages, self.augmenter, self.labels, self.seeds = model, stages, augmenter, labels, seeds
+        self.progress, self.draft, self.total, self.alone = progress, draft, total, alone
+        self.result = Training()
+        self.pending: list[SupportsFloat] = []  # losses of the epoch
+        self.done = self.begun = 0  # steps, of all stages; when this part began
+        self.earlier: Disturbance | None = None
+
+    def resumed(self, kept: Kept) -> Trainer | None:
+        """The trainer as it was when the draft was written, and the model; None: the draft does not fit."""
+        assert self.draft is not None
+        trainer = self._trainer(self.stages[kept.said["stage"]])
+        try:
+            trainer.restore(kept.parts["trainer"])
+        except UsageError as error:
+            self.draft.refuse(str(error))
+            return None
+        said = dict(kept.said["training"])
+        self.earlier = Disturbance.model_validate(said.pop("disturbance"))
+        self.done = self.begun = kept.said["done"]
+        resumed = (*said.pop("resumed"), self.done)
+        self.result = Training(**said, resumed=resumed, losses=kept.parts["losses"]["epochs"].tolist())
+        self.result.before = self.result.first_step + self.result.seconds
+        self.pending = list(kept.parts["losses"]["steps"])
+        return trainer
+
+    def run(self, first: int = 0, start: int = 0, trainer: Trainer | None = None) -> Training:
+        """From a step of a stage on, whose trainer is ready; from the beginning."""
+        self.since = time.perf_counter()
+        with Watch(self.model.device_clocks) as self.watch:
+            features = self.model.weights()[f"{HEAD}.kernel"].shape[0]
+            epochs = 0
+            for number, stage in enumerate(self.stages):
+                steps, an_epoch = steps_of(stage, len(self.labels))
+                if number >= first:
+                    self._stage(number, start, epochs, features, trainer or self._trainer(stage))
+                    start, trainer = 0, None
+                epochs += -(-steps // an_epoch)
+        self.result.disturbance = self._of_all_parts(self.watch.seen)
+        return self.result
+
+    def _trainer(self, stage: Stage) -> Trainer:
+        from isotune.adapters.base import Recipe
+
+        trained = frozenset(select_trained(self.model.layers(), stage.trained))
+        return self.model.trainer(Recipe(stage.optimizer, trained, stage.label_smoothing, stage.batchnorm))
+
+    def _stage(self, number: int, start: int, epochs: int, features: int, trainer: Trainer) -> None:
+        """epochs: of the stages before. An epoch's number for the augmentation counts on: no draw comes twice."""
+        stage, labels, result = self.stages[number], self.labels, self.result
         steps, an_epoch = steps_of(stage, len(labels))
         rates = learning_rates(stage.schedule, steps, an_epoch)
-        trained = frozenset(select_trained(model.layers(), stage.trained))
-        trainer = model.trainer(Recipe(stage.optimizer, trained, stage.label_smoothing, stage.batchnorm))
-        order = list(islice(sample_order(len(labels), stage.batch_size, stage.drop_last, seeds, number), steps))
-        # An epoch's number for the augmentation counts on through the stages: no draw comes twice.
-        batches = augmenter.batches([(epochs + epoch, chosen) for epoch, chosen in order], seeds.augmentation)
-        epochs += order[-1][0] + 1
-        pending: list[SupportsFloat] = []
+        every = sample_order(len(labels), stage.batch_size, stage.drop_last, self.seeds, number, start)
+        order = list(islice(every, steps - start))
+        numbered = [(epochs + epoch, chosen) for epoch, chosen in order]
+        batches = self.augmenter.batches(numbered, self.seeds.augmentation)
         began = time.perf_counter()
-        for step, ((epoch, chosen), images) in enumerate(zip(order, batches, strict=True)):
-            mask = dropout_mask(seeds, number, step, (len(chosen), features), stage.head_dropout)
-            pending.append(trainer.step(images, labels[chosen], float(rates[step]), mask))
-            if step == 0:
-                model.synchronize()
+        for step, ((_, chosen), images) in enumerate(zip(order, batches, strict=True), start):
+            mask = dropout_mask(self.seeds, number, step, (len(chosen), features), stage.head_dropout)
+            self.pending.append(trainer.step(images, labels[chosen], float(rates[step]), mask))
+            if step == start:
+                self.model.synchronize()
                 result.first_step += time.perf_counter() - began
                 began = time.perf_counter()
             else:
                 result.images += len(chosen)
-            if step + 1 == steps or order[step + 1][0] != epoch:
-                result.losses.append(float(np.mean([float(loss) for loss in pending])))
-                pending.clear()
-            done += 1
-            progress("training", done, total)
-        model.synchronize()
+            if step + 1 == steps or (step + 1) % an_epoch == 0:
+                result.losses.append(float(np.mean([float(loss) for loss in self.pending])))
+                self.pending.clear()
+            self.done += 1
+            self.progress("training", self.done, self.total)
+            if self.draft is not None and step + 1 < steps and self.draft.due(self._left()):
+                self.model.synchronize()
+                result.seconds += time.perf_counter() - began
+                self._keep(self.draft, number, step + 1, trainer)
+                began = time.perf_counter()
+        self.model.synchronize()
         result.seconds += time.perf_counter() - began
         if (scaling := trainer.loss_scaling()) is not None:
             result.loss_scale = scaling.scale
             result.skipped_steps = (result.skipped_steps or 0) + scaling.skipped
-    return result
+
+    def _keep(self, draft: Draft, stage: int, step: int, trainer: Trainer) -> None:
+        """Write the draft, before step `step` of a stage."""
+        self.pending = [float(loss) for loss in self.pending]
+        losses = {"epochs": np.array(self.result.losses), "steps": np.array(self.pending)}
+        said = {name: value for name, value in vars(self.result).items() if name not in ("losses", "before")}
+        said |= {
+            "disturbance": self._of_all_parts(self.watch.look()).model_dump(),
+            "alone": self.alone and self.result.alone,
+        }
+        position = {"stage": stage, "step": step, "done": self.done, "training": said}
+
+        def parts() -> Parts:
+            return {"trainer": trainer.snapshot(), "losses": losses}
+
+        draft.write(self.done, self.total, position, parts, self._left())
+
+    def _left(self) -> float:
+        """Seconds that the training takes still, at the pace of this part."""
+        return (time.perf_counter() - self.since) / (self.done - self.begun) * (self.total - self.done)
+
+    def _of_all_parts(self, seen: Disturbance) -> Disturbance:
+        return seen if self.earlier is None else seen.after(self.earlier, self.watch.seconds, self.result.before)
 
 
 def logits_in_batches(model: Model, images: np.ndarray, batch_size: int, progress: Progress) -> np.ndarray:

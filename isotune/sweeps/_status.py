@@ -15,6 +15,7 @@ from isotune.errors import UsageError, listed
 from isotune.executors import HandedOver, handed_over
 from isotune.printable import one_line
 from isotune.runs.claims import Running, running
+from isotune.runs.drafts import Begun, begun
 from isotune.sweeps._estimate import Estimate, estimate, roughly
 from isotune.sweeps._planned import currency, remembered
 from isotune.sweeps._survey import Brief, survey
@@ -37,7 +38,8 @@ class Failure:
 class Status:
     """asked: cells of the run that was last started in this store, None where nobody knows; source: what asked for it,
     at: when. done, failures: of those, or of all that is there. left: neither done, nor failed, nor running.
-    others: results in the store that are of no cell that was asked for. seconds: of computing so far, in all.
+    begun: fine-tunings that are not done and have a draft, running ones among them. others: results in the store that
+    are of no cell that was asked for. seconds: of computing so far, in all.
     jobs: of a batch system, with the keys of those of their cells that are left.
     """
 
@@ -48,6 +50,7 @@ class Status:
     done: int
     failures: Sequence[Failure]
     running: Sequence[Running]
+    begun: Sequence[Begun]
     left: int | None
     others: int
     damaged: int
@@ -63,6 +66,9 @@ class Status:
         """All of it, every reason and claim with its fields; times are ISO 8601."""
         values = asdict(self) | {"version": 1, "store": str(self.store), "failed": self.failed}
         values["at"] = self.at and self.at.isoformat()
+        values["begun"] = [
+            asdict(one) | {"written": one.written.isoformat(), "path": str(one.path)} for one in self.begun
+        ]
         values["running"] = [asdict(one) | {"since": one.since and one.since.isoformat()} for one in self.running]
         return values
 
@@ -76,10 +82,14 @@ class Status:
         yield f"  {counts}" + ("" if self.left is None else f", {self.left:,} left")
         for one in self.alive[:_RUNNING]:
             since = f" for {roughly((_now() - one.since).total_seconds())}" if one.since else ""
-            yield f"  running{since}: {one_line(one.cell, 120)} ({one.host}, process {one.process})"
+            step = "".join(f", after step {draft.line}" for draft in self.begun if draft.key == one.key)
+            yield f"  running{since}: {one_line(one.cell, 120)} ({one.host}, process {one.process}){step}"
         for one in self.running:
             if one.lost:
                 yield f"  lost with process {one.process} of {one.host}: {one_line(one.cell, 120)}"
+        waiting = [draft for draft in self.begun if draft.key not in {one.key for one in self.alive}]
+        for draft in waiting[:_RUNNING]:
+            yield f"  begun, and goes on after step {draft.line}: {one_line(draft.cell, 120)}"
         yield from _of_jobs(self.jobs)
         for failure in self.failures[:_REASONS]:
             yield f"  failed, {failure.count:,}: {one_line(failure.example, 200)} ({one_line(failure.cell, 100)})"
@@ -131,6 +141,7 @@ def status(store: Path) -> Status:
         done=len(done & set(last)),
         failures=_failures(failed),
         running=here,
+        begun=[draft for draft in begun(store) if draft.key not in done and draft.total],
         left=None if wanted is None else len(left),
         others=0 if wanted is None else sum(home not in wanted for home in records),
         damaged=sum(each.status == "damaged" for each in everything),

@@ -25,7 +25,7 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from isotune import cache, places, reading
+from isotune import cache, places, reading, sealing
 from isotune.conventions import upgraded
 from isotune.errors import UsageError, WeightsMismatch, nearest
 
@@ -67,12 +67,7 @@ class Weights(Mapping[str, Array]):
 
     def digest(self) -> str:
         """SHA-256 over names, dtypes, shapes and bytes, in the order of the names."""
-        sha = hashlib.sha256()
-        for name in sorted(self.tensors):
-            array = np.ascontiguousarray(self.tensors[name])
-            sha.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
-            sha.update(array.tobytes())
-        return sha.hexdigest()
+        return sealing.arrays_sha256(self.tensors)
 
     def _seal(self) -> str:
         """SHA-256 of all that a file of them says."""

@@ -24,6 +24,7 @@ from isotune.workers import threads
 
 OTHERS = 0.05  # of the cores: beyond it a timing counts as disturbed
 WAITED = 0.05  # of the time, by the thread that waited most
+_SHARES = ("others", "stolen", "waited", "throttled")
 _QUIET_FOR = 0.25  # seconds over which the machine must be quiet
 
 
@@ -41,6 +42,18 @@ class Disturbance(BaseModel):
     device: dict[str, float] = Field(
         default_factory=dict, description="of an accelerator at the end: clocks in MHz, temperature in Celsius"
     )
+
+    def after(self, earlier: Disturbance, seconds: float, before: float) -> Disturbance:
+        """Of both spans together: of this one, of so many seconds, and of the earlier one, of `before`."""
+        share = before / max(seconds + before, 1e-9)
+
+        def mean(one: float | None, other: float | None) -> float | None:
+            return None if one is None or other is None else round(one * (1 - share) + other * share, 3)
+
+        shares = {name: mean(getattr(self, name), getattr(earlier, name)) for name in _SHARES}
+        known = self.switches is not None and earlier.switches is not None
+        switches = self.switches + earlier.switches if known else None  # type: ignore[operator]
+        return self.model_copy(update={**shares, "switches": switches})
 
     @property
     def disturbed(self) -> bool:
@@ -92,6 +105,10 @@ class Watch:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.look()
+
+    def look(self) -> Disturbance:
+        """What was seen so far, which is in `seen` and `seconds` too."""
         before, after = self._before, self._read()
         self.seconds = span = max(after.clock - before.clock, 1e-9)
         capacity = span * threads.bound()
@@ -107,6 +124,7 @@ class Watch:
             megahertz=_frequency(),
             device=self._device() if self._device else {},
         )
+        return self.seen
 
     def _read(self) -> _Reading:
         reading = _read()

@@ -44,6 +44,7 @@ MAY = {
     "isotune/data/dataset.py": "sealed",
     "isotune/data/_views.py": "sealed",
     "isotune/runs/store.py": "sealed",
+    "isotune/runs/drafts.py": "safetensors, sealed",
     "isotune/sweeps/_survey.py": "sealed, from the gate's bytes",
     "isotune/runs/probe.py": "sealed",
     # what it wrote a moment ago, for itself or a worker

@@ -93,3 +93,10 @@ def test_waiting_for_quiet_ends(monkeypatch):
     assert 0.7 < disturbance.wait_for_quiet(60) < 20
     monkeypatch.setattr(disturbance.Watch, "__exit__", lambda watch, *_: setattr(watch, "seen", loud))
     assert 0.3 <= disturbance.wait_for_quiet(0.3) < 10
+
+
+def test_two_spans_together_are_weighed_by_their_length() -> None:
+    earlier = Disturbance(others=0.4, waited=0.1, switches=3, megahertz=1000)
+    later = Disturbance(others=0.0, stolen=0.2, waited=None, switches=4, megahertz=2000)
+    both = later.after(earlier, 3.0, 1.0)
+    assert (both.others, both.stolen, both.waited, both.switches, both.megahertz) == (0.1, 0.15, None, 7, 2000)

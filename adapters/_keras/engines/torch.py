@@ -22,7 +22,8 @@ class TorchEngine:
         self.network = network
         self.device = network.variables[0].value.device
         self.adds_losses = adds_losses(network)  # asked once: Keras goes through all layers for them
-        self.forward = torch.compile(network) if compiled else network
+        # for each shape by itself, so that a step does not depend on the shapes before it (`_torch.compiler`)
+        self.forward = torch.compile(network, dynamic=False) if compiled else network
 
     def _tensor(self, array: Array) -> torch.Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)

@@ -264,6 +264,18 @@ class ExampleTrainer(Trainer):
     def state(self) -> dict[str, Array]:
         return {f"{key}/{slot}": array.copy() for key, slots in self.slots.items() for slot, array in slots.items()}
 
+    def snapshot(self) -> dict[str, Array]:
+        return {**self.model.tensors, **self.state(), "steps": np.array(self.steps)}
+
+    def restore(self, snapshot: Mapping[str, Array]) -> None:
+        kept = dict(snapshot)
+        if not {"steps", *self.model.tensors} <= set(kept):
+            raise UsageError("tensors are missing")
+        self.steps = int(kept.pop("steps"))
+        for name, array in kept.items():
+            key, _, slot = name.partition("/")
+            (self.slots[key] if slot else self.model.tensors)[slot or key] = array
+
 
 def _width(options: Mapping[str, str]) -> int:
     for key in options:
