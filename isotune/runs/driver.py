@@ -34,7 +34,7 @@ class Driver:
 
     note: is told, in a line, of cells that are done and are run again: with `fresh`, or under other versions.
     failed: what becomes of cells that failed before: run "again", "kept" as they are, or the "only" ones that are run.
-    until: a time of `time.monotonic` after which no cell is begun, and a fine-tuning that takes much longer is left off;
+    until: a time of `time.monotonic` after which no cell is begun, and a fine-tuning that takes longer is left off;
         `left` are those that were not begun, or not ended.
     limit: seconds after which a cell is given up, and its worker ended; it has failed then.
     foreign: adapters that run under versions of which nothing is known here: another environment's interpreter.
