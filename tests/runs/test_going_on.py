@@ -21,7 +21,7 @@ from isotune.runs.records import Cell, Seeds
 from isotune.runs.store import Store
 from isotune.workers.worker import Worker
 
-SCRIPT = Path(__file__).parent / "run_cell.py"
+SCRIPT = Path(__file__).parent / "scripts" / "run_cell.py"
 RECIPE = """
 name = "two-stages"
 title = "What a long fine-tuning has, in twenty steps"
