@@ -19,6 +19,7 @@ from isotune.runs import requests
 from isotune.runs.drafts import FOLDER, VARIABLE, begun
 from isotune.runs.records import Cell, Seeds
 from isotune.runs.store import Store
+from isotune.workers import environment
 from isotune.workers.worker import Worker
 
 SCRIPT = Path(__file__).parent / "scripts" / "run_cell.py"
@@ -143,7 +144,7 @@ def test_when_time_is_over_it_is_left_off_and_goes_on_from_there(asked) -> None:
 
 def test_a_draft_of_other_code_is_not_used_and_the_end_is_the_same(asked, caplog, monkeypatch) -> None:
     assert asked(7)[0] is None
-    monkeypatch.setattr("isotune.workers.environment.code", lambda adapter: "another")
+    monkeypatch.setattr(environment.code, "adapter_code", lambda adapter: "another")
     kept, told = asked()
     assert (kept, told[0]) == (True, 1)
     assert "starts from its beginning, not from its draft: adapter code was" in caplog.text
