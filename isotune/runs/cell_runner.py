@@ -44,6 +44,8 @@ class CellRunner:
         self.adapter, self.alone = worker.adapter, worker.alone
         self.builder = worker.kept(Builder)
         self._results: OrderedDict[str, tuple[Record, np.ndarray]] = OrderedDict()
+        named = f"{self.adapter.name}@{self.adapter.engine}"
+        self._code = versions(named) | codes(self.adapter.name)  # what is imported stays as it is
         self._features: OrderedDict[str, tuple[probe.Features, probe.Shared]] = OrderedDict()
 
     def run(self, cell: Cell, progress: Progress, draft: Draft | None = None) -> tuple[Record, np.ndarray]:
@@ -154,9 +156,11 @@ class CellRunner:
             "images": protocol.images.model_dump(),
             "input": protocol.input.model_dump(),
             "batch": protocol.evaluation.batch_size,
-            "environment": versions(cell.adapter) | codes(cell.adapter) | self.adapter.environment(),
+            "environment": self._code | self.adapter.environment(),
         }
-        if names.is_file(names.parse(cell.model).name):  # which may compute otherwise than when the features were kept
+        if names.is_file(
+            names.parse(cell.model, (self.adapter.name,)).name
+        ):  # which may compute otherwise than when the features were kept
             reset()
             identity["seen"] = hashlib.sha256(built.model.features(images[:2]).tobytes()).hexdigest()
         batch, kept = protocol.evaluation.batch_size, self._features.get(key := probe.key(identity))
