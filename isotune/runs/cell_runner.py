@@ -23,10 +23,11 @@ from isotune.errors import UsageError
 from isotune.models import contents
 from isotune.models.building import Builder, Built
 from isotune.progress import Progress
-from isotune.runs import memory, own_classifier, probe, training
+from isotune.runs import own_classifier, probe, training
 from isotune.runs.drafts import Draft
 from isotune.runs.records import Cell, Memory, Metrics, Record, Timings, predictions_digest
 from isotune.weights import Weights, head_weights
+from isotune.workers import memory
 from isotune.workers.disturbance import Watch
 from isotune.workers.environment import PROBE, codes, version, versions
 

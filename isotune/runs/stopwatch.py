@@ -21,9 +21,9 @@ from pydantic import Field
 
 from isotune.models.building import Builder
 from isotune.protocols import SGD, Mode, NumericMode, Schedule, Stage
-from isotune.runs import memory
 from isotune.runs.precision import Noise, Shown, noise, shown
 from isotune.weights import head_weights, select_trained
+from isotune.workers import memory
 from isotune.workers.disturbance import Watch, wait_for_quiet
 
 if TYPE_CHECKING:

@@ -9,5 +9,5 @@ JSON, arrays come and go as files.
 - `worker`: `Worker`, the program's side;
 - `turns`: who asks a worker next;
 - `interpreters`, `bootstrap`: other environments' Pythons;
-- `environment`: the machine and the settings that results depend on.
+- `environment`: the machine and the settings that results depend on; `memory`: the peaks of this process.
 """

@@ -72,7 +72,7 @@ MAY = {
     "isotune/runs/claims.py": "claims that isotune writes, to see their times",
     "isotune/workers/identity.py": "/proc",
     "isotune/cli/_streams.py": "the standard streams",
-    "isotune/runs/memory.py": "/proc",
+    "isotune/workers/memory.py": "/proc",
     "isotune/workers/disturbance.py": "/proc, /sys",
     "isotune/workers/environment.py": "/proc",
     "isotune/workers/threads.py": "/sys",

@@ -23,7 +23,7 @@ import costs
 import published_loops
 
 from isotune.protocols import Mode
-from isotune.runs import memory
+from isotune.workers import memory
 from isotune.workers.disturbance import Disturbance, Watch, wait_for_quiet
 from isotune.workers.threads import settle_threads
 
