@@ -106,6 +106,8 @@ def copied(layer: Any, changes: Mapping[str, Any], kind: Any = None) -> Any:
     owner = getattr(activation, "__self__", activation)  # of a method
     if callable(activation) and not isinstance(owner, keras.layers.Layer):
         copy.activation = activation
+    if "name" not in changes:  # a configuration of the user's own may leave it out
+        copy.name = layer.name
     return copy
 
 

@@ -63,8 +63,9 @@ def trace(net: nn.Module, size: _Size) -> Dataflow:
                 path = f"{part.owner}.{name}" if part.owner else name
                 leaves[path] = torch.empty_like(tensor, device="meta", requires_grad=tensor.is_floating_point())
                 owners[id(leaves[path])] = part.name
-    for name, buffer in net.named_buffers():
-        leaves[name] = torch.empty_like(buffer, device="meta")
+    for path, module in net.named_modules():  # each once: a module of two names would keep what stands in for a while
+        for name, buffer in module.named_buffers(path, recurse=False):
+            leaves[name] = torch.empty_like(buffer, device="meta")
     dtype = next((leaf.dtype for leaf in leaves.values() if leaf.is_floating_point()), torch.float32)
     image = torch.empty((2, 3, *size), device="meta", dtype=dtype, requires_grad=True)
     maps: dict[str, _Size] = {}
@@ -76,7 +77,7 @@ def trace(net: nn.Module, size: _Size) -> Dataflow:
             watched_calls() as calls,
             torch.enable_grad(),
         ):
-            output = torch.func.functional_call(net, leaves, (image,))
+            output = torch.func.functional_call(net, leaves, (image,), tie_weights=False)
     except Exception:  # whatever a foreign forward does that needs data: the order of registration is left
         return Dataflow()
     if not isinstance(output, Tensor) or output.grad_fn is None:

@@ -76,6 +76,21 @@ def with_table(eps=1e-5):
     return network(Table(), eps=eps)
 
 
+class Twice(nn.Module):
+    def __init__(self, shared):
+        super().__init__()
+        self.one = nn.Conv2d(8, 8, 1)
+        self.two = self.one if shared else nn.Conv2d(8, 8, 1)
+        self.register_buffer("by", torch.ones(()))
+
+    def forward(self, x):
+        return self.two(torch.relu(self.one(x))) * self.by
+
+
+def tied(shared=True):
+    return network(Twice(shared))
+
+
 def still():
     return network(momentum=0.0)
 
@@ -172,6 +187,11 @@ def test_a_bound_that_no_image_reaches_is_a_difference(walked):
     assert layers.unexplained == ("002.conv",)
     assert layers.named.startswith("both agree on these images, and part given 32 times as much, at 002.conv (4 = 4)")
     assert findings.first_failure == layers
+
+
+def test_a_module_of_two_names_is_one_layer_that_runs_twice(walked):
+    assert {rung.verdict for rung in walked("tied", "tied").rungs} == {"holds", "not applicable"}
+    assert walked("tied", "tied:shared=false").first_failure is not None
 
 
 @pytest.mark.parametrize("side", ["still", "cumulative"])

@@ -83,6 +83,9 @@ def test_whatever_seed_a_loop_was_given_its_recording_is_read(tmp_path, seed):
          {"clip": lambda net: [nn.utils.clip_grad_norm_([each], 0.05) for each in net.parameters()]},
          {"rmsprop_epsilon": "outside-root", "momentum_form": "rate-outside", "clipping": "per-variable",
           "weight_decay_form": "none"}),
+        (lambda net: SGD(net.parameters(), lr=0.1),  # what no known clipping does to gradients
+         {"clip": lambda net: [each.grad.sub_(each.grad.mean(0, keepdim=True)) for each in net.parameters()]},
+         {"clipping": "changed", "loss_reduction": "mean"}),
     ],
 )  # fmt: skip
 def test_what_a_loop_does_is_read_off(make, how, expected, tmp_path) -> None:
@@ -90,6 +93,24 @@ def test_what_a_loop_does_is_read_off(make, how, expected, tmp_path) -> None:
     habits = judge(train(net, make(net), tmp_path / "loop", **how))
     assert {name: habits.value(name) for name in expected} == expected
     assert "step" not in habits
+
+
+def test_logits_near_zero_that_are_divided_are_not_taken_for_smoothed_labels(tmp_path) -> None:
+    net = network()
+    with torch.no_grad():
+        net[-1].weight.mul_(0.01)
+        net[-1].bias.zero_()
+    optimizer = SGD(net.parameters(), lr=0.01)
+    with isotune.watch(net, optimizer, tmp_path / "colder", steps=range(2)) as watching:
+        for step in range(2):
+            optimizer.zero_grad()
+            chosen = slice(8 * step, 8 * step + 8)
+            loss = nn.functional.cross_entropy(net(IMAGES[chosen]) / 2, LABELS[chosen])
+            watching.loss(loss, LABELS[chosen]).backward()
+            optimizer.step()
+    habits = judge(Recording(tmp_path / "colder"))
+    assert habits.value("loss") == "other"
+    assert "label_smoothing" not in habits
 
 
 def test_a_frozen_batchnorm_that_updates_is_seen_and_one_that_does_not(tmp_path) -> None:

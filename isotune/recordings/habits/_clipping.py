@@ -25,7 +25,7 @@ def habits(recording: Recording) -> Iterator[dict[str, Any]]:
         return
     kinds = {kind for kind, _ in seen.values()}
     limit = float(np.median([limit for _, limit in seen.values()]))
-    if len(kinds) == 1:
+    if len(kinds) == 1 and "changed" not in kinds:
         kind = kinds.pop()
         words = {"global-norm": f"gradients are clipped together to a norm of {limit:.6g}",
                  "per-variable": f"each gradient is clipped by itself to a norm of {limit:.6g}",

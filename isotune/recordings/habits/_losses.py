@@ -157,6 +157,8 @@ def _from_gradient(logits: Array, gradient: Array, labels: Array | None, loss: f
                        f" (its gradient is off by {left / np.abs(gradient).max():.1%})")  # fmt: skip
     smoothing = smoothed / weight if weight else 0.0
     smoothing = smoothing if abs(smoothing) > 1e-4 else 0.0
+    if not 0 <= smoothing < 1:  # near zero, logits that are divided by a number look like this
+        return Weighed(None, None, "the loss is not cross-entropy of the logits as they are")
     beyond = 0.0
     if known and loss is not None:
         logarithms = np.log(np.maximum(shares, 1e-300))
