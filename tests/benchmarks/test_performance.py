@@ -49,6 +49,21 @@ def test_each_mode_is_held_against_the_same_and_against_what_comes_by_itself(rep
     ]
 
 
+def test_of_a_compiled_measurement_the_table_shows_what_was_compiled(report):
+    sides = {
+        "adapter | float32": side(2.0),
+        "by hand | float32": side(3.0),
+        "adapter | float32 compiled": side(1.0),
+        "by hand | float32 compiled": side(1.0),
+    }
+    asked = {"question": "training", "batch": 8, "library": "timm", "network": "resnet50"}
+    asked["modes"] = ["float32", "float32-compiled"]
+    measured = {"compiled training timm": {"asked": asked, "sides": sides, "flops": 1e9, "bytes": 1e9}}
+    lines, figures = report.steps_table("training", measured, {})
+    assert [figure.median for figure in figures] == [1.0, 3.0]
+    assert all("| float32 compiled |" in line for line in lines)
+
+
 def test_a_measurement_that_failed_and_one_that_is_not_there_are_named(report):
     asked = {"library": "timm", "network": "resnet50", "question": "training", "batch": 8}
     sides = {"adapter | float32": side(2.0), "by hand | float32": side(3.0)}

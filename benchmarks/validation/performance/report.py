@@ -68,7 +68,12 @@ def steps_table(
         if asked.get("question") != question:
             continue
         batch = asked["batch"]
+        compiled = any(
+            "compiled" in mode for mode in asked.get("modes", ())
+        )  # beside what is measured already without it
         for name, who, mode, figure in pairs(found, "adapter"):
+            if compiled and "compiled" not in _mode(name):
+                continue
             figures.append(figure)
             side, seconds = found["sides"][name], _seconds(found["sides"][name])
             peak = rate.get("bfloat16" if "bfloat16" in _mode(name) else "float32")
