@@ -74,8 +74,11 @@ def _run(cells: list[Cell], store: Path, warm: int) -> list[tuple[float, Record]
 
 
 def _work(record: Record) -> float:
-    """Seconds of a cell's own work, as its record says; features that were read are another cell's."""
+    """Seconds of a cell's own work, as its record says. Features that were read are another cell's work; a first
+    training step works as long as the others, and what it takes beyond that is a part of the start."""
     timings = record.timings
     assert timings is not None
-    own = timings.training + timings.evaluation
-    return own if timings.features_cached else own + timings.first_step + timings.features
+    own = (timings.training or 0) + (timings.evaluation or 0)
+    if record.cell.protocol.probe:
+        return own if timings.features_cached else own + (timings.first_step or 0) + (timings.features or 0)
+    return own + (timings.training or 0) * record.cell.protocol.stage[0].batch_size / timings.training_images
