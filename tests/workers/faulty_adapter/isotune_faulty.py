@@ -64,7 +64,7 @@ class FaultyModel(ExampleModel):
             time.sleep(60)
         if self.way == "waits-once" and not Path("waited").exists():
             Path("waited").touch()
-            time.sleep(60)
+            time.sleep(600)
         if self.way == "computes":
             Path("computes").touch()
             re.match("(a+)+$", "a" * 60 + "b")  # for years, and no other thread of Python runs meanwhile
