@@ -122,7 +122,7 @@ class CellRunner:
             timings=Timings(
                 total=_elsewhere(timings) + time.perf_counter() - began,
                 build=built.seconds,
-                alone=self.alone and timings.pop("alone", True),
+                alone=timings.pop("alone", True) and self.alone,
                 **timings,
             ),
             memory=Memory(resident=memory.peak(), baseline=baseline, device=built.model.device_memory()),
