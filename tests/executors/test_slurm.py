@@ -221,7 +221,7 @@ def test_a_refusal_is_one_line(monkeypatch, tmp_path) -> None:
 def test_cells_run_in_jobs_once_each(cells, house) -> None:  # noqa: F811
     store, planned = Store(house / "store"), cells("example:random-features", "faulty:raises", seeds=2)
     records = {record.cell.key: record for record in driver(store, jobs=2).run(planned)}
-    assert [records[cell.key].status for cell in planned] == ["done", "failed"] * 2
+    assert [records[cell.key].status for cell in planned] == ["done", "failed"] * 2, [r.error for r in records.values()]
     assert "ValueError: a model that raises" in records[planned[1].key].error
     assert not records[planned[0].key].timings.alone, "who else is on a node is not known"
     assert len(list(store.folder.glob("*/record.json"))) == 4

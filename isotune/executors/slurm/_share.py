@@ -20,6 +20,7 @@ from typing import Any
 from isotune import sealing
 from isotune.executors.local import Local
 from isotune.protocols import Protocol
+from isotune.runs import drafts
 from isotune.runs.desk import Desk, counts
 from isotune.runs.driver import Driver
 from isotune.runs.records import Cell, Record
@@ -41,6 +42,7 @@ def write(path: Path, cells: Sequence[Cell], desk: Desk, pythons: Mapping[str, s
         rows.append([row, sorted(started.isoformat() for started in desk.before.get(cell.key, ()))])
     content = {
         "version": _VERSION, "store": str(desk.store.folder.resolve()), "cells": rows,
+        "keys": [cell.key for cell in cells],
         "protocols": [protocol.model_dump(mode="json") for protocol in protocols.values()],
         "pythons": dict(pythons), "shared": shared, "limit": desk.limit, "until": _clock(desk.until),
     }  # fmt: skip
@@ -65,7 +67,8 @@ class Job:
 
     def __call__(self) -> None:
         os.chdir(self.folder)
-        self._listen()
+        said = sealing.read_json(Path(self.file))
+        self._listen(Path(said["store"]), said["keys"])
         for record in run(Path(self.file)):
             self._ended += 1
             print(record.line, flush=True)
@@ -76,15 +79,17 @@ class Job:
 
         return DelayedSubmission(Job(self.file, self.folder))
 
-    def _listen(self) -> None:
+    def _listen(self, store: Path, keys: Sequence[str]) -> None:
         """Slurm's signals go to every process of a job: workers do not hear them, and this one ends them."""
-        warned = signal.getsignal(signal.SIGUSR2)
+        warned, before = signal.getsignal(signal.SIGUSR2), steps(store)
 
         def warn(number: int, frame: FrameType | None) -> None:
-            if self._ended and callable(warned):
+            now = steps(store)
+            further = any(now.get(key, 0) > before.get(key, 0) for key in keys)
+            if (self._ended or further) and callable(warned):
                 warned(number, frame)  # submitit, which queues the job again and ends
             else:
-                _say("its time is nearly up, and no cell has ended since it began")
+                _say("its time is nearly up, and no cell has ended or is further than when it began")
 
         def end(number: int, frame: FrameType | None) -> None:
             for each in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2):
@@ -95,6 +100,11 @@ class Job:
         signal.signal(signal.SIGUSR2, warn)
         signal.signal(signal.SIGTERM, end)
         signal.signal(signal.SIGINT, end)
+
+
+def steps(store: Path) -> dict[str, int]:
+    """How far the fine-tunings are that have a draft, by the key of the cell."""
+    return {draft.key: draft.done for draft in drafts.begun(store)}
 
 
 def _say(line: str) -> None:

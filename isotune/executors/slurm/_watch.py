@@ -46,6 +46,7 @@ class Watch:
     _unsent: list[Cell] = field(default_factory=list)  # of jobs that were lost
     _failing: list[tuple[Cell, str, str]] = field(default_factory=list)  # with the reason and a log
     _lost: Counter[str] = field(default_factory=Counter)  # jobs, by the key of the cell against which they are held
+    _steps: Counter[str] = field(default_factory=Counter)  # of drafts, by the key of the cell
     _noted: str = ""
 
     def begin(self) -> None:
@@ -171,11 +172,20 @@ class Watch:
 
     def _missing(self, job: _Job, state: JobState) -> list[Cell]:
         """Cells of a job that is lost. It is held against the one that it was at, or, where it gave nothing, against
-        all, of which the first comes last then; one that made room for other jobs, against none."""
+        all, of which the first comes last then; one that made room for other jobs, or that brought its cell further,
+        against none."""
         cells = list(job.waiting.values())
+        if cells and self._is_further(cells[0]):
+            return cells
         if state.state != "PREEMPTED":
             self._lost.update(cell.key for cell in (cells[:1] if job.gave else cells))
         return cells if job.gave else cells[1:] + cells[:1]
+
+    def _is_further(self, cell: Cell) -> bool:
+        """Whether its draft has more steps than when the last job was lost at it."""
+        steps = _share.steps(self.desk.store.folder).get(cell.key, 0)
+        before, self._steps[cell.key] = self._steps[cell.key], max(steps, self._steps[cell.key])
+        return steps > before
 
     def _fail(self) -> Iterator[tuple[Cell, Record | None]]:
         """Hand in those that have failed, as soon as nobody has a claim on them."""
