@@ -76,9 +76,9 @@ def _per_channel(pixels: Tensor, values: tuple[float, ...]) -> Tensor:
 
 
 def _replace(model: Any, scale: Callable[[Tensor], Tensor]) -> None:
-    model.scaled = lambda images: scale(images.to(model.dtype))
+    model._outside = lambda images: scale(images.to(model.dtype))
 
 
 def _change(model: Any, change: Callable[[Tensor], Tensor]) -> None:
-    scaled = model.scaled
-    model.scaled = lambda images: change(scaled(images))
+    scaled = model._outside
+    model._outside = lambda images: change(scaled(images))
