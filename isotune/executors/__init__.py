@@ -8,7 +8,8 @@ at the desk (`isotune.runs.desk`, which has the interface, `Executor`). It is fo
 - `handed_over`: the jobs of others that have cells of a store, for its status;
 - `local`: `Local`: worker processes on this machine, `workers_for` so many jobs; `turns`: whose cell is next, and in
   which of them; `devices`: the GPUs among which they are shared out;
-- `slurm`: `Slurm`: arrays of jobs of a cluster whose nodes see the store.
+- `slurm`: `Slurm`: arrays of jobs of a cluster whose nodes see the store; `ray`: `Ray`: actors of one whose nodes
+  share nothing.
 """
 
 from isotune.executors._elsewhere import HandedOver, handed_over

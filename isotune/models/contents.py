@@ -51,7 +51,7 @@ def network_digest(model: str) -> str | None:
 
 def weights_digest(checkpoint: str) -> str | None:
     """SHA-256 of the file that a checkpoint names; None: it names none. UsageError: it cannot be read."""
-    if (path := _weights_file(checkpoint)) is None:
+    if (path := weights_file(checkpoint)) is None:
         return None
     reading.regular(path, _MOST_WEIGHTS, f"checkpoint {checkpoint!r}: {path}")
     stamp = path.stat()
@@ -74,10 +74,17 @@ def without_path(model: str) -> str:
 
 def without_place(checkpoint: str) -> str:
     """A checkpoint's name with the suffix alone for the path of a file: "file:.h5::keras:MobileNetV2"."""
-    if (path := _weights_file(checkpoint)) is None:
+    if (path := weights_file(checkpoint)) is None:
         return checkpoint
     _, sign, source = checkpoint.partition("::")
     return f"file:{path.suffix}{sign}{source}"
+
+
+def network_sources(model: str) -> list[tuple[Path, bytes]]:
+    """The files that decide a network of the user's own, its own first, each with its bytes; none of a library's.
+    UsageError: one cannot be read."""
+    path = _network_file(model)
+    return [] if path is None else list(_sources(path))
 
 
 def _network_file(model: str) -> Path | None:
@@ -85,7 +92,8 @@ def _network_file(model: str) -> Path | None:
     return Path(rest.partition(".py:")[0].removesuffix(".py") + ".py") if names.is_file(rest) else None
 
 
-def _weights_file(checkpoint: str) -> Path | None:
+def weights_file(checkpoint: str) -> Path | None:
+    """The file that a checkpoint names; None: it names none."""
     kind, _, rest = checkpoint.partition(":")
     return Path(rest.partition("::")[0]).expanduser() if kind == "file" else None
 

@@ -1,0 +1,42 @@
+"""A seat as Ray knows it: an actor around a `_seat.Place`.
+
+Its class goes to the nodes by value, and imports isotune when it is there, so that a node without it can say so.
+"""
+
+from __future__ import annotations
+
+import platform
+from typing import Any
+
+
+def actor() -> Any:
+    """The class, for `.options(...).remote(adapter, version, cpus, gpus)`. Its methods answer as `_seat.Place` does."""
+    import ray
+
+    class Seat:
+        def __init__(self, adapter: str, version: str, cpus: int, gpus: float) -> None:
+            self.asked = adapter, version, cpus, gpus
+            self.place: Any = None
+
+        def prepare(self) -> dict[str, Any]:
+            context = ray.get_runtime_context()
+            at = {"node": context.get_node_id(), "host": platform.node()}
+            try:
+                from isotune.executors.ray import _seat
+            except ImportError as error:
+                return {**at, "unusable": f"isotune cannot be imported there ({error}); install it there as here"}
+            self.place = _seat.Place(*self.asked)
+            return {**at, **self.place.prepare()}
+
+        def run(self, order: dict[str, Any], limit: float | None) -> dict[str, Any]:
+            answer: dict[str, Any] = self.place.run(order, limit)
+            return answer
+
+        def close(self) -> None:
+            self.place.close()
+
+        def receive(self, sent: dict[str, Any]) -> dict[str, Any]:
+            answer: dict[str, Any] = self.place.receive(sent, ray.get)
+            return answer
+
+    return ray.remote(max_restarts=0, max_task_retries=0)(Seat)
