@@ -45,9 +45,9 @@ def asked(recipe: str = RECIPE, models: list[str] = MODELS, seeds: int = 2) -> d
     }  # fmt: skip
 
 
-def table(store: Path) -> dict[str, tuple]:
+def table(store: str) -> dict[str, tuple]:
     """What is to be equal bit for bit."""
-    kept = Store(store)
+    kept = Store(Path(store))
     return {
         record.cell.key: (record.status, record.error, record.metrics, record.predictions_digest,
                           record.checkpoint_digest, kept.predictions(record).tobytes() if record.metrics else b"")
