@@ -187,8 +187,9 @@ def test_a_failure_under_other_versions_is_no_result(cells, house, monkeypatch):
     assert {"numpy", "isotune", "adapter code"} <= set(first.environment)
     (kept,) = driver(store, failed="kept").run([cell])
     assert kept == first
-    monkeypatch.setattr(environment, "code", lambda adapter: "other")
-    monkeypatch.setattr(desk, "code", lambda adapter: "other")
+    now = environment.codes("faulty") | {environment.CODE: "other"}
+    monkeypatch.setattr(environment, "codes", lambda adapter: now)
+    monkeypatch.setattr(desk, "codes", lambda adapter: now)
     (again,) = driver(store, failed="kept").run([cell])
     assert again.started > first.finished
 

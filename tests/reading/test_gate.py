@@ -47,6 +47,8 @@ MAY = {
     "isotune/runs/drafts.py": "safetensors, sealed",
     "isotune/sweeps/_survey.py": "sealed, from the gate's bytes",
     "isotune/runs/probe.py": "sealed",
+    "isotune/executors/ray/_dispatch.py": "sealed, by a worker of its own",
+    "isotune/executors/ray/_parcels.py": "what it writes",
     # what it wrote a moment ago, for itself or a worker
     "isotune/cache.py": "written",
     "isotune/data/writing.py": "written",

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from isotune import reading
 from isotune.errors import Unavailable, UsageError
 from isotune.printable import one_line
 from isotune.workers import threads
@@ -147,8 +148,8 @@ def _of_this_machine() -> str:
     more."""
     told = Path(os.environ.get("RAY_TMPDIR", "/tmp")) / "ray" / "ray_current_cluster"
     try:
-        said = told.read_text(encoding="utf-8").strip()[:300]
-    except OSError:
+        said = reading.text(told, reading.KIB).strip()
+    except (UsageError, OSError):
         return ""
     host, _, port = said.rpartition(":")
     return said if host and port.isdecimal() and _unreachable(host, int(port)) is None else ""
