@@ -88,9 +88,10 @@ class Cluster:
         """Those that are alive."""
         import ray
 
+        known: Any = ray  # whose functions have no types
         return [
             Node(each["NodeID"], each["NodeManagerHostname"], dict(each["Resources"]))
-            for each in ray.nodes()
+            for each in known.nodes()
             if each["Alive"]
         ]
 

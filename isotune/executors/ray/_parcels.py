@@ -174,8 +174,8 @@ def _write(path: Path, chunks: Iterable[np.ndarray]) -> str:
     digest = hashlib.sha256()
     with path.open("wb") as file:
         for chunk in chunks:
-            file.write(memoryview(chunk))
-            digest.update(memoryview(chunk))
+            file.write(chunk.data)
+            digest.update(chunk.data)
     return digest.hexdigest()
 
 
