@@ -31,7 +31,7 @@ OPTIMIZERS: dict[str, Any] = {
 }
 
 
-def protocol(name: str, recipe: str, size: int, frozen: str = "last:10") -> Protocol:
+def protocol(name: str, recipe: str, size: int, frozen: str) -> Protocol:
     """Steps at rates that change, with label smoothing, under one of OPTIMIZERS. size: pixels. frozen: what the recipe
     of that name trains."""
     stage = Stage(

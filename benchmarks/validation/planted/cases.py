@@ -106,7 +106,7 @@ class Case:
 
     @property
     def protocol(self) -> Protocol:
-        return protocol(f"planted-{self.recipe}", self.recipe, self.size)
+        return protocol(f"planted-{self.recipe}", self.recipe, self.size, frozen="last:2")
 
 
 def draw(seed: int) -> list[Case]:
