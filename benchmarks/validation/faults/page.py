@@ -36,6 +36,7 @@ def page(kept: dict[str, Any]) -> str:
             *(_row(way, trials) for way, trials in faults["ways"].items() if trials),
             "",
             *(f"- not tried: {line}" for line in faults["left_out"]),
+            *(f"- not tried yet: {way}" for way, trials in faults["ways"].items() if not trials),
             *(f"- {way}: {line}" for way, trials in faults["ways"].items() for line in _troubles(trials)),
             *_evidence(faults),
         ]
