@@ -187,7 +187,7 @@ def table(store: Path) -> str:
 @contextlib.contextmanager
 def mounted(place: Path, size: str) -> Iterator[Path]:
     """A small file system in memory; this takes a superuser."""
-    place.mkdir()
+    place.mkdir(exist_ok=True)
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "isotune-faults", place], check=True)
     try:
         yield place
