@@ -15,9 +15,8 @@ _FULL = ("No space left on device", "are free;")
 
 
 def _full_store(trial: Trial) -> bool:
-    trial.stack.enter_context(
-        mounted(place := trial.house.folder / "small", f"{trial.chance.randint(30, 30 + 8 * trial.house.cells)}k")
-    )
+    size = trial.chance.randint(30, 30 + 8 * trial.house.cells)  # KiB, of about 12 for a cell
+    trial.stack.enter_context(mounted(place := trial.house.folder / "small", f"{size}k"))
     trial.store = place / "store"
     return _ends_and_is_given_room(trial, place)
 
