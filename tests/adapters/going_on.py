@@ -39,7 +39,7 @@ class Pictures:
         self.labels = stream.integers(0, CLASSES, IMAGES)
 
     def batches(self, order: Iterable[tuple[int, np.ndarray]], seed: int) -> Iterator[np.ndarray]:
-        return (self.images[samples] ^ np.uint8(37 * epoch + seed) for epoch, samples in order)
+        return (self.images[samples] ^ np.uint8((37 * epoch + seed) % 256) for epoch, samples in order)
 
 
 def stages(*optimizers: Optimizer, trained: Sequence[str] = ("all",), **changes) -> tuple[Stage, ...]:

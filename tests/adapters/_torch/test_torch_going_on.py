@@ -92,6 +92,7 @@ def test_a_loss_scale_that_was_lowered_stays_so(tmp_path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # torch's own, while it compiles
 def test_a_compiled_training_goes_on_to_the_same_end(tmp_path) -> None:
     recipe = stages(OPTIMIZERS["adam"], OPTIMIZERS["momentum"], trained=("all", "head"))
     assert differences(lambda number: model(number, compiled=True), recipe, tmp_path) == []
