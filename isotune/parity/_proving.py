@@ -208,8 +208,12 @@ def _applies(stage: str, numeric_mode: str) -> bool:
 
 
 def _have_one_code(left: str, right: str) -> bool:
-    """Whether the same lines build and train the models of both libraries."""
-    return names.adapter_class(_adapter(left)).build is names.adapter_class(_adapter(right)).build
+    """Whether the same lines build and train the models of both libraries: one engine's, of one class."""
+    one, other = (names.adapter_class(_adapter(model)) for model in (left, right))
+    engine, another = (
+        names.parse(model).engine or next(iter(adapter.engines)) for model, adapter in ((left, one), (right, other))
+    )
+    return one.build is other.build and engine == another
 
 
 def _adapter(model: str) -> str:

@@ -278,7 +278,9 @@ def ran(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Ran, Answers]:
         cell = made.cell.model_copy(update={"dataset_digest": dataset.digest})
         made = made.model_copy(update={"cell": cell.model_validate(cell.model_dump())})
         store.write(made, answers)
-        return made
+        kept = store.read(made.cell)  # dated after what there was of the cell
+        assert kept
+        return kept
 
     return one, Answers(store.predictions)
 

@@ -89,8 +89,8 @@ def test_who_takes_and_gives_back_all_the_time_has_it_alone(tmp_path) -> None:
         for attempt in range(60):
             if attempt == 20:  # and one more that died
                 (tmp_path / claims.FOLDER).mkdir(exist_ok=True)
-                with contextlib.suppress(OSError):
-                    (tmp_path / claims.FOLDER / f"{KEY}.1").open("x").write(json.dumps(gone))
+                with contextlib.suppress(OSError), (tmp_path / claims.FOLDER / f"{KEY}.1").open("x") as file:
+                    json.dump(gone, file)
             if mine.take(KEY):
                 holders.append(mine)
                 most.append(len(holders))

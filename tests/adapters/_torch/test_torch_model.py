@@ -536,7 +536,7 @@ def test_compiled_is_the_same_function_and_the_same_steps(monkeypatch):
 def test_a_compiler_that_fails_is_told_and_not_worked_around(monkeypatch):
     torch._dynamo.reset()
     compiler = torch.compile
-    monkeypatch.setattr(torch, "compile", lambda function: compiler(function, backend=_broken))
+    monkeypatch.setattr(torch, "compile", lambda function, **options: compiler(function, backend=_broken, **options))
     images, labels = batch()
     model = small(compiled=True)
     with pytest.raises(UsageError, match=r"torch.compile failed .*run without compilation"):
