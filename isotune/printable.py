@@ -25,6 +25,11 @@ def printable(text: object) -> str:
     )
 
 
+def counted(number: int, noun: str) -> str:
+    """ "1 cell", "2,000 cells"."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def one_line(text: object, most: int = MOST) -> str:
     """`printable`, and no longer than a reader takes in: what is too long loses its middle, as what is wrong stands at
     the beginning and what would be right at the end."""

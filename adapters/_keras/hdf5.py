@@ -25,7 +25,7 @@ import numpy as np
 from isotune import reading
 from isotune.errors import UsageError, WorkerFailure
 from isotune.weights import Weights, check_finite
-from isotune.workers.process import WorkerProcess
+from isotune.workers.process import NO_ACCELERATOR, WorkerProcess
 
 if TYPE_CHECKING:
     from isotune.workers.worker import Worker
@@ -57,7 +57,7 @@ def held(path: Path) -> tuple[dict[str, list[Array]], str | None]:
         try:
             _process.write(path.absolute(), file, size)
         except WorkerFailure as error:
-            busy = f"signal {_OUT_OF_TIME}" in str(error) or "signal 9" in str(error)
+            busy = any(word in str(error) for word in (f"signal {_OUT_OF_TIME}", "signal 9", "time limit"))
             reason = "it keeps HDF5 busy without end" if busy else "HDF5 fails on it"
             raise UsageError(f"{path}: {_CUT} ({reason})") from error
         except UsageError as error:
@@ -101,12 +101,8 @@ class _Process:
         """Have it write `file` from a Keras file of `size` bytes."""
         with self._lock:
             worker = self._running()
-            late = threading.Timer(_PATIENCE + size / _BYTES, worker.kill)
-            late.start()
-            try:
+            with worker.ended_after(_PATIENCE + size / _BYTES):
                 worker.ask(read, path=str(path), file=str(file))
-            finally:
-                late.cancel()
 
     def _running(self) -> WorkerProcess:
         if self._worker is None:
@@ -114,7 +110,7 @@ class _Process:
         elif self._worker.alive:
             return self._worker
         self._stop()
-        self._worker = WorkerProcess(None, environment={"CUDA_VISIBLE_DEVICES": ""})
+        self._worker = WorkerProcess(None, environment=NO_ACCELERATOR)
         return self._worker
 
     def _stop(self) -> None:

@@ -236,9 +236,7 @@ class TorchModel(Model):
         if self._memory_format is torch.contiguous_format:
             return scaled.mul_(self._scale.view(3, 1, 1)).add_(self._offset.view(3, 1, 1))
         count, _, height, width = images.shape
-        rows = scaled.permute(0, 2, 3, 1).reshape(
-            count, height, 3 * width
-        )  # three channels alone make too short a loop
+        rows = scaled.permute(0, 2, 3, 1).reshape(count, height, 3 * width)  # three channels make too short a loop
         rows = rows.mul_(self._scale.repeat(width)).add_(self._offset.repeat(width))
         return rows.view(count, height, width, 3).permute(0, 3, 1, 2)
 

@@ -159,14 +159,14 @@ class CellRunner:
             "batch": protocol.evaluation.batch_size,
             "environment": self._code | self.adapter.environment(),
         }
-        if names.is_file(
-            names.parse(cell.model, (self.adapter.name,)).name
-        ):  # which may compute otherwise than when the features were kept
+        # one of the user's own may compute otherwise than when the features were kept
+        if names.is_file(names.parse(cell.model, (self.adapter.name,)).name):
             reset()
             identity["seen"] = hashlib.sha256(built.model.features(images[:2]).tobytes()).hexdigest()
-        batch, kept = protocol.evaluation.batch_size, self._features.get(key := probe.key(identity))
-        features, shared = kept or (None, None)
-        if features is None or shared is None:
+        if kept := self._features.get(key := probe.key(identity)):
+            features, shared = kept
+        else:
+            batch = protocol.evaluation.batch_size
             features = probe.features(built.model, images, test, batch, identity, progress, reset)
             shared = probe.Shared(features.train, labels, features.test)
         assert protocol.probe is not None

@@ -97,13 +97,13 @@ class Desk:
 
     def result(self, cell: Cell) -> Record | None:
         """A result that came since the run began, by whomever; with it the cell is settled."""
-        results = self.store.results(cell)
-        new = [each for each in results if each.started not in self.before.get(cell.key, ())]
-        return next((each for each in new if each.status == "failed" or self.is_of_now(each)), None)
+        new = self.new(cell)
+        return next((each for each in new if each.status == "failed" or counts(each, self.foreign)), None)
 
-    def is_of_now(self, record: Record) -> bool:
-        """Whether it was computed as it would be now; of another environment's interpreter that is not known."""
-        return record.cell.adapter in self.foreign or counts(record)
+    def new(self, cell: Cell) -> list[Record]:
+        """All results that came since the run began, under whatever versions; the last one first."""
+        before = self.before.get(cell.key, ())
+        return [each for each in self.store.results(cell) if each.started not in before]
 
 
 class Begun:
@@ -188,9 +188,10 @@ class Begun:
         return record if self._desk.store.write(record, log=log, number=self.number) else self._desk.result(self.cell)
 
 
-def counts(record: Record) -> bool:
-    """Whether a result was computed as it would be now."""
-    return is_of_now(record.environment, record.cell.adapter, record.cell.layout)
+def counts(record: Record, foreign: Collection[str] = ()) -> bool:
+    """Whether a result was computed as it would be now. foreign: adapters of which that is not known, and taken to be
+    so: other environments' interpreters run them."""
+    return record.cell.adapter in foreign or is_of_now(record.environment, record.cell.adapter, record.cell.layout)
 
 
 def is_of_now(environment: Mapping[str, str], adapter: str, layout: Layout | None) -> bool:

@@ -19,6 +19,7 @@ from collections.abc import Callable, Collection, Generator, Iterable, Iterator,
 from datetime import datetime
 from typing import Literal
 
+from isotune.printable import counted
 from isotune.progress import Progress, untold
 from isotune.runs.claims import Claims
 from isotune.runs.desk import Desk, Executor, counts
@@ -102,13 +103,10 @@ class Driver:
         """The result that makes running a cell unnecessary."""
         if self.fresh:
             return None
-        done = next((each for each in results if each.status == "done" and self._counts(each)), None)
+        done = next((each for each in results if each.status == "done" and counts(each, self._foreign)), None)
         if done is not None or self.failed != "kept":
             return done
-        return next((each for each in results[:1] if each.status == "failed" and self._counts(each)), None)
-
-    def _counts(self, record: Record) -> bool:
-        return record.cell.adapter in self._foreign or counts(record)
+        return next((each for each in results[:1] if each.status == "failed" and counts(each, self._foreign)), None)
 
     def _of_others(self, cells: list[Cell], desk: Desk) -> Generator[Record, None, list[Cell]]:
         """Records of cells that other processes run, as these end them; gives the cells that are free again."""
@@ -127,7 +125,7 @@ class Driver:
             if cells and not free:
                 if not told:
                     self._note(
-                        f"{_counted(len(cells), 'cell')} {'are' if len(cells) > 1 else 'is'} run by another process"
+                        f"{counted(len(cells), 'cell')} {'are' if len(cells) > 1 else 'is'} run by another process"
                     )
                     told = True
                 time.sleep(_LOOKING)
@@ -152,7 +150,7 @@ class Driver:
             )
 
     def _why(self, record: Record) -> str:
-        if self._counts(record):
+        if counts(record, self._foreign):
             return "under these versions"
         changes = [f"{name} {then}, now {now}" for name, then, now in outdated(record.environment, record.cell.adapter)]
         return f"under other versions ({', '.join(changes)})" if changes else "in another layout"
@@ -168,7 +166,3 @@ def _closable(
 ) -> Generator[tuple[Cell, Record | None], None, None]:
     """An executor's iterator as a generator, which it mostly is."""
     yield from ending
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"

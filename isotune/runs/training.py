@@ -100,27 +100,24 @@ def train(
     return loop.run()
 
 
+@dataclass
 class _Loop:
-    """One training, or a part of one."""
+    """One training, or a part of one. total: steps, of all stages; done: of these; begun: when this part began."""
 
-    def __init__(
-        self,
-        model: Model,
-        stages: tuple[Stage, ...],
-        augmenter: Augmenter,
-        labels: np.ndarray,
-        seeds: Seeds,
-        progress: Progress,
-        draft: Draft | None,
-        total: int,
-        alone: bool,
-    ) -> None:
-        self.model, self.stages, self.augmenter, self.labels, self.seeds = model, stages, augmenter, labels, seeds
-        self.progress, self.draft, self.total, self.alone = progress, draft, total, alone
-        self.result = Training()
-        self.pending: list[SupportsFloat] = []  # losses of the epoch
-        self.done = self.begun = 0  # steps, of all stages; when this part began
-        self.earlier: Disturbance | None = None
+    model: Model
+    stages: tuple[Stage, ...]
+    augmenter: Augmenter
+    labels: np.ndarray
+    seeds: Seeds
+    progress: Progress
+    draft: Draft | None
+    total: int
+    alone: bool
+    result: Training = field(default_factory=Training)
+    pending: list[SupportsFloat] = field(default_factory=list)  # losses of the epoch
+    done: int = 0
+    begun: int = 0
+    earlier: Disturbance | None = None
 
     def resumed(self, kept: Kept) -> Trainer | None:
         """The trainer as it was when the draft was written, and the model; None: the draft does not fit."""

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from isotune import sealing
+from isotune.printable import counted
 from isotune.runs import earlier
 from isotune.runs.desk import is_of_now
 from isotune.runs.records import Cell
@@ -75,8 +76,8 @@ class Plan:
             "set-up": {cell.conventions for cell in self.cells}, "mode": {cell.spelling for cell in self.cells},
             "seed": {str(cell.seeds) for cell in self.cells},
         }  # fmt: skip
-        said = ", ".join(_counted(len(values), axis) for axis, values in axes.items())
-        yield f"{_counted(len(self.cells), 'cell')}: {said}"
+        said = ", ".join(counted(len(values), axis) for axis, values in axes.items())
+        yield f"{counted(len(self.cells), 'cell')}: {said}"
         failed = f", {len(self.failed):,} failed" if self.failed else ""
         again = " (--retry-failed runs those again)" if self.failed and not self.retry else ""
         yield f"{len(self.done):,} done{failed}{again}, {len(self.to_run):,} to run"
@@ -140,10 +141,6 @@ def remembered(store: Path, records: Container[str]) -> tuple[str, datetime, dic
         except (Damaged, FileNotFoundError, KeyError, ValueError, TypeError):
             continue
     return None
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _cells(rows: Sequence[Sequence[Any]], records: Container[str]) -> dict[str, dict[str, str]]:

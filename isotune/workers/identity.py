@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -49,13 +50,13 @@ def _born(process: int) -> str | None:
     return None
 
 
-def is_gone(who: dict[str, Any]) -> bool:
+def is_gone(who: Mapping[str, Any]) -> bool:
     """Whether a process, as `myself` told it, was of this machine and runs no more."""
     if who.get("machine") != machine() or not isinstance(who.get("process"), int):
         return False
     return _born(who["process"]) not in (None, who.get("born"))
 
 
-def is_alive(who: dict[str, Any]) -> bool:
+def is_alive(who: Mapping[str, Any]) -> bool:
     """Whether it is of this machine, and runs or is stopped."""
     return who.get("machine") == machine() and isinstance(who.get("process"), int) and not is_gone(who)

@@ -23,14 +23,14 @@ from isotune.errors import REFUSALS, UsageError, WorkerFailure
 from isotune.progress import Progress
 from isotune.workers import interpreters
 
-__all__ = ["PROGRAM", "WorkerFailure", "WorkerProcess", "Workers", "ask_once"]
+__all__ = ["NO_ACCELERATOR", "PROGRAM", "WorkerFailure", "WorkerProcess", "Workers", "ask_once"]
 
 PROGRAM = "isotune.workers.worker"
 _log = logging.getLogger("isotune")
 T = TypeVar("T")
 R = TypeVar("R")
 _REFUSALS = {kind.__name__: kind for kind in REFUSALS}
-_NO_ACCELERATOR = {"CUDA_VISIBLE_DEVICES": ""}
+NO_ACCELERATOR = {"CUDA_VISIBLE_DEVICES": ""}
 
 
 class WorkerProcess:
@@ -217,7 +217,7 @@ def _here() -> str:
 def ask_once(do: Callable[..., Any] | str, progress: Progress | None = None, **request: Any) -> Any:
     """One request to a process of its own, without an adapter or an accelerator: work that needs a framework, where the
     calling process may hold another. Errors as of `WorkerProcess.ask`; a worker that dies is a UsageError here."""
-    worker = WorkerProcess(None, environment=_NO_ACCELERATOR, echo=sys.stderr.isatty())
+    worker = WorkerProcess(None, environment=NO_ACCELERATOR, echo=sys.stderr.isatty())
     try:
         return worker.ask(do, progress, **request)
     except WorkerFailure as error:

@@ -27,7 +27,7 @@ from isotune.executors.ray import _parcels
 from isotune.runs import requests
 from isotune.runs.store import Store
 from isotune.workers import threads
-from isotune.workers.process import WorkerFailure, WorkerProcess
+from isotune.workers.process import NO_ACCELERATOR, WorkerFailure, WorkerProcess
 
 Answer = dict[str, Any]
 
@@ -37,7 +37,7 @@ class Place:
 
     def __init__(self, adapter: str, version: str, cpus: int, gpus: float) -> None:
         self._adapter, self._version, self._cpus = adapter, version, cpus
-        self._environment = {} if gpus else {"CUDA_VISIBLE_DEVICES": ""}
+        self._environment = {} if gpus else NO_ACCELERATOR
         self._worker: WorkerProcess | None = None
         self._home = Path(tempfile.mkdtemp(prefix="isotune-"))
 

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import platform
 import re
 import shutil
 import tempfile
@@ -21,12 +20,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-
-import psutil
+from typing import Any
 
 from isotune import reading, sealing
 from isotune.errors import UsageError
 from isotune.runs.store import Store
+from isotune.workers.identity import is_alive, myself
 
 FOLDER = ".slurm"
 _LIST = "submitted.json"
@@ -37,19 +36,18 @@ _TAIL = 40  # lines of what a job said last
 
 @dataclass(frozen=True)
 class Submission:
-    """An array of jobs. cells: keys, by the job's number in Slurm, in the order in which the job runs them."""
+    """An array of jobs. cells: keys, by the job's number in Slurm, in the order in which the job runs them. who: the
+    process that submitted it (`identity.myself`)."""
 
     folder: Path
     cells: Mapping[str, Sequence[str]]
     at: datetime
-    host: str
-    process: int
-    born: float
+    who: Mapping[str, Any]
 
     @property
     def attended(self) -> bool:
         """Whether another process of this machine, which submitted it, still waits for it."""
-        return self.host == platform.node() and self.process != os.getpid() and _born(self.process) == self.born
+        return self.who.get("process") != os.getpid() and is_alive(self.who)
 
     def adopt(self) -> Submission:
         """The same, waited for by this process."""
@@ -86,11 +84,9 @@ def remove(place: Path) -> None:
 
 def keep(place: Path, cells: Mapping[str, Sequence[str]], at: datetime | None = None) -> Submission:
     """Leave it in its folder, as this process's."""
-    known = Submission(place, cells, at or datetime.now(UTC), platform.node(), os.getpid(), _born(os.getpid()) or 0.0)
-    content = {
-        "version": _VERSION, "at": known.at.isoformat(), "host": known.host, "process": known.process,
-        "born": known.born, "jobs": {job: list(keys) for job, keys in cells.items()},
-    }  # fmt: skip
+    known = Submission(place, cells, at or datetime.now(UTC), myself())
+    jobs = {job: list(keys) for job, keys in cells.items()}
+    content = {"version": _VERSION, "at": known.at.isoformat(), "who": known.who, "jobs": jobs}
     sealing.write_json(place / _LIST, content)
     return known
 
@@ -107,7 +103,7 @@ def read(store: Path) -> list[Submission]:
             said = sealing.read_json(place / _LIST)
             if said["version"] == _VERSION and all(map(_NUMBER.fullmatch, said["jobs"])):
                 at = datetime.fromisoformat(said["at"])
-                known.append(Submission(place, said["jobs"], at, said["host"], int(said["process"]), said["born"]))
+                known.append(Submission(place, said["jobs"], at, dict(said["who"])))
         except (sealing.Damaged, OSError, KeyError, ValueError, TypeError):
             continue
     return known
@@ -121,10 +117,3 @@ def _tail(path: Path) -> list[str]:
     except UsageError as error:
         return [str(error)]
     return said.decode("utf-8", errors="replace").splitlines()[-_TAIL:]
-
-
-def _born(process: int) -> float | None:
-    try:
-        return float(psutil.Process(process).create_time())
-    except psutil.Error:
-        return None

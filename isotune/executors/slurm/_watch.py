@@ -18,6 +18,7 @@ from isotune.executors.slurm import _share, _submissions
 from isotune.executors.slurm._jobs import Jobs
 from isotune.executors.slurm._queue import JobState
 from isotune.executors.slurm._submissions import Submission
+from isotune.printable import counted
 from isotune.runs.desk import Desk
 from isotune.runs.records import Cell, Record
 
@@ -81,7 +82,7 @@ class Watch:
         """Cancel what is under way. Its folder is left: jobs write into it for some seconds."""
         if own := [number for number, job in self._under_way.items() if not job.submission.attended]:
             self.jobs.cancel(own)
-            self.desk.note(f"{_counted(len(own), 'Slurm job')} cancelled")
+            self.desk.note(f"{counted(len(own), 'Slurm job')} cancelled")
 
     def _adopt(self) -> None:
         """Wait for the jobs that an earlier run left, or another process runs; remove what is left of others."""
@@ -99,7 +100,7 @@ class Watch:
                 if cells := {key: wanted[key] for key in submission.cells[job] if key in wanted}:
                     self._under_way[job] = _Job(adopted, cells)
             self._note(
-                f"{_counted(len(alive), 'Slurm job')} of {submission.at:%Y-%m-%d %H:%M} UTC, {_ends(alive)}, go on"
+                f"{counted(len(alive), 'Slurm job')} of {submission.at:%Y-%m-%d %H:%M} UTC, {_ends(alive)}, go on"
             )
 
     def _submit(self, cells: Sequence[Cell]) -> None:
@@ -122,7 +123,7 @@ class Watch:
         submission = _submissions.keep(place, {job: [cell.key for cell in share] for job, share in by_job.items()})
         for job, share in by_job.items():
             self._under_way[job] = _Job(submission, {cell.key: cell for cell in share})
-        self._note(f"{_counted(count, 'Slurm job')} for {_counted(len(cells), 'cell')}: {_ends(by_job)}")
+        self._note(f"{counted(count, 'Slurm job')} for {counted(len(cells), 'cell')}: {_ends(by_job)}")
 
     def _results(self) -> Iterator[tuple[Cell, Record | None]]:
         """Of cells that have one now."""
@@ -132,15 +133,14 @@ class Watch:
             raise self.desk.store.unusable(error) from None
         for job in self._under_way.values():
             for key, cell in list(job.waiting.items()):
-                if (key in there or key in self.desk.before) and (record := self._result(cell)) is not None:
+                if (key in there or key in self.desk.before) and (record := self._new(cell)) is not None:
                     del job.waiting[key]
                     job.gave += 1
                     yield cell, record
 
-    def _result(self, cell: Cell) -> Record | None:
-        """One that came since the run began, under whatever versions the node has."""
-        before = self.desk.before.get(cell.key, ())
-        return next((each for each in self.desk.store.results(cell) if each.started not in before), None)
+    def _new(self, cell: Cell) -> Record | None:
+        """A result that came since the run began, under whatever versions the node has."""
+        return next(iter(self.desk.new(cell)), None)
 
     def _after(self, known: Mapping[str, JobState]) -> Iterator[tuple[Cell, Record | None]]:
         """Take the cells of jobs that are over; when no time is left, of those too that have not begun."""
@@ -192,7 +192,7 @@ class Watch:
         late = time.monotonic() > self.desk.until
         for each in list(self._failing):
             cell, reason, log = each
-            record = self._result(cell)
+            record = self._new(cell)
             if record is None and (begun := self.desk.begin(cell)) is not None:
                 with begun:
                     record = begun.fail(reason, log)
@@ -206,7 +206,7 @@ class Watch:
         waiting = f", {reasons.total()} waiting ({reasons.most_common(1)[0][0]})" if reasons else ""
         left = sum(len(job.waiting) for job in self._under_way.values()) + len(self._unsent) + len(self._failing)
         total = len(self.cells)
-        self.desk.progress(f"Slurm: {_counted(running, 'job')} running{waiting}", total - left, total)
+        self.desk.progress(f"Slurm: {counted(running, 'job')} running{waiting}", total - left, total)
 
     def _note(self, line: str) -> None:
         """Once, however often it is so."""
@@ -219,7 +219,3 @@ def _ends(jobs: Iterable[str]) -> str:
     """ "12_0 to 12_7"."""
     names = list(jobs)
     return " to ".join(dict.fromkeys((names[0], names[-1])))
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
