@@ -71,7 +71,8 @@ def torch_network(library: str, weights: Path, classes: int) -> Any:
     if library == "timm":
         import timm
 
-        net = timm.create_model("mobilenetv2_100", num_classes=classes)
+        net = timm.create_model("mobilenetv2_100", num_classes=0)
+        net.reset_classifier(classes)  # drawn as nn.Linear draws; create_model(num_classes=) draws U(+-1/sqrt(classes))
     else:
         import torchvision
 

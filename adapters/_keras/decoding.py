@@ -1,4 +1,4 @@
-"""Decoding by TensorFlow, in a process of its own.
+"""Decoding by TensorFlow.
 
 `tf.io.decode_image(channels=3)`: JPEG by TensorFlow's own settings of libjpeg (its default is the fast,
 less exact inverse transform), no EXIF orientation, alpha dropped, the high byte of 16 bits. What comes out is
@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import io
 import os
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,9 +19,12 @@ from PIL import Image
 
 from isotune.data.dataset import FileSplit, SplitName, open_split
 from isotune.errors import MissingExtra, UsageError
+from isotune.workers import threads
 
 if TYPE_CHECKING:
     from isotune.workers.worker import Worker
+
+AT_ONCE = 256  # images whose files are held before they are written
 
 
 def decode(worker: Worker, dataset: str, split: SplitName, folder: str) -> None:
@@ -27,8 +32,9 @@ def decode(worker: Worker, dataset: str, split: SplitName, folder: str) -> None:
 
     dataset: folder of the prepared data set. UsageError: an image cannot be decoded.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # its greetings are no part of the work
-    os.environ.pop("KERAS_BACKEND", None)  # of the process that asks; this one computes nothing
+    if "tensorflow" not in sys.modules:
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # its greetings are no part of the work
+        os.environ.pop("KERAS_BACKEND", None)  # of the process that asks; this one computes nothing
     try:
         import tensorflow as tf
     except ImportError:
@@ -36,19 +42,25 @@ def decode(worker: Worker, dataset: str, split: SplitName, folder: str) -> None:
     images, place = open_split(Path(dataset), split), Path(folder)
     assert isinstance(images, FileSplit)
     indices = np.load(place / "indices.npy", allow_pickle=False)
+
+    def decoded(index: int) -> bytes:
+        try:
+            with tf.device("CPU"):
+                image = tf.io.decode_image(images.encoded(index), channels=3, expand_animations=False).numpy()
+        except tf.errors.OpError as error:
+            reason = error.message.splitlines()[0].strip()[:200]
+            raise UsageError(
+                f"decode=tensorflow cannot decode {split} image {index} ({reason}); use decode=pillow"
+            ) from None
+        buffer = io.BytesIO()
+        Image.fromarray(image).save(buffer, "png", compress_level=1)
+        return buffer.getvalue()
+
     offsets = [0]
-    with (place / "images.blob").open("wb") as blob:
-        for done, index in enumerate(indices):
-            try:
-                image = tf.io.decode_image(images.encoded(int(index)), channels=3, expand_animations=False).numpy()
-            except tf.errors.OpError as error:
-                reason = error.message.splitlines()[0].strip()[:200]
-                raise UsageError(
-                    f"decode=tensorflow cannot decode {split} image {index} ({reason}); use decode=pillow"
-                ) from None
-            buffer = io.BytesIO()
-            Image.fromarray(image).save(buffer, "png", compress_level=1)
-            blob.write(buffer.getvalue())
-            offsets.append(blob.tell())
-            worker.progress("decoding by TensorFlow", done + 1, len(indices))
+    with (place / "images.blob").open("wb") as blob, ThreadPoolExecutor(threads.cores()) as pool:
+        for begin in range(0, len(indices), AT_ONCE):
+            for png in pool.map(decoded, indices[begin : begin + AT_ONCE].tolist()):
+                blob.write(png)
+                offsets.append(blob.tell())
+            worker.progress("decoding by TensorFlow", len(offsets) - 1, len(indices))
     np.save(place / "offsets.npy", np.array(offsets, np.int64), allow_pickle=False)

@@ -9,10 +9,11 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import sys
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -110,8 +111,8 @@ def subset_of(dataset: Dataset, split: SplitName, images: Images) -> np.ndarray:
 def chosen(dataset: Dataset, split: SplitName, images: Images, decode: str) -> tuple[Split, np.ndarray, dict[str, Any]]:
     """A split, the indices in it of the images that a protocol uses, and what they depend on.
 
-    Files that a library decodes are decoded once, in a process of its own, and kept without loss: so the calling
-    process need not import it, and may hold another framework.
+    Files that a library decodes are decoded once and kept without loss, in a process of its own where this one does not
+    hold the library already: so the calling process need not import it, and may hold another framework.
     """
     part: Split = getattr(dataset, split)
     indices = subset_of(dataset, split, images)
@@ -122,7 +123,7 @@ def chosen(dataset: Dataset, split: SplitName, images: Images, decode: str) -> t
 
     def build(folder: Path) -> None:
         np.save(folder / "indices.npy", indices, allow_pickle=False)
-        ask_once(_decoder(decode), dataset=str(dataset.folder), split=split, folder=str(folder))
+        _decode(decode, dataset=str(dataset.folder), split=split, folder=str(folder))
 
     with _made("decoded", key, build) as folder:
         offsets = np.load(folder / "offsets.npy", allow_pickle=False)
@@ -130,9 +131,25 @@ def chosen(dataset: Dataset, split: SplitName, images: Images, decode: str) -> t
     return decoded, np.arange(len(indices)), key
 
 
-def _decoder(decode: str) -> str:
-    """MODULE:FUNCTION of who decodes; not imported here. UsageError: no package that is installed does."""
-    there = {entry.name: entry.value for entry in entry_points(group=DECODERS)}
+def _decode(decode: str, **request: Any) -> None:
+    """Where this process holds the library, the same operations run here: to import it again takes seconds a split."""
+    decoder = _decoder(decode)
+    if decode in sys.modules:
+        decoder.load()(_NobodyListens(), **request)
+    else:
+        ask_once(decoder.value, **request)
+
+
+class _NobodyListens:
+    """In the place of a worker that asks a decoder."""
+
+    def progress(self, what: str, done: int, total: int) -> None:
+        pass
+
+
+def _decoder(decode: str) -> EntryPoint:
+    """Who decodes; not imported here. UsageError: no package that is installed does."""
+    there = {entry.name: entry for entry in entry_points(group=DECODERS)}
     if decode not in there:
         raise UsageError(f"decode = {decode!r}: no package that is installed decodes so; {nearest(decode, there)}")
     return there[decode]

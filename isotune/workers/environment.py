@@ -19,12 +19,12 @@ import numpy as np
 import psutil
 
 from isotune import _version, names
-from isotune.workers import code, threads
+from isotune.workers import code, memory, threads
 
 if TYPE_CHECKING:
     from isotune.adapters.base import Adapter, Engine
 
-FLAGS = (*threads.FLAGS, "CUDA_VISIBLE_DEVICES")  # of every engine
+FLAGS = (*threads.FLAGS, *memory.FLAGS, "CUDA_VISIBLE_DEVICES")  # of every engine
 CODE, CORE = "adapter code", "isotune code"  # in an environment: of the source
 PROBE = ("scipy",)  # packages that fit a probe
 _EVERYWHERE = ("isotune", "numpy")

@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 from isotune import cache
 from isotune.errors import REFUSALS, UnknownModel, Unwritable, UsageError, WeightsMismatch, no_room
+from isotune.workers import memory
 from isotune.workers.threads import settle_threads
 
 if TYPE_CHECKING:
@@ -153,6 +154,7 @@ def main() -> None:
     for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(each, signal.SIG_IGN)
     settle_threads(options.threads)
+    memory.keep_freed()
     # Frameworks print to standard output; keep it for answers alone.
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)

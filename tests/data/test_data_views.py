@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
+import sys
 import time
 from pathlib import Path
 
@@ -187,8 +188,9 @@ def photographs(folder: Path) -> None:
             smooth.save(folder / part / name / "2.png", exif=exif)
 
 
-def test_tensorflow_decodes_in_a_process_of_its_own(tmp_path: Path) -> None:
+def test_tensorflow_decodes_in_a_process_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("importlib.metadata").version("tensorflow")
+    monkeypatch.delitem(sys.modules, "tensorflow", raising=False)
     photographs(tmp_path / "set")
     dataset = data.prepare(f"imagefolder:{tmp_path / 'set'}")
     settings = Input(size=48, resize="squash", interpolation="nearest")

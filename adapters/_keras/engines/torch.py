@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from isotune.adapters._keras.network import adds_losses, with_losses
+from isotune.adapters._torch.compiler import compiled as compiled_by_shape
 
 Array = np.ndarray
 Loss = Callable[[Any, Any], Any]  # (logits, labels) -> scalar
@@ -22,8 +23,7 @@ class TorchEngine:
         self.network = network
         self.device = network.variables[0].value.device
         self.adds_losses = adds_losses(network)  # asked once: Keras goes through all layers for them
-        # for each shape by itself, so that a step does not depend on the shapes before it (`_torch.compiler`)
-        self.forward = torch.compile(network, dynamic=False) if compiled else network
+        self.forward = compiled_by_shape(network) if compiled else network
 
     def _tensor(self, array: Array) -> torch.Tensor:
         return torch.from_numpy(np.ascontiguousarray(array)).to(self.device)

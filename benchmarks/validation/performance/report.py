@@ -177,7 +177,8 @@ def report(measured: Mapping[str, Measured], asked: Sequence[str], loops: str = 
             "", "## End to end", "",
             "From a folder of JPEG files (digits, 160 px; 1,000 for training, 797 for testing) to the accuracy, the"
             " whole command with its start, MobileNetV2 at 96 px: `isotune run` with an empty cache of images against"
-            " `benchmarks/by_hand.py`.", "",
+            " `benchmarks/by_hand.py`. Thirty steps of `tune` amplify rounding: another layout, or another order of the"
+            " images by hand, is another draw of its accuracy (`isotune variance` measures it).", "",
             WHOLE, *rows, "", goals(figures),
         ]  # fmt: skip
     if causes := list(dict.fromkeys(each.cause for each in every if each.cause)):

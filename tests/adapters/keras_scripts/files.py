@@ -1,4 +1,5 @@
-"""FOLDER: checkpoint files written by Keras and laid in its cache (KERAS_HOME, set by the caller), and wrong use.
+"""FOLDER: checkpoint files written by Keras and laid in its cache (KERAS_HOME, set by the caller), images that the
+process decodes itself, and wrong use.
 
 No network is needed, and none is assumed to be missing: the names asked for outside the cache do not resolve.
 """
@@ -11,10 +12,14 @@ from urllib.error import URLError
 
 import numpy as np
 import pytest
+from PIL import Image
 
+from isotune import data
 from isotune.adapters.keras import KerasAdapter
 from isotune.conventions import IMAGENET_MEAN, IMAGENET_STD, affine
+from isotune.data.resizing import fixed_view
 from isotune.errors import NotCached, UsageError
+from isotune.protocols import Images, Input
 from isotune.weights import Weights, random_weights
 
 folder = Path(sys.argv[1])
@@ -219,3 +224,20 @@ for name, build in listed.items():
     )
 for name, size in (("MobileNetV2", 224), ("MobileNet", 224)):
     assert APPLICATIONS[name].size == size == getattr(keras.applications, name)(weights=None).input_shape[1]
+
+# Where TensorFlow is held, its images are decoded here, with the bits of its own operation.
+import tensorflow as tf  # noqa: E402
+
+photographs, pictures = folder / "photographs", []
+for part, name in ((part, name) for part in ("train", "test") for name in "ab"):
+    (photographs / part / name).mkdir(parents=True)
+    picture = photographs / part / name / "0.jpg"
+    Image.fromarray(stream.integers(0, 256, (5, 7, 3), dtype=np.uint8)).resize((70, 50)).save(picture, quality=90)
+    pictures += [picture] if part == "train" else []
+asked = Input(size=48, resize="squash", interpolation="nearest")
+with mock.patch("isotune.workers.process.WorkerProcess", side_effect=AssertionError("another process was asked")):
+    prepared = data.prepare(f"imagefolder:{photographs}")
+    images, _ = data.inputs(prepared, "train", Images(), asked, decode="tensorflow")
+for image, picture in zip(images, pictures, strict=True):
+    pixels = tf.io.decode_image(picture.read_bytes(), channels=3).numpy()
+    assert np.array_equal(image, fixed_view(pixels, asked, "antialias"))
