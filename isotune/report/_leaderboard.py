@@ -106,7 +106,7 @@ class Leaderboard:
         from isotune.report._replacing import lost
 
         place = path(folder, "folder")
-        return lost(place / MARKDOWN, place / JSON, self.json())
+        return lost(place / MARKDOWN, place / JSON, self.json)
 
     def _repr_html_(self) -> str:
         """What a notebook shows: the page without its script, so that nothing must be trusted."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,8 @@ _MOST = 256 * reading.MIB
 _SET_UPS = ("identical", "native")
 
 
-def lost(markdown: Path, data: Path, content: Mapping[str, Any]) -> list[str]:
-    """The runs that a leaderboard shows and `content`, the JSON of another, does not; none where there is none.
+def lost(markdown: Path, data: Path, content: Callable[[], Mapping[str, Any]]) -> list[str]:
+    """The runs that a leaderboard shows and what `content` gives, the JSON of another, does not; none where there is none.
 
     Of one whose JSON cannot be read that is not known, and its own path stands for its runs.
     """
@@ -26,7 +26,7 @@ def lost(markdown: Path, data: Path, content: Mapping[str, Any]) -> list[str]:
         shown = dict.fromkeys(_runs(before))
     except (UsageError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return [f"the runs of {markdown}, whose {data.name} cannot be read"]
-    now = set(_runs(content))
+    now = set(_runs(content()))
     return [run for run in shown if run not in now]
 
 

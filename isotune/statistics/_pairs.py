@@ -13,6 +13,7 @@ from isotune.statistics._estimates import Estimate, Key, paired_difference, too_
 from isotune.statistics._outperformance import Outperformance, outperformance
 
 ALPHA = 0.05
+MOST_TOGETHER = 1_000_000  # numbers of one permutation test of several pairs
 ROUNDING = 1e-9  # of the largest accuracy: 0.86 - 0.85 and 0.85 - 0.84 are one difference
 
 
@@ -61,9 +62,11 @@ def compare_all(
     pairs: which two to compare, chosen before their differences were seen; None: every two.
     resamples, seed: of the permutation test and the bootstrap; the same give the same.
     """
+    asked = list(combinations(accuracies, 2) if pairs is None else pairs)
+    runs = [_common(accuracies[first], accuracies[second]) for first, second in asked]
     uncorrected = [
-        _compare(first, accuracies[first], second, accuracies[second], resamples, seed)
-        for first, second in (combinations(accuracies, 2) if pairs is None else pairs)
+        _compare(first, accuracies[first], second, accuracies[second], both, p_permutation, resamples, seed)
+        for (first, second), both, p_permutation in zip(asked, runs, _permutations(runs, resamples, seed), strict=True)
     ]
     by_t, by_permutation = holm([pair.p_t for pair in uncorrected]), holm([pair.p_permutation for pair in uncorrected])
     return tuple(
@@ -72,25 +75,40 @@ def compare_all(
     )
 
 
-def _compare(
-    first: str, a: Mapping[Key, float], second: str, b: Mapping[Key, float], resamples: int, seed: int
-) -> Pair:
+def _common(a: Mapping[Key, float], b: Mapping[Key, float]) -> np.ndarray:
+    """[2, common seeds]: b's runs and a's."""
     common = [key for key in a if key in b]
-    runs = np.array([[b[key] for key in common], [a[key] for key in common]], dtype=np.float64)
+    return np.array([[b[key] for key in common], [a[key] for key in common]], dtype=np.float64)
+
+
+def _gaps(runs: np.ndarray) -> np.ndarray:
     with np.errstate(invalid="ignore"):  # of infinities, which are failed runs too
-        gaps = runs[0] - runs[1]
+        gaps: np.ndarray = runs[0] - runs[1]
+    return gaps
+
+
+def _compare(
+    first: str,
+    a: Mapping[Key, float],
+    second: str,
+    b: Mapping[Key, float],
+    runs: np.ndarray,
+    p_permutation: float | None,
+    resamples: int,
+    seed: int,
+) -> Pair:
+    gaps = _gaps(runs)
     difference = paired_difference(a, b)
     reason = too_few(gaps, "common seeds")
-    p_t = p_permutation = None
+    p_t = None
     if not reason:
-        p_permutation = _permutation(runs, resamples, seed)
         p_t = _t(gaps, float(np.abs(runs).max()))
         if p_t is None:
-            reason = f"all {len(common)} differences are equal: t has no scale"
+            reason = f"all {len(gaps)} differences are equal: t has no scale"
     return Pair(
         first,
         second,
-        len(common),
+        len(gaps),
         len(a.keys() ^ b.keys()),
         difference,
         p_t,
@@ -108,23 +126,47 @@ def _t(gaps: np.ndarray, size: float) -> float | None:
     return 1.0 if abs(gaps[0]) <= ROUNDING * size else None
 
 
-def _permutation(runs: np.ndarray, resamples: int, seed: int) -> float:
-    size = float(np.abs(runs).max()) or 1.0
+def _permutations(several: Sequence[np.ndarray], resamples: int, seed: int) -> list[float | None]:
+    """p of each pair's runs; None where there are too few. Exact ones of as many seeds are computed together: SciPy's
+    call costs more than its arithmetic, and a large report has thousands of pairs."""
+    found: list[float | None] = [None] * len(several)
+    together: dict[int, list[int]] = {}
+    for number, runs in enumerate(several):
+        if too_few(_gaps(runs), "common seeds"):
+            continue
+        if 2 ** runs.shape[1] <= resamples:
+            together.setdefault(runs.shape[1], []).append(number)
+        else:  # drawn, each from the seed
+            (found[number],) = _permutation(runs[:, None], resamples, seed)
+    for seeds, numbers in together.items():
+        size = max(1, MOST_TOGETHER // (seeds * 2**seeds))
+        for begin in range(0, len(numbers), size):
+            some = numbers[begin : begin + size]
+            stacked = np.stack([several[number] for number in some], axis=1)
+            for number, p in zip(some, _permutation(stacked, resamples, seed), strict=True):
+                found[number] = p
+    return found
+
+
+def _permutation(runs: np.ndarray, resamples: int, seed: int) -> list[float]:
+    """runs: [2, pairs, seeds]."""
+    largest = np.abs(runs).max(axis=(0, 2))[:, None]
+    first, second = runs / np.where(largest > 0, largest, 1.0)
 
     def mean_gap(first: np.ndarray, second: np.ndarray, axis: int = -1) -> np.ndarray:
         """Rounded, so that what is equal but for the order of its sum is a tie."""
-        return np.asarray(np.round(np.mean(first - second, axis=axis) / size, 12))
+        return np.asarray(np.round(np.mean(first - second, axis=axis), 12))
 
-    return float(
-        scipy.stats.permutation_test(
-            tuple(runs),
-            mean_gap,
-            permutation_type="samples",
-            vectorized=True,
-            n_resamples=resamples,
-            random_state=np.random.default_rng(seed),
-        ).pvalue
+    tested = scipy.stats.permutation_test(
+        (first, second),
+        mean_gap,
+        permutation_type="samples",
+        vectorized=True,
+        n_resamples=resamples,
+        axis=-1,
+        random_state=np.random.default_rng(seed),
     )
+    return [float(p) for p in np.atleast_1d(tested.pvalue)]
 
 
 def holm(values: Sequence[float | None]) -> list[float | None]:
