@@ -15,7 +15,7 @@ _SET_UPS = ("identical", "native")
 
 
 def lost(markdown: Path, data: Path, content: Callable[[], Mapping[str, Any]]) -> list[str]:
-    """The runs that a leaderboard shows and what `content` gives, the JSON of another, does not; none where there is none.
+    """The runs that a leaderboard shows and what `content` gives, the JSON of another, does not; none without one.
 
     Of one whose JSON cannot be read that is not known, and its own path stands for its runs.
     """

@@ -23,6 +23,15 @@ def test_a_cells_key_survives_json(asked: Cell) -> None:
     assert Cell.model_validate(json.loads(json.dumps(asked.model_dump(mode="json")))).key == asked.key
 
 
+def test_records_that_are_read_share_what_they_have_in_common() -> None:
+    one, same, other = (
+        Cell.model_validate_json(asked.model_dump_json())
+        for asked in (cell(), cell(seeds=Seeds.all(5)), cell(protocol=protocols.load("linear-probe")))
+    )
+    assert one.protocol is same.protocol
+    assert other.protocol != one.protocol, "by content, never by name or place"
+
+
 def test_every_part_of_a_cell_is_in_its_key() -> None:
     changed = [
         cell(),
