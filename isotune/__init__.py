@@ -9,6 +9,7 @@
 - `run(...)`: a matrix of models, data sets, protocols, set-ups and seeds, or a sweep file -> `Runs`
 - `plan(...)`: what of it is done, and what the rest takes; `status(...)`: what a store has, what runs, what is left
 - `load_runs(...)`: the same from a folder of records, or from the JSON of `pytest benchmarks/`
+- `verify(...)`: a published number with its model, weights, data and protocol -> reproduced, different, inconclusive
 - `open_model(...)`: one model in its worker: features, logits, activations, gradients
 - `investigate(...)`: why two models differ, and what that costs; `dump(...)`: one side, for another machine
 - `prove(...)`, `prove_all(...)`: that two models are one function and train as one; `.assert_identical()`
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
         Runs,
         Transferred,
         VarianceStudy,
+        Verified,
         dump,
         investigate,
         list_cache,
@@ -54,6 +56,7 @@ if TYPE_CHECKING:
         status,
         study_variance,
         transfer,
+        verify,
     )
     from isotune.investigation import Investigation
     from isotune.models.listing import models
@@ -75,6 +78,7 @@ __all__ = [
     "Runs",
     "Transferred",
     "VarianceStudy",
+    "Verified",
     "__version__",
     "data",
     "dump",
@@ -97,6 +101,7 @@ __all__ = [
     "status",
     "study_variance",
     "transfer",
+    "verify",
     "watch",
 ]
 
@@ -110,6 +115,7 @@ _PLACES = {  # where each stands; packages and modules of their own are not name
     "Runs": "isotune.interface",
     "Transferred": "isotune.interface",
     "VarianceStudy": "isotune.interface",
+    "Verified": "isotune.interface",
     "dump": "isotune.interface",
     "identical": "isotune.testing",
     "investigate": "isotune.interface",
@@ -127,6 +133,7 @@ _PLACES = {  # where each stands; packages and modules of their own are not name
     "status": "isotune.interface",
     "study_variance": "isotune.interface",
     "transfer": "isotune.interface",
+    "verify": "isotune.interface",
     "watch": "isotune.recordings",
 }
 

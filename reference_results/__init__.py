@@ -5,7 +5,8 @@
     published_top1(...)     ImageNet top-1 of one checkpoint
     published_spread(...)   how much runs of one experiment differed
     contradictions()        numbers of one checkpoint that cannot all be right, and why, as far as it is known
-    cite(key)               a source in one line
+    cite(key)               a source in one line; cited(row): that of a number
+    handed_in(...)          a number that a user hands in, as a row like those of the tables
     kin(model, checkpoint)  which checkpoints of other libraries are the same weights
     check()                 everything that must hold of the tables; `isotune doctor --references` prints it
 
@@ -59,9 +60,10 @@ numbers of one checkpoint disagree: patterns of models, and in `others` models o
 """
 
 from isotune.reference_results._checking import Checked, check
-from isotune.reference_results._citations import Citation, citations, cite
+from isotune.reference_results._citations import Citation, citations, cite, cited
 from isotune.reference_results._conditions import Conditions, conditions
 from isotune.reference_results._contradictions import Contradiction, contradictions
+from isotune.reference_results._handed_in import handed_in
 from isotune.reference_results._installed import against_torchvision, compared_with_installed, installed_torchvision
 from isotune.reference_results._lineage import RELATIONS, Kinship, kin, kinships
 from isotune.reference_results._matching import Deviation, Matches, Near, deviations, matching
@@ -90,11 +92,13 @@ __all__ = [
     "check",
     "citations",
     "cite",
+    "cited",
     "compared_with_installed",
     "conditions",
     "contradictions",
     "deviations",
     "frame",
+    "handed_in",
     "installed_torchvision",
     "kin",
     "kinships",

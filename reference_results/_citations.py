@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from isotune.errors import UsageError, nearest
+from isotune.reference_results._schema import Reference
 from isotune.reference_results._tables import folder
 
 FILE = "sources.bib"
@@ -117,3 +118,8 @@ def cite(key: str) -> str:
     if key not in known:
         raise UsageError(f"sources.bib has no {key!r}; {nearest(key, known)}")
     return str(known[key])
+
+
+def cited(row: Reference) -> str:
+    """The source of a number in one line; of one that is handed in, what was said."""
+    return row.source if row.expected else cite(row.source)

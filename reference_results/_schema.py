@@ -9,7 +9,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from decimal import Decimal, InvalidOperation
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from isotune.protocols import Expected
 
 TRUST = ("high", "medium", "low")
 SPREAD_KINDS = ("none", "sd", "standard-error", "range")
@@ -77,6 +80,7 @@ class Reference:
     location: str  # within the source
     note: str
     file: str  # that the row is in
+    expected: Expected | None = None  # of one that is handed in, and stands in no file
 
     @property
     def half_unit(self) -> float:
@@ -104,7 +108,7 @@ class Reference:
         return f"{self.adapter}:{self.model}" if self.adapter else self.model
 
 
-_ADDED = ("low", "high", "file")  # not columns: the first two are in `spread`
+_ADDED = ("low", "high", "file", "expected")  # not columns: the first two are in `spread`
 COLUMNS = tuple(field.name for field in fields(Reference) if field.name not in _ADDED)
 
 # Two rows that agree in all of these are one number entered twice.
@@ -147,7 +151,7 @@ def parse(row: Mapping[str, str], file: str = "") -> Reference:
         _check(low <= value <= high, "spread", f"{value:g} lies outside {row['spread']}")
     parse_evaluation(row["evaluation"])
     return Reference(
-        **{name: row[name] for name in COLUMNS if name not in _CONVERTED},
+        **{name: row[name] for name in COLUMNS if name not in _CONVERTED},  # type: ignore[arg-type]
         architecture=row["architecture"] or row["model"],
         default=row["default"] == "yes",
         value=value, rounding=rounding, runs=runs, spread=spread, low=low, high=high,

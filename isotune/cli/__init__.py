@@ -1,7 +1,7 @@
 """The command line, a module for each few commands; heavy libraries are imported inside them, so that `--help` answers
 at once.
 
-Exit status: 0 done, 1 ran and found a failure, 2 wrong use.
+Exit status: 0 done, 1 ran and found a failure, 2 wrong use, 3 ran and decided nothing (`verify`).
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from isotune.cli._report import report
 from isotune.cli._run import prepare, run, status
 from isotune.cli._shared import Command
 from isotune.cli._variance import variance
+from isotune.cli._verify import EPILOG as OF_CLAIMS
+from isotune.cli._verify import verify
 from isotune.errors import UsageError
 from isotune.printable import one_line
 
@@ -63,6 +65,7 @@ for command in (
     run,
     status,
     report,
+    verify,
     variance,
     investigate,
     dump,
@@ -75,7 +78,7 @@ for command in (
     cache,
     doctor,
 ):
-    app.command(cls=Command)(command)
+    app.command(cls=Command, epilog=OF_CLAIMS if command is verify else None)(command)
 
 
 def main() -> None:

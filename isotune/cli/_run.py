@@ -99,6 +99,14 @@ def run(
         ),
     ] = "",
     time_limit: Annotated[str, typer.Option(help="Give a cell up after a time; it has failed then.")] = "",
+    expect: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="accuracy=PERCENT,source=URL",
+            help="A published number that the runs are held against; also spread=, seeds=, images=, at-least, margin=,"
+            " test=, model=: 'isotune verify --help' explains them. Repeatable.",
+        ),
+    ] = None,
     python: Annotated[
         list[str] | None,
         typer.Option(help="ADAPTER=PATH: another environment's interpreter for an adapter. Repeatable."),
@@ -132,6 +140,8 @@ def run(
             "numeric_mode": numeric_mode, "layout": layout, "compiled": compiled,
         }  # fmt: skip
     if plan:
+        if expect:
+            raise UsageError("--expect: --plan runs nothing that could be held against it; leave one of the two out")
         planned = interface().plan(**asked, retry_failed=retry_failed)
         typer.echo(json.dumps(planned.json()) if as_json else "\n".join(planned.lines()))
         return
@@ -139,9 +149,11 @@ def run(
         raise UsageError("--json: goes with --plan; 'isotune status --json' tells of what was run")
     runs = interface().run(
         **asked, fresh=fresh, pythons=pythons(python or []), verify=verify, retry_failed=retry_failed,
-        only_failed=only_failed, stop_after=stop_after or None, time_limit=time_limit or None,
+        only_failed=only_failed, stop_after=stop_after or None, time_limit=time_limit or None, expect=expect or (),
     )  # fmt: skip
     store = runs.store
+    if judged := runs.judged_lines():
+        typer.echo("\n".join(judged))
     if lines := runs.preprocessing_lines():
         typer.echo("\n".join(lines))
     kept = [len(runs.kept & {record.cell.key for record in some}) for some in (runs.done, runs.failed)]

@@ -3,6 +3,7 @@
 - `_running`: `run`, `prepare`; `_runs`: `Runs`, `load_runs`;
 - `_comparing`: `investigate`, `dump`, `prove`, `prove_all`;
 - `_listing`: `list_protocols`, `list_datasets`; `_caching`: `list_cache`, `prune_cache`;
+- `_verifying`: `verify`;
 - `_transferring`: `transfer`; `_variance`: `study_variance`;
 - `_model`: `open_model`, with `requests` as the worker's part of it;
 - `arguments`: names, paths, arrays, functions and dictionaries as the core takes them, and the errors for others.
@@ -18,6 +19,7 @@ from isotune.interface._running import Prepared, plan, prepare, run, status
 from isotune.interface._runs import Runs, load_runs
 from isotune.interface._transferring import Transferred, transfer
 from isotune.interface._variance import VarianceStudy, study_variance
+from isotune.interface._verifying import Verified, verify
 
 __all__ = [
     "ListedDataset",
@@ -27,6 +29,7 @@ __all__ = [
     "Runs",
     "Transferred",
     "VarianceStudy",
+    "Verified",
     "dump",
     "investigate",
     "list_cache",
@@ -43,4 +46,5 @@ __all__ = [
     "status",
     "study_variance",
     "transfer",
+    "verify",
 ]

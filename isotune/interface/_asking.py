@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -15,8 +15,10 @@ from isotune.errors import UsageError
 from isotune.executors import Executor, Spec
 from isotune.interface import arguments
 from isotune.interface._executing import named as named_executor
-from isotune.interface.arguments import Conventions, Dataset, Model, PathLike, Protocol
+from isotune.interface.arguments import Conventions, Dataset, Expectation, Model, PathLike, Protocol
 from isotune.models import patterns
+from isotune.protocols import Expected
+from isotune.protocols import Protocol as Recipe
 from isotune.runs.planning import Matrix, parse_seeds
 from isotune.sweeps import Sweep
 
@@ -27,7 +29,7 @@ _SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400}
 @dataclass(frozen=True)
 class Request:
     """datasets: not prepared yet, unless they came so. lines: about patterns. source: where it came from, in a word.
-    checked: whether every model is known to its library."""
+    checked: whether every model is known to its library. expected: published numbers, each with where it stands."""
 
     sweep: Sweep
     datasets: Sequence[Any]
@@ -37,6 +39,7 @@ class Request:
     jobs: int | None
     executor: Spec | Executor
     checked: bool
+    expected: Sequence[tuple[str, Expected]] = ()
 
 
 def asked(
@@ -53,6 +56,7 @@ def asked(
     store: PathLike,
     jobs: int | None,
     executor: str | Executor | None = None,
+    expect: Expectation | Iterable[Expectation] = (),
 ) -> Request:
     """Arguments as of `isotune.run`. UsageError: one is wrong."""
     place, jobs = arguments.path(store, "store"), None if jobs is None else arguments.count(jobs, "jobs")
@@ -65,26 +69,43 @@ def asked(
         for name, (value, default) in others.items():
             if value is not default and not (isinstance(value, str | int) and value == default):
                 raise UsageError(f"{name}: {os.fspath(models)} says what is run; write it there")
-        return _of_file(Path(models), place, jobs, runs_in)
+        return _of_file(Path(models), place, jobs, runs_in, arguments.expectations(expect))
     held = arguments.checkpoint(checkpoint)
     named, lines = patterns.expanded(arguments.models(models), held)
     recipes, specs = arguments.recipes(protocols), arguments.specs(conventions)
     wanted = arguments.datasets(datasets)
     mode = arguments.mode(numeric_mode, layout, compiled)
     matrix = Matrix(named, [each.name for each in wanted], recipes, specs, parse_seeds(seeds), held, mode)
-    return Request(Sweep((matrix,)), wanted, lines, "isotune run", place, jobs, runs_in or _LOCAL, checked=False)
+    return Request(
+        Sweep((matrix,)), wanted, lines, "isotune run", place, jobs, runs_in or _LOCAL, checked=False,
+        expected=[*(("expect", each) for each in arguments.expectations(expect)), *_of_protocols(recipes)],
+    )  # fmt: skip
 
 
-def _of_file(path: Path, store: Path, jobs: int | None, executor: Spec | Executor | None) -> Request:
+def _of_protocols(recipes: Iterable[object]) -> Iterator[tuple[str, Expected]]:
+    """What protocols say that is expected of them."""
+    for recipe in recipes:
+        if isinstance(recipe, Recipe):
+            for each in recipe.expected:
+                named = each if each.protocol else each.model_copy(update={"protocol": recipe.name})
+                yield f"protocol {recipe.name}: expected", named
+
+
+def _of_file(
+    path: Path, store: Path, jobs: int | None, executor: Spec | Executor | None, expected: Sequence[Expected]
+) -> Request:
     """What the call says of store, jobs and executor comes before what the file says."""
     file = sweeps.read(path)
     if store == defaults.STORE and file.store:
         store = arguments.path(file.store, "store").expanduser()
     jobs = file.jobs if jobs is None else jobs
     wanted = [arguments.dataset(name) for name in file.sweep.datasets]
+    recipes = {id(recipe): recipe for matrix in file.sweep.matrices for recipe in matrix.protocols}
+    said = [*(("expect", each) for each in expected), *file.expected, *_of_protocols(recipes.values())]
     return Request(
-        file.sweep, wanted, file.lines, path.name, store, jobs, executor or file.executor or _LOCAL, checked=True
-    )
+        file.sweep, wanted, file.lines, path.name, store, jobs, executor or file.executor or _LOCAL, checked=True,
+        expected=said,
+    )  # fmt: skip
 
 
 _BYTES = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12,

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, nullcontext, suppress
 from dataclasses import dataclass
 
-from isotune import data, defaults, names, places, sealing, sweeps
+from isotune import data, defaults, names, places, sealing, sweeps, verification
 from isotune.errors import Unavailable, UsageError
 from isotune.executors import Executor, Spec, find
 from isotune.interface import arguments
@@ -53,6 +53,7 @@ def run(
     only_failed: bool = False,
     stop_after: str | float | None = None,
     time_limit: str | float | None = None,
+    expect: arguments.Expectation | Iterable[arguments.Expectation] = (),
     workers: Workers | None = None,
     progress: bool | Progress = True,
 ) -> Runs:
@@ -85,7 +86,9 @@ def run(
         again all that comes from the cache, however recently this machine verified it. retry_failed: run again what
         failed; only_failed: and nothing else. stop_after: seconds, or a time such as "2h", after which no run is begun,
         and a fine-tuning that takes more than a minute longer is left off, to go on from there in the next call.
-        time_limit: likewise, after which a run is given up and has failed. workers: run in these, which are left
+        time_limit: likewise, after which a run is given up and has failed. expect: published numbers that runs are held
+        against, `runs.judged()`: "accuracy=85.0,source=URL", a dictionary, an `isotune.protocols.Expected`; or several.
+        workers: run in these, which are left
         running for the next call (`isotune.workers.process.Workers`). progress: shown, not shown, or a function that is
         told (what, done, total).
     Of a sweep of more than 2,000 cells the records are counted in `runs.unread` and not given.
@@ -101,7 +104,7 @@ def run(
     retry_failed, only_failed = arguments.flag(retry_failed, "retry_failed"), arguments.flag(only_failed, "only_failed")
     wanted = asked(
         models, datasets, protocols, seeds, conventions, checkpoint=checkpoint, numeric_mode=numeric_mode,
-        layout=layout, compiled=compiled, store=store, jobs=jobs, executor=executor,
+        layout=layout, compiled=compiled, store=store, jobs=jobs, executor=executor, expect=expect,
     )  # fmt: skip
     limit, longest = seconds(stop_after), seconds(time_limit, "time_limit")
     interpreters = arguments.interpreters(pythons, wanted.sweep.models)
@@ -119,10 +122,13 @@ def run(
             running.begin({str(names.parse(model)).partition(":")[0] for model in wanted.sweep.models})
         sets = arguments.prepared(wanted.datasets, reporter, skip_unreadable=skip_unreadable)
         cells = wanted.sweep.cells(sets)
+        handed = [verification.resolve(each, cells, where) for where, each in wanted.expected]
         for line in _check(cells, wanted, running, reporter):
             reporter.note(line)
         planned = sweeps.plan(cells, wanted.store, retry=retry_failed or only_failed)
         sweeps.remember(planned, wanted.store, wanted.source)
+        for number in handed:
+            verification.keep(wanted.store, number)
         unread: Counter[str] = Counter()
         large = len(cells) > _MOST_READ
         if large and not fresh:
@@ -152,7 +158,7 @@ def run(
         except KeyboardInterrupt:
             reporter.note(f"{ended} of {len(cells)} cells are done; their records are in {wanted.store}")
             raise
-    return Runs(records, store=wanted.store, kept=driver.kept, left=driver.left, unread=unread)
+    return Runs(records, store=wanted.store, kept=driver.kept, left=driver.left, unread=unread, handed_in=handed)
 
 
 def _check(cells: Sequence[Cell], wanted: Request, workers: Workers | None, reporter: Reporter) -> Iterator[str]:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 from isotune import defaults
 from isotune.errors import UsageError
 from isotune.interface import arguments
-from isotune.report import Leaderboard, Speed, read_benchmark
+from isotune.report import HandedIn, Judged, Leaderboard, Speed, judged, line, read_benchmark
 from isotune.runs.records import Cell, Record, latest
 from isotune.runs.store import Store
+from isotune.verification import kept
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,6 +34,7 @@ class Runs:
     left: cells that were not begun, as the time was up or as only failed ones were asked for.
     unread: of a large sweep, whose records are not given and `isotune.load_runs` has, how many cells are "done" and
         "failed", and how many were so before: "done before", "failed before".
+    handed_in: published numbers of the user's, and which cells each is about.
     """
 
     def __init__(
@@ -45,13 +47,14 @@ class Runs:
         kept: Iterable[str] = (),
         left: Iterable[Cell] = (),
         unread: Mapping[str, int] | None = None,
+        handed_in: Iterable[HandedIn] = (),
     ) -> None:
         given = list(records)
         counted = {id(record) for record in latest(given)}
         self.records = tuple(record for record in given if id(record) in counted)
         self.earlier = tuple(record for record in given if id(record) not in counted)
         self.speeds, self.damaged, self.kept = tuple(speeds), tuple(damaged), frozenset(kept)
-        self.left, self.unread = tuple(left), Counter(unread or {})
+        self.left, self.unread, self.handed_in = tuple(left), Counter(unread or {}), tuple(handed_in)
         self.store = None if store is None else Path(store)
 
     def __len__(self) -> int:
@@ -82,7 +85,8 @@ class Runs:
         """The runs whose record is chosen: `runs.where(lambda record: record.cell.dataset == "digits")`."""
         if not callable(choose):
             raise arguments.wrong("choose", "a function of a record", choose)
-        return Runs(filter(choose, (*self.records, *self.earlier)), self.speeds, self.store, self.damaged)
+        chosen = filter(choose, (*self.records, *self.earlier))
+        return Runs(chosen, self.speeds, self.store, self.damaged, handed_in=self.handed_in)
 
     def predictions(self, record: Record) -> np.ndarray:
         """The classes that a run predicted, int64 [test images]. UsageError: they are not kept, or damaged."""
@@ -108,9 +112,24 @@ class Runs:
         """The report on these runs. command: what made them, for its evidence. UsageError: there is none."""
         if not isinstance(command, str | None):
             raise arguments.wrong("command", "a text", command)
-        predictions = Store(self.store).predictions if self.store is not None else None
         every = (*self.records, *self.earlier)
-        return Leaderboard(every, self.speeds, command=command, predictions=predictions, damaged=self.damaged)
+        return Leaderboard(
+            every, self.speeds, command=command, predictions=self._predictions, damaged=self.damaged,
+            handed_in=self.handed_in,
+        )  # fmt: skip
+
+    def judged(self) -> list[Judged]:
+        """The published numbers that were handed in (`expect`), each judged on its runs, a set-up at a time:
+        `.verdict.outcome`, `.verdict.effect` (points, ours minus theirs), `.verdict.interval90`."""
+        return judged(self.records, self.handed_in, self._predictions)
+
+    def judged_lines(self) -> list[str]:
+        """Of each: what was claimed, measured and concluded, in one line."""
+        return [line(each) for each in self.judged()]
+
+    @property
+    def _predictions(self) -> Callable[[Record], np.ndarray] | None:
+        return None if self.store is None else Store(self.store).predictions
 
     def preprocessing_lines(self) -> list[str]:
         """Of evaluations of a checkpoint's own classifier: what each step of preprocessing costs, a line a step,
@@ -140,8 +159,9 @@ def load_runs(
     """
     place, beside = arguments.path(source, "source"), arguments.path(store, "store")
     if place.is_dir():
-        kept = Store(place)
-        runs = Runs(kept.all(), store=place, damaged=kept.damaged)
+        store_of, (handed, damaged) = Store(place), kept(place)
+        records = list(store_of.all())
+        runs = Runs(records, store=place, damaged=[*store_of.damaged, *damaged], handed_in=handed)
     elif place.is_file():
         runs = Runs(*read_benchmark(place), store=beside)
     else:

@@ -28,6 +28,7 @@ Model = str | os.PathLike[str] | ModelName | Entry | Callable[..., Any]
 Dataset = given.Given | data.Dataset
 Protocol = str | os.PathLike[str] | Mapping[str, Any] | protocols.Protocol
 Conventions = str | Mapping[str, Mapping[str, Any]]
+Expectation = str | Mapping[str, Any] | protocols.Expected
 
 _MOST = 4 * reading.MIB  # of a Python file
 _MODEL = (
@@ -176,6 +177,15 @@ def specs(value: Conventions | Iterable[Conventions], argument: str = "conventio
     for each in setups:
         conventions.parse(each)
     return setups
+
+
+def expectations(value: Expectation | Iterable[Expectation], argument: str = "expect") -> list[protocols.Expected]:
+    """Published numbers; none of an empty list."""
+    if isinstance(value, str | Mapping | protocols.Expected):
+        return [protocols.expected(value, argument)]
+    if not isinstance(value, Iterable):
+        raise wrong(argument, "a text such as 'accuracy=85.0,source=URL', a dictionary, or several", value)
+    return [protocols.expected(each, argument) for each in value]
 
 
 def spec(value: Conventions, argument: str = "conventions") -> str:

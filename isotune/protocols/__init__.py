@@ -7,9 +7,10 @@ reading; an unknown key or an impossible combination is a `UsageError` that name
 and what would be valid.
 
 The TOML files are those of benchmarks/protocols, installed as `isotune.protocols.builtin`. `schedules` computes the
-learning rate of every step.
+learning rate of every step. `Expected` is a published number that a run is held against.
 """
 
+from isotune.protocols._expected import Expected, expected
 from isotune.protocols._explaining import explain
 from isotune.protocols._mode import LAYOUTS, Layout, Mode, layout
 from isotune.protocols._numeric_mode import NUMERIC_MODES, NumericMode, numeric_mode
@@ -34,6 +35,7 @@ __all__ = [
     "Adam",
     "Augmentation",
     "Evaluation",
+    "Expected",
     "Images",
     "Input",
     "InputChange",
@@ -48,6 +50,7 @@ __all__ = [
     "Schedule",
     "Stage",
     "Step",
+    "expected",
     "explain",
     "layout",
     "load",

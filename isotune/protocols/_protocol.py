@@ -9,6 +9,7 @@ from pydantic import Field, SerializerFunctionWrapHandler, ValidationError, mode
 from isotune.conventions import INPUT_AXES, NETWORK_AXES, Conventions
 from isotune.conventions import parse as parse_conventions
 from isotune.errors import UsageError, nearest
+from isotune.protocols._expected import Expected
 from isotune.protocols._stages import Stage, Strict
 
 
@@ -145,6 +146,9 @@ class Protocol(Strict):
     own_classifier: OwnClassifier | None = None
     evaluation: Evaluation = Evaluation()
     conventions: dict[str, Any] = Field(default_factory=dict, description="recipe axes; the rest have their defaults")
+    expected: tuple[Expected, ...] = Field(
+        (), exclude=True, description="published numbers that a run is held against; they are no part of the recipe"
+    )
 
     @model_validator(mode="after")
     def one_kind(self) -> Protocol:

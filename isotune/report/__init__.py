@@ -5,6 +5,8 @@
 - `read_benchmark(path)`: the records and speeds that `pytest benchmarks/ --benchmark-json=FILE` left;
 - `schema()`: what is in that JSON, as a JSON schema;
 - `model_index(records)`: evaluation results for model cards on the Hugging Face Hub, YAML;
+- `judged(records, handed_in)`: published numbers that were handed in (`HandedIn`), each with its verdict (`Judged`) and
+  what was concluded in one line (`line`);
 - `first_rows(records, speeds)`: the sentence and the first table's head, for a README.
 
 Three modules are for whoever else writes a report (investigation, attribution, variance):
@@ -26,15 +28,30 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from isotune.report._handed_in import judged, line
 from isotune.report._leaderboard import Leaderboard, first_rows, schema
 from isotune.report._model_index import model_index
 from isotune.report.analysis.benchmark import Speed, read_benchmark
+from isotune.report.analysis.handed_in import HandedIn
+from isotune.report.analysis.published import Judged
 
 if TYPE_CHECKING:
     from isotune.report.analysis.answers import Predictions
     from isotune.runs.records import Record
 
-__all__ = ["Leaderboard", "Speed", "first_rows", "model_index", "read_benchmark", "schema", "write"]
+__all__ = [
+    "HandedIn",
+    "Judged",
+    "Leaderboard",
+    "Speed",
+    "first_rows",
+    "judged",
+    "line",
+    "model_index",
+    "read_benchmark",
+    "schema",
+    "write",
+]
 
 
 def write(
@@ -44,6 +61,7 @@ def write(
     speeds: Iterable[Speed] = (),
     command: str | None = None,
     predictions: Predictions | None = None,
+    handed_in: Iterable[HandedIn] = (),
 ) -> Path:
     """`Leaderboard(records, speeds, ...).write(folder)`: the path of `leaderboard.md`."""
-    return Leaderboard(records, speeds, command=command, predictions=predictions).write(folder)
+    return Leaderboard(records, speeds, command=command, predictions=predictions, handed_in=handed_in).write(folder)

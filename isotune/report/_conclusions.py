@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from math import floor, log10, sqrt
 
-from isotune.reference_results import Reference, cite
+from isotune.reference_results import Reference, cited
 from isotune.report import wording as f
+from isotune.report._handed_in import line, needed
 from isotune.report._tables import board, facts
 from isotune.report.analysis.differences import ALPHA, Difference
 from isotune.report.analysis.judging import Finding
@@ -24,6 +25,7 @@ class View:
     title: str
     facts: str
     board: Table | None
+    handed_in: list[str]
     verdicts: Table | None
     unmatched: str
     context: list[str]
@@ -39,6 +41,7 @@ def view(finding: Finding) -> View:
         title=f.text(section.title),
         facts=facts(section),
         board=board(section) if section.rows else None,
+        handed_in=[f.text(line(each)) for each in finding.published.verdicts if each.reference.expected],
         verdicts=verdicts(finding),
         unmatched=unmatched(finding),
         context=context(finding),
@@ -75,7 +78,7 @@ def verdicts(finding: Finding) -> Table | None:
                 _value(each.reference),
                 f.NOTHING if verdict.effect is None else f"{verdict.effect:+.{decimals}f}",
                 f.interval(verdict.interval90, decimals),
-                f"{verdict.margin:.3g}",
+                f"{verdict.margin:.3g}" if verdict.margin else f.NOTHING,
                 f.NOTHING
                 if verdict.p is None
                 else f"{f.probability(verdict.p_lower)} / {f.probability(verdict.p_upper)}",
@@ -90,10 +93,7 @@ def _outcome(each: Judged) -> str:
         return f"**{verdict.outcome}**: {f.text(verdict.reason)}"
     if verdict.interval90 is None:
         return f"inconclusive: {f.text(verdict.reason)}"
-    more = verdict.seeds_needed
-    if more is None:
-        return f"inconclusive: {f.text(verdict.reason)}; the number of seeds still needed cannot be estimated"
-    return f"inconclusive: {f.text(verdict.reason)}; about {f.number(more, 'more seed')} for 90 % power"
+    return f"inconclusive: {f.text(verdict.reason)}; {needed(verdict)}"
 
 
 def unmatched(finding: Finding) -> str:
@@ -131,23 +131,27 @@ def disputes(finding: Finding) -> list[str]:
 
 def sources(findings: Iterable[Finding]) -> list[str]:
     """Every source that a verdict or a context number names, in full."""
-    keys = {each.reference.source for finding in findings for each in finding.published.verdicts}
-    keys |= {each.near.reference.source for finding in findings for each in finding.published.context}
-    return [f"{f.code(key)}: {f.text(cite(key))}" for key in sorted(keys)]
+    named = [each.reference for finding in findings for each in finding.published.verdicts]
+    named += [each.near.reference for finding in findings for each in finding.published.context]
+    keys = {row.source: cited(row) for row in named if row.expected is None}
+    return [f"{f.code(key)}: {f.text(full)}" for key, full in sorted(keys.items())]
 
 
 def _value(reference: Reference) -> str:
     """ "92.16 % (1 run)", "95.0 %, sd 0.3 (5 runs)"."""
-    digits = max(0, -floor(log10(reference.rounding)))
+    digits = max(0, -floor(log10(reference.rounding) + 1e-9))
+    bound = "at least " if reference.expected and reference.expected.at_least else ""
     spread = "" if reference.sd is None else f", sd {reference.sd:.2g}"
     if reference.low is not None and reference.high is not None:
         spread = f", {reference.low:g} to {reference.high:g}"
-    return f"{reference.value:.{digits}f} %{spread}" + (
+    return f"{bound}{reference.value:.{digits}f} %{spread}" + (
         f" ({f.number(reference.runs, 'run')})" if reference.runs else ""
     )
 
 
 def _source(reference: Reference) -> str:
+    if reference.expected:
+        return f"handed in: {f.text(reference.source)}"
     return f"{f.code(reference.source)}, {f.text(reference.location)}"
 
 

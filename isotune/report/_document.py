@@ -8,9 +8,10 @@ from math import nan
 from pathlib import Path
 from typing import Any
 
-from isotune.reference_results import Reference, cite
+from isotune.reference_results import Reference, cited
 from isotune.report import _schema as json
 from isotune.report._conclusions import conclusion
+from isotune.report._handed_in import line
 from isotune.report.analysis.benchmark import Speed
 from isotune.report.analysis.differences import Difference
 from isotune.report.analysis.judging import Finding, other_speeds
@@ -134,7 +135,7 @@ def _published(reference: Reference, disputed: str) -> json.Published:
     same = ("value", "unit", "rounding", "runs", "sd", "low", "high", "metric", "checkpoint", "protocol", "measured_by",
             "trust", "source", "location")  # fmt: skip
     copied: dict[str, Any] = {name: getattr(reference, name) for name in same}
-    return json.Published(**copied, model=reference.name, citation=cite(reference.source), disputed=disputed)
+    return json.Published(**copied, model=reference.name, citation=cited(reference), disputed=disputed)
 
 
 def _verdict(each: Judged) -> json.VerdictResult:
@@ -149,6 +150,7 @@ def _verdict(each: Judged) -> json.VerdictResult:
         "p_lower",
         "p_upper",
         "seeds_needed",
+        "images_needed",
     )
     copied: dict[str, Any] = {name: getattr(each.verdict, name) for name in same}
     return json.VerdictResult.model_validate(
@@ -156,6 +158,8 @@ def _verdict(each: Judged) -> json.VerdictResult:
             "row": _name(each.row),
             "setup": each.setup.name,
             "published": _published(each.reference, each.disputed),
+            "handed_in": each.reference.expected,
+            "line": line(each) if each.reference.expected else None,
             **copied,
         }
     )

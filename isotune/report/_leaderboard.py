@@ -18,6 +18,7 @@ from isotune.runs.records import Record, latest
 
 if TYPE_CHECKING:
     from isotune.report.analysis.answers import Predictions
+    from isotune.report.analysis.handed_in import HandedIn
     from isotune.report.analysis.judging import Finding
 
 README_ROWS = 10
@@ -35,6 +36,7 @@ class Leaderboard:
     predictions: gives a run's predicted classes (`Store.predictions`), for the share that changed; without
         it, or where it raises UsageError, only what accuracies and digests prove is shown. With the labels of a data
         set that is in the cache they also give McNemar's test, and the share of the spread that the test set explains.
+    handed_in: published numbers of the user's that runs are held against, besides those of the tables.
     Errors: UsageError when there is nothing to report.
 
     >>> board = isotune.load_runs(".isotune/records").leaderboard()
@@ -51,8 +53,9 @@ class Leaderboard:
         command: str | None = None,
         predictions: Predictions | None = None,
         damaged: Sequence[str] = (),
+        handed_in: Iterable[HandedIn] = (),
     ) -> None:
-        self.records, self.speeds = tuple(records), tuple(speeds)
+        self.records, self.speeds, self._handed_in = tuple(records), tuple(speeds), tuple(handed_in)
         self._command, self._predictions, self._damaged = command, predictions, tuple(damaged)
         if not self.records and not self.speeds:
             raise UsageError("there is nothing to report: no records and no speeds; run first: isotune run")
@@ -122,7 +125,9 @@ class Leaderboard:
         try:
             with tempfile.TemporaryDirectory(prefix="isotune-report-") as folder:
                 place = Path(folder)
-                _write(self.records, self.speeds, place, self._command, self._predictions, self._damaged)
+                _write(
+                    self.records, self.speeds, place, self._command, self._predictions, self._damaged, self._handed_in
+                )  # fmt: skip
                 files = sorted(path for path in place.rglob("*") if path.is_file())
                 return {path.relative_to(place).as_posix(): path.read_bytes() for path in files}
         finally:
@@ -142,6 +147,7 @@ def _write(
     command: str | None,
     predictions: Predictions | None,
     damaged: Sequence[str],
+    handed_in: Sequence[HandedIn],
 ) -> None:
     from isotune.report import _document
     from isotune.report._page import write_page
@@ -156,7 +162,7 @@ def _write(
     counted = set(map(id, kept))
     answers = Answers(predictions)
     answers.check(kept)
-    findings = [judge(section, answers) for section in sections(kept, speeds)]
+    findings = [judge(section, answers, handed_in) for section in sections(kept, speeds)]
     out = left_out([record for record in records if id(record) not in counted], [*damaged, *answers.damaged])
     (place / "figures").mkdir()
     figures = [figure for finding in findings for figure in _figures.draw(finding, place)]

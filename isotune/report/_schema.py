@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from isotune.protocols import Protocol
+from isotune.protocols import Expected, Protocol
 from isotune.report.analysis.benchmark import Speed
 from isotune.report.analysis.sections import SetUpName
 from isotune.runs.records import Seeds
@@ -129,6 +129,9 @@ class VerdictResult(_Part):
     p_lower: Number = Field(description='one-sided, of "at or below -margin"')
     p_upper: Number = Field(description='one-sided, of "at or above +margin"')
     seeds_needed: int | None = Field(description="more seeds for 90 % power; null: it cannot be estimated")
+    images_needed: int | None = Field(None, description="test images in all, likewise; null: images are not short")
+    handed_in: Expected | None = Field(None, description="as it was handed in; null: a number of the tables")
+    line: str | None = Field(None, description="what was claimed, measured and concluded, of one handed in")
 
 
 class ContextNumber(_Part):

@@ -5,9 +5,9 @@ and each has its functions:
 
 - across seeds (`estimate`, `summarise`, `paired_difference`, `verdict`, `compare_all`): would the recipe give this
   again with other random draws? It narrows with more seeds.
-- across test images (`wilson`): would other images of the same kind give this? It narrows with more images, and no
-  number of seeds helps. Models that share their test images share most of it, so that it weighs less on the gap
-  between two of them.
+- across test images (`wilson`, `Draw`): would other images of the same kind give this? It narrows with more images,
+  and no number of seeds helps. Models that share their test images share most of it, so that it weighs less on the
+  gap between two of them.
 
 Part of the spread over seeds comes from the test set too: `split_variance`.
 
@@ -15,7 +15,7 @@ Part of the spread over seeds comes from the test set too: `split_variance`.
 |---|---|
 | what is the accuracy, how sure? | `estimate` (t), `summarise` (t and BCa), `wilson` |
 | is the spread over seeds training, or a small test set? | `split_variance` |
-| is a published number reproduced? | `verdict` against `Published`; `seeds_for`, `power_of` plan it |
+| is a published number reproduced? | `verdict` against `Published`, with a `Draw`; `seeds_for`, `power_of` |
 | which of several libraries differ? | `compare_all`, `paired_difference`, `outperformance` |
 | do two sets of predictions differ? | `mcnemar`, `predictions_changed`; of many sets, `holm` corrects |
 | which seed does the accuracy depend on? | `variance_by_source` over `Run`s |
@@ -36,6 +36,7 @@ How far each interval and test keeps its level is measured: reports/calibration.
 """
 
 from isotune.statistics._bootstrap import BCA_FROM, Summary, summarise
+from isotune.statistics._draws import Draw
 from isotune.statistics._estimates import (
     PERCENT,
     POINTS,
@@ -59,6 +60,7 @@ __all__ = [
     "PERCENT",
     "POINTS",
     "Component",
+    "Draw",
     "Estimate",
     "Interval",
     "McNemar",

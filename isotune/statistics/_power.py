@@ -43,13 +43,13 @@ def seeds_for(margin: float, sd: float, effect: float = 0.0, *, power: float = 0
     return fewest(lambda n: power_of(margin, sd, n, effect, arms=arms), power)
 
 
-def fewest(chance: Callable[[int], float], wanted: float) -> int | None:
-    """The smallest n >= 2 at which a chance reaches `wanted`, up to `MOST_SEEDS`; from 0.1 on it must grow with n."""
+def fewest(chance: Callable[[int], float], wanted: float, most: int = MOST_SEEDS) -> int | None:
+    """The smallest n >= 2 at which a chance reaches `wanted`, up to `most`; from 0.1 on it must grow with n."""
     high = 2
     while chance(high) < wanted:
-        if high == MOST_SEEDS:
+        if high == most:
             return None
-        high = min(2 * high, MOST_SEEDS)
+        high = min(2 * high, most)
     low = max(high // 2, 1)  # not enough, or too few to ask
     while high - low > 1:
         middle = (low + high) // 2

@@ -15,6 +15,11 @@
     protocols = ["quick-fine-tune"]
     seeds = 3
 
+    [[expected]]              # a published number, of which the names say which row it is of
+    accuracy = "94.0"
+    source = "https://example.org/table-2"
+    model = "timm:mobilenetv3_small_100"
+
 Without an entry the keys above are the one matrix.
 """
 
@@ -65,6 +70,7 @@ class _Document(_Axes):
     )
     entry: list[_Axes] = Field([], description="matrices; what one does not say is as at the top")
     exclude: list[_Axes] = Field([], description="cells that match something of each axis that is given are left out")
+    expected: list[dict[str, Any]] = Field([], description="published numbers that runs are held against")
 
 
 AXES = tuple(_Axes.model_fields)
@@ -80,6 +86,7 @@ class SweepFile:
     jobs: int | None
     executor: Spec | None
     lines: Sequence[str]
+    expected: Sequence[tuple[str, protocols.Expected]] = ()  # published numbers, each with where it stands
 
 
 def read(path: Path) -> SweepFile:
@@ -102,7 +109,12 @@ def read(path: Path) -> SweepFile:
             matrices.append(matrix)
             check_size(matrices, f"{place.at((*where, 'seeds'))}: ")
     exclude = [_exclusion(each, ("exclude", number), place) for number, each in enumerate(document.exclude)]
-    return SweepFile(path, Sweep(matrices, exclude), document.store, document.jobs, _executor(document, place), lines)
+    expected = []
+    for number, each in enumerate(document.expected):
+        at = place.at(("expected", number))
+        expected.append((at, protocols.expected(each, at)))
+    executor = _executor(document, place)
+    return SweepFile(path, Sweep(matrices, exclude), document.store, document.jobs, executor, lines, expected)
 
 
 def _executor(document: _Document, place: _Place) -> Spec | None:

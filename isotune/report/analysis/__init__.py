@@ -7,7 +7,8 @@
   (identical, native);
 - `speeds`: which speed belongs to which row;
 - `answers`: predictions and labels, image by image, as far as they are kept: `Answers`, `Changed`;
-- `published`: verdicts against published numbers, and the nearest numbers as context;
+- `published`: verdicts against published numbers, those `handed_in` among them, and the nearest numbers as context;
+  `paired`: image by image, where a number came so;
 - `differences`: which rows differ, corrected for the number of pairs; `variance`: where the spread comes from;
 - `judging`: all of these of one section in a `Finding`.
 

@@ -100,7 +100,7 @@ class Answers:
         return Changed(100 * abs(accuracies[0] - accuracies[1]), True)
 
     def _right(self, record: Record) -> np.ndarray | None:
-        labels = self._labels_of(record.cell)
+        labels = self.labels(record.cell)
         answers = None if labels is None else self._of(record)
         if answers is None or labels is None or answers.shape != labels.shape or record.metrics is None:
             return None
@@ -129,7 +129,7 @@ class Answers:
         self._kept[digest] = predictions.astype(np.int32)
         return self._kept[digest]
 
-    def _labels_of(self, cell: Cell) -> np.ndarray | None:
+    def labels(self, cell: Cell) -> np.ndarray | None:
         """Of the test images in the runs' order; None: the data set is not in the cache."""
         from isotune import data
 

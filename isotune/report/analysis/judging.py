@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from isotune.report._sentence import sentence
 from isotune.report.analysis.answers import Answers
 from isotune.report.analysis.benchmark import Speed
 from isotune.report.analysis.differences import Differences, differences
+from isotune.report.analysis.handed_in import HandedIn
 from isotune.report.analysis.published import Published, published
 from isotune.report.analysis.sections import Section
 from isotune.report.analysis.variance import Spread, spreads
@@ -23,11 +24,11 @@ class Finding:
     spreads: tuple[Spread, ...]
 
 
-def judge(section: Section, answers: Answers) -> Finding:
+def judge(section: Section, answers: Answers, handed: Iterable[HandedIn] = ()) -> Finding:
     return Finding(
         section,
         sentence(section, answers),
-        published(section),
+        published(section, answers, handed),
         differences(section, answers),
         spreads(section, answers),
     )

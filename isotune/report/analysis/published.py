@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from functools import cache
+from math import nan
+from typing import Any
 
-from isotune.reference_results import Near, Reference, contradictions, matching, published_spread
+from isotune.protocols import Expected
+from isotune.reference_results import Near, Reference, contradictions, handed_in, matching, published_spread
+from isotune.report.analysis.answers import Answers
+from isotune.report.analysis.handed_in import HandedIn
+from isotune.report.analysis.paired import Paired, paired
 from isotune.report.analysis.sections import Row, Section, SetUp
+from isotune.statistics import Draw, Verdict, verdict
 from isotune.statistics import Published as Number
-from isotune.statistics import Verdict, verdict
 
 NEAREST = 5  # context numbers of a section
 
@@ -21,7 +28,8 @@ class Judged:
     setup: SetUp
     reference: Reference
     verdict: Verdict
-    disputed: str  # what else was published of the same, and why, as far as it is known
+    disputed: str = ""  # what else was published of the same, and why, as far as it is known
+    paired: Paired | None = None  # of one handed in with its result image by image
 
 
 @dataclass(frozen=True)
@@ -40,9 +48,9 @@ class Published:
     more: int  # that are near too
 
 
-def published(section: Section) -> Published:
-    """What the tables of reference_results say of a section."""
-    judged: list[Judged] = []
+def published(section: Section, answers: Answers, handed: Iterable[HandedIn] = ()) -> Published:
+    """What numbers that were handed in, and the tables of reference_results, say of a section."""
+    judged = list(judge_handed_in(section, answers, handed))
     nearest: dict[int, Context] = {}  # by identity of the reference, which is one object for each row of the tables
     exact: set[int] = set()
     for row in section.rows:
@@ -62,21 +70,65 @@ def published(section: Section) -> Published:
     return Published(tuple(judged), tuple(others[:NEAREST]), len(others[NEAREST:]))
 
 
+def judge_handed_in(section: Section, answers: Answers, handed: Iterable[HandedIn]) -> Iterator[Judged]:
+    """Those that are about rows of a section, a set-up at a time."""
+    for each in handed:
+        for row in section.rows:
+            for setup in row.distinct:
+                if each.cells.isdisjoint(record.cell.key for record in setup.records.values()):
+                    continue
+                reference = handed_in(each.expected, setup.first.cell)
+                judged = _verdict(section, setup, reference)
+                yield Judged(row, setup, reference, judged, paired=paired(setup, each.expected, answers))
+
+
 def _verdict(section: Section, setup: SetUp, reference: Reference) -> Verdict:
-    """An evaluation that trains nothing gives the same again: two readings of it are equal, and exact."""
+    """What a set-up's runs say about a number; of an evaluation that trains nothing one is enough."""
+    expected = reference.expected
     number = Number(
         reference.value,
         n=reference.runs,
         sd=reference.sd,
         spread=reference.spread if reference.spread_kind == "range" else _spread_beside(reference),
-        rounding=reference.rounding,
+        rounding=expected.rounding if expected else reference.rounding,
+        at_least=expected is not None and expected.at_least,
     )
-    values, margin = list(setup.runs.values()), section.protocol.evaluation.margin
-    if section.protocol.own_classifier is None:
-        return verdict(values, number, margin, images=section.test_images)
-    exact = verdict([values[0], values[0]], number, margin)
-    reason = exact.reason.partition(";")[0] + "; nothing is drawn at random, so one evaluation is exact"
-    return replace(exact, n=len(values), reason=reason)
+    margin = (expected and expected.margin) or (None if number.at_least else section.protocol.evaluation.margin)
+    trained = section.protocol.own_classifier is None
+    values = _values(setup, expected)
+    if expected and None in values:
+        reason = f"{expected.metric} was not measured"
+        return Verdict("inconclusive", reason, len(values), margin or number.margin, *(None,) * 6, number, None)
+    return verdict(
+        values if trained else values[:1], number, margin,
+        images=section.test_images, draw=drawn(section, reference), trained=trained,
+    )  # fmt: skip
+
+
+def _values(setup: SetUp, expected: Expected | None) -> list[Any]:
+    """Percent, by run; NaN where a run failed, None where it did not measure what is claimed."""
+    if expected is None or expected.metric == "accuracy":
+        return list(setup.runs.values())
+    measured = [getattr(record.metrics, expected.metric, None) for record in setup.records.values()]
+    return [None if share is None else 100 * share for share in measured] + [nan] * len(setup.failed)
+
+
+def drawn(section: Section, reference: Reference) -> Draw | None:
+    """Whether our test images are a draw of those that a number was measured on, or other ones; None: the same.
+
+    What is stated comes first (`Expected.test`). Otherwise images are the same where as many were evaluated as the
+    number was measured on, and the protocol draws none of them; numbers of the tables are of all test images.
+    """
+    expected, ours = reference.expected, section.test_images
+    theirs = expected.images if expected else None
+    limit = section.protocol.images.test
+    test = expected.test if expected else None
+    if test is None:
+        if limit is None or ours < limit:  # all test images
+            test = "same" if theirs in (None, ours) else "other"
+        else:
+            test = "subset" if theirs is None or theirs > ours else "other"
+    return None if test == "same" else Draw(ours, theirs if test == "other" else None)
 
 
 @cache

@@ -1,0 +1,100 @@
+"""What became of a published number that was handed in: what was claimed, measured and concluded, in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from isotune.report import wording as f
+from isotune.report.analysis.answers import Answers, Predictions
+from isotune.report.analysis.handed_in import HandedIn
+from isotune.report.analysis.published import Judged, judge_handed_in
+from isotune.report.analysis.sections import sections
+from isotune.runs.records import Record, latest
+from isotune.statistics import Verdict
+
+
+def judged(
+    records: Iterable[Record], handed: Iterable[HandedIn], predictions: Predictions | None = None
+) -> list[Judged]:
+    """Numbers that were handed in, each judged on the runs of these records that it is about, a set-up at a time.
+    predictions: as of `Leaderboard`. UsageError: a number came with results image by image that are not of these."""
+    numbers, answers = list(handed), Answers(predictions)
+    if not numbers:
+        return []
+    return [each for part in sections(latest(records)) for each in judge_handed_in(part, answers, numbers)]
+
+
+def line(each: Judged) -> str:
+    """Plain text. "claimed 85.0 % (URL), measured 85.1 % on the same 1,000 images: reproduced, within 0.15 points"."""
+    verdict, expected = each.verdict, each.reference.expected
+    assert expected is not None
+    top5 = "top-5 " if expected.metric == "top5" else ""
+    ours = "nothing measured" if verdict.effect is None else f"measured {_measured(each)} on {_images(verdict)}"
+    return f"claimed {top5}{expected}{_of_runs(each)} ({expected.source}), {ours}: {_concluded(each)}"
+
+
+def _measured(each: Judged) -> str:
+    assert each.verdict.effect is not None
+    accuracy = each.reference.value + each.verdict.effect
+    sd = "" if each.verdict.sd is None else f", sd {each.verdict.sd:.2g}"
+    seeds = f" (mean of {f.number(each.verdict.n, 'seed')}{sd})" if each.verdict.trained else ""
+    return f"{accuracy:.{f.decimals(each.verdict.images or 1)}f} %{seeds}"
+
+
+def _of_runs(each: Judged) -> str:
+    runs, sd = each.reference.runs, each.reference.sd
+    parts = ([] if sd is None else [f"sd {sd:g}"]) + ([] if runs is None else [f.number(runs, "seed")])
+    return f" [{', '.join(parts)}]" if parts else ""
+
+
+def _images(verdict: Verdict) -> str:
+    count = f.number(verdict.images or 0, "test image")
+    if verdict.draw is None:
+        return f"the same {count}"
+    if verdict.draw.theirs is None:
+        return f"{count} of theirs"
+    return f"{count}, theirs are {verdict.draw.theirs:,} others"
+
+
+def _concluded(each: Judged) -> str:
+    verdict = each.verdict
+    effect, interval = verdict.effect, verdict.interval90
+    if effect is None or interval is None:
+        return f"inconclusive, {verdict.reason}"
+    decimals = max(f.decimals(verdict.images or 1), 2)
+    parts = [_reason(verdict, decimals)]
+    if interval.low != interval.high:
+        wide = verdict.interval95 if verdict.outcome == "different" else interval
+        assert wide is not None
+        share = 95 if verdict.outcome == "different" else 90
+        parts.append(f"{share} % interval {wide.low:+.{decimals}f} to {wide.high:+.{decimals}f}")
+    if each.paired is not None:
+        split = each.paired.tested
+        only = f"{split.only_first:,} images only theirs has right, {split.only_second:,} only ours"
+        parts.append(f"{only} (McNemar p = {f.probability(split.p)})")
+    if verdict.outcome == "inconclusive":
+        parts.append(needed(verdict))
+    return f"{verdict.outcome}, {'; '.join(parts)}"
+
+
+def _reason(verdict: Verdict, decimals: int) -> str:
+    apart = f"ours minus claimed {verdict.effect:+.{decimals}f} points"
+    if verdict.published.at_least:
+        return f"{apart}, {verdict.reason.partition(';')[0]}"
+    inside = {"reproduced": "within", "different": "beyond", "inconclusive": "not decided against"}[verdict.outcome]
+    return f"{apart}, {inside} the margin of {verdict.margin:.3g}"
+
+
+def needed(verdict: Verdict) -> str:
+    """How much more would decide what is inconclusive."""
+    seeds, images = verdict.seeds_needed, verdict.images_needed
+    ways = [f"about {f.number(seeds, 'more seed')}"] if seeds else []
+    beside = " and more seeds" if verdict.trained and not seeds else ""
+    ways += [f"about {images:,} test images in all{beside}"] if images else []
+    if ways:
+        return f"{' or '.join(ways)} for 90 % power"
+    if verdict.trained and verdict.draw:
+        return "it takes more seeds and more test images; how many cannot be estimated"
+    if verdict.trained:
+        return "the number of seeds still needed cannot be estimated"
+    return "no number of our images would decide it"

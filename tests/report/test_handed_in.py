@@ -1,0 +1,146 @@
+"""Numbers that are handed in: which comparison each is, what a report says of it, and pairs image by image."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from report_factories import FINE_TUNE, default_run, predictions, record
+
+from isotune import protocols
+from isotune.errors import UsageError
+from isotune.protocols import Images, OwnClassifier, expected
+from isotune.report import HandedIn, Judged, Leaderboard, judged, line
+from isotune.report.analysis import answers
+from isotune.runs.records import Record
+from isotune.statistics import Draw
+
+URL = "https://example.org/t2"
+OWN = protocols.load("own-classifier").model_copy(update={"own_classifier": OwnClassifier(input="protocol")})
+
+
+def one(records: list[Record], said: str, **rest: Any) -> Judged:
+    number = HandedIn(expected(f"{said},source={URL}"), frozenset(each.cell.key for each in records))
+    (only,) = judged(records, [number], **rest)
+    return only
+
+
+def evaluation(accuracy: float, images: int = 1000, test: int | None = None) -> list[Record]:
+    recipe = OWN.model_copy(update={"images": Images(test=test)})
+    return [record("timm:resnet18", accuracy, protocol=recipe, images=images, checkpoint="a1_in1k")]
+
+
+def trained(*accuracies: float, images: int = 1000) -> list[Record]:
+    return [record(accuracy=each, seed=seed, images=images, protocol=FINE_TUNE) for seed, each in enumerate(accuracies)]
+
+
+@pytest.mark.parametrize(
+    ("said", "test", "draw"),
+    [
+        ("accuracy=85.0", None, None),
+        ("accuracy=85.0,images=1000", None, None),
+        ("accuracy=85.0,images=10000", None, Draw(1000, 10_000)),  # who knows whether ours are among them
+        ("accuracy=85.0,images=500", None, Draw(1000, 500)),
+        ("accuracy=85.0,images=1000,test=other", None, Draw(1000, 1000)),
+        ("accuracy=85.0,images=10000,test=subset", None, Draw(1000)),
+        ("accuracy=85.0", 1000, Draw(1000)),  # the protocol draws them from those of the number
+        ("accuracy=85.0,images=10000", 1000, Draw(1000)),
+        ("accuracy=85.0,images=1000", 1000, Draw(1000, 1000)),
+        ("accuracy=85.0,images=1000,test=same", 1000, None),
+        ("accuracy=85.0", 5000, None),  # there are fewer than the protocol would take
+    ],
+)
+def test_which_images_are_compared(said: str, test: int | None, draw: Draw | None) -> None:
+    assert one(evaluation(0.85, test=test), said).verdict.draw == draw
+
+
+def test_the_same_images_are_exact_and_say_so() -> None:
+    near = one(evaluation(0.851), "accuracy=85.0")
+    assert line(near) == (
+        f"claimed 85.0 % ({URL}), measured 85.1 % on the same 1,000 test images: reproduced, ours minus claimed +0.10"
+        " points, within the margin of 0.15"
+    )
+    far = one(evaluation(0.853), "accuracy=85.0")
+    assert line(far).endswith("different, ours minus claimed +0.30 points, beyond the margin of 0.15")
+    assert one(evaluation(0.853), "accuracy=85.0,margin=0.5").verdict.outcome == "reproduced"
+
+
+def test_what_is_not_decided_says_what_would_decide_it() -> None:
+    drawn = line(one(evaluation(0.852), "accuracy=85.0,images=50000"))
+    assert "on 1,000 test images, theirs are 50,000 others: inconclusive" in drawn
+    assert "90 % interval" in drawn
+    assert drawn.endswith("test images in all for 90 % power")
+    seeds = line(one(trained(0.84, 0.86), "accuracy=85.5"))
+    assert "measured 85.0 % (mean of 2 seeds, sd 1.4)" in seeds
+    assert "more seeds for 90 % power" in seeds
+    alone = line(one(trained(0.85), "accuracy=85.0"))
+    assert "inconclusive, 1 run: at least two are needed" in alone
+
+
+def test_the_spread_of_both_counts_in_a_training() -> None:
+    runs = trained(0.85, 0.852, 0.849, 0.851, 0.848)
+    exact, uncertain = one(runs, "accuracy=85.0"), one(runs, "accuracy=85.0,seeds=3,spread=0.9")
+    assert (exact.verdict.outcome, uncertain.verdict.outcome) == ("reproduced", "inconclusive")
+    assert "[sd 0.9, 3 seeds]" in line(uncertain)
+
+
+def test_a_bound_is_a_claim_of_its_own_kind() -> None:
+    assert "claimed at least 80 %" in line(one(evaluation(0.87), "accuracy=80,at-least"))
+    outcomes = [one(evaluation(share), "accuracy=80,at-least").verdict.outcome for share in (0.8, 0.95, 0.799)]
+    assert outcomes == ["reproduced", "reproduced", "different"]
+    assert one(evaluation(0.81, test=1000), "accuracy=80,at-least").verdict.outcome == "inconclusive"
+
+
+def test_the_other_metric_is_held_against_itself() -> None:
+    (run,) = evaluation(0.85)
+    assert run.metrics is not None
+    with_top5 = run.model_copy(update={"metrics": run.metrics.model_copy(update={"top5": 0.97})})
+    assert "claimed top-5 97.0 %" in line(one([with_top5], "top5=97.0"))
+    assert one([with_top5], "top5=97.0").verdict.outcome == "reproduced"
+    lacking = one([run], "top5=97.0").verdict
+    assert (lacking.outcome, lacking.reason) == ("inconclusive", "top5 was not measured")
+
+
+def test_a_leaderboard_shows_what_was_handed_in(tmp_path: Path) -> None:
+    records = default_run()
+    chosen = [each for each in records if each.cell.model.startswith("keras") and each.cell.conventions == "native"]
+    number = HandedIn(expected(f"accuracy=85.0,source={URL}"), frozenset(each.cell.key for each in chosen))
+    board = Leaderboard(records, handed_in=[number])
+    page, content = board.markdown(), board.json()["sections"][0]
+    assert "claimed 85.0 %" in page
+    assert "handed in: " in page
+    (told,) = content["verdicts"]
+    assert (told["outcome"], told["setup"], told["handed_in"]["source"]) == ("different", "native", URL)
+    assert "No verdict" in Leaderboard(records).markdown()
+    assert "claimed" not in Leaderboard(records).markdown()
+
+
+@pytest.fixture
+def labelled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every image is of class 0, as `predictions` has it."""
+    monkeypatch.setattr(answers.Answers, "labels", lambda *_: np.zeros(1000, np.int64))
+
+
+@pytest.mark.usefixtures("labelled")
+@pytest.mark.parametrize("kind", ["classes", "right"])
+def test_a_result_image_by_image_is_compared_in_pairs(tmp_path: Path, kind: str) -> None:
+    theirs = np.roll(predictions(150), 10)  # ten wrong where ours are right, and ten the other way round
+    np.save(tmp_path / "theirs.npy", theirs if kind == "classes" else theirs == 0)
+    said = f"accuracy=85.0,predictions={tmp_path / 'theirs.npy'}"
+    compared = one(evaluation(0.85), said, predictions=lambda _: predictions(150))
+    assert compared.paired is not None
+    assert (compared.paired.tested.only_first, compared.paired.tested.only_second) == (10, 10)
+    assert "10 images only theirs has right, 10 only ours (McNemar p = 1" in line(compared)
+
+
+@pytest.mark.usefixtures("labelled")
+def test_a_result_of_another_accuracy_or_of_other_images_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "theirs.npy"
+    for content, right in ((predictions(200), "80.00 % of them are right, and 85.0 % is claimed"),
+                           (predictions(150, 999), "right are 1000 classes"),
+                           (np.zeros(1000), "holds float64")):  # fmt: skip
+        np.save(file, content)
+        with pytest.raises(UsageError, match=right):
+            one(evaluation(0.85), f"accuracy=85.0,predictions={file}", predictions=lambda _: predictions(150))
