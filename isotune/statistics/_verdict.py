@@ -220,11 +220,17 @@ def verdict(
         return Interval(effect - below, effect + above)
 
     interval90, interval95 = interval(REPRODUCED_TAIL), interval(DIFFERENT_TAIL)
+    if published.at_least:
+        outcome, reason = _of_a_bound(interval90, interval95)
+    elif error is None and draw is None:  # exact: the margin is what may be
+        inside = abs(effect) <= margin + _SLACK
+        outcome, reason = ("reproduced", "within the margin") if inside else ("different", "beyond the margin")
+    else:
+        outcome, reason = _conclude(interval90, interval95, margin)
     p_lower = p_upper = None
     if draw is None:
         error = error or StandardError(0.0, 0.0, max(ours.n, 2), 0)
         p_lower, p_upper = error.p(effect + margin, above=True), error.p(margin - effect, above=False)
-    outcome, reason = _conclude(interval90, interval95, margin, published.at_least)
     if images is not None:  # accuracies, and neither theirs nor ours can lie beyond 0 or 100 %
         uncertain = published.variance_of_mean or (draw and draw.theirs)
         limits = POINTS if uncertain else Interval(-published.mean, 100 - published.mean)
@@ -240,13 +246,8 @@ def verdict(
 _SLACK = 1e-9  # of sums of numbers with a few decimals
 
 
-def _conclude(interval90: Interval, interval95: Interval, margin: float, at_least: bool) -> tuple[Outcome, str]:
+def _conclude(interval90: Interval, interval95: Interval, margin: float) -> tuple[Outcome, str]:
     nonzero = 0 not in interval95
-    if at_least:
-        return _of_a_bound(interval90, interval95)
-    if interval90.low == interval90.high:  # exact: the margin is what may be
-        inside = abs(interval90.low) <= margin + _SLACK
-        return ("reproduced", "within the margin") if inside else ("different", "beyond the margin")
     if -margin < interval90.low and interval90.high < margin:
         return "reproduced", "within the margin" + (", though not equal" if nonzero else "")
     if interval95.low > margin or interval95.high < -margin:

@@ -27,6 +27,7 @@ PAGES = {
 LONG = {
     "README.md",
     "docs/tutorial.md",
+    "docs/tasks/a-claim.md",
     "docs/tasks/a-port-that-differs.md",
     "docs/tasks/in-your-tests.md",
     "docs/tasks/clusters.md",

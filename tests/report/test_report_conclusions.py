@@ -123,10 +123,10 @@ def test_an_evaluation_that_trains_nothing_is_exact_with_one_run() -> None:
         (against,) = [each for each in finding([one]).published.verdicts if each.reference == row]
         return against.verdict
 
-    near, far = judged(row.value / 100 + 0.002), judged(row.value / 100 - 0.03)
+    near, far = judged(row.value / 100 + 0.0004), judged(row.value / 100 - 0.002)
     assert (near.outcome, far.outcome) == ("reproduced", "different")
     assert near.n == 1
-    assert near.effect == pytest.approx(0.2)
+    assert near.effect == pytest.approx(0.04)
     assert "one evaluation is exact" in near.reason
 
 
