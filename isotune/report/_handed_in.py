@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from isotune.printable import one_line
 from isotune.report import wording as f
 from isotune.report.analysis.answers import Answers, Predictions
 from isotune.report.analysis.handed_in import HandedIn
@@ -30,7 +31,7 @@ def line(each: Judged) -> str:
     assert expected is not None
     top5 = "top-5 " if expected.metric == "top5" else ""
     ours = "nothing measured" if verdict.effect is None else f"measured {_measured(each)} on {_images(verdict)}"
-    return f"claimed {top5}{expected}{_of_runs(each)} ({expected.source}), {ours}: {_concluded(each)}"
+    return f"claimed {top5}{expected}{_of_runs(each)} ({one_line(expected.source)}), {ours}: {_concluded(each)}"
 
 
 def _measured(each: Judged) -> str:

@@ -9,6 +9,7 @@
     STORE/KEY.damaged-*/     what was damaged, and is not read any more
     STORE/.claims/           who runs a cell now (`claims`)
     STORE/.drafts/           how far a fine-tuning is (`drafts`)
+    STORE/.expected/         published numbers that were handed in (`isotune.verification`)
 
 A result is renamed into place when the disk has all of it. Of a cell that has several, the last one counts, and none is
 dated before another that was there. Who runs a cell asks beforehand which number its result will have (`next_number`):

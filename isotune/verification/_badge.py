@@ -17,7 +17,8 @@ def badge(result: Mapping[str, Any]) -> str:
     left = f"{metric} {bound}{str(result['claim'].get('accuracy', result['claim'].get('top5'))).rstrip('%')} %"
     right = str(result["outcome"])
     if result["measured_percent"] is not None:
-        right += f": {result['measured_percent']:.1f} %"
+        decimals = max(1, len(left.rstrip(" %").partition(".")[2]))
+        right += f": {result['measured_percent']:.{decimals}f} %"
     texts = [round(len(text) * _CHARACTER) for text in (left, right)]
     first, second = (width + 2 * _PADDING for width in texts)
     colour = _COLOURS[result["outcome"]]

@@ -129,8 +129,9 @@ def test_a_result_image_by_image_is_compared_in_pairs(tmp_path: Path, kind: str)
     theirs = np.roll(predictions(150), 10)  # ten wrong where ours are right, and ten the other way round
     np.save(tmp_path / "theirs.npy", theirs if kind == "classes" else theirs == 0)
     said = f"accuracy=85.0,predictions={tmp_path / 'theirs.npy'}"
-    compared = one(evaluation(0.85), said, predictions=lambda _: predictions(150))
+    compared = one(evaluation(0.85, test=1000), said, predictions=lambda _: predictions(150))
     assert compared.paired is not None
+    assert compared.verdict.draw is None  # a result of these very images
     assert (compared.paired.tested.only_first, compared.paired.tested.only_second) == (10, 10)
     assert "10 images only theirs has right, 10 only ours (McNemar p = 1" in line(compared)
 
