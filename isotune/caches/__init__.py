@@ -4,8 +4,8 @@
 - `Pruned`, `prune`: pieces are removed, by age and by size, those that nobody used for longest first.
 
 isotune's cache (`isotune.cache`) is made again when it is needed. What had to be fetched, the downloads of libraries
-above all, is shown, and removed only where it is named. Nothing is removed that a running process makes or uses,
-nothing outside these folders, and no link is followed.
+above all, and a store's drafts of fine-tunings are shown, and removed only where they are named. Nothing is removed
+that a running process makes or uses, nothing outside these folders, and no link is followed.
 """
 
 from isotune.caches._items import Item

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from isotune import cache
+from isotune.runs import drafts
 from isotune.sealing import SEAL
 
 QUIET = 3600.0  # seconds after which nobody is at work on what has no lock
@@ -50,7 +51,7 @@ class Item:
             with self._alone() as free:
                 if not free:
                     return "in use"
-                if measured(self.path)[1] > self.used:
+                if self._last_used() > self.used:
                     return "used just now"
                 if not dry:
                     self._remove()
@@ -59,6 +60,9 @@ class Item:
         except OSError as error:
             return f"cannot be removed: {error.strerror or error}"
         return ""
+
+    def _last_used(self) -> float:
+        return measured(self.path)[1]
 
     @contextmanager
     def _alone(self) -> Iterator[bool]:
@@ -80,6 +84,20 @@ class Item:
             self.path.rename(aside / "old")
         finally:
             shutil.rmtree(aside, ignore_errors=True)  # follows no link
+
+
+@dataclass(frozen=True)
+class Draft(Item):
+    """That of a cell, in a store. It was last used when it was last written, since whoever lists drafts reads them; and
+    it is in use as long as somebody runs its cell."""
+
+    def _last_used(self) -> float:
+        return self.path.lstat().st_mtime
+
+    @contextmanager
+    def _alone(self) -> Iterator[bool]:
+        with drafts.alone(self.path) as free:
+            yield free
 
 
 def measured(path: Path) -> tuple[int, float]:

@@ -8,12 +8,15 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from isotune import cache, names, sealing
-from isotune.caches._items import QUIET, Item, item
+from isotune.caches._items import QUIET, Draft, Item, item
 from isotune.printable import one_line
+from isotune.runs import drafts
+from isotune.runs.store import Store
 from isotune.sealing import Damaged
 
 LEFTOVERS = "leftovers"
@@ -24,12 +27,13 @@ _DAMAGED = ".damaged"
 
 @dataclass(frozen=True)
 class Kind:
-    """fetched: it came over a network, so it is removed only where it is named. items: the longest unused one first."""
+    """dear: it came over a network, or took hours to compute, so it is removed only where it is named. items: the
+    longest unused one first."""
 
     name: str
     about: str
     folder: Path
-    fetched: bool
+    dear: bool
     items: Sequence[Item]
 
     @property
@@ -38,7 +42,7 @@ class Kind:
 
     def json(self) -> dict[str, Any]:
         return {
-            "name": self.name, "about": self.about, "folder": str(self.folder), "fetched": self.fetched,
+            "name": self.name, "about": self.about, "folder": str(self.folder), "dear": self.dear,
             "number": len(self.items), "bytes": self.bytes, "items": [each.json() for each in self.items],
         }  # fmt: skip
 
@@ -58,9 +62,9 @@ class Listed:
         """In words, a line a kind."""
         own = sum(kind.bytes for kind in self.kinds if kind.folder.is_relative_to(self.folder))
         yield f"{self.folder}: {sized(own)}"
-        yield from map(self._line, (kind for kind in self.kinds if not kind.fetched))
-        yield "fetched over a network, and removed only where it is named (--only):"
-        yield from map(self._line, (kind for kind in self.kinds if kind.fetched))
+        yield from map(self._line, (kind for kind in self.kinds if not kind.dear))
+        yield "fetched over a network, or computed for long, and removed only where it is named (--only):"
+        yield from map(self._line, (kind for kind in self.kinds if kind.dear))
 
     def _line(self, kind: Kind) -> str:
         last = f", last used {day(max(each.used for each in kind.items))}" if kind.items else ""
@@ -69,29 +73,38 @@ class Listed:
         return f"  {kind.name:<{width}}  {len(kind.items):>5,}  {sized(kind.bytes):>8}  {kind.about}{where}{last}"
 
 
-def listed() -> Listed:
-    """What is there now; no content of it is read."""
-    root = cache.root().resolve()
+def listed(store: Path) -> Listed:
+    """What is there now; nothing of it is read but what drafts are of. store: whose drafts are listed, too; it need not
+    be there."""
+    root, store = cache.root().resolve(), store.expanduser().absolute()
+
+    def left(kind: str, place: Path) -> Iterator[Item]:
+        return chain(_leftovers(kind, place), _drafts(kind, store, needed=False))
+
+    def kept(kind: str, _: Path) -> Iterator[Item]:
+        return _drafts(kind, store, needed=True)
+
     own = [
         _kind(root, "data-sets", "datasets", "prepared data sets", _datasets),
         _kind(root, "images", "views", "decoded and resized images", _whole),
         _kind(root, "features", "features", "of probes, for all seeds and protocols", _whole),
         _kind(root, "checkpoints", "checkpoints", "in the form that all libraries read", _whole),
         _kind(root, "catalogues", "catalogue", "what libraries list", _whole),
-        _kind(root, LEFTOVERS, "", "drafts of processes that were killed, and what was damaged", _leftovers),
-        _kind(root, "downloads", "sources", "what data sets were made of", _downloads, fetched=True),
+        _kind(root, LEFTOVERS, "", "what killed processes left, and what was damaged", left),
+        _kind(root, "downloads", "sources", "what data sets were made of", _downloads, dear=True),
+        _kind(store, "drafts", drafts.FOLDER, "how far fine-tunings are that are not done", kept, dear=True),
     ]
     return Listed(root, [*own, *_of_libraries()])
 
 
 def _kind(
     root: Path, name: str, folder: str, about: str, items: Callable[[str, Path], Iterator[Item]], *,
-    fetched: bool = False,
+    dear: bool = False,
 ) -> Kind:  # fmt: skip
     place = root / folder
     if place.is_symlink():
-        return Kind(name, f"{about}; the folder is a link, and left alone", place, fetched, ())
-    return Kind(name, about, place, fetched, sorted(items(name, place), key=lambda each: each.used))
+        return Kind(name, f"{about}; the folder is a link, and left alone", place, dear, ())
+    return Kind(name, about, place, dear, sorted(items(name, place), key=lambda each: each.used))
 
 
 def _of_libraries() -> list[Kind]:
@@ -102,7 +115,7 @@ def _of_libraries() -> list[Kind]:
             for name, folder in known.downloads().items():
                 folders.setdefault(folder.expanduser().absolute(), name)
     return [
-        _kind(folder.parent, name, folder.name, "by libraries", _others, fetched=True)
+        _kind(folder.parent, name, folder.name, "by libraries", _others, dear=True)
         for folder, name in sorted(folders.items(), key=lambda each: each[1])
     ]
 
@@ -167,6 +180,19 @@ def _leftovers(kind: str, root: Path) -> Iterator[Item]:
     for digest, entries in _entries(root / "datasets").items():
         if not (root / "datasets" / digest).exists():
             yield from (item(kind, entry, name, maker=entry) for entry, name in entries.items())
+
+
+def _drafts(kind: str, store: Path, *, needed: bool) -> Iterator[Item]:
+    """Drafts of cells from which somebody may go on; or those of which nobody can: of cells that were done since, and
+    damaged ones."""
+    if (store / drafts.FOLDER).is_symlink():
+        return
+    for one in drafts.begun(store):
+        of_use = bool(one.total) and not Store(store).is_done(one.key, one.written)
+        if of_use == needed and not one.path.is_symlink():
+            name = f"{one_line(one.cell, 120)}, after step {one.line}" if one.total else "damaged, or of another version"
+            with suppress(FileNotFoundError):
+                yield Draft(kind, one.path, name, one.size, one.path.lstat().st_mtime, maker=None)
 
 
 def _left_in(root: Path, depth: int = 2) -> Iterator[Path]:

@@ -69,7 +69,7 @@ def prune(
     """Remove what was not used for `older_than` seconds, and then, the longest unused first, until at most `keep` bytes
     are left; and leftovers, which are of use to nobody.
 
-    only: names of kinds; none: all but what was fetched. Where it names kinds and neither age nor size is given, all of
+    only: names of kinds; none: all but the dear ones. Where it names kinds and neither age nor size is given, all of
     them goes. dry: nothing is removed. UsageError: no such kind.
     """
     kinds = _chosen(there, only)
@@ -95,4 +95,4 @@ def _chosen(there: Listed, only: Collection[str]) -> list[Kind]:
     for name in only:
         if name not in known:
             raise UsageError(f"only: nothing of the kind {name!r} is cached; {nearest(name, known)}")
-    return [kind for kind in there.kinds if (kind.name in only if only else not kind.fetched)]
+    return [kind for kind in there.kinds if (kind.name in only if only else not kind.dear)]

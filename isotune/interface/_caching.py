@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from isotune import caches
+from isotune import caches, defaults
 from isotune.interface._asking import seconds, size
-from isotune.interface.arguments import flag, several, wrong
+from isotune.interface.arguments import PathLike, flag, path, several, wrong
 
 _KIND = "a kind such as 'features'"
 
 
-def list_cache() -> caches.Listed:
-    """What is in isotune's cache and in those of the libraries, kind by kind: how many things, how large, last used
-    when. Nothing is read but names, sizes and times.
+def list_cache(*, store: PathLike = defaults.STORE) -> caches.Listed:
+    """What is in isotune's cache and in those of the libraries, and which drafts of fine-tunings are in a store, kind
+    by kind: how many things, how large, last used when. Nothing is read but names, sizes and times, and of drafts what
+    they are of.
 
     >>> print(*isotune.list_cache().lines(), sep="\\n")
     """
-    return caches.listed()
+    return caches.listed(path(store, "store"))
 
 
 def prune_cache(
@@ -26,16 +27,18 @@ def prune_cache(
     keep: str | int | None = None,
     only: str | Iterable[str] | None = None,
     dry_run: bool = False,
+    store: PathLike = defaults.STORE,
 ) -> caches.Pruned:
     """Remove from the cache what is not needed: what processes that were killed left, always; what was last used longer
     ago than a time; and then, the longest unused first, until no more than a size is left.
 
     Everything in it is made again when it is needed. What a running process makes or uses stays, links are not
-    followed, and what was fetched over a network goes only where it is named.
+    followed. What was fetched over a network goes only where it is named, and so do drafts of fine-tunings that are not
+    done: from one that is gone nobody goes on.
 
     older_than: seconds, or a time such as "30d". keep: bytes, or a size such as "10GB", of all kinds that are looked at
         together. only: kinds, by their names in `list_cache()`; given alone, all of them goes. dry_run: remove nothing,
-        and tell what would go.
+        and tell what would go. store: whose drafts are looked at.
     UsageError: no time, no size, or no such kind.
 
     >>> print(*isotune.prune_cache(older_than="30d", keep="10GB", dry_run=True).lines(), sep="\\n")
@@ -45,6 +48,6 @@ def prune_cache(
         if not isinstance(kind, str):
             raise wrong("only", _KIND, kind)
     return caches.prune(
-        caches.listed(), older_than=seconds(older_than, "older_than"), keep=size(keep, "keep"), only=kinds,
-        dry=flag(dry_run, "dry_run"),
+        caches.listed(path(store, "store")), older_than=seconds(older_than, "older_than"), keep=size(keep, "keep"),
+        only=kinds, dry=flag(dry_run, "dry_run"),
     )  # fmt: skip

@@ -21,8 +21,8 @@ import json
 import logging
 import os
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -212,6 +212,13 @@ def begun(store: Path) -> list[Begun]:
             written = datetime.fromtimestamp(status.st_mtime, UTC)
             drafts.append(Begun(path.name.removesuffix(SUFFIX), cell, done, total, written, status.st_size, path))
     return drafts
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[bool]:
+    """Whether nobody runs the cell of a draft; while inside nobody does. OSError: the store cannot be written."""
+    with claims.Claims(path.parent.parent) as mine:
+        yield mine.take(path.name.removesuffix(SUFFIX), "none: its draft is removed")
 
 
 def _content(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:

@@ -28,7 +28,7 @@ import tempfile
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import count
 from pathlib import Path
 
@@ -148,6 +148,16 @@ class Store:
         read = [record for place in self._places(cell) if (record := self._read(place, cell)) is not None]
         read.reverse()
         return sorted(read, key=lambda record: record.ended, reverse=True)
+
+    def is_done(self, key: str, since: datetime) -> bool:
+        """Whether a result that is done was put in place of the cell with this key after a time, by the clock that
+        dates files."""
+        for place in self._within(self.folder / key):
+            with suppress(Damaged, FileNotFoundError):
+                written = (place / RECORD).stat().st_mtime
+                if written >= since.timestamp() and _parsed(place / RECORD).status == "done":
+                    return True
+        return False
 
     def predictions(self, record: Record) -> np.ndarray:
         """int64 [test images]. UsageError: they are not kept; Damaged: they are not the record's any more."""

@@ -10,11 +10,17 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from record_factories import cell, record
 
 import isotune
 from isotune import cache, caches, data, sealing
 from isotune.errors import UsageError
+from isotune.runs.claims import Claims
+from isotune.runs.drafts import Draft, begun
+from isotune.runs.records import Seeds
+from isotune.runs.store import Store
 
 DAY = 86_400
 
@@ -192,13 +198,80 @@ def test_what_was_fetched_goes_only_where_it_is_named(place: Path, tmp_path: Pat
     (source / "images.gz").write_bytes(bytes(50))
     aged(source, 100)
     assert [item.path.name for item in kind("torch-hub").items] == ["old.pth", "new.pth"]
-    assert kind("torch-hub").fetched
+    assert kind("torch-hub").dear
     assert isotune.prune_cache(older_than="30d", keep=0).removed == []
     pruned = isotune.prune_cache(older_than="30d", only=["torch-hub", "downloads"])
     assert {item.path.name for item in pruned.removed} == {"old.pth", "fashion-mnist"}
     pruned = isotune.prune_cache(only="torch-hub")  # another process may be reading it
     assert [(item.path.name, why) for item, why in pruned.kept] == [("new.pth", "in use")]
     assert [path.name for path in weights.iterdir()] == ["new.pth"]
+
+
+def drafted(seed: int, days: float = 0, of: str = "store") -> Path:
+    """The draft of a cell in a store, last written so many days ago."""
+    draft = Draft(Path(of), cell(seeds=Seeds.all(seed)))
+    draft._is_first = False
+    draft.write(3, 10, {}, lambda: {"trainer": {"w": np.zeros(1000, np.float32)}}, 0.0)
+    return aged(draft.path, days)
+
+
+def test_drafts_are_listed_by_cell_size_and_when_they_were_written(house, place: Path) -> None:
+    paths = [drafted(0, days=40), drafted(1)]
+    assert kind("drafts").items == [], "of another store"
+    for _ in range(2):  # listing reads them
+        (there,) = (each for each in isotune.list_cache(store="store").kinds if each.name == "drafts")
+        assert [item.path for item in there.items] == [path.absolute() for path in paths]
+        assert there.bytes == sum(path.stat().st_size for path in paths) > 8000
+        old = there.items[0]
+        assert old.name == f"{cell(seeds=Seeds.all(0))}, after step 3 of 10"
+        assert abs(time.time() - old.used - 40 * DAY) < 600
+
+
+def test_drafts_go_by_age_where_they_are_named_but_none_whose_cell_is_running(house, place: Path) -> None:
+    old, running, young = drafted(0, days=40), drafted(1, days=40), drafted(2, days=1)
+    assert isotune.prune_cache(older_than="30d", keep=0, store="store").removed == [], "not named"
+    with Claims(Path("store")) as claims:
+        assert claims.take(cell(seeds=Seeds.all(1)).key)
+        for dry in (True, False):
+            pruned = isotune.prune_cache(older_than="30d", only="drafts", store="store", dry_run=dry)
+            assert [item.path for item in pruned.removed] == [old.absolute()]
+            assert [(item.path, why) for item, why in pruned.kept] == [(running.absolute(), "in use")]
+    assert [one.path for one in begun(Path("store"))] == sorted([running, young])
+    isotune.prune_cache(older_than="30d", only="drafts", store="store")
+    assert [one.path for one in begun(Path("store"))] == [young]
+    assert not Path("store/.claims").exists()
+
+
+def test_a_draft_that_was_written_while_it_was_looked_at_stays(house, place: Path) -> None:
+    path = drafted(0, days=40)
+    there = caches.listed(Path("store"))
+    drafted(0)
+    pruned = caches.prune(there, older_than=30 * DAY, only=["drafts"])
+    assert [why for _, why in pruned.kept] == ["used just now"]
+    assert path.exists()
+
+
+def test_a_draft_of_which_nobody_goes_on_is_a_leftover(house, place: Path) -> None:
+    done, again, failed, damaged = (drafted(seed, days=1) for seed in range(4))
+    for seed, status in enumerate(("done", "done", "failed")):
+        Store(Path("store")).write(record(cell(seeds=Seeds.all(seed)), status=status))
+    drafted(1)  # begun after the result, as under other versions
+    os.utime(again, (time.time() + 60,) * 2)
+    damaged.write_bytes(damaged.read_bytes()[:20])
+    pruned = isotune.prune_cache(store="store")
+    assert {item.path for item in pruned.removed} == {done.absolute(), damaged.absolute()}
+    assert sorted(one.path for one in begun(Path("store"))) == sorted([again, failed])
+
+
+def test_links_in_a_store_are_left_alone(house, place: Path) -> None:
+    outside = drafted(0, days=40, of="outside")
+    drafted(1, days=40).parent.joinpath(outside.name).symlink_to(outside.absolute())
+    Path("other").mkdir()
+    Path("other/.drafts").symlink_to(outside.parent.absolute())
+    for store in ("store", "other"):
+        isotune.prune_cache(only=["drafts", "leftovers"], store=store)
+    assert outside.exists()
+    assert Path("store/.drafts", outside.name).is_symlink()
 
 
 @pytest.mark.parametrize(
@@ -237,3 +310,13 @@ def test_the_command_line_lists_and_prunes(here, place: Path) -> None:
     status, out, _ = here("cache", "--prune", "--only", "features")
     assert status == 0
     assert out.splitlines()[-1].endswith("; 0 B left")
+
+
+def test_the_command_line_names_a_store(here, place: Path) -> None:
+    drafted(0, days=40)
+    _, out, _ = here("cache", "--store", "store")
+    assert any(line.startswith("  drafts ") and " 1 " in line for line in out.splitlines())
+    status, out, _ = here("cache", "--prune", "--only", "drafts", "--older-than", "30d", "--store", "store")
+    assert (status, len(out.splitlines())) == (0, 2)
+    assert "after step 3 of 10" in out
+    assert begun(Path("store")) == []

@@ -53,7 +53,7 @@ def main() -> None:
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--out", type=Path, default=Path("reports"))
     options = parser.parse_args()
-    chosen = [way for way in WAYS if not options.ways or any(part in way for part in options.ways)]
+    chosen = [way for way in WAYS if not options.ways or any(_means(part, way) for part in options.ways)]
     if options.list:
         print("\n".join([*WAYS, SPOILED]))
         return
@@ -68,6 +68,11 @@ def main() -> None:
         if not options.ways or SPOILED in options.ways:
             _spoil(house, kept, options.times, options.seed)
     sys.exit(not kept.sound(chosen))
+
+
+def _means(part: str, way: str) -> bool:
+    """A whole name means that way alone."""
+    return part == way or (part not in WAYS and part in way)
 
 
 def _tried(house: House, way: str, chance: Random) -> dict[str, Any]:
