@@ -190,9 +190,11 @@ def _drafts(kind: str, store: Path, *, needed: bool) -> Iterator[Item]:
     for one in drafts.begun(store):
         of_use = bool(one.total) and not Store(store).is_done(one.key, one.written)
         if of_use == needed and not one.path.is_symlink():
-            name = f"{one_line(one.cell, 120)}, after step {one.line}" if one.total else "damaged, or of another version"
+            far = f"{one_line(one.cell, 120)}, after step {one.line}"
+            name = far if one.total else "no draft of this version"
             with suppress(FileNotFoundError):
-                yield Draft(kind, one.path, name, one.size, one.path.lstat().st_mtime, maker=None)
+                used = one.path.lstat().st_mtime
+                yield Draft(kind, one.path, name, one.size, used, maker=None)
 
 
 def _left_in(root: Path, depth: int = 2) -> Iterator[Path]:

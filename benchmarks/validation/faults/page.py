@@ -29,16 +29,19 @@ def page(kept: dict[str, Any]) -> str:
             " something is done to it at a random moment, and the same command is given again until all is done. Then"
             " the store is held against an undisturbed one: accuracies, losses and predictions of every cell, to the"
             " bit. Lost: a result that was there and is not in the end. Orphans: processes that are left two seconds"
-            " after the command. Other ends: a status, or words, that a command should not end with.",
+            " after the command. Other ends: a status, or words, that a command should not end with. By: the"
+            " command and the machine, in the list below.",
             "",
-            f"| what is done | cells | times | {' | '.join(COLUMNS.values())} | tables equal |",
-            f"| --- |{' ---: |' * (len(COLUMNS) + 3)}",
+            f"| what is done | cells | times | {' | '.join(COLUMNS.values())} | tables equal | by |",
+            f"| --- |{' ---: |' * (len(COLUMNS) + 4)}",
             *(_row(way, trials) for way, trials in faults["ways"].items() if trials),
             "",
             *(f"- not tried: {line}" for line in faults["left_out"]),
             *(f"- not tried yet: {way}" for way, trials in faults["ways"].items() if not trials),
             *(f"- {way}: {line}" for way, trials in faults["ways"].items() for line in _troubles(trials)),
-            *_evidence(faults),
+            "",
+            *(f"{number}. {_made(each)}" for number, each in enumerate(faults["made"], 1)),
+            "",
         ]
     if spoiled := kept.get("spoiled"):
         lines += [
@@ -58,7 +61,7 @@ def page(kept: dict[str, Any]) -> str:
                 for line in one
                 if line
             ),
-            *_evidence(spoiled),
+            *(f"{_made(each)}\n" for each in spoiled["made"]),
         ]
     if fuzzed := kept.get("fuzz"):
         lines += [
@@ -71,7 +74,7 @@ def page(kept: dict[str, Any]) -> str:
             *_spoiled(fuzzed["kinds"]),
             "",
             *(f"- {end}: {kind}, case {number}: {words}" for kind, number, end, words in fuzzed["failures"]),
-            *_evidence(fuzzed),
+            _made(fuzzed),
         ]
     return "\n".join(lines).rstrip() + "\n"
 
@@ -85,7 +88,8 @@ def _row(way: str, trials: list[dict[str, Any]]) -> str:
     parts = ", ".join(f"{count} {what}" for what, count in done.items() if what)
     way = f"{way} ({parts})" if parts else way
     cells = "/".join(str(count) for count in sorted({trial["cells"] for trial in trials}))
-    return f"| {way} | {cells} | {done.total()} | {' | '.join(map(str, counts))} | {equal} of {len(trials)} |"
+    by = ", ".join(str(each + 1) for each in sorted({trial["by"] for trial in trials}))
+    return f"| {way} | {cells} | {done.total()} | {' | '.join(map(str, counts))} | {equal} of {len(trials)} | {by} |"
 
 
 def _count(trouble: int | list[str]) -> int:
@@ -120,6 +124,7 @@ def _spoiled(kinds: dict[str, dict[str, int]]) -> list[str]:
     ]
 
 
-def _evidence(part: dict[str, Any]) -> list[str]:
+def _made(part: dict[str, Any]) -> str:
+    """By which command something was made, and where."""
     facts = ", ".join(f"{key} {value}" for key, value in part["environment"].items() if key != "memory")
-    return [f"Made by `{part['command']}`. {facts}.", ""]
+    return f"Made by `{part['command']}`. {facts}."

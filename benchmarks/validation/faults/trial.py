@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
@@ -82,3 +82,10 @@ class Trial:
 
 # A way to harm a sweep: False where it ended before, and the trial does not count.
 Way = Callable[[Trial], bool]
+
+
+def meant(ways: Iterable[str], parts: Sequence[str]) -> list[str]:
+    """The ways with one of these in their names, all where there is none; a whole name means that way alone."""
+    ways = list(ways)
+    whole = {part for part in parts if part in ways}
+    return [way for way in ways if not parts or way in whole or any(part in way for part in {*parts} - whole)]
