@@ -30,6 +30,7 @@ from typing import Any
 
 from isotune import reading
 from isotune.errors import UsageError
+from isotune.runs.records import moment
 from isotune.workers.identity import is_alive, is_gone, myself
 
 FOLDER = ".claims"
@@ -195,7 +196,7 @@ def running(store: Path, lease: float = LEASE) -> list[Running]:
             continue
         lost = is_gone(who) or quiet > lease
         with contextlib.suppress(TypeError, ValueError):
-            since = datetime.fromisoformat(str(who.get("since")))
+            since = moment(datetime.fromisoformat(str(who.get("since"))))
             claims.append(
                 Running(key, str(who.get("cell", "")), str(who.get("host", "?")), int(who.get("process", 0)), since,
                         quiet, lost)

@@ -87,9 +87,9 @@ class Desk:
         try:
             if not self.claims.take(cell.key, str(cell)):
                 return None
+            begun = Begun(self, cell)  # with the number of its result, so that whoever comes before the look has it
         except OSError as error:
             raise self.store.unusable(error) from None
-        begun = Begun(self, cell)  # with the number of its result, so that whoever comes before the look has it
         if self.result(cell) is not None:  # another's, who ended it between two looks
             begun.give_back()
             return None

@@ -44,6 +44,7 @@ from isotune.sealing import Damaged
 
 RECORD, PREDICTIONS, LOG, FAILED = "record.json", "predictions.npy", "log.txt", "failed.json"
 LARGEST = 16 * reading.MIB  # of a record
+NO_FOLDER = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP)  # what says that there is none
 _DAMAGED = ".damaged"
 _ABANDONED = 3600  # seconds, after which a draft is nobody's; writing one takes less than one
 _log = logging.getLogger("isotune")
@@ -77,11 +78,7 @@ class Store:
 
     def next_number(self, cell: Cell) -> int:
         """Of the result that comes next of a cell; 1 is the first's."""
-        home = self.folder / cell.key
-        try:
-            names = [entry.name for entry in os.scandir(home)]
-        except FileNotFoundError:
-            return 1
+        names = _names(self.folder / cell.key)
         return 1 + max([len(names) > 0, *(int(name) for name in names if name.isdecimal())])
 
     def write(
@@ -200,18 +197,21 @@ class Store:
                 gc.enable()
 
     def _places(self, cell: Cell) -> list[Path]:
-        """The folders of a cell's results, where they are; those of earlier versions too."""
+        """The folders of a cell's results, where they are; those of earlier versions too. What stands in the way of a
+        folder, a file or a link that leads nowhere, is set aside."""
         home = self.folder / cell.key
-        homes = [home] if home.exists() else [self.folder / key for key in _keys(cell)[1:]]
+        if not (there := home.is_dir()) and os.path.lexists(home):
+            aside = home.with_name(f"{home.name}{_DAMAGED}-{uuid.uuid4().hex[:8]}")
+            with suppress(FileNotFoundError):  # by another process
+                home.rename(aside)
+                _log.warning("damaged: %s: no folder of results; set aside as %s", home, aside)
+        homes = [home] if there else [self.folder / key for key in _keys(cell)[1:]]
         return [place for home in homes for place in self._within(home)]
 
     @staticmethod
     def _within(home: Path) -> list[Path]:
         """The places of results in a cell's folder, the first one first."""
-        try:
-            names = [entry.name for entry in os.scandir(home)]
-        except (FileNotFoundError, NotADirectoryError):
-            return []
+        names = _names(home)
         further = sorted((name for name in names if name.isdecimal()), key=int)
         first = [home] if RECORD in names else []
         return first + [home / name for name in further if (home / name / RECORD).exists()]
@@ -268,6 +268,16 @@ def _after(record: Record, others: Iterable[Record]) -> Record:
         return record
     later = latest - record.ended + timedelta(microseconds=1)
     return record.model_copy(update={"started": record.started + later, "finished": record.finished + later})
+
+
+def _names(home: Path) -> list[str]:
+    """Of what is in a cell's folder; none where there is no folder."""
+    try:
+        return [entry.name for entry in os.scandir(home)]
+    except OSError as error:
+        if error.errno in NO_FOLDER:
+            return []
+        raise
 
 
 def _keys(cell: Cell) -> list[str]:

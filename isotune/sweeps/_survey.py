@@ -21,7 +21,7 @@ from pydantic_core import from_json
 
 from isotune.protocols import Layout
 from isotune.runs.records import Record, moment
-from isotune.runs.store import LARGEST, RECORD
+from isotune.runs.store import LARGEST, NO_FOLDER, RECORD
 
 _ALIKE = (3, 4)  # versions of a record that say alike what is taken here
 
@@ -90,8 +90,10 @@ def _results(store: Path, home: str, one: Callable[[Any], Any]) -> Iterator[Brie
     folder = f"{store}/{home}"
     try:
         names = os.listdir(folder)  # noqa: PTH208 - of 100,000 folders
-    except (NotADirectoryError, FileNotFoundError):
-        return
+    except OSError as error:
+        if error.errno in NO_FOLDER:
+            return
+        raise
     for name in names:
         if name == RECORD:
             yield _brief(f"{folder}/{RECORD}", home, one)

@@ -199,6 +199,9 @@ def test_what_runs_is_told_with_who_and_since_when(tmp_path, others) -> None:
     assert (one.cell, one.host, one.process, one.since.year, one.lost) == ("a cell", "other", 1, 2026, False)
     assert one.quiet < 60
     assert running(tmp_path / "nowhere") == []
+    others.write_text(json.dumps(ELSEWHERE | {"since": "2026-01-02T03:04:05"}))
+    (same,) = running(tmp_path)
+    assert same.since == one.since, "of a time without a zone, which can be told"
 
 
 def test_claims_that_nobody_wants_any_more_are_removed_after_a_day(tmp_path, others) -> None:

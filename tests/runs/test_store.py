@@ -18,9 +18,12 @@ from hypothesis import given
 from record_factories import NOW, cell, measured, record
 
 from isotune.errors import UsageError
+from isotune.runs.claims import Claims
+from isotune.runs.desk import Desk
 from isotune.runs.records import Metrics, Record, Seeds, latest, predictions_digest
 from isotune.runs.store import Store
 from isotune.sealing import Damaged
+from isotune.sweeps._survey import survey
 
 
 @given(measured)
@@ -247,6 +250,26 @@ def test_a_damaged_record_is_named_and_set_aside_and_takes_no_other_along(tmp_pa
     assert store.read(cell()) == whole()
     assert len(store.all()) == 2
     assert not store.damaged
+
+
+@pytest.mark.parametrize("stands", ["a file", "a link that leads nowhere", "a link to itself"])
+def test_what_stands_where_a_cells_folder_belongs_is_set_aside(tmp_path, stands: str, caplog) -> None:
+    store, home = Store(tmp_path), tmp_path / cell().key
+    if stands == "a file":
+        home.write_text("a file")
+    else:
+        home.symlink_to("nowhere" if stands == "a link that leads nowhere" else home)
+    assert store.all() == []
+    assert survey(tmp_path) == {}
+    assert os.path.lexists(home), "reading moves nothing"
+    with Claims(tmp_path) as claims:
+        begun = Desk(store, claims).begin(cell())
+        assert begun is not None
+        begun.give_back()
+    assert f"{home}: no folder of results; set aside as {home}.damaged-" in caplog.text
+    assert len(list(tmp_path.glob("*.damaged-*"))) == 1
+    assert store.write(record(), number=store.next_number(cell())) == home
+    assert store.read(cell()) == record()
 
 
 def test_every_bit_of_a_record_counts(tmp_path) -> None:
