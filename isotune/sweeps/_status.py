@@ -74,19 +74,20 @@ class Status:
 
     def lines(self) -> Iterator[str]:
         """In words."""
+        store = one_line(self.store, 200)
         if self.asked is not None and self.at is not None:
-            yield f"{self.store}: {self.asked:,} cells of {self.source}, last started {_ago(self.at)}"
+            yield f"{store}: {self.asked:,} cells of {one_line(self.source, 100)}, last started {_ago(self.at)}"
         else:
-            yield f"{self.store}: what was asked for is not known; what is there:"
+            yield f"{store}: what was asked for is not known; what is there:"
         counts = f"{self.done:,} done, {self.failed:,} failed, {len(self.alive):,} running"
         yield f"  {counts}" + ("" if self.left is None else f", {self.left:,} left")
         for one in self.alive[:_RUNNING]:
             since = f" for {roughly((_now() - one.since).total_seconds())}" if one.since else ""
             step = "".join(f", after step {draft.line}" for draft in self.begun if draft.key == one.key)
-            yield f"  running{since}: {one_line(one.cell, 120)} ({one.host}, process {one.process}){step}"
+            yield f"  running{since}: {one_line(one.cell, 120)} ({one_line(one.host, 60)}, process {one.process}){step}"
         for one in self.running:
             if one.lost:
-                yield f"  lost with process {one.process} of {one.host}: {one_line(one.cell, 120)}"
+                yield f"  lost with process {one.process} of {one_line(one.host, 60)}: {one_line(one.cell, 120)}"
         waiting = [draft for draft in self.begun if draft.key not in {one.key for one in self.alive}]
         for draft in waiting[:_RUNNING]:
             yield f"  begun, and goes on after step {draft.line}: {one_line(draft.cell, 120)}"

@@ -1,6 +1,6 @@
 """What isotune does when it is harmed: tried, and counted.
 
-    python benchmarks/validation/faults [WAY ...] [--times 10] [--seed 0] [--again] [--out reports]
+    python benchmarks/validation/faults [WAY ...] [--times 10] [--seed 0] [--again] [--house FOLDER] [--out reports]
 
 WAY: a part of the name of a way to harm a sweep (`--list` names them), `spoiled` for damaged files, each with the
 command that reads it; none: all. A way is tried until it was tried so many times, those of earlier runs counted;
@@ -43,6 +43,7 @@ def main() -> None:
     parser.add_argument("--times", type=int, default=10)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--seeds", type=int, default=SEEDS, help="of the sweep, which has four cells for each")
+    parser.add_argument("--house", type=Path, help="an existing folder to work in; its cache is there the next time")
     parser.add_argument("--again", action="store_true")
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--out", type=Path, default=Path("reports"))
@@ -53,8 +54,9 @@ def main() -> None:
         return
     signal.signal(signal.SIGINT, signal.default_int_handler)  # which a background job would hand down ignored
     kept = Kept(options.out, WAYS, again=options.again)
-    with tempfile.TemporaryDirectory(prefix="isotune-faults-") as folder:
-        house = House.at(Path(folder), options.seeds)
+    with contextlib.ExitStack() as stack:
+        scratch = options.house or stack.enter_context(tempfile.TemporaryDirectory(prefix="isotune-faults-"))
+        house = House.at(Path(scratch).absolute(), options.seeds)
         print(f"an undisturbed sweep of {house.cells} cells takes {house.takes:.1f} s", flush=True)
         for way in chosen:
             while kept.times(way) < options.times:
