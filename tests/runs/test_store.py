@@ -23,7 +23,6 @@ from isotune.runs.desk import Desk
 from isotune.runs.records import Metrics, Record, Seeds, latest, predictions_digest
 from isotune.runs.store import Store
 from isotune.sealing import Damaged
-from isotune.sweeps._survey import survey
 
 
 @given(measured)
@@ -260,7 +259,6 @@ def test_what_stands_where_a_cells_folder_belongs_is_set_aside(tmp_path, stands:
     else:
         home.symlink_to("nowhere" if stands == "a link that leads nowhere" else home)
     assert store.all() == []
-    assert survey(tmp_path) == {}
     assert os.path.lexists(home), "reading moves nothing"
     with Claims(tmp_path) as claims:
         begun = Desk(store, claims).begin(cell())

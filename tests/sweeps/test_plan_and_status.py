@@ -100,6 +100,14 @@ def test_a_damaged_record_is_none_and_counted(tmp_path, content) -> None:
     assert sweeps.status(tmp_path).damaged == 1
 
 
+def test_what_is_no_folder_of_a_cell_has_no_results(tmp_path) -> None:
+    Store(tmp_path).write(done(cell()))
+    (tmp_path / "a-file").write_text("")
+    (tmp_path / "nowhere").symlink_to("gone")
+    (tmp_path / "round").symlink_to("round")
+    assert (sweeps.status(tmp_path).done, sweeps.status(tmp_path).damaged) == (1, 0)
+
+
 def test_an_estimate_is_from_what_is_most_like_it_and_says_what_it_does_not_know(tmp_path) -> None:
     store, asked = Store(tmp_path), seeds(4)
     for one, took in zip(asked[:3], (10, 20, 90), strict=True):
