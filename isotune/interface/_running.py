@@ -141,7 +141,7 @@ def run(
         reporter.parts("cells", len(cells))
         driver = Driver(
             Store(wanted.store), runs_in, fresh=fresh, progress=reporter, note=reporter.note, until=until,
-            limit=longest, foreign=interpreters,
+            limit=longest, foreign=interpreters, memory=0 if running is not None else planned.estimate.enough,
             failed="only" if only_failed else "again" if retry_failed or fresh else "kept",
         )  # fmt: skip
         records, ended = [], 0

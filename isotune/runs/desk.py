@@ -36,6 +36,7 @@ from isotune.progress import Progress, untold
 from isotune.protocols import Layout
 from isotune.runs import requests
 from isotune.runs.claims import Claims, is_held
+from isotune.runs.drafts import Draft
 from isotune.runs.records import Cell, Record, predictions_digest
 from isotune.runs.store import Store
 from isotune.workers.environment import codes, outdated, versions
@@ -63,6 +64,7 @@ class Desk:
     before: of cells that have results already, when these had started; a later one is another process's.
     until: a time of `time.monotonic` after which no cell is begun, and a fine-tuning that takes much longer is left off
     with a draft. fresh: drafts that are there are not gone on from. limit: seconds after which one is to be given up.
+    memory: bytes that a worker of these cells was seen to take, with their models and protocols; 0: not of all of them.
     foreign: adapters whose versions are not those installed here. progress: told how far a cell is. note: told a line
     that the user should read.
     """
@@ -73,6 +75,7 @@ class Desk:
     until: float = math.inf
     fresh: bool = False
     limit: float | None = None
+    memory: int = 0
     foreign: Collection[str] = ()
     progress: Progress = untold
     note: Callable[[str], object] = lambda line: None
@@ -128,6 +131,11 @@ class Begun:
         """Anybody may run it now, unless it is done."""
         self._desk.claims.give_back(self.cell.key)
 
+    @property
+    def draft(self) -> Draft:
+        """That in the store, which whoever runs the cell elsewhere brings there and back."""
+        return Draft(self._desk.store.folder, self.cell, claim=self.ticket)
+
     def run_in(self, worker: WorkerProcess) -> Record | None:
         """Run it in a worker on this machine, which writes what it gives. None: another process has taken it over, or
         its time is over, and its draft is kept.
@@ -170,7 +178,9 @@ class Begun:
             return None
         if record.cell != self.cell:  # a file or a folder stands elsewhere there
             record = record.model_copy(update={"cell": self.cell})
-        return record if self._desk.store.write(record, predictions, number=self.number) else None
+        written = self._desk.store.write(record, predictions, number=self.number)
+        self.draft.remove()
+        return record if written else None
 
     def fail(self, reason: str, log: str = "") -> Record | None:
         """Keep that it failed. reason: one line. log: what its worker said last. None: another process has taken the

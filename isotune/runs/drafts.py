@@ -41,7 +41,7 @@ VARIABLE = "ISOTUNE_DRAFTS"
 _COST = 100  # times what the last one took, before the next: 1 % of the time at most
 _RATE = 2e8  # bytes a second, for the first one: a slow disk
 _KIND = "draft 1"  # of the file; another layout has another number
-_LARGEST = 256 * reading.GIB
+LARGEST = 256 * reading.GIB
 _ANY = ("memory", "platform")  # of an environment; results depend on neither
 _log = logging.getLogger("isotune")
 Parts = Mapping[str, Mapping[str, np.ndarray]]
@@ -156,6 +156,18 @@ class Draft:
         if self._over(left):
             raise LeftOff
 
+    def replace(self, content: bytes | memoryview) -> None:
+        """Put a file that was written elsewhere in its place, unless another process has the cell; it is checked when
+        it is read. Where that cannot be, a warning says why."""
+        if not self._is_held():
+            return
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with cache.draft_file(self.path) as file:
+                file.write_bytes(content)
+        except OSError as error:
+            _log.warning("%s goes on without a draft: %s", self._cell, error)
+
     def remove(self) -> None:
         """The cell needs it no more."""
         if self._is_held():
@@ -237,7 +249,7 @@ def _about(path: Path) -> tuple[dict[str, Any], Any]:
     """What it says, and the open file. UsageError: it is damaged, or no draft of this version."""
     from safetensors import SafetensorError, safe_open
 
-    reading.regular(path, _LARGEST)
+    reading.regular(path, LARGEST)
     try:
         file: Any = safe_open(path, framework="numpy")
         metadata = file.metadata() or {}

@@ -38,6 +38,7 @@ class Driver:
     until: a time of `time.monotonic` after which no cell is begun, and a fine-tuning that takes longer is left off;
         `left` are those that were not begun, or not ended.
     limit: seconds after which a cell is given up, and its worker ended; it has failed then.
+    memory: bytes that a worker of these cells was seen to take; 0: not of all of them.
     foreign: adapters that run under versions of which nothing is known here: another environment's interpreter.
     """
 
@@ -52,10 +53,12 @@ class Driver:
         failed: Literal["again", "kept", "only"] = "again",
         until: float = math.inf,
         limit: float | None = None,
+        memory: int = 0,
         foreign: Collection[str] = (),
     ) -> None:
         self.store, self.executor, self.fresh = store, executor, fresh
         self.failed, self.until, self._limit, self._foreign = failed, until, limit, foreign
+        self._memory = memory
         self._progress, self._note = progress or untold, note or (lambda line: None)
         self.kept: set[str] = set()  # keys of the cells that were done before, or elsewhere, and not run again
         self.left: list[Cell] = []  # cells without a record: no time was left, or they had not failed
@@ -84,7 +87,7 @@ class Driver:
         with Claims(self.store.folder) as claims:
             desk = Desk(
                 self.store, claims, before=self._before, until=self.until, fresh=self.fresh,
-                limit=self._limit, foreign=self._foreign,
+                limit=self._limit, memory=self._memory, foreign=self._foreign,
                 progress=self._progress, note=self._note,
             )  # fmt: skip
             while waiting:

@@ -24,6 +24,7 @@ _ALIKE: dict[str, Callable[[dict[str, str]], tuple[str, ...]]] = {
     "the same model and protocol": lambda one: (one["model"], one["protocol"], one["mode"]),
     "the same library and protocol": lambda one: (one["model"].partition(":")[0], one["protocol"], one["mode"]),
 }
+_OF_ONE_SIZE = "the same model and protocol"  # in memory
 _RANGE = (10, 90)  # percentiles
 
 
@@ -32,7 +33,8 @@ class Estimate:
     """Of cells that are to be run.
 
     seconds: of computing, one after another; low, high: were each as quick, as slow as one in ten of those like it.
-    memory: bytes of a worker's peak, at most, as seen. sources: of how many cells the estimate stands on what.
+    memory: bytes of a worker's peak, at most, as seen. enough: the same of what has their models and protocols; 0: not
+    all of these were run. sources: of how many cells the estimate stands on what.
     unknown: cells like which none was run; they are in no sum. elsewhere: no record was of this kind of machine.
     """
 
@@ -41,6 +43,7 @@ class Estimate:
     low: float
     high: float
     memory: int
+    enough: int
     sources: dict[str, int]
     unknown: int
     records: int
@@ -72,11 +75,15 @@ def estimate(cells: Iterable[dict[str, str]], records: Sequence[Brief]) -> Estim
     near = [each for each in done if each.machine == here]
     used = near or done
     tables: list[dict[tuple[str, ...], list[float]]] = []
+    peaks: dict[tuple[str, ...], int] = defaultdict(int)
     for alike in _ALIKE.values():
         seconds = defaultdict(list)
         for each in used:
             seconds[alike(traits(each))].append(each.seconds)
         tables.append(seconds)
+    for each in used:
+        kind_ = _ALIKE[_OF_ONE_SIZE](traits(each))
+        peaks[kind_] = max(peaks[kind_], each.memory)
     known: dict[tuple[int, tuple[str, ...]], np.ndarray] = {}
     sums, sources, count, unknown = np.zeros(3), Counter[str](), 0, 0
     kinds = Counter(tuple(cell.items()) for cell in cells)
@@ -94,8 +101,10 @@ def estimate(cells: Iterable[dict[str, str]], records: Sequence[Brief]) -> Estim
             unknown += number
     adapters = {dict(kind)["model"].partition(":")[0] for kind in kinds}
     memory = max((each.memory for each in used if each.adapter in adapters), default=0)
+    own = [peaks.get(_ALIKE[_OF_ONE_SIZE](dict(kind)), 0) for kind in kinds]
     return Estimate(
         cells=count, seconds=float(sums[0]), low=float(sums[1]), high=float(sums[2]), memory=memory,
+        enough=max(own) if all(own) and own else 0,
         sources={source: sources[source] for source in _ALIKE if sources[source]}, unknown=unknown,
         records=len(used), elsewhere=bool(done) and not near,
     )  # fmt: skip

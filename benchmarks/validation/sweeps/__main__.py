@@ -27,7 +27,7 @@ import figures  # noqa: E402
 from isotune import cache, names  # noqa: E402
 from isotune.workers.environment import machine, versions  # noqa: E402
 
-PARTS = ("matrix", "seed", "warm", "scale")
+PARTS = ("matrix", "seed", "warm", "scale", "ray_cluster")
 FILE, PAGE = "sweeps.json", "sweeps.md"
 
 

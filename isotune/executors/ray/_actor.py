@@ -28,8 +28,12 @@ def actor() -> Any:
             self.place = _seat.Place(*self.asked)
             return {**at, **self.place.prepare()}
 
-        def run(self, order: dict[str, Any], limit: float | None) -> dict[str, Any]:
-            answer: dict[str, Any] = self.place.run(order, limit)
+        def run(self, order: dict[str, Any], limit: float | None, seconds: float | None) -> dict[str, Any]:
+            answer: dict[str, Any] = self.place.run(order, limit, seconds, ray.get)
+            return answer
+
+        def draft(self) -> dict[str, Any]:
+            answer: dict[str, Any] = self.place.draft()
             return answer
 
         def close(self) -> None:
@@ -39,4 +43,4 @@ def actor() -> Any:
             answer: dict[str, Any] = self.place.receive(sent, ray.get)
             return answer
 
-    return ray.remote(max_restarts=0, max_task_retries=0)(Seat)
+    return ray.remote(max_restarts=0, max_task_retries=0, max_concurrency=2)(Seat)  # the second asks for drafts

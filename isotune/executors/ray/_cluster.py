@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 import signal
 import socket
@@ -24,10 +25,13 @@ from isotune.workers import threads
 _REACHED = 5.0  # seconds
 _QUIET = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # else Ray warns of what it will do one day
+    "RAY_DEDUP_LOGS_SKIP_REGEX": "^",  # else what a raylet says of a lost worker stands in the command's output
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_gcs_rpc_server_connect_timeout_s": "5",
 }
 _PORT, _CLIENT_PORT = 6379, 10001
+_UNKNOWN = 2.0  # GiB of a worker like which none was seen
+_BESIDE, _STEP = 1.25, 0.25  # of what was seen: the actor beside the worker, and one that takes more; GiB
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,13 @@ class Needs:
     cpus: int
     gpus: float | None
     memory: float
+
+    @classmethod
+    def of(cls, cpus: int, gpus: float | None, memory: float | None, seen: int) -> Needs:
+        """memory: GiB; None: by what workers of such cells were seen to take, bytes; 0: that is not known."""
+        if memory is None:
+            memory = math.ceil(seen / 2**30 * _BESIDE / _STEP) * _STEP if seen else _UNKNOWN
+        return cls(cpus, gpus, memory)
 
     def on(self, cluster: Cluster, jobs: int | None) -> Needs:
         """With its GPUs as the cluster has them. UsageError: no node has the room, and nobody said that more will come,

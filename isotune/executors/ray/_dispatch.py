@@ -18,6 +18,7 @@ from typing import Any
 
 from isotune._version import version
 from isotune.errors import Unavailable, UsageError, WorkerFailure
+from isotune.executors.ray import _drafts
 from isotune.executors.ray._actor import actor
 from isotune.executors.ray._cluster import Cluster, Needs, Node
 from isotune.executors.ray._parcels import Parcels
@@ -37,7 +38,7 @@ Ended = tuple[Cell, Record | None]
 @dataclass(eq=False)
 class Seat:
     """An actor. node, host: known once it is ready. begun: the cell that it has, and order what it was told of it;
-    lacking: parcels to be sent before; had: those that were."""
+    lacking: parcels to be sent before; had: those that were. drafted: when its draft was asked for last."""
 
     actor: Any
     adapter: str
@@ -47,6 +48,7 @@ class Seat:
     order: dict[str, Any] = field(default_factory=dict)
     lacking: list[str] = field(default_factory=list)
     had: set[str] = field(default_factory=set)
+    drafted: float = math.inf
 
 
 class Dispatch:
@@ -69,7 +71,7 @@ class Dispatch:
         self._chances: Counter[str] = Counter()  # that a cell had, or an adapter's seats before one was ready
         self._told: set[str] = set()
         self._nodes: list[Node] = []
-        self._counted = -math.inf
+        self._counted, self._pace = -math.inf, _drafts.pace()
 
     def run(self) -> Generator[Ended, None, None]:
         """Every cell once, as `Executor.run` gives them. Unavailable: the cluster is gone."""
@@ -114,6 +116,7 @@ class Dispatch:
             elif not self._waiting[seat.adapter]:
                 self._dismiss(seat)
         self._take_seats()
+        self._ask_for_drafts()
         if not self._answers:
             if self._left():  # nodes are to come
                 time.sleep(_LOOKING)
@@ -177,6 +180,12 @@ class Dispatch:
             self._seats.append(seat)
             self._answers[actor.prepare.remote()] = seat
 
+    def _ask_for_drafts(self) -> None:
+        now = time.monotonic()
+        for seat in self._seats:
+            if seat.begun is not None and now - seat.drafted > self._pace:
+                self._answers[seat.actor.draft.remote()], seat.drafted = seat, now
+
     def _next(self, seat: Seat) -> Iterator[Ended]:
         """Give a seat its next cell; give it up where there is none."""
         waiting = self._waiting[seat.adapter]
@@ -187,6 +196,9 @@ class Dispatch:
                 continue
             try:
                 seat.order = self._parcels.order(cell)
+                if self._desk.fresh and not self._chances[cell.key]:
+                    begun.draft.remove()
+                seat.order["draft"] = _drafts.handed(begun, self._ray.put)
             except UsageError as error:
                 with begun:
                     yield cell, begun.fail(str(error))
@@ -203,15 +215,20 @@ class Dispatch:
             seat.had.add(digest)
             self._answers[seat.actor.receive.remote(self._parcels.sent(digest))] = seat
         else:
-            self._answers[seat.actor.run.remote(seat.order, self._desk.limit)] = seat
+            left = None if self._desk.until == math.inf else self._desk.until - time.monotonic()
+            self._answers[seat.actor.run.remote(seat.order, self._desk.limit, left)] = seat
+            seat.drafted = time.monotonic()
 
     def _take(self, seat: Seat, answer: dict[str, Any]) -> Iterator[Ended]:
         """What a seat said."""
         begun = seat.begun
         match answer:
             case {"gone": reason}:
-                self._seats.remove(seat)
+                self._forget(seat)
                 yield from self._lost(seat, reason)
+            case {"draft": _, "key": key}:
+                if begun is not None and begun.cell.key == key:
+                    _drafts.taken(begun, answer)
             case {"unusable": reason, "node": node, "host": host}:
                 self._unusable[seat.adapter][node] = f"node {host}: {reason}"
                 self._note(f"the node {host} runs no cell of {seat.adapter}: {reason}")
@@ -222,6 +239,12 @@ class Dispatch:
             case _ if begun is None:
                 self._dismiss(seat)
                 yield from self._lost(seat, answer["failed"])
+            case _:
+                yield from self._of_cell(seat, begun, answer)
+
+    def _of_cell(self, seat: Seat, begun: Begun, answer: dict[str, Any]) -> Iterator[Ended]:
+        """What a seat said of the cell that it has."""
+        match answer:
             case {"lacking": [*digests]} if not seat.had.intersection(digests):
                 seat.lacking = digests
                 yield from self._supplied(seat, begun)
@@ -231,7 +254,12 @@ class Dispatch:
                 yield from self._supplied(seat, begun)
             case {"lost": reason}:
                 yield from self._lost(seat, reason)
+            case {"left": True}:
+                _drafts.taken(begun, answer)
+                yield from self._ended(seat, None)
             case {"failed": reason, "log": log}:
+                if answer.get("undrafted"):
+                    begun.draft.remove()
                 yield from self._ended(seat, begun.fail(reason, log))
             case _:
                 yield from self._ended(seat, self._kept(begun, answer))
@@ -280,13 +308,16 @@ class Dispatch:
 
     def _dismiss(self, seat: Seat) -> None:
         """Give a seat up, with what is outstanding."""
-        if seat in self._seats:
-            self._seats.remove(seat)
-        self._answers = {reference: other for reference, other in self._answers.items() if other is not seat}
+        self._forget(seat)
         with contextlib.suppress(Exception):  # gone already, or the cluster is
             if seat.node and seat.begun is None:  # it removes its folder
                 self._ray.wait([seat.actor.close.remote()], timeout=_CLOSING)
             self._ray.kill(seat.actor)
+
+    def _forget(self, seat: Seat) -> None:
+        if seat in self._seats:
+            self._seats.remove(seat)
+        self._answers = {reference: other for reference, other in self._answers.items() if other is not seat}
 
     def _note(self, line: str) -> None:
         """Once."""

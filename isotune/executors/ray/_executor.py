@@ -23,7 +23,7 @@ class Ray:
         RAY_ADDRESS or of this machine, where there is one, else one for the run.
     jobs: workers at the same time; None: as many as there is room for.
     cpus: of each worker, which has as many threads. gpus: of each; None: one where the cluster has any. memory: GiB of
-        each, which Ray takes into account and nobody enforces.
+        each, which Ray takes into account and nobody enforces; None: by what was seen of such cells, else 2.
     MissingExtra: Ray is not installed.
     """
 
@@ -34,15 +34,16 @@ class Ray:
         jobs: Annotated[int, Field(ge=1, le=100_000)] | None = None,
         cpus: Annotated[int, Field(ge=1, le=10_000)] = 1,
         gpus: Annotated[float, Field(ge=0, le=1000)] | None = None,
-        memory: Annotated[float, Field(ge=0, le=100_000)] = 2.0,
+        memory: Annotated[float, Field(ge=0, le=100_000)] | None = None,
     ) -> None:
         if find_spec("ray") is None:
             raise MissingExtra("ray", "isotune[ray]")
-        self.place, self.jobs, self._needs = place, jobs, Needs(cpus, gpus, memory)
+        self.place, self.jobs, self._asked = place, jobs, (cpus, gpus, memory)
 
     def run(self, cells: Sequence[Cell], desk: Desk) -> Generator[tuple[Cell, Record | None], None, None]:
         """As `Executor.run`. UsageError: the cluster cannot be reached, is of another version, or has no room."""
         with connected(self.place) as cluster:
-            dispatch = Dispatch(cluster, self._needs.on(cluster, self.jobs), self.jobs, cells, desk)
+            needs = Needs.of(*self._asked, desk.memory).on(cluster, self.jobs)
+            dispatch = Dispatch(cluster, needs, self.jobs, cells, desk)
             with contextlib.closing(dispatch.run()) as ending:
                 yield from ending
