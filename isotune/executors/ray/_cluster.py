@@ -11,6 +11,7 @@ import math
 import os
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -123,7 +124,7 @@ def connected(place: str) -> Iterator[Cluster]:
         return
     address = _address(place)
     with _signals_kept():
-        _initialise(address)
+        _initialise("auto" if address and _is_found(place) else address)
     try:
         yield Cluster(address or "on this machine", started=not address)
     finally:
@@ -153,6 +154,11 @@ def _address(place: str) -> str:
             " --executor ray:local starts one here"
         )
     return f"{'ray://' if client else ''}{host}:{port}"
+
+
+def _is_found(place: str) -> bool:
+    """Whether it is that of this machine, which nobody named; of it Ray has the token, where it asks for one."""
+    return place in ("", "auto") and os.environ.get("RAY_ADDRESS", "") == ""
 
 
 def _of_this_machine() -> str:
@@ -186,7 +192,8 @@ def _initialise(address: str) -> None:
     else:
         asked |= {"address": "local", "include_dashboard": False, "num_cpus": threads.cores()}
     try:
-        ray.init(**asked)
+        with _stderr_silent():
+            ray.init(**asked)
     except Exception as error:  # of many classes, some of them of libraries of Ray's
         ray.shutdown()
         raise _said(address, error) from None
@@ -203,8 +210,24 @@ def _said(address: str, error: Exception) -> UsageError:
             f"{where} is of another version than what is installed here (Ray {ray.__version__}): {text}; install the"
             " same Ray and Python in both"
         )
-    verb = "cannot be used" if address else "cannot be started"
-    return Unavailable(f"{where} {verb}: {type(error).__name__}: {text}")
+    if not address:
+        return Unavailable(f"{where} cannot be started: {type(error).__name__}: {text}")
+    token = "" if os.environ.get("RAY_AUTH_MODE") else "; where it asks for a token, set RAY_AUTH_MODE=token"
+    return Unavailable(f"{where} cannot be used: {type(error).__name__}: {text}{token}")
+
+
+@contextlib.contextmanager
+def _stderr_silent() -> Iterator[None]:
+    """Of the process: what is compiled tells of every attempt there, and has no other switch."""
+    sys.stderr.flush()
+    former, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(former, 2)
+        os.close(former)
+        os.close(nowhere)
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ import contextlib
 import math
 import time
 from collections import Counter, defaultdict, deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -70,6 +70,7 @@ class Dispatch:
         self._hopeless: dict[str, str] = {}  # why, by adapter
         self._chances: Counter[str] = Counter()  # that a cell had, or an adapter's seats before one was ready
         self._told: set[str] = set()
+        self._compared: set[tuple[str, tuple[tuple[str, str], ...]]] = set()
         self._nodes: list[Node] = []
         self._counted, self._pace = -math.inf, _drafts.pace()
 
@@ -282,13 +283,17 @@ class Dispatch:
             kept = begun.keep(record, answer["predictions"])
         except (ValueError, WorkerFailure) as error:
             return begun.fail(str(error))
-        adapter = begun.cell.adapter
-        changes = ", ".join(
-            f"{name} {there}, here {here}" for name, there, here in outdated(record.environment, adapter)
-        )
-        if changes:
-            self._note(f"{adapter} on the cluster: {changes}; results count as of other versions; install the same")
+        self._compare(begun.cell.adapter, record.environment)
         return kept
+
+    def _compare(self, adapter: str, environment: Mapping[str, str]) -> None:
+        """Tell of versions that are others there; once of an environment, since it takes as long as a tiny cell."""
+        known = adapter, tuple(environment.items())
+        if known in self._compared:
+            return
+        self._compared.add(known)
+        if changes := ", ".join(f"{name} {there}, here {here}" for name, there, here in outdated(environment, adapter)):
+            self._note(f"{adapter} on the cluster: {changes}; results count as of other versions; install the same")
 
     def _lost(self, seat: Seat, reason: str) -> Iterator[Ended]:
         """A seat is gone, or a cell of it cannot be run there; it gets another chance, a few times."""
