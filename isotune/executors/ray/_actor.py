@@ -10,12 +10,12 @@ from typing import Any
 
 
 def actor() -> Any:
-    """The class, for `.options(...).remote(adapter, version, cpus, gpus)`. Its methods answer as `_seat.Place` does."""
+    """The class, for `.options(...).remote(...)`, as `_seat.Place` is made. Its methods answer as those do."""
     import ray
 
     class Seat:
-        def __init__(self, adapter: str, version: str, cpus: int, gpus: float) -> None:
-            self.asked = adapter, version, cpus, gpus
+        def __init__(self, *asked: Any) -> None:
+            self.asked = asked
             self.place: Any = None
 
         def prepare(self) -> dict[str, Any]:

@@ -89,10 +89,10 @@ class Dispatch:
                 " and the same command goes on from there"
             ) from None
         finally:
-            for seat in list(self._seats):
-                self._dismiss(seat)
-                if seat.begun is not None:
-                    seat.begun.give_back()
+            seats = list(self._seats)
+            self._dismiss(*seats)
+            for begun in (seat.begun for seat in seats if seat.begun is not None):
+                begun.give_back()
 
     def _left(self) -> int:
         return sum(map(len, self._waiting.values()))
@@ -176,7 +176,8 @@ class Dispatch:
             options |= {"memory": int(resources["memory"])} if resources["memory"] else {}
             if without := list(self._unusable[adapter]):
                 options["label_selector"] = {"ray.io/node-id": f"!in({','.join(without)})"}
-            actor = self._actor.options(**options).remote(adapter, version(), self._needs.cpus, resources["GPU"])
+            asked = adapter, version(), self._needs.cpus, resources["GPU"], _drafts.asked()
+            actor = self._actor.options(**options).remote(*asked)
             seat = Seat(actor, adapter)
             self._seats.append(seat)
             self._answers[actor.prepare.remote()] = seat
@@ -311,13 +312,16 @@ class Dispatch:
             record = begun.fail(f"what ran it was lost {CHANCES} times: {reason}")
         yield begun.cell, record
 
-    def _dismiss(self, seat: Seat) -> None:
-        """Give a seat up, with what is outstanding."""
-        self._forget(seat)
+    def _dismiss(self, *seats: Seat) -> None:
+        """Give seats up, with what is outstanding."""
+        for seat in seats:
+            self._forget(seat)
         with contextlib.suppress(Exception):  # gone already, or the cluster is
-            if seat.node and seat.begun is None:  # it removes its folder
-                self._ray.wait([seat.actor.close.remote()], timeout=_CLOSING)
-            self._ray.kill(seat.actor)
+            if closing := [seat.actor.close.remote() for seat in seats if seat.node]:  # they remove their folders
+                self._ray.wait(closing, num_returns=len(closing), timeout=_CLOSING)
+        for seat in seats:
+            with contextlib.suppress(Exception):
+                self._ray.kill(seat.actor)
 
     def _forget(self, seat: Seat) -> None:
         if seat in self._seats:

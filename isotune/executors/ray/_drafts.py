@@ -5,6 +5,7 @@ So what is lost with a node or a driver is what a fine-tuning did since its last
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -23,6 +24,11 @@ _LEAST = 5.0  # seconds between two questions, however often drafts are written
 def pace() -> float:
     """Seconds between two questions to a seat; infinite where no drafts are written."""
     return max(_LEAST, drafts.interval()[0])
+
+
+def asked() -> dict[str, str]:
+    """The user's word on it, for the workers' environment."""
+    return {name: os.environ[name] for name in [drafts.VARIABLE] if name in os.environ}
 
 
 def handed(begun: Begun, put: Callable[[np.ndarray], Any]) -> list[Any]:

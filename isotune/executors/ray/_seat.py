@@ -37,11 +37,14 @@ Answer = dict[str, Any]
 
 
 class Place:
-    """A worker of one adapter on this node. version: isotune's, of the driver. cpus: threads. gpus: 0 hides them."""
+    """A worker of one adapter on this node.
 
-    def __init__(self, adapter: str, version: str, cpus: int, gpus: float) -> None:
+    version: isotune's, of the driver. cpus: threads. gpus: 0 hides them. variables: of the driver's environment.
+    """
+
+    def __init__(self, adapter: str, version: str, cpus: int, gpus: float, variables: Mapping[str, str]) -> None:
         self._adapter, self._version, self._cpus = adapter, version, cpus
-        self._environment = {} if gpus else NO_ACCELERATOR
+        self._environment = {**variables, **({} if gpus else NO_ACCELERATOR)}
         self._worker: WorkerProcess | None = None
         self._home = Path(tempfile.mkdtemp(prefix="isotune-"))
         self._running: tuple[Cell, _drafts.Kept] | None = None
