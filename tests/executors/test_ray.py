@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import pytest
 
 import isotune
 from isotune import protocols
+from isotune.executors.ray import _drafts
 from isotune.runs.store import Store
 
 pytest.importorskip("ray")
@@ -138,6 +140,40 @@ def test_nodes_and_actors_that_are_killed_under_load_lose_nothing(cluster, house
     assert not list(Path("there/.claims").glob("*"))
     assert gone(SEATS, within=10)
     assert any((node.cache / "datasets").exists() for node in cluster.three[1:]), "sent to a cache of its own"
+
+
+@pytest.mark.slow
+def test_a_fine_tuning_whose_worker_is_lost_goes_on_elsewhere_from_its_draft(cluster, house, monkeypatch) -> None:
+    monkeypatch.setenv("ISOTUNE_DRAFTS", "0.2")
+    monkeypatch.setattr(_drafts, "_LEAST", 0.2)
+    long = asked(RECIPE.replace("epochs = 2", "epochs = 2000"), MODELS[:1], seeds=1)
+    isotune.run(**long, store="here")
+    killed = []
+
+    def kill() -> None:
+        while not list(Path("there/.drafts").glob("*.safetensors")):
+            time.sleep(0.05)
+        killed.extend(processes(SEATS)[:1])
+        killed[0].kill()
+
+    killer = threading.Thread(target=kill, daemon=True)
+    killer.start()
+    runs = isotune.run(**long, store="there", executor=f"ray:{cluster.address}")
+    assert killed
+    assert runs.done[0].timings.resumed
+    assert table("here") == table("there")
+    assert not Path("there/.drafts").exists()
+
+
+@pytest.mark.slow
+def test_a_fine_tuning_that_is_left_off_brings_its_draft_home(cluster, house, monkeypatch) -> None:
+    monkeypatch.setenv("ISOTUNE_DRAFTS", "1")
+    long = asked(RECIPE.replace("epochs = 2", "epochs = 6000"), MODELS[:1], seeds=1)
+    runs = isotune.run(**long, store="there", executor=f"ray:{cluster.address}", stop_after=6)
+    assert len(runs.left) == 1
+    assert list(Path("there/.drafts").glob("*.safetensors"))
+    runs = isotune.run(**long, store="there", jobs=1)
+    assert runs.done[0].timings.resumed
 
 
 @pytest.mark.slow

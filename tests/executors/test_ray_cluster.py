@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import time
 from dataclasses import dataclass, field
@@ -92,6 +93,54 @@ def test_the_cluster_of_this_machine_is_taken_while_it_answers(tmp_path, monkeyp
     assert _cluster._address("") == "", "it has ended, and one is started"
     with pytest.raises(UsageError, match="no Ray runs on this machine"):
         _cluster._address("auto")
+
+
+def test_a_cluster_that_was_named_or_found_is_asked_for_as_that(tmp_path, monkeypatch) -> None:
+    """Of one that it finds itself, Ray has the token."""
+    asked: list[dict] = []
+    monkeypatch.setattr("ray.init", lambda **how: asked.append(how))
+    monkeypatch.setattr("ray.shutdown", lambda: None)
+    monkeypatch.setattr(_cluster, "_unreachable", lambda *where: None)
+    monkeypatch.setattr(_cluster, "_of_this_machine", lambda: "127.0.0.1:6379")
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    for place in ("", "auto", "head:6379", "local"):
+        with _cluster.connected(place):
+            pass
+    monkeypatch.setenv("RAY_ADDRESS", "other:6379")
+    with _cluster.connected(""):
+        pass
+    assert [how["address"] for how in asked] == ["auto", "auto", "head:6379", "local", "other:6379"]
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (
+            RuntimeError("Version mismatch: it has:\n    Ray: 2.1\n"),
+            r"is of another version .*\(Ray .*\): .* it has: Ray: 2.1; in",
+        ),
+        (ConnectionError("Failed to connect"), "cannot be used: ConnectionError: Failed .* set RAY_AUTH_MODE=token$"),
+    ],
+)
+def test_a_cluster_that_refuses_is_said_in_one_line(error, said, monkeypatch, capfd) -> None:
+    def refused(**how):
+        os.write(2, b"noise")
+        raise error
+
+    monkeypatch.setattr("ray.init", refused)
+    monkeypatch.setattr(_cluster, "_unreachable", lambda *where: None)
+    monkeypatch.delenv("RAY_AUTH_MODE", raising=False)
+    with pytest.raises(UsageError, match=said) as refusal, _cluster.connected("head:6379"):
+        pass
+    assert "\n" not in repr(str(refusal.value))
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("asked", "seen", "gib"), [(None, 0, 2), (None, 2**30, 1.25), (None, 2**30 + 1, 1.5), (3, 2**40, 3)]
+)
+def test_a_worker_has_the_memory_that_was_seen_unless_it_is_said(asked, seen, gib) -> None:
+    assert Needs.of(1, 0, asked, seen).memory == gib
 
 
 def test_options_are_numbers_that_can_be() -> None:

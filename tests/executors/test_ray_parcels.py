@@ -12,12 +12,16 @@ from hypothesis import strategies as st
 
 from isotune import data, protocols
 from isotune.errors import UsageError
-from isotune.executors.ray import _parcels
+from isotune.executors.ray import _drafts, _parcels
 from isotune.executors.ray._parcels import Parcels, as_here, lacking, unpack
 from isotune.models import contents
 from isotune.runs import planning
+from isotune.runs.claims import Claims
+from isotune.runs.desk import Desk
+from isotune.runs.drafts import Draft
 from isotune.runs.planning import Matrix
 from isotune.runs.records import Cell
+from isotune.runs.store import Store
 from isotune.weights import random_weights
 
 QUICK = protocols.load("quick")
@@ -160,3 +164,27 @@ def test_a_network_of_ones_own_finds_its_modules_and_keeps_its_cells_key(
         assert there.key == template.key
     finally:
         os.chdir(before)
+
+
+def test_a_draft_goes_home_when_it_is_newer_and_comes_along_with_its_cell(house, other) -> None:
+    planned = cell()
+    desk = Desk(Store(house / "records"), Claims(house / "records"))
+    there = _drafts.Kept(Draft(house / "there", planned))
+    there.place([], np.asarray)
+    assert (there.there, there.newer()) == (False, None)
+    draft = house / "there/.drafts" / f"{planned.key}.safetensors"
+    draft.parent.mkdir(parents=True)
+    draft.write_bytes(b"half of it")
+    with desk.begin(planned) as begun:
+        assert _drafts.handed(begun, bytes) == []
+        _drafts.taken(begun, {"draft": there.newer(), "key": planned.key})
+        assert there.newer() is None, "it is home"
+        assert begun.draft.path.read_bytes() == b"half of it"
+        handed = _drafts.handed(begun, np.array)
+        next_ = _drafts.Kept(Draft(house / "elsewhere", planned))
+        next_.place(handed, np.asarray)
+        assert (house / "elsewhere/.drafts" / draft.name).read_bytes() == b"half of it"
+        assert next_.newer() is None, "it came from there"
+        Path(begun.ticket["path"]).write_text("{}")  # another process took the cell over
+        _drafts.taken(begun, {"draft": np.frombuffer(b"other", np.uint8), "key": planned.key})
+        assert begun.draft.path.read_bytes() == b"half of it"

@@ -78,6 +78,16 @@ def test_records_of_earlier_versions_are_planned_with(version, monkeypatch) -> N
     assert {each.key for each in plan.failed} == {each.cell.key for each in records if each.status == "failed"}
 
 
+def test_the_memory_of_a_cell_is_known_where_its_model_was_run_with_its_protocol(tmp_path) -> None:
+    store, asked = Store(tmp_path), seeds(3)
+    assert sweeps.plan(asked, tmp_path).estimate.enough == 0
+    for one, peak in zip(asked[:2], (7, 5), strict=True):
+        store.write(done(one, memory=Memory(resident=peak)))
+    store.write(done(cell(model="timm:other"), memory=Memory(resident=100)))
+    assert sweeps.plan(asked, tmp_path).estimate.enough == 7
+    assert sweeps.plan([*asked, cell(model="timm:a")], tmp_path).estimate.enough == 0
+
+
 def test_brief_records_say_what_whole_ones_say(tmp_path) -> None:
     store, (asked,) = Store(tmp_path), seeds(1, numeric_mode="float64", layout="channels_last", compiled=True)
     store.write(done(asked, 5, memory=Memory(resident=7)))

@@ -124,7 +124,7 @@ def connected(place: str) -> Iterator[Cluster]:
         return
     address = _address(place)
     with _signals_kept():
-        _initialise("auto" if address and _is_found(place) else address)
+        _initialise(address, found=_is_found(place))
     try:
         yield Cluster(address or "on this machine", started=not address)
     finally:
@@ -182,13 +182,13 @@ def _unreachable(host: str, port: int) -> str | None:
     return None
 
 
-def _initialise(address: str) -> None:
+def _initialise(address: str, *, found: bool) -> None:
     import ray
 
     logging.getLogger("ray").setLevel(logging.CRITICAL)
     asked: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
     if address:
-        asked["address"] = address
+        asked["address"] = "auto" if found else address
     else:
         asked |= {"address": "local", "include_dashboard": False, "num_cpus": threads.cores()}
     try:
@@ -202,7 +202,7 @@ def _initialise(address: str) -> None:
 def _said(address: str, error: Exception) -> UsageError:
     """What went wrong, in one line."""
     where = f"the Ray cluster {address}" if address else "a Ray cluster on this machine"
-    text = one_line(str(error), 400)
+    text = one_line(" ".join(str(error).split()), 400)
     if "ersion mismatch" in text:
         import ray
 

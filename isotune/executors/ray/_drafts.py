@@ -37,7 +37,7 @@ def handed(begun: Begun, put: Callable[[np.ndarray], Any]) -> list[Any]:
     if not path.exists():
         return []
     try:
-        return [put(np.frombuffer(chunk, np.uint8)) for chunk in _parcels.chunks(path)]
+        return [put(np.frombuffer(chunk, np.uint8)) for chunk in _parcels.pieces(path)]
     except UsageError:  # gone or unreadable: it costs time, and nothing else
         return []
 

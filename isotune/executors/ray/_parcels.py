@@ -101,13 +101,13 @@ class Parcels:
 
     def _stored(self, content: Path | bytes) -> dict[str, Any]:
         digest, chunks = hashlib.sha256(), []
-        for chunk in chunks(content):
+        for chunk in pieces(content):
             digest.update(chunk)
             chunks.append(self._put(np.frombuffer(chunk, np.uint8)))
         return {"sha256": digest.hexdigest(), "chunks": chunks}
 
 
-def chunks(content: Path | bytes) -> Iterator[bytes]:
+def pieces(content: Path | bytes) -> Iterator[bytes]:
     """UsageError: it cannot be read."""
     if isinstance(content, bytes):
         yield content
