@@ -168,7 +168,9 @@ def test_a_network_of_ones_own_finds_its_modules_and_keeps_its_cells_key(
 
 def test_a_draft_goes_home_when_it_is_newer_and_comes_along_with_its_cell(house, other) -> None:
     planned = cell()
-    desk = Desk(Store(house / "records"), Claims(house / "records"))
+    store = Store(house / "records")
+    store.check()
+    desk = Desk(store, Claims(store.folder))
     there = _drafts.Kept(Draft(house / "there", planned))
     there.place([], np.asarray)
     assert (there.there, there.newer()) == (False, None)

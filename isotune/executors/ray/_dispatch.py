@@ -264,7 +264,10 @@ class Dispatch:
                     begun.draft.remove()
                 yield from self._ended(seat, begun.fail(reason, log))
             case _:
-                yield from self._ended(seat, self._kept(begun, answer))
+                seat.begun = None
+                others = list(self._next(seat))  # the seat computes while this result is written
+                yield from self._given_back(begun, self._kept(begun, answer))
+                yield from others
 
     def _supplied(self, seat: Seat, begun: Begun) -> Iterator[Ended]:
         try:
@@ -275,6 +278,10 @@ class Dispatch:
     def _ended(self, seat: Seat, record: Record | None) -> Iterator[Ended]:
         begun, seat.begun = seat.begun, None
         assert begun is not None
+        yield from self._given_back(begun, record)
+
+    @staticmethod
+    def _given_back(begun: Begun, record: Record | None) -> Iterator[Ended]:
         begun.give_back()
         yield begun.cell, record
 
