@@ -49,6 +49,8 @@ MAY = {
     "isotune/runs/probe.py": "sealed",
     "isotune/executors/ray/_dispatch.py": "sealed, by a worker of its own",
     "isotune/executors/ray/_parcels.py": "what it writes",
+    "isotune/executors/ray/_drafts.py": "what it writes",
+    "isotune/executors/ray/_cluster.py": "nothing, /dev/null",
     # what it wrote a moment ago, for itself or a worker
     "isotune/cache.py": "written",
     "isotune/data/writing.py": "written",

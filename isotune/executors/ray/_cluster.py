@@ -124,7 +124,7 @@ def connected(place: str) -> Iterator[Cluster]:
         return
     address = _address(place)
     with _signals_kept():
-        _initialise(address, found=_is_found(place))
+        _initialise(address, named=_is_named(place))
     try:
         yield Cluster(address or "on this machine", started=not address)
     finally:
@@ -156,9 +156,10 @@ def _address(place: str) -> str:
     return f"{'ray://' if client else ''}{host}:{port}"
 
 
-def _is_found(place: str) -> bool:
-    """Whether it is that of this machine, which nobody named; of it Ray has the token, where it asks for one."""
-    return place in ("", "auto") and os.environ.get("RAY_ADDRESS", "") == ""
+def _is_named(place: str) -> bool:
+    """Whether the user says which one it is. Of the one that it finds on this machine, Ray has the token where it asks
+    for one."""
+    return place not in ("", "auto") or os.environ.get("RAY_ADDRESS", "") != ""
 
 
 def _of_this_machine() -> str:
@@ -182,13 +183,13 @@ def _unreachable(host: str, port: int) -> str | None:
     return None
 
 
-def _initialise(address: str, *, found: bool) -> None:
+def _initialise(address: str, *, named: bool) -> None:
     import ray
 
     logging.getLogger("ray").setLevel(logging.CRITICAL)
     asked: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.CRITICAL}
     if address:
-        asked["address"] = "auto" if found else address
+        asked["address"] = address if named else "auto"
     else:
         asked |= {"address": "local", "include_dashboard": False, "num_cpus": threads.cores()}
     try:
