@@ -45,7 +45,12 @@ NOT_RUN = {
     ("docs/tasks/a-port-that-differs.md", "$ isotune investigate timm:efficientnet_x_b3 timm:efficientnet_x_b3 \\"),
     ("docs/tasks/in-your-tests.md", "name: port"),
     ("docs/tasks/clusters.md", "$ pip install 'isotune[slurm]'"),
+    ("docs/tasks/clusters.md", "/shared/records: 60 cells of on-slurm.toml, last started 12 min ago"),
     ("docs/tasks/clusters.md", "$ pip install 'isotune[ray]'"),
+    (
+        "docs/tasks/clusters.md",
+        "$ ray job submit --working-dir . -- isotune run sweep.toml --executor ray --store /data/records",
+    ),
 }
 
 
@@ -74,6 +79,7 @@ def reader(house, packages, monkeypatch) -> Reader:
                 pixels = stream.integers(0, 128, (40, 50, 3)) + 100 * number
                 Image.fromarray(pixels.astype(np.uint8)).save(place / f"{image}.png")
     (house / "benchmarks").symlink_to(ROOT / "benchmarks")
+    monkeypatch.syspath_prepend(str(house))  # as where Python is started
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     return Reader(house, os.environ, ROOT)
 
