@@ -218,6 +218,14 @@ class Adapter(ABC):
         """The network axes that the user's own file states of the model `name`: they are nobody's to replace."""
         return {}
 
+    def class_names(self, name: str, checkpoint: str | None) -> Sequence[str]:
+        """What the outputs of the model's own classifier are called, in their order; empty where nothing is known.
+
+        checkpoint: the library's name of one, "pretrained" among them; None: weights from elsewhere, of which only the
+        user's own network may know.
+        """
+        return ()
+
     @abstractmethod
     def build(
         self,
@@ -234,7 +242,8 @@ class Adapter(ABC):
     ) -> Model:
         """One network, ready.
 
-        classes: outputs of a new, zero classifier; None keeps the library's own.
+        classes: outputs of a new, zero classifier; None keeps the library's own, or makes one with as many outputs as
+            canonical weights have in theirs.
         checkpoint: "pretrained" or a checkpoint's name in the library, loaded by the library's own
             function; canonical weights (with or without a head); None: the library's initial weights.
         compiled: torch.compile, or XLA in Keras.

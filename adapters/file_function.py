@@ -33,6 +33,14 @@ class FileFunction:
         """What the file says, in capitals, of its networks."""
         return str(getattr(self._module, name, otherwise))
 
+    def class_names(self) -> tuple[str, ...]:
+        """CLASSES of the file: what the outputs of its networks are called, in their order; empty where it has none.
+        UsageError: it is no list of names."""
+        stated = getattr(self._module, "CLASSES", ())
+        if not isinstance(stated, list | tuple) or not all(isinstance(name, str) and name for name in stated):
+            raise UsageError(f'{self._path}: CLASSES must be a list of names, ["cat", "dog"]')
+        return tuple(stated)
+
     def stated(self) -> dict[str, str]:
         """The network axes that the file states."""
         stated = getattr(self._module, "INPUT_SCALING", None)

@@ -16,7 +16,7 @@ import importlib
 import os
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
@@ -25,6 +25,7 @@ from isotune.adapters._keras import applications
 from isotune.adapters._keras.native import NATIVE
 from isotune.adapters._keras.sources import ApplicationSource, FileSource, Source, penalties
 from isotune.adapters.base import Adapter, Engine, Layout, Model, ModelInfo, NumericMode, Remedy
+from isotune.adapters.file_function import FileFunction
 from isotune.adapters.kept_out import kept_out
 from isotune.conventions import Conventions
 from isotune.errors import UsageError
@@ -145,6 +146,9 @@ class KerasAdapter(Adapter):
         options."""
         return NATIVE.model_copy(update={"input_scaling": self._source(name).scaling})
 
+    def class_names(self, name: str, checkpoint: str | None) -> Sequence[str]:
+        return FileFunction(self.name, name).class_names() if is_file(name) else ()
+
     def stated_conventions(self, name: str) -> Mapping[str, object]:
         return self._source(name).stated if is_file(name) else {}
 
@@ -201,13 +205,13 @@ class KerasAdapter(Adapter):
             if isinstance(checkpoint, Weights) and conventions.optional_tensors == "checkpoint":
                 changes = tensor_changes(body, base, checkpoint)
             base = realise(base, conventions, source.rescaled and isinstance(checkpoint, Weights), changes)
-            head = keras.layers.Dense(
-                own.kernel.shape[-1] if own else classes, name=HEAD, kernel_initializer="zeros", **penalties(built)
-            )
+            kept = checkpoint.outputs if isinstance(checkpoint, Weights) else None
+            outputs = (kept or own.kernel.shape[-1]) if own else classes
+            head = keras.layers.Dense(outputs, name=HEAD, kernel_initializer="zeros", **penalties(built))
             network = Network(base, head, conventions.input_scaling)
             head.build(base.output_shape)
             network.built = True
-            if own:
+            if own and not kept:
                 head.kernel.assign(keras.ops.reshape(own.kernel, head.kernel.shape))
                 if own.bias is not None:
                     head.bias.assign(own.bias)

@@ -71,6 +71,21 @@ class TimmAdapter(TorchAdapter):
     def models(self) -> Iterable[ModelInfo]:
         return _models()
 
+    def class_names(self, name: str, checkpoint: str | None) -> Sequence[str]:
+        """Those of the checkpoint's configuration, `label_names`: the hub's fine-tuned models have them."""
+        if checkpoint is None:
+            return ()
+        load("timm")
+        from timm.models import load_model_config_from_hf, parse_model_name
+
+        source, repository = parse_model_name(name)
+        if source == "hf-hub":
+            with _hub(f"{self.name}:{name}", checkpoint, repository, ("config.json",)):
+                known = load_model_config_from_hf(repository)[0].get("label_names")
+        else:
+            known = _config(_with_tag(name, checkpoint)).label_names
+        return tuple(known.values() if isinstance(known, Mapping) else known or ())
+
     def _network(
         self, name: str, checkpoint: str | None, size: tuple[int, int], options: Mapping[str, Any]
     ) -> nn.Module:

@@ -7,7 +7,7 @@ mean-std; everything else is read off the network. Its classifier is the last de
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -37,6 +37,9 @@ class TorchFileAdapter(TorchAdapter):
 
     def stated_conventions(self, name: str) -> dict[str, object]:
         return dict(FileFunction(self.name, name).stated())
+
+    def class_names(self, name: str, checkpoint: str | None) -> Sequence[str]:
+        return FileFunction(self.name, name).class_names()
 
     def environment(self) -> dict[str, str]:
         return {name: version(name) for name in _TAKEN_FROM if name in sys.modules} | super().environment()

@@ -8,7 +8,7 @@ which only train, are left out. SwinV2's biases are held as timm holds them (`_t
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -39,6 +39,9 @@ class TorchvisionAdapter(TorchAdapter):
 
     def models(self) -> Iterable[ModelInfo]:
         return _models()
+
+    def class_names(self, name: str, checkpoint: str | None) -> Sequence[str]:
+        return () if checkpoint is None else tuple(_checkpoint(name, checkpoint).meta.get("categories", ()))
 
     def _network(
         self, name: str, checkpoint: str | None, size: tuple[int, int], options: Mapping[str, Any]

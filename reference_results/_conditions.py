@@ -163,7 +163,8 @@ def _changes(recipe: Protocol) -> tuple[str, ...]:
     for each in (ours, theirs):
         each["evaluation"].pop("batch_size", None)  # changes no prediction that matters
         each["evaluation"].pop("margin", None)  # what a verdict allows is no part of the recipe
-        each.get("own_classifier", {}).pop("beside", None)  # what is planned beside a cell says nothing of it
+        for field in ("beside", "classes", "map", "match"):  # what is planned beside a cell; names of its outputs
+            each.get("own_classifier", {}).pop(field, None)
     return tuple(_differing(ours, theirs, ""))
 
 

@@ -122,6 +122,9 @@ class TorchAdapter(Adapter):
         if classes is not None:
             left_out = _classifier_words(net, head)
             head = self._renew_classifier(name, net, head, classes)
+        kept = checkpoint.outputs if isinstance(checkpoint, Weights) and classes is None else None
+        if kept and head is not None and kept != _outputs(net.get_submodule(head)):
+            head = self._renew_classifier(name, net, head, kept)
         own_axes = describe(net)
         if not self.own_code or self.stated_conventions(name):  # else nobody knows
             own_axes["input_scaling"] = self._input_scaling(name)

@@ -102,6 +102,7 @@ class Recorder:
             observations.write(folder, _called(built.model.portable().items(), request.names))
             return
         images, labels = np.load(request.images, allow_pickle=False), np.load(request.labels, allow_pickle=False)
+        _check_labels(labels, built, request)
         batch = Batch.of(images, labels, permuted=request.permuted, apart=request.apart)
         shown = _called(_shown(built, request, batch), request.names)
         write(folder, batch, shown, lambda name: request.part in _PER_IMAGE and not request.apart)
@@ -123,14 +124,22 @@ class Recorder:
         )  # fmt: skip
         built = replace(network, conventions=axes)
         if classes is None:
-            outputs = built.initial[f"{HEAD}.kernel"].shape[1]
-            own_classifier.check_outputs(outputs, side.model, side.checkpoint)
             built.reset(own_classifier.drawn_head(side.checkpoint, built.initial))
             return built
         features = built.initial[f"{HEAD}.kernel"].shape[0]
         drawn = head_weights(features, classes, built.conventions.head_initialisation, inputs.seed)
         built.reset(drawn)
         return built
+
+
+def _check_labels(labels: Array, built: Built, request: Request) -> None:
+    """Of a checkpoint's own classifier. UsageError: it has no output for a class of the images."""
+    outputs = built.initial[f"{HEAD}.kernel"].shape[1]
+    if request.inputs.classes is None and labels.max(initial=0) >= outputs:
+        raise UsageError(
+            f"own-classifier: the classifier of {own_classifier.who(request.side.model, request.side.checkpoint)} has"
+            f" {outputs:,} outputs, and a class of the images is output {labels.max():,}"
+        )
 
 
 def write(folder: Path, batch: Batch, shown: Iterable[tuple[str, Array]], per_image: Callable[[str], bool]) -> None:

@@ -44,12 +44,10 @@ def open_model(
     """Build the model; what is known of it. classes: None keeps the checkpoint's classifier, if it has one."""
     opened = worker.kept(_Opened)
     weights = opened.builder.checkpoint(model, checkpoint, size).weights
-    kernel = weights.get(f"{HEAD}.kernel") if isinstance(weights, Weights) else None
-    own = classes is None and not (isinstance(weights, Weights) and kernel is None)
-    outputs = (kernel.shape[-1] if kernel is not None else None) if own else classes or DRAWN_CLASSES
+    own = classes is None and not (isinstance(weights, Weights) and weights.outputs is None)
     opened.built = built = opened.builder.build(
-        model, checkpoint=checkpoint, conventions=conventions, recipe={}, classes=outputs, size=size,
-        mode=Mode.model_validate(mode),
+        model, checkpoint=checkpoint, conventions=conventions, recipe={}, size=size,
+        classes=None if own else classes or DRAWN_CLASSES, mode=Mode.model_validate(mode),
     )  # fmt: skip
     if not own:
         features = built.initial[f"{HEAD}.kernel"].shape[0]

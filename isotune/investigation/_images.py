@@ -8,6 +8,7 @@ import numpy as np
 
 from isotune import data
 from isotune.protocols import Protocol
+from isotune.runs import classes
 
 Array = np.ndarray
 
@@ -38,7 +39,7 @@ class Batch:
         chosen: Array = labels[part[self._chosen(len(part))]]
         if not self._own_classifier:
             return chosen
-        outputs: Array = np.asarray(data.outputs(self._dataset.classes, self._dataset.name), np.int64)[chosen]
+        outputs: Array = classes.planned(self._dataset, self._recipe)[chosen]
         return outputs
 
     @property

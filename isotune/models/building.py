@@ -19,11 +19,11 @@ import numpy as np
 from isotune import names
 from isotune.conventions import Conventions
 from isotune.errors import UsageError
-from isotune.models import contents
+from isotune.models import contents, embedded
 from isotune.models.axes import resolved
 from isotune.models.checkpoints import Checkpoint, architecture_of, resolve
 from isotune.protocols import Layout, Mode, Stage, relevant_axes
-from isotune.weights import HEAD, Weights
+from isotune.weights import Weights
 from isotune.workers.environment import environment_of
 
 if TYPE_CHECKING:
@@ -103,6 +103,12 @@ class Builder:
             self._loaded = key, resolve(checkpoint, self.adapter, names.parse(model), (size, size))
         return self._loaded[1]
 
+    def class_names(self, model: str, checkpoint: str) -> tuple[str, ...]:
+        """What the outputs of the checkpoint's own classifier are called, as far as the adapter knows; else empty."""
+        name = names.parse(model)
+        kept = None if embedded.find(checkpoint) or checkpoint.partition(":")[0] in ("file", "random") else checkpoint
+        return tuple(self.adapter.class_names(name.name, kept))
+
     def build(
         self,
         model: str,
@@ -132,7 +138,7 @@ class Builder:
         began = time.perf_counter()
         name = names.parse(model)
         weights = self.checkpoint(model, checkpoint, size).weights
-        if classes is None and isinstance(weights, Weights) and f"{HEAD}.kernel" not in weights:
+        if classes is None and isinstance(weights, Weights) and weights.outputs is None:
             raise UsageError(f"checkpoint {checkpoint!r} of {model} has no classifier of its own")
         built = self.adapter.build(
             name.name,

@@ -99,13 +99,39 @@ class Step(Strict):
 
 
 class OwnClassifier(Strict):
-    """The checkpoint's own ImageNet classifier is evaluated; nothing is trained (isotune.runs.own_classifier)."""
+    """The checkpoint's own classifier is evaluated; nothing is trained (isotune.runs.own_classifier). Its outputs are
+    found by the names of the data set's classes (isotune.runs.classes)."""
 
     input: Literal["published", "protocol"] = Field(
         "published", description="the evaluation that the checkpoint's number was published with, or the protocol's"
     )
     beside: tuple[Step, ...] = Field((), description="planned as cells of their own; a cell holds none")
     step: str = Field("", description="of a cell: the step whose input it has; empty: the evaluation itself")
+    classes: tuple[str, ...] = Field(
+        (), description="names of the classifier's outputs, in their order; absent: those that stand beside the"
+        " checkpoint's file, or that its library knows"
+    )  # fmt: skip
+    map: dict[str, int | str] = Field(
+        default_factory=dict, description="a class of the data set -> the name or number (from 0) of its output"
+    )
+    match: Literal["name", "position"] = Field(
+        "name", description="how outputs are found; position: the first output is the data set's first class, and so on"
+    )
+
+    @model_validator(mode="after")
+    def one_way_to_find_outputs(self) -> OwnClassifier:
+        if self.match == "position" and (self.map or self.classes):
+            raise ValueError('match = "position" takes neither classes nor map; remove one of the two')
+        if stray := next((name for name in self.classes if not name.strip()), None):
+            raise ValueError(f"classes: {stray!r} is no name")
+        return self
+
+    @model_serializer(mode="wrap")
+    def without_what_came_later(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without `classes`, `map` and `match` where they say nothing, so that the keys of earlier cells stay."""
+        values: dict[str, Any] = dump(self)
+        unsaid = {"classes": not self.classes, "map": not self.map, "match": self.match == "name"}
+        return {name: value for name, value in values.items() if not unsaid.get(name)}
 
 
 class Evaluation(Strict):

@@ -9,7 +9,7 @@ from math import floor, log10, sqrt
 from isotune.reference_results import Reference, cited
 from isotune.report import wording as f
 from isotune.report._handed_in import line, needed
-from isotune.report._tables import board, facts
+from isotune.report._tables import board, confusions, facts, scores
 from isotune.report.analysis.differences import ALPHA, Difference
 from isotune.report.analysis.judging import Finding
 from isotune.report.analysis.published import Context, Judged
@@ -26,6 +26,8 @@ class View:
     facts: str
     board: Table | None
     handed_in: list[str]
+    scores: Table | None
+    confusions: list[tuple[str, Table]]
     verdicts: Table | None
     unmatched: str
     context: list[str]
@@ -42,6 +44,8 @@ def view(finding: Finding) -> View:
         facts=facts(section),
         board=board(section) if section.rows else None,
         handed_in=[f.text(line(each)) for each in finding.published.verdicts if each.reference.expected],
+        scores=scores(section),
+        confusions=confusions(section),
         verdicts=verdicts(finding),
         unmatched=unmatched(finding),
         context=context(finding),

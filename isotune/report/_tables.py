@@ -15,6 +15,8 @@ from isotune.report.wording import Table
 from isotune.runs.records import Record
 from isotune.statistics import wilson
 
+_CONFUSIONS = 3  # models of a section whose confusion is shown
+
 Number = TypeVar("Number", int, float)
 
 
@@ -53,6 +55,45 @@ def board(section: Section) -> Table:
             ]
         )
     return Table(columns, rows).filled()
+
+
+def scores(section: Section) -> Table | None:
+    """Of evaluations of a checkpoint's own classifier: all that they are scored by. None: of other protocols, and of
+    records from before there were such scores."""
+    if section.protocol.own_classifier is None:
+        return None
+    columns = ["model", "set-up", "top-1 %", "top-5 %", "mean per class %", "loss, nats", "calibration error %"]
+    decimals, rows = f.decimals(section.test_images), []
+    for row in section.rows:
+        for setup in row.distinct:
+            metrics = setup.first.metrics
+            if metrics is None or metrics.mean_per_class is None:
+                continue
+            shares = (metrics.accuracy, metrics.top5, metrics.mean_per_class)
+            name = f.row_name(row, with_checkpoint=len(section.checkpoints) > 1)
+            rows.append(
+                [
+                    name,
+                    setup.name,
+                    *(f.NOTHING if share is None else f"{100 * share:.{decimals}f}" for share in shares),
+                    f.NOTHING if metrics.loss is None else f"{metrics.loss:.4f}",
+                    f.NOTHING if metrics.calibration_error is None else f"{100 * metrics.calibration_error:.2f}",
+                ]
+            )
+    return Table(columns, rows, left=2).filled() if rows else None
+
+
+def confusions(section: Section) -> list[tuple[str, Table]]:
+    """Whose, and the table: a row for each class of the images, a column for each that was predicted. Of the first
+    models of a section, where the records have it."""
+    tables = []
+    for row in section.rows[:_CONFUSIONS]:
+        metrics = row.setups[0].first.metrics
+        if metrics is not None and metrics.confusion and metrics.classes:
+            names = [f.text(name) for name in metrics.classes]
+            counts = [[name, *map(str, line)] for name, line in zip(names, metrics.confusion, strict=True)]
+            tables.append((f.row_name(row, with_checkpoint=True), Table(["class", *names], counts)))
+    return tables
 
 
 def facts(section: Section) -> str:

@@ -23,7 +23,7 @@ from isotune.errors import UsageError
 from isotune.models import contents
 from isotune.models.building import Builder, Built
 from isotune.progress import Progress
-from isotune.runs import own_classifier, probe, training
+from isotune.runs import classes, own_classifier, probe, scores, training
 from isotune.runs.drafts import Draft
 from isotune.runs.records import Cell, Memory, Metrics, Record, Timings, predictions_digest
 from isotune.weights import Weights, head_weights
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from isotune.workers.worker import Worker
 
 KEPT_RESULTS = 64  # cells that another set-up may repeat: those of one seed, as a matrix is ordered
+MOST_CONFUSED = 20  # classes of which a record keeps the table; predictions are kept in any case
 KEPT_FEATURES = 512 * 2**20  # bytes, of which a further seed reads nothing
 
 
@@ -113,9 +114,7 @@ class CellRunner:
             conventions=axes,
             checkpoint_digest=start,
             metrics=Metrics(
-                accuracy=float((predictions == truth).mean()),
-                loss=training.cross_entropy(logits, truth),
-                test_images=len(truth),
+                **scores.scores(logits, truth),
                 **metrics,
             ),
             predictions_digest=predictions_digest(predictions),
@@ -193,15 +192,23 @@ class CellRunner:
             self._features.popitem(last=False)
 
     def _own_classifier(self, cell: Cell, built: Built, dataset: data.Dataset, progress: Progress):  # type: ignore[no-untyped-def]
-        columns = data.outputs(dataset.classes, dataset.name)
+        rule = cell.protocol.own_classifier
+        assert rule is not None
         test, truth = self._inputs(cell, built, dataset, "test")
         began = time.perf_counter()
         with Watch(built.model.device_clocks) as watch:
             logits = training.logits_in_batches(built.model, test, cell.protocol.evaluation.batch_size, progress)
-        own_classifier.check_outputs(logits.shape[1], cell.model, cell.checkpoint)
         seconds = time.perf_counter() - began
-        logits = logits[:, columns]
-        metrics = {"train_images": 0, "top5": own_classifier.top5(logits, truth)}
+        known = self.builder.class_names(cell.model, cell.checkpoint)
+        columns = classes.columns(
+            dataset.classes, logits.shape[1], known, rule, dataset=dataset.name,
+            who=own_classifier.who(cell.model, cell.checkpoint),
+        )  # fmt: skip
+        logits = columns.of(logits)
+        metrics = {"train_images": 0, "top5": scores.top5(logits, truth)}
+        if len(dataset.classes) <= MOST_CONFUSED:
+            table = scores.confusion(logits.argmax(axis=1), truth, len(dataset.classes))
+            metrics |= {"classes": dataset.classes, "confusion": tuple(map(tuple, table.tolist()))}
         return logits, truth, metrics, {"evaluation": seconds, "disturbance": watch.seen}
 
     def _train(  # type: ignore[no-untyped-def]

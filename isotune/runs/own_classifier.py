@@ -1,13 +1,12 @@
-"""Evaluation of a checkpoint's own classifier on ImageNet's classes, nothing trained.
+"""Evaluation of a checkpoint's own classifier, nothing trained.
 
 What is evaluated is planned here, one cell a set-up: the evaluation that the checkpoint's number was published with,
 and beside it each step of preprocessing done as another library does it (`Step`). Seeds play no role, so a matrix of
 several is planned as one.
 
-**Classes.** An ImageNet-1k classifier has 1,000 outputs in the order of the synset ids (torchvision's categories and
-timm's label names are in it, which tests check; Keras keeps its list on a server, so there it is taken on trust). A
-data set's classes are found among them by synset id, and the logits are cut down to those columns: a prediction is the
-best of the data set's classes, as the authors of ImageNet-A and -R evaluate (Hendrycks et al. 2021).
+Which output stands for which class: `isotune.runs.classes`. An ImageNet-1k classifier has 1,000 outputs in the order of
+the synset ids (torchvision's categories and timm's label names are in it, which tests check; Keras keeps its list on a
+server, so there it is taken on trust).
 """
 
 from __future__ import annotations
@@ -20,9 +19,10 @@ from pydantic import ValidationError
 
 from isotune import data, names
 from isotune.errors import UsageError, nearest
-from isotune.models import embedded
+from isotune.models import contents, embedded
 from isotune.protocols import Input, OwnClassifier, Protocol
 from isotune.reference_results import Reference, conditions, references
+from isotune.runs import classes
 from isotune.weights import HEAD, random_weights
 
 if TYPE_CHECKING:
@@ -35,14 +35,22 @@ _OWN = 'in a copy of own-classifier.toml write input = "protocol" under [own_cla
 
 
 def check_dataset(dataset: data.Dataset) -> None:
-    """Refuse a data set that a checkpoint's own classifier cannot be evaluated on: UsageError, before anything runs."""
-    data.outputs(dataset.classes, dataset.name)
+    """Refuse a data set that no classifier is evaluated on: UsageError, before anything runs."""
     if data.was_split(dataset.note):
-        path = dataset.name.partition(":")[2]
+        kind, _, path = dataset.name.partition(":")
+        synsets = set(dataset.classes) <= set(data.synsets())
+        right = f"{'imagenet-subset' if synsets else 'testfolder'}:{path} evaluates all of them"
         raise UsageError(
             f"own-classifier: {dataset.name} would be evaluated on a fifth of its images, since isotune split it;"
-            f" imagenet-subset:{path} (or imagenet:{path} and the like) evaluates all of them"
+            f" {right if kind == 'imagefolder' else 'give it a test part of its own'}"
         )
+    if not len(dataset.test):
+        raise UsageError(f"own-classifier: {dataset.name} has no test images")
+
+
+def who(model: str, checkpoint: str) -> str:
+    """Whose classifier it is, for errors."""
+    return f"{model} with checkpoint {checkpoint!r}"
 
 
 def setups(cell: Cell) -> Iterator[Cell]:
@@ -54,7 +62,7 @@ def setups(cell: Cell) -> Iterator[Cell]:
     recipe = cell.protocol
     classes_to_build(cell.checkpoint)  # refuses what has no classifier
     assert recipe.own_classifier is not None
-    plain = recipe.own_classifier.model_copy(update={"beside": (), "step": ""})
+    plain = _named(recipe.own_classifier, cell.checkpoint).model_copy(update={"beside": (), "step": ""})
     base = published_input(cell)[0] if recipe.own_classifier.input == "published" else recipe.input
     yield cell.model_copy(update={"protocol": _evaluated(recipe, base, plain)})
     for step in recipe.own_classifier.beside if cell.conventions == "identical" else ():
@@ -66,6 +74,14 @@ def setups(cell: Cell) -> Iterator[Cell]:
         yield cell.model_copy(
             update={"protocol": _evaluated(recipe, changed, named), "conventions": step.spec("identical")}
         )
+
+
+def _named(rule: OwnClassifier, checkpoint: str) -> OwnClassifier:
+    """With the names of the outputs that stand beside a checkpoint's file, so that a cell is known by them."""
+    file = contents.weights_file(checkpoint)
+    if file is None or rule.classes or rule.match == "position":
+        return rule
+    return rule.model_copy(update={"classes": classes.beside(file)})
 
 
 def _evaluated(recipe: Protocol, input: Input, own_classifier: OwnClassifier) -> Protocol:
@@ -154,28 +170,9 @@ def drawn_head(checkpoint: str, initial: Mapping[str, np.ndarray]) -> dict[str, 
     return dict(random_weights(layout, int(checkpoint.partition(":")[2])))
 
 
-def check_outputs(outputs: int, model: str, checkpoint: str) -> None:
-    """UsageError: a classifier that is not ImageNet-1k's: 21,841 classes, or 1,001 with a background class."""
-    if outputs != OUTPUTS:
-        raise UsageError(
-            f"own-classifier: the classifier of {model} with checkpoint {checkpoint!r} has {outputs} outputs, and"
-            f" ImageNet-1k's has {OUTPUTS}; use a checkpoint trained on ImageNet-1k"
-        )
-
-
 def outputs_of(model: Model, size: int) -> int:
-    """How many outputs a model's classifier has, from one grey image."""
-    return int(model.logits(np.full((1, size, size, 3), 128, np.uint8)).shape[1])
-
-
-def top5(logits: np.ndarray, labels: np.ndarray) -> float | None:
-    """Share (0..1) of images whose class is among the five greatest logits; None for five classes or fewer.
-
-    logits: [N, classes]; labels: int64 [N]. Of equal logits the earlier counts as greater, as `argmax` has it; NaN is
-    greater than any, and never right.
-    """
-    if logits.shape[1] <= 5:
-        return None
-    own = np.take_along_axis(logits, labels[:, np.newaxis], axis=1)
-    earlier = (logits == own) & (np.arange(logits.shape[1]) < labels[:, np.newaxis])
-    return float(np.mean((~(own >= logits) | earlier).sum(axis=1) < 5))
+    """How many outputs a model's classifier has, from one grey image. UsageError: it gives no vector."""
+    shape = model.logits(np.full((1, size, size, 3), 128, np.uint8)).shape
+    if len(shape) != 2:
+        raise UsageError(f"the network gives {shape} of one image, where a classifier gives (1, classes)")
+    return int(shape[1])

@@ -6,13 +6,14 @@ import itertools
 import operator
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from isotune import conventions, data, defaults, names, protocols
 from isotune.errors import UsageError
 from isotune.models import checkpoints, contents, layouts
 from isotune.progress import Progress, untold
 from isotune.protocols import Mode
-from isotune.runs import own_classifier, requests
+from isotune.runs import classes, own_classifier, requests
 from isotune.runs.records import Cell, Seeds
 from isotune.runs.store import Store
 from isotune.workers.process import WorkerFailure, Workers
@@ -103,15 +104,34 @@ def check_cells(
     """Build each model of these cells once, from its checkpoint: digests of what was loaded, by model, checkpoint and
     size of the input; of the checkpoint's own classifier none. UsageError: one cannot be built."""
     loaded: dict[tuple[str, str, int], str] = {}
-    sizes: dict[tuple[str, bool], dict[str, int]] = {}
+    planned, sizes = list(planned), dict[tuple[str, bool], dict[str, int]]()
     for each in planned:
         asked = sizes.setdefault((each.checkpoint, each.protocol.own_classifier is not None), {})
         asked[each.model] = min(each.protocol.input.size, asked.get(each.model, each.protocol.input.size))
     for (checkpoint, own), asked in sorted(sizes.items()):
         checked = check_models(asked, checkpoint, asked, workers, own=own, deadly=True, progress=progress)
-        if not own:
+        if own:
+            evaluated = (each for each in planned if each.protocol.own_classifier and each.checkpoint == checkpoint)
+            _check_classes([each for each in evaluated if each.model in checked], checked)
+        else:
             loaded |= {(model, checkpoint, asked[model]): each["digest"] for model, each in checked.items()}
     return loaded
+
+
+def _check_classes(cells: Iterable[Cell], checked: Mapping[str, Mapping[str, Any]]) -> None:
+    """That the classifiers have an output for each class of their data sets. UsageError: one has none."""
+    seen = set()
+    for cell in cells:
+        rule = cell.protocol.own_classifier
+        assert rule is not None
+        asked = (cell.model, cell.dataset_digest, rule.model_dump_json(include={"classes", "map", "match"}))
+        if asked not in seen:
+            seen.add(asked)
+            dataset, about = data.load(cell.dataset, cell.dataset_digest), checked[cell.model]
+            classes.columns(
+                dataset.classes, about["outputs"], about["names"], rule, dataset=cell.dataset,
+                who=own_classifier.who(cell.model, cell.checkpoint),
+            )  # fmt: skip
 
 
 def replaced(cells: Iterable[Cell], loaded: Mapping[tuple[str, str, int], str], store: Store) -> Iterator[str]:
@@ -144,8 +164,9 @@ def check_models(
     own: bool = False,
     deadly: bool = False,
     progress: Progress = untold,
-) -> dict[str, dict[str, str]]:
-    """Models that can be built from the checkpoint, by their canonical spelling: {"digest", "architecture"}.
+) -> dict[str, dict[str, Any]]:
+    """Models that can be built from the checkpoint, by their canonical spelling: {"digest", "architecture"}, and of
+    their own classifier what `requests.check` says.
 
     size: of the input, pixels; of each model by its canonical spelling. own: with the checkpoint's own classifier.
     deadly: a model whose worker dies of it twice is left out of the answer, since its cells are to fail alone.
@@ -156,7 +177,7 @@ def check_models(
     parsed = list(dict.fromkeys(names.parse(model) for model in models))
     ready = itertools.count(1)
 
-    def check(adapter: str) -> dict[str, dict[str, str]]:
+    def check(adapter: str) -> dict[str, dict[str, Any]]:
         checked = {}
         for name in (str(each) for each in parsed if str(each).partition(":")[0] == adapter):
             side = size if isinstance(size, int) else size[name]

@@ -91,6 +91,7 @@ def _line(cost: Cost) -> str:
     assert metrics is not None
     shown = f"{metrics.accuracy:.2%}" + ("" if metrics.top5 is None else f" (top-5 {metrics.top5:.2%})")
     if not cost.what:
+        shown = f"{metrics.accuracy:.2%}" + (f" ({metrics.beside_accuracy})" if metrics.beside_accuracy else "")
         input = cell.protocol.input
         crop = "squash" if input.resize == "squash" else f"of {input.resize}"
         evaluation = f"{input.size} px, {crop}, {input.interpolation}"

@@ -26,7 +26,7 @@ from isotune.progress import Progress
 from isotune.protocols import Probe
 from isotune.runs.logistic import Coordinates, Solution, finite, principal, solve
 from isotune.runs.records import Seeds
-from isotune.runs.training import cross_entropy
+from isotune.runs.scores import cross_entropy
 from isotune.workers.disturbance import Disturbance, Watch
 
 if TYPE_CHECKING:

@@ -150,7 +150,19 @@ class Metrics(Strict):
     top5: float | None = Field(
         None, ge=0, le=1, description="own classifier: share of the test images whose class is among the five likeliest"
     )
+    mean_per_class: float | None = Field(
+        None, ge=0, le=1, description="mean over the classes of the share of their test images that is right"
+    )
     loss: Loss = Field(None, description="mean test cross-entropy, nats; None when it is not finite")
+    calibration_error: float | None = Field(
+        None, ge=0, le=1, description="expected calibration error of 15 bins of equal width (Guo et al. 2017)"
+    )
+    confusion: tuple[tuple[int, ...], ...] | None = Field(
+        None,
+        description="own classifier, of 20 classes or fewer: how many test images of the row's class were given the"
+        " column's",
+    )
+    classes: tuple[str, ...] | None = Field(None, description="of confusion, in the order of its rows")
     train_loss: tuple[Loss, ...] = Field((), description="mean training loss of every epoch, nats; None likewise")
     test_images: int = Field(gt=0)
     train_images: int = Field(ge=0, description="0: nothing was trained")
@@ -159,6 +171,17 @@ class Metrics(Strict):
     skipped_steps: int | None = Field(
         None, ge=0, description="float16: steps that changed nothing, since a gradient was not finite"
     )
+
+    @property
+    def beside_accuracy(self) -> str:
+        """The other scores, in words; empty where a record of before has none."""
+        said = {
+            "top-5": self.top5 is not None and f"{self.top5:.2%}",
+            "per class": self.mean_per_class is not None and f"{self.mean_per_class:.2%}",
+            "loss": self.loss is not None and f"{self.loss:.4f}",
+            "calibration error": self.calibration_error is not None and f"{self.calibration_error:.2%}",
+        }
+        return ", ".join(f"{name} {value}" for name, value in said.items() if value)
 
     @property
     def whole(self) -> bool:
@@ -261,6 +284,8 @@ class Record(Strict):
         if self.metrics is None:
             return f"{self.cell}: FAILED: {self.error}"
         line = f"{self.cell}: {self.metrics.accuracy:.2%} of {self.metrics.test_images}"
+        if self.cell.protocol.own_classifier is not None:
+            line += f" ({self.metrics.beside_accuracy})"
         if self.timings and (resumed := self.timings.resumed):
             line += f"; went on from a draft after step {', '.join(f'{step:,}' for step in resumed)}"
         seen = self.timings.disturbance if self.timings and self.timings.alone else None

@@ -79,15 +79,17 @@ def forget(worker: Worker) -> None:
 def check(worker: Worker, model: str, checkpoint: str, size: int, own: bool = False) -> dict[str, Any]:
     """Build the model once, so that its checkpoint is in its cache and fits: {"digest", "architecture"}.
 
-    own: with the checkpoint's own classifier, which must be ImageNet-1k's.
+    own: with the checkpoint's own classifier: {"outputs", "names": of these, as far as the adapter knows} too.
     """
     built = worker.kept(Builder).build(
         model, checkpoint=checkpoint, conventions="identical", recipe={}, mode=Mode(),
         classes=own_classifier.classes_to_build(checkpoint) if own else 1, size=size, keep=False,
     )  # fmt: skip
+    answer = {"digest": built.initial.without_head().digest(), "architecture": built.architecture}
     if own:
-        own_classifier.check_outputs(own_classifier.outputs_of(built.model, size), model, checkpoint)
-    return {"digest": built.initial.without_head().digest(), "architecture": built.architecture}
+        known = worker.kept(Builder).class_names(model, checkpoint)
+        answer |= {"outputs": own_classifier.outputs_of(built.model, size), "names": list(known)}
+    return answer
 
 
 def environment(worker: Worker) -> dict[str, str]:

@@ -224,13 +224,3 @@ def logits_in_batches(model: Model, images: np.ndarray, batch_size: int, progres
         parts.append(model.logits(np.ascontiguousarray(images[start : start + batch_size])))
         progress("evaluating", min(start + batch_size, len(images)), len(images))
     return np.concatenate(parts)
-
-
-def cross_entropy(logits: np.ndarray, labels: np.ndarray) -> float | None:
-    """Mean cross-entropy in nats, in float64; None when it is not finite."""
-    scores = logits.astype(np.float64)
-    scores = scores - scores.max(axis=1, keepdims=True)
-    with np.errstate(invalid="ignore", over="ignore"):
-        losses = np.log(np.exp(scores).sum(axis=1)) - scores[np.arange(len(labels)), labels]
-        mean = float(losses.mean())
-    return mean if np.isfinite(mean) else None

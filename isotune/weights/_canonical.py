@@ -65,6 +65,12 @@ class Weights(Mapping[str, Array]):
     def __len__(self) -> int:
         return len(self.tensors)
 
+    @property
+    def outputs(self) -> int | None:
+        """How many outputs the classifier has; None: there is none."""
+        kernel = self.tensors.get(f"{HEAD}.kernel")
+        return None if kernel is None else int(kernel.shape[-1])
+
     def digest(self) -> str:
         """SHA-256 over names, dtypes, shapes and bytes, in the order of the names."""
         return sealing.arrays_sha256(self.tensors)

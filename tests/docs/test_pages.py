@@ -28,6 +28,7 @@ LONG = {
     "README.md",
     "docs/tutorial.md",
     "docs/tasks/a-claim.md",
+    "docs/tasks/a-fine-tuned-model.md",
     "docs/tasks/a-port-that-differs.md",
     "docs/tasks/in-your-tests.md",
     "docs/tasks/clusters.md",

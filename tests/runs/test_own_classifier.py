@@ -13,7 +13,7 @@ from isotune.conventions import Conventions
 from isotune.errors import UsageError
 from isotune.protocols import Input, Protocol
 from isotune.reference_results import conditions, deviations, matching, references
-from isotune.runs import own_classifier
+from isotune.runs import own_classifier, scores
 from isotune.runs.earlier import version_1, version_2, version_3
 from isotune.runs.preprocessing_costs import compare, costs
 from isotune.runs.records import Cell, Metrics, Seeds
@@ -180,17 +180,10 @@ def test_top_5_counts_as_argmax_does() -> None:
     logits = stream.normal(size=(200, 9)).round(1)  # with ties
     labels = stream.integers(0, 9, 200)
     order = np.argsort(-logits, axis=1, kind="stable")
-    assert own_classifier.top5(logits, labels) == np.mean([y in row[:5] for y, row in zip(labels, order, strict=True)])
-    assert own_classifier.top5(logits[:, :5], labels % 5) is None, "five of five are always right"
-    assert own_classifier.top5(np.full((3, 9), np.nan), np.zeros(3, np.int64)) == 0
+    assert scores.top5(logits, labels) == np.mean([y in row[:5] for y, row in zip(labels, order, strict=True)])
+    assert scores.top5(logits[:, :5], labels % 5) is None, "five of five are always right"
+    assert scores.top5(np.full((3, 9), np.nan), np.zeros(3, np.int64)) == 0
     assert Metrics(accuracy=0.5, test_images=2, train_images=0, top5=1.0).top5 == 1.0
-
-
-def test_another_classifier_than_imagenets_is_refused() -> None:
-    own_classifier.check_outputs(1000, "timm:x", "pretrained")
-    for outputs in (1001, 21841, 10):
-        with pytest.raises(UsageError, match=f"has {outputs} outputs, and ImageNet-1k's has 1000"):
-            own_classifier.check_outputs(outputs, "timm:x", "pretrained")
 
 
 # -- whole runs, with the adapter in plain NumPy
@@ -263,7 +256,7 @@ def test_predictions_are_the_best_of_the_data_sets_classes(ran, house) -> None:
     predictions = store.predictions(record)
     assert predictions.tolist() == full[:, columns].argmax(axis=1).tolist()
     assert record.metrics.accuracy == np.mean(predictions == labels)
-    assert record.metrics.top5 == own_classifier.top5(full[:, columns], labels)
+    assert record.metrics.top5 == scores.top5(full[:, columns], labels)
     assert (record.metrics.train_images, record.metrics.test_images) == (0, 28)
     assert record.timings.evaluation is not None
     assert len(set(predictions)) > 2, "else the test says little"
@@ -317,6 +310,67 @@ def test_a_checkpoint_without_a_classifier_is_refused_before_anything_runs(here,
         assert (status, out, len(err.splitlines())) == (2, "", 1), err
         assert "has no classifier of its own" in err
         assert not (house / ".isotune").exists()
+
+
+# -- classifiers of other classes than ImageNet's
+
+PETS = ("bee", "cat", "wolf dog")
+
+
+@pytest.fixture
+def pets(house, here):
+    """Evaluates a checkpoint of so many outputs on pictures of PETS: (status, the record, its predictions, errors)."""
+    pictures(house / "pets", PETS)
+
+    def run(outputs: int, section: str = "", names: tuple[str, ...] = ()):
+        shapes = {
+            "000.dense.kernel": (192, 256), "000.dense.bias": (256,),
+            "head.kernel": (256, outputs), "head.bias": (outputs,),
+        }  # fmt: skip
+        weights = Weights(random_weights(shapes, 5), {"input_scaling": "mean-std"}, "random_features", "test")
+        weights.write(house / "tuned.safetensors")
+        (house / "classes.txt").unlink(missing_ok=True)
+        if names:
+            (house / "classes.txt").write_text("\n".join(names) + "\n", encoding="utf-8")
+        recipe = OWN.partition("[[")[0].replace('input = "protocol"', f'input = "protocol"\n{section}')
+        (house / "own.toml").write_text(recipe, encoding="utf-8")
+        status, _, err = here(
+            "run", "--models", MODEL, "--datasets", "testfolder:pets", "--protocols", "own.toml", "--checkpoint",
+            "file:tuned.safetensors", "--conventions", "identical", "--store", f"{outputs}{len(names)}{section[:3]}",
+        )  # fmt: skip
+        store = Store(house / f"{outputs}{len(names)}{section[:3]}")
+        record = next(iter(store), None)
+        return status, record, None if record is None else store.predictions(record), err
+
+    return run
+
+
+def test_outputs_are_found_by_the_names_beside_the_checkpoint_not_by_position(pets) -> None:
+    status, first, plain, err = pets(4, names=("background", "bee", "Wolf-Dog", "cat"))
+    assert status == 0, err
+    assert first.cell.protocol.own_classifier.classes == ("background", "bee", "Wolf-Dog", "cat"), "a cell has them"
+    _, second, permuted, _ = pets(4, 'classes = ["background", "cat", "bee", "wolf dog"]')
+    # what was read as bee, cat, dog of outputs 1, 3, 2 is now read of outputs 2, 1, 3
+    assert permuted.tolist() == [{0: 1, 1: 2, 2: 0}[place] for place in plain.tolist()]
+    assert first.cell.key != second.cell.key
+    assert "per class" in first.line
+    assert first.metrics.classes == PETS
+    assert np.sum(first.metrics.confusion) == 12
+    assert np.trace(first.metrics.confusion) == round(first.metrics.accuracy * 12)
+
+
+def test_by_position_only_when_asked_for(pets) -> None:
+    status, record, _, err = pets(3)
+    assert (status, record, len(err.splitlines())) == (2, None, 1)
+    assert "nothing says which of the 3 outputs" in err
+    assert 'or say match = "position"' in err
+    status, record, by_position, _ = pets(3, 'match = "position"')
+    assert status == 0
+    _, _, by_name, _ = pets(3, names=PETS)
+    assert by_position.tolist() == by_name.tolist()
+    status, record, _, err = pets(4, 'match = "position"')
+    assert (status, record) == (2, None)
+    assert "has 4 outputs, and testfolder:pets 3 classes" in err
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from isotune.errors import UsageError
 from isotune.protocols import SGD, Schedule, Stage
 from isotune.runs.records import Seeds
-from isotune.runs.training import cross_entropy, dropout_mask, sample_order, steps_of
+from isotune.runs.scores import cross_entropy
+from isotune.runs.training import dropout_mask, sample_order, steps_of
 
 
 def stage(**values) -> Stage:

@@ -10,7 +10,7 @@ from isotune import data, protocols
 from isotune.data.augmentation import Augmenter
 from isotune.models.building import Builder
 from isotune.protocols import Mode
-from isotune.runs import training
+from isotune.runs import scores, training
 from isotune.runs.records import Seeds
 from isotune.weights import head_weights
 from isotune.workers.worker import Worker
@@ -51,7 +51,7 @@ def train(
     def look(what: str, done: int, total: int) -> None:
         if done in at:
             logits = training.logits_in_batches(built.model, test, recipe.evaluation.batch_size, lambda *_: None)
-            losses.append(training.cross_entropy(logits, truth) or float("nan"))
+            losses.append(scores.cross_entropy(logits, truth) or float("nan"))
             predictions.append(logits.argmax(axis=1).tolist())
         worker.progress(what, done, total)
 

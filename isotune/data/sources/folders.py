@@ -22,7 +22,7 @@ from isotune.data.files import Item, Reader, write_both
 from isotune.data.sources.source import Described, Source
 from isotune.data.sources.splitting import NOTE, split_by_name
 from isotune.data.writing import Writer
-from isotune.errors import UsageError
+from isotune.errors import UsageError, listed
 from isotune.progress import Progress
 
 SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm"})
@@ -78,9 +78,9 @@ class ImageFolder(Source):
         return {"": scan(self.path, self.path, self.name)}
 
     def _without_training(self, part: Path) -> str:
-        """What takes a part of ImageNet alone; nothing for other classes."""
+        """What takes a part alone, to evaluate classifiers that there are on it."""
         synsets = any(SYNSET.fullmatch(name) for name in subfolders(part, self.name))
-        return f"; to evaluate ImageNet classifiers on it: imagenet-subset:{part}" if synsets else ""
+        return f"; to evaluate classifiers on it: {'imagenet-subset' if synsets else 'testfolder'}:{part}"
 
     def write(self, writer: Writer, *, skip_unreadable: bool, progress: Progress) -> Described:
         first, *rest = self._parts.values()
@@ -112,6 +112,37 @@ class ImageFolder(Source):
                 + (f" (as are {len(new) - 1} more)" if len(new) > 1 else "")
             )
         return [classes.index(name) for name in test.classes]
+
+
+class TestFolder(Source):
+    """`PATH/CLASS/...`, all of it to be evaluated: no training images."""
+
+    offline = True
+
+    def __init__(self, name: str, path: Path) -> None:
+        self.name, self.origin, self.path = name, str(path), path
+
+    def identity(self) -> dict[str, Any]:
+        return {"path": str(self.path.resolve()), "listing": listing([self._part])}
+
+    @cached_property
+    def _part(self) -> Part:
+        inside = subfolders(self.path, self.name)
+        if parts := [entry for entry in inside if entry.lower() in (_TRAIN, *_TEST)]:
+            tested = next((entry for entry in parts if entry.lower() in _TEST), parts[0])
+            raise UsageError(
+                f"data set {self.name}: {self.path} has {listed([f'{entry}/' for entry in parts])};"
+                f" testfolder:{self.path / tested} takes the folders of classes in it"
+            )
+        return scan(self.path, self.path, self.name)
+
+    def write(self, writer: Writer, *, skip_unreadable: bool, progress: Progress) -> Described:
+        test = items(self._part)
+        reader = Reader(self.name, skip_unreadable=skip_unreadable, progress=progress, total=len(test))
+        writer.empty("train")
+        writer.files("test", reader.read(test))
+        others = f"{self._part.others} other files ignored" if self._part.others else ""
+        return Described(tuple(self._part.classes), "; ".join(filter(None, [others, reader.note()])))
 
 
 def subfolders(folder: Path, name: str) -> dict[str, Path]:

@@ -13,7 +13,7 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 from isotune.data.sources.arrays import Digits, FashionMnist, Npz
-from isotune.data.sources.folders import ImageFolder
+from isotune.data.sources.folders import ImageFolder, TestFolder
 from isotune.data.sources.imagenet import VARIANTS, ImageNet
 from isotune.data.sources.memory import Remembered
 from isotune.data.sources.source import Kind, Source
@@ -53,6 +53,11 @@ _OWN = {
         lambda name, rest: ImageFolder(name, Path(rest).expanduser()),
         completion="PATH",
         about="a folder with a folder of images for each class, or with train/ and test/ of such folders",
+    ),
+    "testfolder": Kind(
+        lambda name, rest: TestFolder(name, Path(rest).expanduser()),
+        completion="PATH",
+        about="a folder with a folder of images for each class, all to evaluate classifiers on",
     ),
     "npz": Kind(
         lambda name, rest: Npz(name, Path(rest).expanduser()),

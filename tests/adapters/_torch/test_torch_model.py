@@ -21,7 +21,7 @@ from isotune.adapters.base import Recipe
 from isotune.conventions import Conventions, affine
 from isotune.errors import UsageError
 from isotune.protocols import SGD, Adam, RMSprop, Schedule, Stage, relevant_axes
-from isotune.runs.training import cross_entropy
+from isotune.runs.scores import cross_entropy
 from isotune.weights import random_weights
 
 MOMENTUM = SGD(name="sgd", momentum=0.875, weight_decay=2**-10)

@@ -83,7 +83,8 @@ class ExampleAdapter(Adapter):
             raise UsageError(f"example computes the loss from logits only, not loss={conventions.loss}")
         if min(image_size) < GRID:
             raise UsageError(f"example needs images of at least {GRID} x {GRID} pixels, not {image_size}")
-        model = ExampleModel(width, classes or 1000, conventions, np.dtype(numeric_mode), self.engine)
+        own = checkpoint.outputs if isinstance(checkpoint, Weights) else None
+        model = ExampleModel(width, classes or own or 1000, conventions, np.dtype(numeric_mode), self.engine)
         if isinstance(checkpoint, Weights):
             with_head = f"{HEAD}.kernel" in checkpoint
             layout = {key: array.shape for key, array in model.tensors.items() if with_head or HEAD not in key}

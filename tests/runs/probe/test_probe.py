@@ -18,7 +18,7 @@ from isotune.errors import UsageError
 from isotune.protocols import Probe
 from isotune.runs import probe
 from isotune.runs.records import Seeds
-from isotune.runs.training import cross_entropy
+from isotune.runs.scores import cross_entropy
 
 
 def clouds(images: int, classes: int, features: int = 12, seed: int = 0):
