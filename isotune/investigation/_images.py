@@ -8,7 +8,7 @@ import numpy as np
 
 from isotune import data
 from isotune.protocols import Protocol
-from isotune.runs import classes
+from isotune.runs.own_classifier import classes
 
 Array = np.ndarray
 

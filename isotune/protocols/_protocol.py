@@ -100,7 +100,7 @@ class Step(Strict):
 
 class OwnClassifier(Strict):
     """The checkpoint's own classifier is evaluated; nothing is trained (isotune.runs.own_classifier). Its outputs are
-    found by the names of the data set's classes (isotune.runs.classes)."""
+    found by the names of the data set's classes (isotune.runs.own_classifier.classes)."""
 
     input: Literal["published", "protocol"] = Field(
         "published", description="the evaluation that the checkpoint's number was published with, or the protocol's"

@@ -16,6 +16,7 @@ In the worker (`isotune.workers`):
 - `requests`: what it is asked: run a cell, measure a speed, build a model once;
 - `cell_runner`: one cell: model, data, protocol -> record and predictions; it keeps what it built;
 - `training` (stages), `probe` (logistic regression on frozen features), `own_classifier` (nothing is trained);
+- `scores`: what logits are worth;
 - `stopwatch`: speed, round by round.
 
 Nothing here knows of reports.

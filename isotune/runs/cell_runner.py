@@ -23,8 +23,9 @@ from isotune.errors import UsageError
 from isotune.models import contents
 from isotune.models.building import Builder, Built
 from isotune.progress import Progress
-from isotune.runs import classes, own_classifier, probe, scores, training
+from isotune.runs import own_classifier, probe, scores, training
 from isotune.runs.drafts import Draft
+from isotune.runs.own_classifier import classes
 from isotune.runs.records import Cell, Memory, Metrics, Record, Timings, predictions_digest
 from isotune.weights import Weights, head_weights
 from isotune.workers import memory

@@ -13,7 +13,8 @@ from isotune.errors import UsageError
 from isotune.models import checkpoints, contents, layouts
 from isotune.progress import Progress, untold
 from isotune.protocols import Mode
-from isotune.runs import classes, own_classifier, requests
+from isotune.runs import own_classifier, requests
+from isotune.runs.own_classifier import classes
 from isotune.runs.records import Cell, Seeds
 from isotune.runs.store import Store
 from isotune.workers.process import WorkerFailure, Workers

@@ -4,7 +4,7 @@ What is evaluated is planned here, one cell a set-up: the evaluation that the ch
 and beside it each step of preprocessing done as another library does it (`Step`). Seeds play no role, so a matrix of
 several is planned as one.
 
-Which output stands for which class: `isotune.runs.classes`. An ImageNet-1k classifier has 1,000 outputs in the order of
+Which output stands for which class: `isotune.runs.own_classifier.classes`. An ImageNet-1k classifier has 1,000 outputs in the order of
 the synset ids (torchvision's categories and timm's label names are in it, which tests check; Keras keeps its list on a
 server, so there it is taken on trust).
 """
@@ -22,7 +22,7 @@ from isotune.errors import UsageError, nearest
 from isotune.models import contents, embedded
 from isotune.protocols import Input, OwnClassifier, Protocol
 from isotune.reference_results import Reference, conditions, references
-from isotune.runs import classes
+from isotune.runs.own_classifier import classes
 from isotune.weights import HEAD, random_weights
 
 if TYPE_CHECKING:

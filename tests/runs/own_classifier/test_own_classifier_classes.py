@@ -146,7 +146,7 @@ def test_a_val_folder_without_training_images_says_what_takes_it(tmp_path) -> No
         data.prepare(f"imagefolder:{tmp_path / 'set'}")
     assert data.prepare(f"imagenet-subset:{tmp_path / 'set'}").classes == FEW
     fill(tmp_path / "other" / "val", {"cats": FEW[0]})
-    with pytest.raises(UsageError, match=r"but no train/$"):
+    with pytest.raises(UsageError, match=rf"but no train/; to .*: testfolder:{tmp_path}/other/val$"):
         data.prepare(f"imagefolder:{tmp_path / 'other'}")
 
 

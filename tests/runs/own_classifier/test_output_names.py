@@ -10,7 +10,7 @@ import pytest
 from isotune import data
 from isotune.errors import UsageError
 from isotune.protocols import OwnClassifier
-from isotune.runs.classes import beside, columns
+from isotune.runs.own_classifier.classes import beside, columns
 
 PETS = ("bee", "cat", "wolf dog")
 
