@@ -12,7 +12,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -206,7 +206,7 @@ class CellRunner:
             who=own_classifier.who(cell.model, cell.checkpoint),
         )  # fmt: skip
         logits = columns.of(logits)
-        metrics = {"train_images": 0, "top5": scores.top5(logits, truth)}
+        metrics: dict[str, Any] = {"train_images": 0, "top5": scores.top5(logits, truth)}
         if len(dataset.classes) <= MOST_CONFUSED:
             table = scores.confusion(logits.argmax(axis=1), truth, len(dataset.classes))
             metrics |= {"classes": dataset.classes, "confusion": tuple(map(tuple, table.tolist()))}

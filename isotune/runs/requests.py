@@ -85,7 +85,7 @@ def check(worker: Worker, model: str, checkpoint: str, size: int, own: bool = Fa
         model, checkpoint=checkpoint, conventions="identical", recipe={}, mode=Mode(),
         classes=own_classifier.classes_to_build(checkpoint) if own else 1, size=size, keep=False,
     )  # fmt: skip
-    answer = {"digest": built.initial.without_head().digest(), "architecture": built.architecture}
+    answer: dict[str, Any] = {"digest": built.initial.without_head().digest(), "architecture": built.architecture}
     if own:
         known = worker.kept(Builder).class_names(model, checkpoint)
         answer |= {"outputs": own_classifier.outputs_of(built.model, size), "names": list(known)}

@@ -15,7 +15,8 @@ from isotune.workers.environment import CODE, CORE, codes, outdated
 def test_what_a_cell_runs_counts_and_what_reports_or_plans_does_not() -> None:
     files = {name for name, _ in code.core_files()}
     assert {
-        "runs/cell_runner.py", "runs/training.py", "runs/probe.py", "runs/own_classifier.py", "data/resizing.py",
+        "runs/cell_runner.py", "runs/training.py", "runs/probe.py", "runs/own_classifier/classes.py",
+        "data/resizing.py",
         "data/augmentation.py", "data/_views.py", "protocols/schedules.py", "weights/_drawing.py", "models/building.py",
         "conventions/_axes.py", "data/sources/imagenet_synsets.csv",
     } <= files  # fmt: skip

@@ -4,9 +4,9 @@ What is evaluated is planned here, one cell a set-up: the evaluation that the ch
 and beside it each step of preprocessing done as another library does it (`Step`). Seeds play no role, so a matrix of
 several is planned as one.
 
-Which output stands for which class: `isotune.runs.own_classifier.classes`. An ImageNet-1k classifier has 1,000 outputs in the order of
-the synset ids (torchvision's categories and timm's label names are in it, which tests check; Keras keeps its list on a
-server, so there it is taken on trust).
+Which output stands for which class: `classes`. An ImageNet-1k classifier has 1,000 outputs in the order of the synset
+ids (torchvision's categories and timm's label names are in it, which tests check; Keras keeps its list on a server, so
+there it is taken on trust).
 """
 
 from __future__ import annotations

@@ -125,7 +125,7 @@ def columns(
     if outputs == _IMAGENET and not (named or mapped) and (not known or _are_synsets(rest)):
         return Columns(data.outputs(wanted, dataset))
     for name in rest:
-        if len(places := named.get(name, ())) > 1:
+        if len(places := named.get(name, [])) > 1:
             raise _wrong(
                 f"class {name!r} of {dataset} is {len(places)} outputs of {who}, "
                 f"{listed([str(place) for place in places])};"

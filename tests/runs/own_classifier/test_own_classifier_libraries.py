@@ -130,6 +130,44 @@ def test_three_libraries_give_one_classifiers_predictions(workplace, house, monk
         assert first.metrics.accuracy == np.mean(full[:, columns].argmax(axis=1) == labels)
 
 
+@pytest.mark.usefixtures("warm")
+def test_a_classifier_of_other_classes_is_the_files_in_every_library(workplace, house) -> None:
+    """Two classes of three outputs, a background first, in a file of torchvision's."""
+    import torch
+    from torchvision.models import mobilenet_v2
+
+    folder = house / "tuned"
+    folder.mkdir()
+    torch.manual_seed(1)
+    net = mobilenet_v2(num_classes=3, width_mult=0.35).eval()
+    state = torch.load(workplace / "weights.pth")
+    state |= {name: 9 * tensor for name, tensor in net.state_dict().items() if name.startswith("classifier.")}
+    net.load_state_dict(state)
+    torch.save(state, folder / "tuned.pth")
+    (folder / "classes.txt").write_text(f"background\n{SYNSETS[1]}\n{SYNSETS[0]}\n")
+    (folder / "set").mkdir()
+    for synset in SYNSETS[:2]:
+        (folder / "set" / synset).symlink_to(workplace / "set" / synset)
+    (house / "own.toml").write_text(OWN.partition("[[")[0] + "[evaluation]\nbatch_size = 16\n", encoding="utf-8")
+    name = f"testfolder:{folder / 'set'}"
+    prepared = {name: data.prepare(name)}
+    checkpoint = f"file:{folder / 'tuned.pth'}::torchvision:mobilenet_v2:width_mult=0.35"
+    store = Store(house / "records")
+    with Workers(threads=1, shared=True) as workers:
+        matrix = Matrix(MODELS, (name,), (str(house / "own.toml"),), ("identical",), (0,), checkpoint=checkpoint)
+        records = list(Driver(store, Local(workers=workers)).run(plan(matrix, prepared, workers)))
+    assert [record.error for record in records if record.status == "failed"] == []
+    recipe = records[0].cell.protocol
+    images, labels = data.inputs(prepared[name], "test", recipe.images, recipe.input)
+    with torch.no_grad():
+        scaled = (torch.from_numpy(np.array(images)) / 255 - torch.tensor(MEAN)) / torch.tensor(STD)
+        logits = net(scaled.permute(0, 3, 1, 2))[:, [2, 1]].double()
+    for record in records:
+        assert store.predictions(record).tolist() == logits.argmax(dim=1).tolist()
+        loss = torch.nn.functional.cross_entropy(logits, torch.tensor(np.array(labels)))
+        assert record.metrics.loss == pytest.approx(loss.item(), rel=1e-4)
+
+
 def by_torch_itself(images: np.ndarray) -> np.ndarray:
     """All logits as a user of torchvision computes them, float64, in the folder of the weights."""
     import torch
