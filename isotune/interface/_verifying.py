@@ -92,7 +92,10 @@ def verify(
     store: folder of records; a run that is there is not run again, unless `fresh`. Others as of `run`.
     Errors: UsageError: the claim is wrong in something, its digests are of other files, or it cannot be run.
 
-    >>> isotune.verify("claim.toml").assert_reproduced()
+    >>> of = {"model": "torchvision:mobilenet_v2", "checkpoint": "offline", "dataset": "digits", "protocol": "quick"}
+    >>> published = {"accuracy": "94.0", "source": "reports/leaderboard.md"}
+    >>> isotune.verify({**of, "claim": published}).outcome
+    'reproduced'
     """
     if isinstance(claim, Mapping):
         said = verification.from_values(claim, "claim")

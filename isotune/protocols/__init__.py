@@ -10,7 +10,7 @@ The TOML files are those of benchmarks/protocols, installed as `isotune.protocol
 learning rate of every step. `Expected` is a published number that a run is held against.
 """
 
-from isotune.protocols._expected import Expected, expected
+from isotune.protocols._expected import METRICS, Expected, expected
 from isotune.protocols._explaining import explain
 from isotune.protocols._mode import LAYOUTS, Layout, Mode, layout
 from isotune.protocols._numeric_mode import NUMERIC_MODES, NumericMode, numeric_mode
@@ -30,6 +30,7 @@ from isotune.protocols._stages import SGD, Adam, Optimizer, RMSprop, Schedule, S
 
 __all__ = [
     "LAYOUTS",
+    "METRICS",
     "NUMERIC_MODES",
     "SGD",
     "Adam",

@@ -14,7 +14,8 @@ from isotune.errors import UsageError
 from isotune.protocols._explaining import explain
 from isotune.protocols._stages import Strict
 
-METRICS = ("accuracy", "top5")  # fields of a record's metrics that are shares of the test images
+# Fields of a record's metrics that are shares, in the words of a report.
+METRICS = {"accuracy": "accuracy", "top5": "top-5", "mean_per_class": "mean per-class accuracy"}
 EXAMPLE = "accuracy=85.0,source=https://example.org/table-2"
 _NUMBER = re.compile(r"(\d{1,3}(?:\.\d{1,12})?) ?(%?)")
 _Name = Annotated[str, Field(min_length=1, max_length=1000)]
@@ -24,13 +25,15 @@ _Percent = str | float | int
 class Expected(Strict):
     """A published accuracy, its source, and what was published of its uncertainty.
 
-    >>> Expected(accuracy="85.0", source="https://example.org/table-2", images=10_000)
+    >>> isotune.protocols.Expected(accuracy="85.0", source="https://example.org/table-2").rounding
+    0.1
     """
 
     accuracy: _Percent | None = Field(
         None, description='top-1, percent; in quotes, "85.00", its last digits are kept, which say how it was rounded'
     )
-    top5: _Percent | None = Field(None, description="top-5, percent; one of the two is given")
+    top5: _Percent | None = Field(None, description="top-5, percent; one of the three is given")
+    mean_per_class: _Percent | None = Field(None, description="accuracy, mean over the classes, percent")
     source: _Name = Field(description="where it is published: a URL, a DOI, title and table")
     spread: float | None = Field(None, ge=0, le=100, description="standard deviation over the seeds, points")
     seeds: int | None = Field(None, ge=1, le=1_000_000, description="runs that it is the mean of")
@@ -73,7 +76,7 @@ class Expected(Strict):
     def says_one_thing(self) -> Self:
         given = [name for name in METRICS if getattr(self, name) is not None]
         if len(given) != 1:
-            said = f"{' and '.join(given)} are two" if given else "there is no number"
+            said = f"{' and '.join(given)} are {len(given)}" if given else "there is no number"
             raise ValueError(f"{said}; give one of {', '.join(METRICS)}, in percent: {EXAMPLE}")
         if not self.source.strip():
             raise ValueError(f"source: is empty; say where the number is published: {EXAMPLE}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from isotune.printable import one_line
+from isotune.protocols import METRICS
 from isotune.report import wording as f
 from isotune.report.analysis.answers import Answers, Predictions
 from isotune.report.analysis.handed_in import HandedIn
@@ -29,9 +30,9 @@ def line(each: Judged) -> str:
     """Plain text. "claimed 85.0 % (URL), measured 85.1 % on the same 1,000 images: reproduced, within 0.15 points"."""
     verdict, expected = each.verdict, each.reference.expected
     assert expected is not None
-    top5 = "top-5 " if expected.metric == "top5" else ""
+    metric = "" if expected.metric == "accuracy" else f"{METRICS[expected.metric]} "
     ours = "nothing measured" if verdict.effect is None else f"measured {_measured(each)} on {_images(verdict)}"
-    return f"claimed {top5}{expected}{_of_runs(each)} ({one_line(expected.source)}), {ours}: {_concluded(each)}"
+    return f"claimed {metric}{expected}{_of_runs(each)} ({one_line(expected.source)}), {ours}: {_concluded(each)}"
 
 
 def _measured(each: Judged) -> str:

@@ -6,15 +6,18 @@ from collections.abc import Mapping
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
+from isotune.protocols import METRICS
+
 _COLOURS = {"reproduced": "#2e7d32", "different": "#b71c1c", "inconclusive": "#616161"}  # white on each: above 5:1
 _CHARACTER, _PADDING = 6.6, 8  # pixels of a character of 11 px, about; the text is set to the width that is reckoned
 
 
 def badge(result: Mapping[str, Any]) -> str:
     """The badge of a result (`result`): an accessible name, the whole line as its title, the result's digest within."""
-    metric = "top-5" if "top5" in result["claim"] else "accuracy"
-    bound = "at least " if result["claim"].get("at_least") else ""
-    left = f"{metric} {bound}{str(result['claim'].get('accuracy', result['claim'].get('top5'))).rstrip('%')} %"
+    claim = result["claim"]
+    metric = next(name for name in METRICS if name in claim)
+    bound = "at least " if claim.get("at_least") else ""
+    left = f"{METRICS[metric]} {bound}{str(claim[metric]).rstrip('%')} %"
     right = str(result["outcome"])
     if result["measured_percent"] is not None:
         decimals = max(1, len(left.rstrip(" %").partition(".")[2]))

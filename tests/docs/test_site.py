@@ -30,6 +30,7 @@ LONG = {
     "load_runs",
     "Leaderboard",
     "transfer",
+    "verify",
     "study_variance",
     "prove",
     "prove_all",

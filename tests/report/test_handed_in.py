@@ -100,7 +100,7 @@ def test_the_other_metric_is_held_against_itself() -> None:
     assert "claimed top-5 97.0 %" in line(one([with_top5], "top5=97.0"))
     assert one([with_top5], "top5=97.0").verdict.outcome == "reproduced"
     lacking = one([run], "top5=97.0").verdict
-    assert (lacking.outcome, lacking.reason) == ("inconclusive", "top5 was not measured")
+    assert (lacking.outcome, lacking.reason) == ("inconclusive", "top-5 was not measured")
 
 
 def test_a_leaderboard_shows_what_was_handed_in(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from functools import cache
 from math import nan
 from typing import Any
 
-from isotune.protocols import Expected
+from isotune.protocols import METRICS, Expected
 from isotune.reference_results import Near, Reference, contradictions, handed_in, matching, published_spread
 from isotune.report.analysis.answers import Answers
 from isotune.report.analysis.handed_in import HandedIn
@@ -96,12 +96,17 @@ def _verdict(section: Section, setup: SetUp, reference: Reference) -> Verdict:
     margin = (expected and expected.margin) or (None if number.at_least else section.protocol.evaluation.margin)
     trained = section.protocol.own_classifier is None
     values = _values(setup, expected)
+    draw = drawn(section, reference)
+    reason = ""
     if expected and None in values:
-        reason = f"{expected.metric} was not measured"
+        reason = f"{METRICS[expected.metric]} was not measured"
+    elif expected and expected.metric == "mean_per_class" and draw:
+        reason = "of other test images the uncertainty of a mean over classes is not known"
+    if reason:
         return Verdict("inconclusive", reason, len(values), margin or number.margin, *(None,) * 6, number, None)
     return verdict(
         values if trained else values[:1], number, margin,
-        images=section.test_images, draw=drawn(section, reference), trained=trained,
+        images=section.test_images, draw=draw, trained=trained,
     )  # fmt: skip
 
 
