@@ -168,11 +168,11 @@ def test_a_fine_tuning_whose_worker_is_lost_goes_on_elsewhere_from_its_draft(clu
 @pytest.mark.slow
 def test_a_fine_tuning_that_is_left_off_brings_its_draft_home(cluster, house, monkeypatch) -> None:
     monkeypatch.setenv("ISOTUNE_DRAFTS", "1")
-    long = asked(RECIPE.replace("epochs = 2", "epochs = 6000"), MODELS[:1], seeds=1)
+    long = asked(RECIPE.replace("epochs = 2", "epochs = 4000"), MODELS[:1], seeds=1)
     runs = isotune.run(**long, store="there", executor=f"ray:{cluster.address}", stop_after=6)
     assert len(runs.left) == 1
     assert list(Path("there/.drafts").glob("*.safetensors"))
-    runs = isotune.run(**long, store="there", jobs=1)
+    runs = isotune.run(**long, store="there", executor=f"ray:{cluster.address}")
     assert runs.done[0].timings.resumed
 
 
