@@ -23,7 +23,7 @@ from isotune.conventions import Conventions
 from isotune.errors import MissingExtra, UsageError, nearest
 from isotune.excerpts import Excerpt, NotWritten, OwnLines
 from isotune.protocols import Layout, NumericMode, Optimizer, Stage
-from isotune.weights import Layer, Weights
+from isotune.weights import Layer, Limit, Weights
 
 __all__ = [
     "INPUT",
@@ -65,6 +65,8 @@ class Recipe:
     label_smoothing: float = 0.0
     batchnorm: Literal["training", "inference"] = "training"  # of trained layers; frozen ones have a convention
     conventions: Conventions | None = None  # the optimizer's axes are these; None: the model's
+    # False: gradients add up over the steps, as where nobody clears them. `trainer` may refuse that by a UsageError.
+    cleared: bool = True
 
 
 @dataclass(frozen=True)
@@ -305,6 +307,11 @@ class Model(ABC):
     own_axes: Mapping[str, object] = MappingProxyType({})
     # What of that network is not in this one, each in a few words: "dropout 0.5 (drop)".
     left_out: tuple[str, ...] = ()
+    # Of what is left out, the rates at which the network drops something at random in training; None: they are kept, or
+    # not known.
+    random: Mapping[str, tuple[float, ...]] | None = None
+    # The operations that change only some values, by canonical names of layers; None: not known.
+    limits: tuple[Limit, ...] | None = None
 
     @abstractmethod
     def layers(self) -> list[Layer]:

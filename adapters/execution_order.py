@@ -15,8 +15,10 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
+
+from isotune.weights import Limit
 
 
 @dataclass(eq=False)
@@ -27,6 +29,7 @@ class Node:
     layers: Sequence[Any] = ()  # hashable
     shape: tuple[int, ...] = ()  # of the layers' largest tensor, in the canonical layout; tells branches apart
     name: str = ""  # what the library calls the operation, "AveragePooling2D"; empty: nothing worth saying
+    limit: Limit | None = None  # of its own, or of the activation of a layer
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,19 @@ def execution_order(output: Node) -> list[Step]:
         for layer in node.layers:
             steps.setdefault(layer, Step(layer, tuple(other for other in given if other != layer), names[node]))
     return list(steps.values())
+
+
+def limits(output: Node) -> tuple[Limit, ...]:
+    """Those of the operations that `output` depends on, with the layers before each."""
+    before: dict[Node, tuple[Any, ...]] = {}  # of every node: the nearest layers at or before it
+    listed = []
+    for node in _inputs_first([output], lambda node: node.inputs):
+        before[node] = tuple(node.layers) or tuple(
+            dict.fromkeys(layer for each in node.inputs for layer in before[each])
+        )
+        if node.limit is not None:
+            listed.append(replace(node.limit, after=before[node]))
+    return tuple(listed)
 
 
 def _names(output: Node) -> dict[Node, tuple[str, ...]]:

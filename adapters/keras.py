@@ -182,7 +182,7 @@ class KerasAdapter(Adapter):
         from isotune.adapters._keras.axes.optional_tensors import tensor_changes
         from isotune.adapters._keras.conventions import classifier_words, describe, realise, scaling_words
         from isotune.adapters._keras.dataflow import trace_end
-        from isotune.adapters._keras.layers import head_part, parts
+        from isotune.adapters._keras.layers import head_part, limits_of, parts
         from isotune.adapters._keras.model import KerasModel, bind
         from isotune.adapters._keras.network import Network
         from isotune.adapters._keras.numeric import numeric
@@ -230,6 +230,7 @@ class KerasAdapter(Adapter):
                 else f"{source.what} {checkpoint or ''}".strip(),
             )
             model.own_axes, model.left_out = own_axes, tuple(left_out)
+            model.random, model.limits = built.random, limits_of(base, body)
         if isinstance(checkpoint, Weights):
             shapes = {key: tensor.shape for key, tensor in bind(whole, network).items()}
             model.load(fit(checkpoint, model.layers(), shapes, source.what, renewed=classes is not None))

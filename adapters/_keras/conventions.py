@@ -13,6 +13,7 @@ from typing import Any
 
 import keras
 
+from isotune.adapters import randomness
 from isotune.adapters._keras.axes import activations, norms, padding, piecewise, pooling, strides
 from isotune.adapters._keras.axes.input import own_scaling, scaling_layers, settle_scaling
 from isotune.adapters._keras.layers import copied, flatten
@@ -120,10 +121,8 @@ def words(model: Any, behind: Iterable[Any]) -> tuple[str, ...]:
     """model: as it was built, before its classifier was split off. behind: what stood behind that."""
     layers = list(flatten(model))
     said = [f"{type(each).__name__} behind the classifier ({each.name})" for each in behind if _changes(each)]
-    dropped = [(layer.rate, layer.name) for layer in layers if isinstance(layer, keras.layers.Dropout) and layer.rate]
-    said += _rates("dropout", dropped)
-    paths = [(layer.drop_path_rate, layer.name) for layer in layers if getattr(layer, "drop_path_rate", 0)]
-    said += _rates("stochastic depth", paths)
+    for what, dropping in _dropping(layers).items():
+        said.append(f"{randomness.words(what, list(dropping.values()))} {_named(list(dropping))}")
     if frozen := [layer.name for layer in layers if layer.weights and not layer.trainable]:
         said.append(f"that the function freezes {_named(frozen)}")
     return tuple(said)
@@ -159,12 +158,21 @@ def _changes(operation: Any) -> bool:
     return kind in _CHANGING and getattr(getattr(operation, "activation", None), "__name__", kind) != "linear"
 
 
-def _rates(what: str, layers: Sequence[tuple[float, str]]) -> list[str]:
-    if not layers:
-        return []
-    rates = sorted({rate for rate, _ in layers})
-    up_to = f"{rates[0]:g}" if len(rates) == 1 else f"up to {rates[-1]:g}"
-    return [f"{what} {up_to} {_named([name for _, name in layers])}"]
+def random_rates(model: Any) -> randomness.Rates:
+    """model: as it was built."""
+    return randomness.rates({what: each.values() for what, each in _dropping(list(flatten(model))).items()})
+
+
+def _dropping(layers: Sequence[Any]) -> dict[str, dict[str, float]]:
+    """What is dropped -> the layers that do, with their rates."""
+    named: dict[str, dict[str, float]] = {}
+    for layer in layers:
+        if isinstance(layer, keras.layers.Dropout) and layer.rate:
+            whole = set((layer.noise_shape or ())[1:]) == {1}  # an image or none of it, as EfficientNet writes it
+            named.setdefault("stochastic depth" if whole else "dropout", {})[layer.name] = float(layer.rate)
+        elif rate := getattr(layer, "drop_path_rate", 0):
+            named.setdefault("stochastic depth", {})[layer.name] = float(rate)
+    return named
 
 
 def _named(names: Sequence[str]) -> str:

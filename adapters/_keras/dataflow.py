@@ -7,7 +7,9 @@ from typing import Any
 
 import keras
 
-from isotune.adapters.execution_order import Node, Step, execution_order
+from isotune.adapters._keras.graph.limits import own_limit
+from isotune.adapters.execution_order import Node, Step, execution_order, limits
+from isotune.weights import Limit
 
 _SILENT = ("InputLayer", "Identity", "Dropout", "Flatten", "Reshape", "Transpose", "Cast", "GetItem")
 
@@ -31,6 +33,11 @@ def is_layer(operation: Any) -> bool:
 def trace_end(model: Any) -> Step:
     """What follows the last layers of `model` that own tensors, as the step of a layer that reads its output."""
     return execution_order(Node([Graph().of(model.outputs[0])], ["end"]))[-1]
+
+
+def trace_limits(model: Any) -> tuple[Limit, ...]:
+    """What changes only some values in `model`."""
+    return limits(Graph().of(model.outputs[0]))
 
 
 class Graph:
@@ -74,13 +81,14 @@ def _key(call: tuple[Any, int]) -> tuple[int, int]:
 def _node(operation: Any, inputs: list[Node]) -> Node:
     if isinstance(operation, keras.layers.SeparableConv2D):
         depthwise = Node(inputs, [(operation.name, "depthwise")], _depthwise_shape(operation.depthwise_kernel))
-        return Node([depthwise], [(operation.name, "pointwise")], tuple(operation.pointwise_kernel.shape))
+        shape = tuple(operation.pointwise_kernel.shape)
+        return Node([depthwise], [(operation.name, "pointwise")], shape, limit=own_limit(operation))
     if not is_layer(operation):
-        return Node(inputs, name=_name(operation))
+        return Node(inputs, name=_name(operation), limit=own_limit(operation))
     largest = max(operation.weights, key=lambda variable: math.prod(variable.shape))
     is_depthwise = isinstance(operation, keras.layers.DepthwiseConv2D)
     shape = _depthwise_shape(operation.kernel) if is_depthwise else tuple(largest.shape)
-    return Node(inputs, [(operation.name, "")], shape)
+    return Node(inputs, [(operation.name, "")], shape, limit=own_limit(operation))
 
 
 def _name(operation: Any) -> str:

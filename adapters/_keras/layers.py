@@ -21,14 +21,17 @@ from typing import Any
 import keras
 import numpy as np
 
-from isotune.adapters._keras.dataflow import is_layer, trace
+from isotune.adapters._keras.dataflow import is_layer, trace, trace_limits
+from isotune.adapters._keras.graph.flattening import read_by
 from isotune.adapters.execution_order import Step
-from isotune.weights import HEAD, Layer
+from isotune.adapters.flattening import Flattened
+from isotune.weights import HEAD, Layer, Limit
 
 Array = np.ndarray
 SCALING = "scaling"
 _SLOTS: dict[str, tuple[tuple[str, str], ...]] = {  # kind -> (slot, attribute of the Keras layer)
     "conv": (("kernel", "kernel"), ("bias", "bias")),
+    "transposed": (("kernel", "kernel"), ("bias", "bias")),
     "dense": (("kernel", "kernel"), ("bias", "bias")),
     "norm": (("scale", "gamma"), ("shift", "beta"), ("mean", "moving_mean"), ("variance", "moving_variance")),
     "root mean square": (("scale", "scale"),),
@@ -63,17 +66,22 @@ class Tensor:
 
     variable: Any
     shape: tuple[int, ...]  # canonical
+    rows: Flattened | None = None  # of a dense kernel [in, out] that reads a map: in which order
 
     def read(self) -> Array:
-        array: Array = keras.ops.convert_to_numpy(self.variable)
-        return array.reshape(self.shape)
+        return self.canonical(keras.ops.convert_to_numpy(self.variable))
 
     def canonical(self, native: Array) -> Array:
         """An array in the variable's layout, as canonical."""
-        return np.asarray(native).reshape(self.shape)
+        array = np.asarray(native)
+        return array.reshape(self.shape) if self.rows is None else self.rows.canonical(array)
+
+    def native(self, array: Array) -> Array:
+        """A canonical array in the variable's layout."""
+        return array.reshape(tuple(self.variable.shape)) if self.rows is None else self.rows.rows(array)
 
     def write(self, array: Array) -> None:
-        self.variable.assign(np.asarray(array, self.variable.dtype).reshape(tuple(self.variable.shape)))
+        self.variable.assign(self.native(np.asarray(array, self.variable.dtype)))
 
 
 def flatten(model: Any) -> Iterator[Any]:
@@ -140,6 +148,12 @@ def parts(model: Any, block_pattern: str, *, scales_itself: bool) -> list[Part]:
     return canonical
 
 
+def limits_of(model: Any, body: list[Part]) -> tuple[Limit, ...]:
+    """model: under its conventions. body: the canonical layers of it."""
+    names = {(part.owner, part.form if part.form in _HALVES else ""): part.layer.name for part in body}
+    return tuple(limit.behind(names) for limit in trace_limits(model))
+
+
 def is_buffer(name: str) -> bool:
     """Whether a tensor is a BatchNorm's running mean or variance."""
     return ".norm." in name and name.endswith((".mean", ".variance"))
@@ -159,7 +173,11 @@ def tensors(named_parts: list[Part], model: Any) -> dict[str, Tensor]:
     for part in named_parts:
         owner = owners[part.owner]
         for slot, variable in _variables(owner, part.form):
-            named[f"{part.layer.name}.{slot}"] = Tensor(variable, _canonical_shape(part, owner, slot, variable))
+            shape = _canonical_shape(part, owner, slot, variable)
+            rows = read_by(owner) if slot == "kernel" and part.form == "flat" else None
+            if rows is not None:
+                shape = (*rows.shape(shape[0]), shape[1])
+            named[f"{part.layer.name}.{slot}"] = Tensor(variable, shape, rows)
     return named
 
 
@@ -175,9 +193,6 @@ def _variables(owner: Any, form: str) -> Iterator[tuple[str, Any]]:
 def _canonical_shape(part: Part, owner: Any, slot: str, variable: Any) -> tuple[int, ...]:
     shape = tuple(variable.shape)
     is_depthwise = part.form == "depthwise" or isinstance(owner, keras.layers.DepthwiseConv2D)
-    if slot == "kernel" and part.form == "flat":
-        height, width = _flattened(owner)
-        return height, width, shape[0] // (height * width), shape[1]
     if slot == "kernel" and is_depthwise:
         return (*shape[:2], 1, shape[2] * shape[3])
     return tuple(side for side in shape if side != 1) or (1,) if part.form == "slopes" else shape
@@ -185,8 +200,8 @@ def _canonical_shape(part: Part, owner: Any, slot: str, variable: Any) -> tuple[
 
 def _form(layer: Any) -> str:
     match layer:
-        case keras.layers.Conv2D() | keras.layers.DepthwiseConv2D():
-            return "conv"
+        case keras.layers.Conv2D() | keras.layers.DepthwiseConv2D() | keras.layers.Conv2DTranspose():
+            return "transposed" if isinstance(layer, keras.layers.Conv2DTranspose) else "conv"
         case keras.layers.BatchNormalization() | keras.layers.LayerNormalization() | keras.layers.GroupNormalization():
             return "norm"
         case keras.layers.RMSNormalization():
@@ -198,16 +213,6 @@ def _form(layer: Any) -> str:
     return "scale" if type(layer).__name__ == "LayerScale" else "other"
 
 
-def _flattened(layer: Any) -> tuple[int, int]:
-    """Height and width of the map whose values the dense `layer` reads as a vector; 1x1 when it was never a map."""
-    source = layer.input._keras_history.operation
-    while isinstance(source, keras.layers.Dropout):
-        source = source.input._keras_history.operation
-    if isinstance(source, keras.layers.Flatten | keras.layers.Reshape) and len(source.input.shape) == 4:
-        return source.input.shape[1], source.input.shape[2]
-    return 1, 1
-
-
 def _blocks_by_merge(model: Any) -> dict[str, str]:
     """Layer -> key of its block; each sum and concatenation ends one, and where there is none, each convolution or
     dense layer begins one."""
@@ -215,7 +220,7 @@ def _blocks_by_merge(model: Any) -> dict[str, str]:
     plain = not any(map(_merges, model.operations))
     number = 0
     for operation in model.operations:
-        number += plain and is_layer(operation) and _form(operation) in ("conv", "dense", "flat", "other")
+        number += plain and is_layer(operation) and _form(operation) in ("conv", "transposed", "dense", "flat", "other")
         keys[operation.name] = str(number)
         number += _merges(operation)
     return keys

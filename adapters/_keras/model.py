@@ -188,6 +188,8 @@ class KerasModel(Model):
         later trainer of an equal recipe starts that optimizer afresh: only the latest of them may be used."""
         if not recipe.trained:
             raise UsageError("nothing is left to train: the recipe trains no layer")
+        if not recipe.cleared:
+            raise UsageError("Keras makes its gradients anew at every step, and has none that would not be cleared")
         with self.numeric():
             self.freeze(recipe.trained)
             if recipe not in self._steps:

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
 from isotune.adapters._keras import applications
 from isotune.adapters.file_function import FileFunction
+from isotune.adapters.randomness import Rates
 from isotune.errors import UsageError, nearest
 from isotune.names import option_value
 
@@ -29,6 +30,7 @@ class Built:
     classifier: Any  # the layer, or None where there is none, or none was asked for
     whole: Callable[[], Any]  # the keras.Model that a file of weights is of, with those of the body and the classifier
     left_out: tuple[str, ...] = ()  # what is not in them, in words
+    random: Rates = field(default_factory=dict)  # of that, what drops at random
 
 
 def penalties(built: Built) -> dict[str, Any]:
@@ -90,7 +92,7 @@ class ApplicationSource(Source):
         top: bool = False,
         classes: int | None = None,
     ) -> Built:
-        from isotune.adapters._keras.conventions import words
+        from isotune.adapters._keras.conventions import random_rates, words
         from isotune.adapters._keras.network import split_classifier
 
         arguments = applications.parse_options(self._name, options)
@@ -99,7 +101,7 @@ class ApplicationSource(Source):
             arguments["classes"] = classes
         model = applications.build_application(self._name, arguments, size=size, top=top, pretrained=pretrained)
         body, classifier, behind = split_classifier(model) if top else (model, None, ())
-        return Built(body, classifier, lambda: model, words(model, behind))
+        return Built(body, classifier, lambda: model, words(model, behind), random_rates(model))
 
 
 class FileSource(Source):
@@ -130,7 +132,7 @@ class FileSource(Source):
         import keras
         from keras.src.utils.naming import reset_uids
 
-        from isotune.adapters._keras.conventions import unreached, words
+        from isotune.adapters._keras.conventions import random_rates, unreached, words
         from isotune.adapters._keras.network import split_classifier
         from isotune.adapters._keras.opening import carry_weights, fresh, opened
 
@@ -154,4 +156,4 @@ class FileSource(Source):
             carry_weights(model, own)
             return network
 
-        return Built(body, classifier, whole, (*words(own, behind), *unreached(network)))
+        return Built(body, classifier, whole, (*words(own, behind), *unreached(network)), random_rates(own))

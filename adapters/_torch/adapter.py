@@ -15,6 +15,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
+from isotune.adapters import randomness
 from isotune.adapters.base import Adapter, Engine, Layout, NumericMode, Remedy
 from isotune.conventions import Conventions
 from isotune.errors import UsageError, nearest
@@ -104,14 +105,13 @@ class TorchAdapter(Adapter):
     ) -> TorchModel:
         """As in `base`. A head among canonical weights is loaded where its shape fits, and is left out where `classes`
         asks for another. Dropout and stochastic depth inside the network are off, unless an option sets them."""
-        import torch
 
         from isotune.adapters._torch.axes.input import scaling_inside
         from isotune.adapters._torch.axes.optional_tensors import take_tensors
-        from isotune.adapters._torch.conventions import describe, realise, remove_randomness
+        from isotune.adapters._torch.conventions import describe, realise
         from isotune.adapters._torch.dataflow import of_functions, realise_calls, trace, with_calls
         from isotune.adapters._torch.device import device
-        from isotune.adapters._torch.layers import canonical_layers
+        from isotune.adapters._torch.layers import canonical_layers, of_layers
         from isotune.adapters._torch.model import TorchModel
 
         in_memory = self.layout_on(self.engine, layout)
@@ -133,10 +133,8 @@ class TorchAdapter(Adapter):
             own_axes["input_scaling"] = inside.named or "none"
             if conventions.input_scaling not in ("none", inside.named):
                 left_out.append(f"the scaling inside the network, for {conventions.input_scaling} outside")
-        if any("drop" in option or "stochastic" in option for option in options or ()):
-            torch.manual_seed(_SEED)
-        else:
-            left_out += remove_randomness(net)
+        random = self._without_randomness(net, image_size, options or {})
+        left_out += [randomness.words(what, rates) for what, rates in (random or {}).items()]
         realise(net, conventions)
         dataflow = trace(net, image_size)
         own_axes = with_calls(own_axes, of_functions(dataflow.calls, conventions, own_axes))
@@ -151,6 +149,7 @@ class TorchAdapter(Adapter):
             graphs=not self.own_code, inside=inside,
         )  # fmt: skip
         model.own_axes, model.left_out = own_axes, tuple(left_out)
+        model.random, model.limits = random, of_layers(dataflow.limits, model.module_layers)
         if isinstance(checkpoint, Weights):
             shapes = {slot.name: slot.shape for _, slot in model.slots()}
             what = f"{self.name}:{name}"
@@ -253,6 +252,23 @@ class TorchAdapter(Adapter):
                 given = ", ".join(f"{option}={text}" for option, text in options.items())
                 reason = str(error).partition("\n")[0] or type(error).__name__
                 raise UsageError(f"{self.name}:{name} cannot be built with {given}: {reason}") from None
+
+    def _without_randomness(self, net: nn.Module, size: _Size, options: Mapping[str, str]) -> randomness.Rates | None:
+        """Have the network drop nothing, in place; the rates at which it did. None: options ask for what it drops."""
+        import torch
+
+        from isotune.adapters._torch.conventions import remove_randomness
+        from isotune.adapters._torch.dataflow import passed
+        from isotune.adapters._torch.graph.dropping import remove_called
+
+        if any("drop" in option or "stochastic" in option for option in options):
+            torch.manual_seed(_SEED)
+            return None
+        dropped = remove_randomness(net)
+        if self.own_code:  # libraries call functions with rates that their modules keep
+            called = remove_called(net, lambda training: passed(net, size, training=training))
+            dropped["dropout"] = [*dropped.get("dropout", ()), *called]
+        return randomness.rates(dropped)
 
     def _explain_option(self, name: str, size: _Size, values: Mapping[str, Any], error: TypeError) -> None:
         """UsageError when an option is what the TypeError is about."""

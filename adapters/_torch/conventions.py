@@ -33,8 +33,8 @@ def placeless(net: nn.Module) -> frozenset[str]:
     return frozenset(pooling.placeless(net) | strides.placeless(net))
 
 
-def remove_randomness(net: nn.Module) -> list[str]:
-    """Set every probability of dropping something to zero, in place; what was not, in words."""
+def remove_randomness(net: nn.Module) -> dict[str, list[float]]:
+    """Set every probability of dropping something to zero, in place; what is dropped -> the rates that were not."""
     removed: dict[str, list[float]] = {}
 
     def remove(what: str, module: nn.Module, name: str) -> None:
@@ -52,8 +52,4 @@ def remove_randomness(net: nn.Module) -> list[str]:
         for name in ("drop_rate", "dropout", "attention_dropout"):  # what forward hands to F.dropout
             if isinstance(getattr(module, name, None), float):
                 remove("dropout", module, name)
-    return [f"{what} {_up_to(rates)}" for what, rates in removed.items()]
-
-
-def _up_to(rates: list[float]) -> str:
-    return f"{rates[0]:g}" if len(set(rates)) == 1 else f"up to {max(rates):g}"
+    return removed

@@ -20,9 +20,13 @@ from torch.overrides import TorchFunctionMode
 
 from isotune.adapters._torch.axes.piecewise import STEEPNESS
 from isotune.adapters._torch.compiler import without_compiler
+from isotune.adapters._torch.graph.flattening import map_of
+from isotune.adapters._torch.graph.limits import limit
 from isotune.adapters._torch.parts import parts
-from isotune.adapters.execution_order import Node, Step, execution_order
+from isotune.adapters.execution_order import Node, Step, execution_order, limits
+from isotune.adapters.flattening import Flattened
 from isotune.conventions import Conventions, agreed
+from isotune.weights import Limit
 
 _Size = tuple[int, int]
 Calls = Mapping[str, tuple[Any, ...]]  # axis -> the values in which it is called, each once
@@ -49,14 +53,34 @@ class Dataflow:
     """What one pass shows. Empty for a network whose forward cannot run without data."""
 
     steps: list[Step] = field(default_factory=list)  # layers are names of `parts`
-    maps: dict[str, _Size] = field(default_factory=dict)  # dense layers that read vectors: the map these were made of
+    maps: dict[str, Flattened] = field(default_factory=dict)  # dense layers that read vectors: what these were made of
     calls: Calls = field(default_factory=dict)  # activations, modules' and those called as functions
+    limits: tuple[Limit, ...] | None = None  # None: not known
 
 
 def trace(net: nn.Module, size: _Size) -> Dataflow:
     """The dataflow of `net` in inference mode, for images of `size` (height, width)."""
-    leaves: dict[str, Tensor] = {}
     owners: dict[int, str] = {}
+    leaves = _leaves(net, owners)
+    image = _image(leaves, size)
+    maps: dict[str, Flattened] = {}
+    with _watching_vectors(net, maps), watched_calls() as calls:
+        output = _through(net, leaves, image, training=False)
+    if not isinstance(output, Tensor) or output.grad_fn is None:
+        return Dataflow()
+    graph = _graph(output.grad_fn, image, owners)
+    return Dataflow(execution_order(graph), maps, calls, limits(graph))
+
+
+def passed(net: nn.Module, size: _Size, *, training: bool) -> None:
+    """Take tensors without data through `net`, for whatever looks at its calls; what fails is left at that."""
+    leaves = _leaves(net, {})
+    _through(net, leaves, _image(leaves, size), training=training)
+
+
+def _leaves(net: nn.Module, owners: dict[int, str]) -> dict[str, Tensor]:
+    """What stands in for the network's tensors, by name; `owners` gets the parts of the parameters' by `id`."""
+    leaves: dict[str, Tensor] = {}
     for part in parts(net):
         for name, _, tensor, is_parameter in part.slots:
             if is_parameter:
@@ -66,46 +90,42 @@ def trace(net: nn.Module, size: _Size) -> Dataflow:
     for path, module in net.named_modules():  # each once: a module of two names would keep what stands in for a while
         for name, buffer in module.named_buffers(path, recurse=False):
             leaves[name] = torch.empty_like(buffer, device="meta")
+    return leaves
+
+
+def _image(leaves: Mapping[str, Tensor], size: _Size) -> Tensor:
     dtype = next((leaf.dtype for leaf in leaves.values() if leaf.is_floating_point()), torch.float32)
-    image = torch.empty((2, 3, *size), device="meta", dtype=dtype, requires_grad=True)
-    maps: dict[str, _Size] = {}
+    return torch.empty((2, 3, *size), device="meta", dtype=dtype, requires_grad=True)
+
+
+def _through(net: nn.Module, leaves: dict[str, Tensor], image: Tensor, *, training: bool) -> Any:
+    """None: a foreign forward does something that needs data."""
     try:
-        with (
-            without_compiler(),
-            _inference(net),
-            _watching_vectors(net, maps),
-            watched_calls() as calls,
-            torch.enable_grad(),
-        ):
-            output = torch.func.functional_call(net, leaves, (image,), tie_weights=False)
-    except Exception:  # whatever a foreign forward does that needs data: the order of registration is left
-        return Dataflow()
-    if not isinstance(output, Tensor) or output.grad_fn is None:
-        return Dataflow()
-    return Dataflow(execution_order(_graph(output.grad_fn, image, owners)), maps, calls)
+        with without_compiler(), _mode(net, training), torch.enable_grad():
+            return torch.func.functional_call(net, leaves, (image,), tie_weights=False)
+    except Exception:  # whatever it is: the order of registration is left
+        return None
 
 
 @contextmanager
-def _inference(net: nn.Module) -> Iterator[None]:
+def _mode(net: nn.Module, training: bool) -> Iterator[None]:
     modes = [(module, module.training) for module in net.modules()]
-    net.eval()
+    net.train(training)
     try:
         yield
     finally:
-        for module, training in modes:
-            module.training = training
+        for module, before in modes:
+            module.training = before
 
 
 @contextmanager
-def _watching_vectors(net: nn.Module, maps: dict[str, _Size]) -> Iterator[None]:
+def _watching_vectors(net: nn.Module, maps: dict[str, Flattened]) -> Iterator[None]:
     """While inside, `maps` gets the dense layers that read [N, D]: 1x1, or the map that was flattened into D."""
 
     def watch(name: str) -> Any:
         def see(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
             if inputs[0].ndim == 2:
-                # of a view: the shape it is of
-                before: tuple[int, ...] = getattr(inputs[0].grad_fn, "_saved_self_sym_sizes", ())
-                maps[name] = (before[2], before[3]) if len(before) == 4 else (1, 1)
+                maps[name] = map_of(inputs[0])
 
         return see
 
@@ -152,7 +172,7 @@ def _graph(end: Any, image: Tensor, owners: dict[int, str]) -> Node:
                 continue
             layers = tuple(dict.fromkeys(owners[id(leaf)] for leaf in parameters if id(leaf) in owners))
             shape = max((_canonical(leaf) for leaf in parameters), key=_size, default=())
-            nodes[function] = Node(inputs, layers, shape, _name(function))
+            nodes[function] = Node(inputs, layers, shape, name := _name(function), limit(name, function))
     return nodes.get(end, Node())
 
 

@@ -9,7 +9,7 @@ kernel as [out, in/groups, h, w] and a dense matrix as [out, in]; a `Slot` holds
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,8 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from isotune.adapters._torch.dataflow import Dataflow
 from isotune.adapters._torch.parts import Part, parts
-from isotune.weights import HEAD, Layer
+from isotune.adapters.flattening import Flattened
+from isotune.weights import HEAD, Layer, Limit
 
 Array = np.ndarray
 _UNKNOWN = Dataflow()
@@ -89,6 +90,12 @@ def canonical_layers(net: nn.Module, head: str | None, dataflow: Dataflow = _UNK
     return layers
 
 
+def of_layers(limits: Sequence[Limit] | None, owners: Sequence[ModuleLayer]) -> tuple[Limit, ...] | None:
+    """Limits behind layers, by canonical names."""
+    names = {owner.layer.library_name: owner.layer.name for owner in owners}
+    return None if limits is None else tuple(limit.behind(names) for limit in limits)
+
+
 def _in_order(registered: list[str], executed: list[str]) -> list[str]:
     """Names as executed; one that was not seen to run follows the one registered before it."""
     ordered = [name for name in executed if name in set(registered)]
@@ -99,7 +106,7 @@ def _in_order(registered: list[str], executed: list[str]) -> list[str]:
     return ordered
 
 
-def _slots(layer: Layer, part: Part, window: tuple[int, int] | None) -> Iterator[Slot]:
+def _slots(layer: Layer, part: Part, window: Flattened | None) -> Iterator[Slot]:
     for _, slot, tensor, is_parameter in part.slots:
         to: _Change = _same
         back: _Change = _same
@@ -112,15 +119,12 @@ def _slots(layer: Layer, part: Part, window: tuple[int, int] | None) -> Iterator
         yield Slot(f"{layer.name}.{slot}", tensor, is_parameter and tensor.requires_grad, to, back)
 
 
-def _layout(shape: tuple[int, ...], kind: str, window: tuple[int, int] | None) -> tuple[_Change, _Change]:
+def _layout(shape: tuple[int, ...], kind: str, window: Flattened | None) -> tuple[_Change, _Change]:
     """Ways between torch's layout of a kernel and the canonical one. window: the map that a dense layer reads."""
     if kind == "conv" and len(shape) == 2:
-        outputs, (height, width) = shape[0], window or (1, 1)
-        return (
-            lambda a: a.reshape(outputs, -1, height, width).transpose(2, 3, 1, 0),
-            lambda a: a.transpose(3, 2, 0, 1).reshape(outputs, -1),
-        )
-    if kind == "conv":
+        read = window or Flattened()
+        return lambda a: read.canonical(a.T), lambda a: read.rows(a).T
+    if kind in ("conv", "transposed"):
         return lambda a: a.transpose(2, 3, 1, 0), lambda a: a.transpose(3, 2, 0, 1)
     if len(shape) == 4:  # a 1x1 convolution that is the classifier: [out, in, 1, 1]
         return lambda a: a[:, :, 0, 0].T, lambda a: a.T[:, :, None, None]
@@ -210,7 +214,7 @@ def _blocks(net: nn.Module, of_network: list[Part], ordered: list[str]) -> dict[
         if part.kind in ("token", "position"):
             continue
         key, loose = _block_key(net, part.owner)
-        joins = loose and last_loose and part.kind not in ("conv", "dense")
+        joins = loose and last_loose and part.kind not in ("conv", "transposed", "dense")
         if key != last_key and not joins:
             number += 1
         numbers[part.name], last_key, last_loose = number, key, loose

@@ -17,7 +17,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 NORM_SLOTS = {"weight": "scale", "bias": "shift", "running_mean": "mean", "running_var": "variance"}
 TABLE_SLOTS = {"weight": "kernel", "bias": "bias"}
 SCALES = {"gamma": "scale", "layer_scale": "scale"}  # timm's and torchvision's names of LayerScale's tensor
-_SLOTS = {"norm": NORM_SLOTS, "conv": TABLE_SLOTS, "dense": TABLE_SLOTS, "scale": SCALES}
+_SLOTS = {
+    "norm": NORM_SLOTS, "conv": TABLE_SLOTS, "transposed": TABLE_SLOTS, "dense": TABLE_SLOTS, "scale": SCALES,
+}  # fmt: skip
 _PROJECTION = {"in_proj_weight": "kernel", "in_proj_bias": "bias"}
 _TOKENS = ("class_token", "cls_token")  # torchvision's and timm's names
 _POSITIONS = ("pos_embedding", "pos_embed")
@@ -31,7 +33,7 @@ class Part:
     name: str  # the module's in its network; of a part of a module: with what is behind the last dot, "cls_token"
     owner: str  # the module's
     module: nn.Module
-    kind: str  # conv, dense, norm, scale, token, position, other (`isotune.weights`)
+    kind: str  # conv, transposed, dense, norm, scale, token, position, other (`isotune.weights`)
     slots: tuple[tuple[str, str, Tensor, bool], ...]  # torch's name, canonical slot, tensor, whether it is a parameter
 
 
@@ -41,9 +43,9 @@ def parts(net: nn.Module) -> list[Part]:
 
 
 def kind_of(module: nn.Module) -> str:
-    """conv, dense, norm, scale or other."""
-    if isinstance(module, nn.Conv2d):
-        return "conv"
+    """conv, transposed, dense, norm, scale or other."""
+    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+        return "conv" if isinstance(module, nn.Conv2d) else "transposed"
     if isinstance(module, nn.Linear):
         return "dense"
     if isinstance(module, _BatchNorm | nn.LayerNorm | nn.GroupNorm):

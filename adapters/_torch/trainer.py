@@ -75,10 +75,10 @@ class TorchTrainer(Trainer):
         self._still_norms = norms.still(
             model.module_layers, recipe.trained, model.conventions, statistics=recipe.batchnorm == "training"
         )
-        self._smoothing = recipe.label_smoothing
+        self._smoothing, self._cleared = recipe.label_smoothing, recipe.cleared
         self._loss = model.compile(model.loss)
         self.graph: StepGraph | None = None
-        if (recorder := model.recorder()) is not None:
+        if recipe.cleared and (recorder := model.recorder()) is not None:
             trained = [slot.tensor for slot in self._trained]
             self.graph = StepGraph(self._passes, trained, list(model.net.buffers()), recorder)
 
@@ -91,7 +91,7 @@ class TorchTrainer(Trainer):
             if self.graph is not None:
                 loss = self.graph(*inputs)
             else:
-                for slot in self._trained:
+                for slot in self._trained if self._cleared else ():
                     slot.tensor.grad = None
                 loss = self._passes(*inputs)
             penalty = self._updater.penalty()

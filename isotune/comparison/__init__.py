@@ -5,6 +5,7 @@
 - `requests`: what a worker is asked, `describe` and `record`; `recorder`: the worker's part, and what every model
   shows, for those who put models through something else;
 - `pairing`: which layers of both are the same one, where one has more;
+- `one_sided`: what one side alone has, and nothing shows;
 - `observations`: folders of recorded arrays;
 - `errors`: of tensors against a reference; `bounds`: what an error may be, and `judge`.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,8 +66,9 @@ class Recorder:
 
     def describe(self, side: Side, inputs: Inputs) -> dict[str, Any]:
         """{"axes": resolved, as the network has them; "own": those that are known, as they would be if nothing set
-        them; "left_out": in words; "architecture"; "layers": canonical name -> library's; "places": of `pairing`;
-        "inputs": name -> the layers that feed it; "between": name -> the library's operations in between;
+        them; "left_out": in words; "random": the rates among that, None: not known; "limits": operations that change
+        only some values, None: not known; "architecture"; "layers": canonical name -> library's; "places": of
+        `pairing`; "inputs": name -> the layers that feed it; "between": name -> the library's operations in between;
         "trained": the layers that the stage trains, or why there are no such; "environment"; "parameters",
         BatchNorm's statistics among them; "keeps": how many such models}."""
         built = self._built(side, inputs)
@@ -80,6 +81,8 @@ class Recorder:
             "axes": {axis: value for axis, value in axes.items() if inputs.classes is not None or axis != _OF_HEADS},
             "own": _own(native, built.model.own_axes),
             "left_out": list(built.model.left_out),
+            "random": None if (random := built.model.random) is None else {key: list(random[key]) for key in random},
+            "limits": None if (limits := built.model.limits) is None else [asdict(limit) for limit in limits],
             "architecture": built.architecture,
             "layers": {layer.name: layer.library_name for layer in built.model.layers()},
             "places": [place.model_dump() for place in _places(built.model)],
@@ -304,9 +307,11 @@ def _trainer(built: Built, request: Request) -> Trainer:
         trained = select_trained(model.layers(), stage.trained)
     else:
         trained = _chosen([layer.name for layer in model.layers()], request.names, set(request.trained))
-    return model.trainer(
-        Recipe(stage.optimizer, frozenset(trained), stage.label_smoothing, stage.batchnorm, built.conventions)
-    )
+    recipe = Recipe(
+        stage.optimizer, frozenset(trained), stage.label_smoothing, stage.batchnorm, built.conventions,
+        request.inputs.cleared,
+    )  # fmt: skip
+    return model.trainer(recipe)
 
 
 def _chosen(layers: Sequence[str], names: Mapping[str, str], trained: set[str]) -> set[str]:

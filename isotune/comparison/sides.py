@@ -48,6 +48,7 @@ class Inputs(_Frozen):
     recipe: dict[str, Any]  # the protocol's axes
     stage: Stage  # how a step of training goes
     rates: tuple[float, ...]  # learning rates of the steps
+    cleared: bool = True  # whether each step begins without the gradients of the one before
     classes: int | None  # of a head drawn from the seed; None: the checkpoint's own classifier
     size: int  # pixels
     seed: int

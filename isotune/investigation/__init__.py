@@ -7,10 +7,10 @@
 
 - `PARTS`: of a protocol, which a side may leave out, by the name that a cause gives them.
 
-Modules: `_rung_specs`, `_recordings` (of both sides), `_judging`, `_causes`, `_left_out`, `_ladder` (the walk, rung by
-rung), `_walking` (from end to end), `_dump` and `_surviving` (of a side that cannot run), `_sides`, `_images`,
-`_command`, `_investigation`, `_investigating`; `pattern` (of an error), `report` (of all). It stands on `comparison`
-and `attribution`.
+Modules: `_rung_specs`, `_recordings` (of both sides), `_judging`, `_causes`, `_left_out`, `_ladder` (the
+walk, rung by rung), `_walking` (from end to end), `_dump` and `_surviving` (of a side that cannot run), `_sides`,
+`_images`, `_command`, `_investigation`, `_investigating`; `pattern` (of an error), `report` (of all). It stands on
+`comparison` and `attribution`.
 """
 
 from isotune.comparison.sides import Side

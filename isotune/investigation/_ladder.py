@@ -17,15 +17,16 @@ from typing import Any, Literal
 import numpy as np
 
 from isotune.comparison.observations import Observations
+from isotune.comparison.one_sided import one_sided
 from isotune.conventions import AXES, PIXEL_AXES
 from isotune.investigation._causes import Explained, explained
 from isotune.investigation._effects import ahead, effects
 from isotune.investigation._judging import STRETCH, Judge, Judged, not_fed, observed
 from isotune.investigation._left_out import left_out
 from isotune.investigation._recordings import Recordings
-from isotune.investigation._rung_specs import BEFORE, LAYERS, RUNG_SPECS, SETTINGS, RungSpec
+from isotune.investigation._rung_specs import BEFORE, LAYERS, RUNG_SPECS, SETTINGS, STEP, RungSpec
 from isotune.investigation.findings import NOT_ASKED, SIDES, Cause, Flip, Rung, Verdict
-from isotune.investigation.pattern import Smallest, alike, described, heads_tokens, penalty, smallest
+from isotune.investigation.pattern import Smallest, alike, described, heads_tokens, penalty, rates, smallest
 from isotune.progress import Progress, untold
 from isotune.protocols import relevant_axes
 from isotune.weights import HEAD
@@ -124,11 +125,14 @@ class Ladder:
         elif isolated.holds and unfed:
             said = _Said("unknown")
         elif isolated.holds:
-            judged = spec.part != "input" or not set(spec.axes) <= self._alike
+            unseen = [each.said for each in one_sided(self._recordings.described) if each.part == spec.part]
+            unseen = [] if spec.of_training else unseen  # what trains is compared without what is random
+            judged = not unseen and (spec.part != "input" or not set(spec.axes) <= self._alike)
             doubt = end_to_end.doubtful  # rounding that the layers before have amplified
-            remarks = (f"end to end, {_noisy(end_to_end)}",) if doubt else ()
+            remarks = [f"end to end, {_noisy(end_to_end)}"] if doubt else []
+            remarks += [f"no image of the run shows what it does: {each}" for each in unseen]
             holds: Verdict = "holds" if end_to_end.holds or doubt else "inherits"
-            said = _Said(holds if judged else "not judged", remarks=remarks)
+            said = _Said(holds if judged else "not judged", remarks=tuple(remarks))
         else:
             said = self._said(spec, isolated)
         if unfed:
@@ -238,11 +242,16 @@ class Ladder:
     # -- words
 
     def _named(self, spec: RungSpec, judged: Judged) -> str:
-        """What the loss's own figures say it is; empty for other rungs, and where they say nothing."""
-        if spec.name != "loss" or judged.recorded is None:
+        """What the loss's or a step's own figures say it is; empty for other rungs, and where they say nothing."""
+        if judged.recorded is None:
             return ""
-        ours, theirs = (Observations(folder) for folder in judged.recorded)
-        said = penalty(ours, theirs, self._tensors())
+        said = ""
+        if spec.name == "loss":
+            ours, theirs = map(Observations, judged.recorded)
+            said = penalty(ours, theirs, self._tensors())
+        elif spec is STEP:
+            one, other = (observed(spec, folder) for folder in judged.recorded)
+            said = rates([error.name for error in judged.failing], one, other, self._tensors())
         return said.replace("reference's", "left side's").replace("other's", "right side's")
 
     def _described(self, spec: RungSpec, judged: Judged, failing: Sequence[str]) -> Iterator[str]:

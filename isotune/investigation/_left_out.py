@@ -1,4 +1,4 @@
-"""Parts of a protocol's training that a side may leave out: clipping, weight decay, a schedule.
+"""Parts of a protocol's training that a side may leave out: clipping, weight decay, a schedule, clearing gradients.
 
 No convention of theirs: the other side is asked what it would do without them. A side that leaves a part out does as
 the other would without it.
@@ -24,6 +24,7 @@ class _Part:
     rung: Rung
 
 
+_CLEARED = "gradients_cleared"  # every protocol has it: `optimizer.zero_grad()`, at each step
 PARTS = {
     "label_smoothing": _Part(("label_smoothing",), 0.0, "loss"),
     "head_dropout": _Part(("head_dropout",), 0.0, "loss"),
@@ -32,6 +33,7 @@ PARTS = {
     "nesterov": _Part(("optimizer", "nesterov"), False, "one step"),
     "momentum": _Part(("optimizer", "momentum"), 0.0, "one step"),
     "schedule": _Part(("schedule", "name"), "constant", "drift"),
+    _CLEARED: _Part((), "never", "drift"),
 }
 
 
@@ -46,7 +48,10 @@ def left_out(inputs: Inputs, rung: str, sides: Sequence[Which] = SIDES) -> Itera
 def without(inputs: Inputs, names: Collection[str]) -> Inputs:
     """The inputs without these parts."""
     stage, rates = inputs.stage, inputs.rates
+    cleared = inputs.cleared and _CLEARED not in names
     for name in names:
+        if name == _CLEARED:
+            continue
         if name == "schedule":
             rates = (rates[0],) * len(rates)
             continue
@@ -56,10 +61,12 @@ def without(inputs: Inputs, names: Collection[str]) -> Inputs:
             known = {key: value for key, value in changed.items() if hasattr(stage.optimizer, key)}
             changed = {"optimizer": stage.optimizer.model_copy(update=known)}
         stage = stage.model_copy(update=changed)
-    return inputs.model_copy(update={"stage": stage, "rates": rates})
+    return inputs.model_copy(update={"stage": stage, "rates": rates, "cleared": cleared})
 
 
 def _value(inputs: Inputs, part: _Part) -> Any:
+    if not part.field:
+        return "every step"
     at: Any = inputs.stage
     for name in part.field:
         at = getattr(at, name, None)

@@ -119,6 +119,8 @@ class Recordings:
         for known in ("layers", "between", "inputs"):
             named = self.described["right"].get(known, {}).items()
             self.described["right"][known] = {called.get(name, name): own for name, own in named}
+        for limit in self.described["right"].get("limits") or ():
+            limit["after"] = [called.get(name, name) for name in limit["after"]]
         feeding = self.described["right"]["inputs"]
         self.described["right"]["inputs"] = {
             name: [called.get(each, each) for each in inputs] for name, inputs in feeding.items()

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from isotune import data
+from isotune.comparison.one_sided import one_sided
 from isotune.comparison.sides import Side
 from isotune.errors import Unavailable, UsageError
 from isotune.investigation._dump import Dump
@@ -124,6 +125,7 @@ def _known(recordings: Recordings, further: tuple[str, ...]) -> dict[str, Any]:
         "axes": {axis: (value, theirs.get(axis)) for axis, value in ours.items() if theirs.get(axis) != value},
         "set_alike": recordings.set_alike(),
         "left_out": left_out | {"right": (*left_out["right"], *further)},
+        "one_sided": tuple(each.said for each in one_sided(recordings.described)),
         "names": recordings.names(),
         "environment": {which: recordings.described[which]["environment"] for which in SIDES},
     }

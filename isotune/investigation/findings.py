@@ -14,8 +14,8 @@ from isotune.comparison.sides import Side
 from isotune.investigation.pattern import Smallest
 
 # Of the JSON. 1 said carried and alone, and had no version; 2 knew no causes of a part, no effects, and not what was
-# left out or set alike, and is read as it is.
-VERSION: Literal[3] = 3
+# left out or set alike, 3 not what stands on one side alone; both are read as they are.
+VERSION: Literal[4] = 4
 Verdict = Literal["holds", "fails", "inherits", "unknown", "not applicable", "not judged"]
 Which = Literal["left", "right"]
 SIDES: tuple[Which, Which] = ("left", "right")
@@ -61,7 +61,7 @@ class Rung(_Kept):
     verdict: Verdict = Field(
         description="holds; fails: by itself, isolated; inherits: only end to end; unknown: it cannot be isolated,"
         " since what makes an earlier rung fail cannot be set alike; not judged: all that could make it fail was set"
-        " alike"
+        " alike, or one side alone has an operation that no image of the run shows"
     )
     end_to_end: float | None = Field(None, description="worst relative error, each side going its own way")
     isolated: float | None = Field(None, description="worst relative error, given the reference's values before")
@@ -92,7 +92,7 @@ class Survivor(_Kept):
 class Findings(_Kept):
     """All that an investigation learned of two sides, the costs in accuracy left out."""
 
-    version: Literal[2, 3] = VERSION
+    version: Literal[2, 3, 4] = VERSION
     left: Side
     right: Side
     dataset: str
@@ -103,6 +103,9 @@ class Findings(_Kept):
     set_alike: tuple[SetAlike, ...] = Field((), description="by `identical`, the checkpoint or the command")
     left_out: dict[Which, tuple[str, ...]] = Field(
         {}, description="of each side what isotune does without, or replaces"
+    )
+    one_sided: tuple[str, ...] = Field(
+        (), description="in words, what stands on one side alone and changes nothing of what the rungs compare"
     )
     effects: dict[str, float] = Field(
         {}, description="axis of a cause -> what it alone changes of a side's logits, relative, both sides having the"

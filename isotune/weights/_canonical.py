@@ -6,6 +6,7 @@ place in the order of execution and its kind, `007.norm`; the classifier is `hea
 | kind | slots |
 |---|---|
 | conv | kernel [h, w, in/groups, out] (a depthwise kernel is [h, w, 1, channels]), bias [out] |
+| transposed | kernel [h, w, out/groups, in], bias [out]: of a transposed convolution |
 | dense | kernel [in, out], bias [out] |
 | norm | scale, shift, and for BatchNorm mean, variance: [channels] each |
 | scale | scale [channels], what LayerScale multiplies by (Touvron et al. 2021) |
@@ -40,11 +41,26 @@ class Layer:
     """A module that owns tensors, in the order of execution."""
 
     name: str  # canonical: "007.norm", or "head"
-    kind: str  # conv, dense, norm, scale, token, position, other
+    kind: str  # conv, transposed, dense, norm, scale, token, position, other
     block: int  # residual block (or stage of a plain network) it belongs to, from 0; the head's is -1
     library_name: str  # what the library calls it
     inputs: tuple[str, ...] = ()  # canonical names of the layers that feed it, operations without tensors left out
     between: tuple[str, ...] = ()  # what the library calls those operations: "AveragePooling2D"
+
+
+@dataclass(frozen=True)
+class Limit:
+    """An operation that changes only some values: those beyond `low` and `high`, as a clamp or a ReLU does, or of some
+    kind (`Abs`, `Where`). On values that it leaves alone it cannot be seen."""
+
+    what: str  # what the library calls it
+    low: float | None = None
+    high: float | None = None
+    after: tuple[Any, ...] = ()  # the layers before it, operations without tensors left out
+
+    def behind(self, names: Mapping[Any, str]) -> Limit:
+        """With what the layers are called."""
+        return replace(self, after=tuple(names[layer] for layer in self.after if layer in names))
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -13,6 +14,7 @@ from torch import nn
 from isotune.adapters._torch.dataflow import Dataflow, trace
 from isotune.adapters._torch.layers import canonical_layers, classifier_name
 from isotune.adapters.execution_order import Node, Step, execution_order
+from isotune.adapters.flattening import Flattened
 
 IMAGE = Node()
 
@@ -258,7 +260,7 @@ def test_a_pass_leaves_the_network_as_it_was():
 def test_a_dense_layer_on_vectors_is_a_convolution_over_the_map_that_was_flattened():
     net = nn.Sequential(nn.Conv2d(3, 4, 1), nn.Flatten(), nn.Linear(4 * 5 * 6, 7), nn.ReLU(), nn.Linear(7, 2))
     flow = trace(net, (5, 6))
-    assert flow.maps == {"2": (5, 6), "4": (1, 1)}
+    assert flow.maps == {"2": Flattened(5, 6, "chw"), "4": Flattened()}
     _, flat, after = canonical_layers(net, None, flow)
     assert [slot.shape for slot in flat.slots] == [(5, 6, 4, 7), (7,)]
     kernel = flat.slots[0].to_canonical(net[2].weight.detach().numpy())
@@ -267,3 +269,56 @@ def test_a_dense_layer_on_vectors_is_a_convolution_over_the_map_that_was_flatten
     wanted = net[:3](images).detach().numpy()[0] - net[2].bias.detach().numpy()
     assert abs((mapped.transpose(1, 2, 0)[..., None] * kernel).sum((0, 1, 2)) - wanted).max() < 1e-5
     assert [slot.shape for slot in after.slots] == [(1, 1, 7, 2), (2,)]
+
+
+CHANGES = {
+    "channels last": (lambda x: x.permute(0, 2, 3, 1).flatten(1), "hwc"),
+    "by two steps": (lambda x: x.flatten(2).relu().flatten(1), "chw"),
+    "transposed": (lambda x: x.transpose(2, -1).reshape(2, -1), "cwh"),
+    "tokens": (lambda x: x.flatten(2).transpose(1, 2).reshape(2, -1), "hwc"),
+}
+
+
+class Through(nn.Module):
+    def __init__(self, change) -> None:
+        super().__init__()
+        self.conv, self.change, self.dense = nn.Conv2d(3, 4, 1), change, nn.Linear(4 * 5 * 6, 7)
+
+    def forward(self, images):
+        return self.dense(self.change(self.conv(images)))
+
+
+@pytest.mark.parametrize("how", CHANGES)
+def test_a_dense_layers_rows_are_in_the_order_in_which_the_map_was_flattened(how):
+    change, order = CHANGES[how]
+    net = Through(change)
+    flow = trace(net, (5, 6))
+    assert flow.maps == {"dense": Flattened(5, 6, order)}
+    slot = canonical_layers(net, None, flow)[1].slots[0]
+    kernel = slot.to_canonical(net.dense.weight.detach().numpy())
+    images = torch.randn(2, 3, 5, 6)
+    mapped = net.conv(images).relu() if how == "by two steps" else net.conv(images)
+    wanted = (net(images) - net.dense.bias).detach().numpy()
+    summed = np.einsum("nchw,hwco->no", mapped.detach().numpy(), kernel)
+    assert abs(summed - wanted).max() < 1e-5
+    assert np.array_equal(slot.from_canonical(kernel), net.dense.weight.detach().numpy())
+
+
+LIMITED = {
+    "clamp": (lambda x: x.clamp(-2, 3), ("Clamp", -2.0, 3.0)),
+    "one end": (lambda x: torch.clamp_max(x, 3), ("ClampMax", None, 3.0)),
+    "relu6": (nn.functional.relu6, ("Hardtanh", 0.0, 6.0)),
+    "relu": (torch.relu, ("Relu", 0.0, None)),
+    "gate": (nn.functional.hardsigmoid, ("Hardsigmoid", 0.0, 6.0)),
+    "no number": (lambda x: torch.where(x > 9, x - 1, x), ("Where", None, None)),
+}
+
+
+@pytest.mark.parametrize("how", LIMITED)
+def test_what_changes_only_some_values_is_known_with_its_ends_and_the_layer_before(how):
+    change, wanted = LIMITED[how]
+    net = Through(lambda x: change(x).flatten(1))
+    limits = [(limit.what, limit.low, limit.high) for limit in trace(net, (5, 6)).limits]
+    assert limits == [wanted]
+    assert trace(net, (5, 6)).limits[0].after == ("conv",)
+    assert trace(Through(lambda x: (2 * x).flatten(1)), (5, 6)).limits == ()

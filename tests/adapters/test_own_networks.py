@@ -19,14 +19,14 @@ NETWORKS = HERE / "own_networks"
 PLAIN = f"torch:{NETWORKS / 'plain_torch.py'}:make"
 
 
-def investigated(left: str, right: str, spec: str = "identical"):
+def investigated(left: str, right: str, spec: str = "identical", **asked):
     pytest.importorskip("torch", reason="needs the extra torch")
     pytest.importorskip("h5py", reason="needs the extra keras")
     sides = (
         Side(model=left, checkpoint="random:0", conventions="identical"),
         Side(model=right, checkpoint="random:0", conventions=spec),
     )
-    return walk(*sides, data.prepare("digits"), protocols.load("quick-fine-tune"), images=4, steps=2)
+    return walk(*sides, data.prepare("digits"), protocols.load("quick-fine-tune"), images=4, steps=2, **asked)
 
 
 def assert_same(found):
@@ -75,6 +75,15 @@ def test_what_is_wrong_in_a_keras_port_of_a_torch_network_is_named(house, engine
     assert first.name == "layers"
     assert [(flip.axis, flip.was, flip.value) for flip in first.cause.flips] == [(axis, was, value)]
     assert "eyes" in first.where or "first_norm" in first.where, first.where
+
+
+@pytest.mark.parametrize("order", ["chw", "hwc"])
+def test_a_transposed_convolution_and_the_order_of_a_flattened_map_are_the_same_in_both_libraries(house, order):
+    right = f"keras@torch:{NETWORKS / 'plain_keras.py'}:upsampled:order={order}"
+    found = investigated(PLAIN.replace("make", "upsampled"), right, quick=True)
+    assert found.stopped is None
+    assert {rung.verdict for rung in found.rungs} <= {"holds", "not applicable", "not judged"}
+    assert list(found.names)[1:3] == ["001.transposed", "002.conv"]
 
 
 def test_what_is_not_in_the_comparison_is_said(house):

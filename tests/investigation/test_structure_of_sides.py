@@ -7,6 +7,7 @@ import pytest
 from isotune import data, protocols
 from isotune.errors import UsageError
 from isotune.investigation import Side, walk
+from isotune.investigation.report import verdict
 
 pytestmark = pytest.mark.usefixtures("warm")
 pytest.importorskip("torch", reason="needs the extra torch")
@@ -112,6 +113,31 @@ def called(how="gelu", **asked):
     return network(Between(lambda x: getattr(nn.functional, how)(x - 1, **asked)))
 
 
+class Dropping(nn.Module):
+    def __init__(self, how, rate):
+        super().__init__()
+        *body, classifier = network().children()
+        self.body, self.classifier = nn.Sequential(*body), classifier
+        self.how, self.rate = how, rate
+        self.drop = nn.Dropout(rate if how == "module" else 0.0)
+
+    def forward(self, x):
+        x = self.drop(self.body(x))
+        if self.how == "function":
+            x = nn.functional.dropout(x, self.rate, self.training)
+        if self.how == "always":
+            x = nn.functional.dropout(x, self.rate)
+        return self.classifier(x)
+
+
+def kept(how="module", share=0.5):
+    return Dropping(how, share)
+
+
+def clamped(at):
+    return nn.Sequential(network(), Between(lambda x: x.clamp(-at, at)))
+
+
 def another():
     return nn.Sequential(*[nn.Conv2d(3, 3, 5, padding=2) for _ in range(8)], nn.AdaptiveAvgPool2d(1), nn.Flatten(),
                          nn.Linear(3, 10))
@@ -122,7 +148,7 @@ def another():
 def walked(house):
     (house / "own.py").write_text(OWN)
 
-    def of(left, right, conventions="native", on_the_right="", trained="all"):
+    def of(left, right, conventions="native", on_the_right="", trained="all", **asked):
         sides = (
             Side(model=f"torch:own.py:{name}", checkpoint="random:0", conventions=f"{conventions}{more}")
             for name, more in ((left, ""), (right, on_the_right))
@@ -130,7 +156,7 @@ def walked(house):
         recipe = protocols.load("quick-fine-tune")
         stage = recipe.stage[0].model_copy(update={"trained": trained})
         recipe = recipe.model_copy(update={"stage": (stage,)})
-        return walk(*sides, data.prepare("digits"), recipe, images=4, steps=2)
+        return walk(*sides, data.prepare("digits"), recipe, images=4, steps=2, **asked)
 
     return of
 
@@ -187,6 +213,35 @@ def test_a_bound_that_no_image_reaches_is_a_difference(walked):
     assert layers.unexplained == ("002.conv",)
     assert layers.named.startswith("both agree on these images, and part given 32 times as much, at 002.conv (4 = 4)")
     assert findings.first_failure == layers
+
+
+@pytest.mark.parametrize("other", ["kept:how=module", "sound"])
+def test_dropout_that_a_forward_calls_is_left_out_of_training_and_named_where_one_side_alone_has_it(walked, other):
+    found = walked("kept:how=function", other)
+    assert found.stopped is None
+    assert {rung.verdict for rung in found.rungs} == {"holds", "not applicable"}
+    assert "dropout 0.5" in found.left_out["left"]
+    named = ("in training, dropout: 0.5 against none, which is left out of both",)
+    assert found.one_sided == (named if other == "sound" else ())
+    said = "They are not the same in what no rung shows: in training, dropout"
+    assert (said in verdict(found)) == bool(found.one_sided)
+
+
+def test_dropout_that_forgets_training_is_a_difference_in_inference(walked):
+    found = walked("kept:how=module", "kept:how=always", quick=True)
+    assert found.first_failure is not None
+    assert found.first_failure.name == "layers"
+
+
+def test_a_clamp_on_the_logits_that_no_image_reaches_is_not_called_the_same(walked):
+    found = walked("sound", "clamped:at=1000.0", quick=True)
+    rungs = {rung.name: rung for rung in found.rungs}
+    assert (rungs["layers"].verdict, rungs["logits"].verdict) == ("holds", "not judged")
+    assert found.one_sided == ("Clamp (-1000 to 1000) behind 0.10, on the right side alone",)
+    said = verdict(found)
+    assert "not judged: 'logits'" in said
+    assert "not the same in what no rung shows: Clamp (-1000 to 1000) behind 0.10, on the right side alone." in said
+    assert walked("clamped:at=1000.0", "clamped:at=1000.0", quick=True).one_sided == ()
 
 
 def test_a_module_of_two_names_is_one_layer_that_runs_twice(walked):

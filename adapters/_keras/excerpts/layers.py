@@ -217,21 +217,23 @@ class _Writer:
         """The layer's weights in its own order, from the canonical arrays."""
         prefix = f"{self._part.layer.name}."
         named = {
-            id(tensor.variable): (name.removeprefix(prefix), tensor.shape)
+            id(tensor.variable): (name.removeprefix(prefix), tensor)
             for name, tensor in self._model.named_tensors().items()
             if name.startswith(prefix)
         }
         for variable in layer.weights:
             if id(variable) not in named:
                 raise NotWritten(f"its {variable.name} has no name in other libraries")
-            slot, shape = named[id(variable)]
-            own = tuple(variable.shape)
+            slot, tensor = named[id(variable)]
+            shape, own = tensor.shape, tuple(variable.shape)
             if own == shape:
                 yield slot
             elif len(own) == len(shape) == 4 and shape[2] == 1 and own[3] == 1:
                 yield f"{slot}.transpose(0, 1, 3, 2)"  # depthwise
             elif self._channels is None:
-                yield f"{slot}.reshape({written(own)})"
+                axes = tensor.rows.axes if tensor.rows is not None else tuple(range(len(shape)))
+                ordered = f".transpose{axes}" if axes != tuple(range(len(shape))) else ""
+                yield f"{slot}{ordered}.reshape({written(own)})"
             else:
                 raise NotWritten(f"the layout of {slot}")
 

@@ -28,7 +28,7 @@ _GRADIENT = Differentiated(
 _SIGNS = {"add": "+", "sub": "-", "mul": "*", "div": "/", "truediv": "/", "matmul": "@"}
 _WAYS = (  # from a canonical array to torch's layout
     "V", "V.transpose(3, 2, 0, 1)", "V.T", "V.reshape(-1, 1, 1)", "V.transpose(3, 2, 0, 1).reshape(V.shape[3], -1)",
-    "V.T[:, :, None, None]", "V[None]", "V.reshape(1, 1, -1)",
+    "V.T[:, :, None, None]", "V[None]", "V.reshape(1, 1, -1)", "V.reshape(-1, V.shape[3]).T",
 )  # fmt: skip
 
 

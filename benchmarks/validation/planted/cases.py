@@ -130,7 +130,9 @@ def _singles(stream_: np.random.Generator) -> Iterator[Case]:
 
 
 def _pairs(stream_: np.random.Generator) -> Iterator[Case]:
-    named = [fault for fault in catalogue().values() if fault.axis and fault.axis != "numeric_mode"]
+    # the last was named later than the first seeds were drawn, which draw the same pairs to this day
+    alone = (None, "numeric_mode", "gradients_cleared")
+    named = [fault for fault in catalogue().values() if fault.axis not in alone]
     seen: set[frozenset[str]] = set()
     while len(seen) < PAIRS:
         first, second = (named[int(place)] for place in stream_.choice(len(named), 2, replace=False))

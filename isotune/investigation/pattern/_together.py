@@ -99,6 +99,8 @@ def _kinds(layer: str, tensors: Mapping[str, Sequence[int]]) -> list[str]:
         return ["BatchNorms", "norms"]
     if kind == "norm":
         return ["LayerNorms" if f"{layer}.shift" in tensors else "norms without statistics and shift", "norms"]
+    if kind == "transposed":
+        return ["transposed convolutions"]
     if len(kernel) == 4:
         depthwise = kernel[2] == 1 and kernel[3] > 1
         special = ["depthwise convolutions"] if depthwise else []

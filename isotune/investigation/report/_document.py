@@ -99,6 +99,7 @@ def _evidence(findings: Findings, command: str) -> Iterator[str]:
 _EXPLAINED = """- **end to end**: each side goes its own way from the images on. **isolated**: the right side is given
   the left's values of all that comes before; in training, the causes named below are set alike instead.
 - **fails**: by itself, isolated. **inherits**: only end to end. **unknown**: what makes a rung below fail cannot be set
-  alike, so that this one cannot be isolated. **not judged**: all that could make it fail was set alike.
+  alike, so that this one cannot be isolated. **not judged**: all that could make it fail was set alike, or one side
+  alone has an operation that no image of the run shows.
 - An error is the largest difference over the largest value of a tensor; the reference is the left side in
   float64.""".splitlines()

@@ -33,6 +33,8 @@ def ordered_causes(findings: Findings, attribution: Attribution | None) -> list[
 def _outcome(findings: Findings, attribution: Attribution | None) -> str:
     sides = both(findings)
     first = findings.first_failure
+    unseen = "; ".join(findings.one_sided)
+    but = f" They are not the same in what no rung shows: {unseen}." if unseen else ""
     if first is None:
         if findings.stopped:
             return f"{sides} could not be compared to the end: {findings.stopped}."
@@ -40,14 +42,14 @@ def _outcome(findings: Findings, attribution: Attribution | None) -> str:
             return f"{sides} are not told apart; undecided, as the noise is too large: {', '.join(undecided)}."
         unjudged = [f"'{rung.name}'" for rung in findings.rungs if rung.verdict == "not judged"]
         if unjudged:
-            return f"{sides} are the same on every rung that is judged; not judged: {', '.join(unjudged)}."
-        return f"{sides} are the same on every rung."
+            return f"{sides} are the same on every rung that is judged; not judged: {', '.join(unjudged)}.{but}"
+        return f"{sides} are the same on every rung.{but}"
     own = [rung for rung in findings.rungs if rung.verdict == "fails"]
     causes = ordered_causes(findings, attribution)
     said = [_with_effect(findings, flip, len(causes) > 1) for flip in causes]
     said += _without_cause(findings, own)
     more = f"; {len(own)} rungs fail by themselves" if len(own) > 1 else ""
-    return f"{sides} part first at the rung '{first.name}': {'; '.join(said)}{more}."
+    return f"{sides} part first at the rung '{first.name}': {'; '.join(said)}{more}.{but}"
 
 
 def _with_effect(findings: Findings, flip: Flip, several: bool) -> str:

@@ -576,3 +576,19 @@ def test_the_gradient_of_hard_sigmoid_is_wide_in_float64():
         bias[0] -= sign * step
         model.load({"000.conv.bias": bias})
     assert found[0] == pytest.approx((pair[0] - pair[1]) / (2 * step), rel=1e-8)
+
+
+def test_gradients_that_nobody_clears_add_up():
+    model, plain = small(numeric_mode="float64"), small(numeric_mode="float64")
+    asked = Recipe(SGD(momentum=0.0, nesterov=False, weight_decay=0.0), every(model), cleared=False)
+    trainer, gradients = model.trainer(asked), []
+    for seed in range(3):
+        images, labels = batch(seed=seed)
+        plain.load(model.weights())
+        before = plain.weights()
+        gradients.append(plain.gradients(images, labels))
+        trainer.step(images, labels, 0.01)
+        after = model.weights()
+        for name in gradients[0].keys() - {"loss"}:
+            wanted = before[name] - 0.01 * sum(each[name] for each in gradients)
+            np.testing.assert_allclose(after[name], wanted, atol=1e-12, err_msg=f"{seed} {name}")

@@ -204,3 +204,12 @@ for asked, said in (
     with pytest.raises(UsageError) as caught:
         built(**asked)
     assert said in str(caught.value), asked
+
+# what changes only some values: of layers, of their activations, and of operations that a call makes
+limits = {(limit.what, limit.low, limit.high): limit.after for limit in built(f"{PLAIN}:make").limits}
+assert limits[("ReLU", 0.0, 6.0)] == ("003.norm",), limits
+assert ("ReLU", 0.0, None) in limits, limits
+assert ("relu", 0.0, None) in limits, limits
+(clip,) = [limit for limit in built(f"{PLAIN}:clipped").limits if limit.what == "Clip"]
+assert (clip.low, clip.high, clip.after) == (-9.0, 8.0, ("000.conv",)), clip
+assert built(f"{PLAIN}:make").random == {"dropout": (0.5,)}

@@ -41,6 +41,21 @@ def layered(input_shape, epsilon=1e-6):
     return keras.Model(image, layers.Dense(10)(x))
 
 
+def upsampled(order="chw"):
+    """`plain_torch.upsampled`: flattened with channels first as there, or as Keras does."""
+    image = keras.Input((32, 32, 3))
+    x = layers.ReLU()(layers.Conv2D(8, 3, 4, name="down")(image))
+    x = layers.ReLU()(layers.Conv2DTranspose(6, 2, 2, name="up")(x))
+    x = layers.Permute((3, 1, 2))(x) if order == "chw" else x
+    return keras.Model(image, layers.Dense(10)(layers.Dense(12, name="hidden")(layers.Flatten()(x))))
+
+
+def clipped(input_shape):
+    image = keras.Input(input_shape)
+    x = keras.ops.clip(layers.Conv2D(4, 3)(image), -9.0, 8.0)
+    return keras.Model(image, layers.Dense(3)(layers.GlobalAveragePooling2D()(x)))
+
+
 class Measured(layers.Layer):
     """Adds to the loss what goes through it."""
 

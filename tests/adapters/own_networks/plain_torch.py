@@ -45,3 +45,22 @@ class Layered(nn.Module):
 
 def layered(epsilon=1e-6):
     return Layered(epsilon)
+
+
+class Upsampled(nn.Module):
+    """A transposed convolution, and a dense layer that reads a whole map."""
+
+    def __init__(self):
+        super().__init__()
+        self.down = nn.Conv2d(3, 8, 3, stride=4)
+        self.up = nn.ConvTranspose2d(8, 6, 2, stride=2)
+        self.hidden = nn.Linear(6 * 16 * 16, 12)
+        self.classifier = nn.Linear(12, 10)
+
+    def forward(self, images):
+        x = self.up(self.down(images).relu())
+        return self.classifier(self.hidden(nn.functional.relu(x.flatten(1))))
+
+
+def upsampled():
+    return Upsampled()

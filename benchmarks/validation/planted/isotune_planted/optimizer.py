@@ -131,7 +131,7 @@ def rate_never_changes(trainer: Any, recipe: Recipe, draw: np.random.Generator) 
     changed(trainer, recipe, keeps_first_rate=True)
 
 
-@fault("drift", target="trainer")
+@fault("drift", "gradients_cleared", target="trainer")
 def gradients_not_cleared(trainer: Any, recipe: Recipe, draw: np.random.Generator) -> None:
     """Each step adds to the gradients of the last."""
     kept: list[Any] = []

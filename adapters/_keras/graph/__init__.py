@@ -1,0 +1,4 @@
+"""What a network's graph shows beside the order of its layers (`dataflow`).
+
+`flattening`: the map that a dense layer reads as a vector. `limits`: operations that change only some values.
+"""

@@ -1,0 +1,5 @@
+"""What one pass of a network shows beside the order of its layers (`dataflow`).
+
+`flattening`: the map that a vector was made of. `limits`: operations that change only some values. `dropping`: dropout
+that a forward calls as a function.
+"""
