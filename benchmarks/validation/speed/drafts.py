@@ -25,7 +25,6 @@ from pathlib import Path
 from typing import Any
 
 from isotune import data, names, protocols
-from isotune.caches._kinds import sized
 from isotune.runs import drafts
 from isotune.runs.cell_runner import CellRunner
 from isotune.runs.drafts import Draft, Kept, LeftOff, Parts
@@ -108,7 +107,7 @@ def row(model: str, taken: list[tuple[float, float, int]]) -> str:
     spread = f"{middle:.2f} ({min(seconds):.2f} to {max(seconds):.2f})"
     share = 100 * middle / (middle + every)
     return (
-        f"| `{model}` | {sized(taken[-1][2])} | {len(taken)} | {spread} | {statistics.median(arrays):.2f}"
+        f"| `{model}` | {taken[-1][2] / 1e6:,.1f} MB | {len(taken)} | {spread} | {statistics.median(arrays):.2f}"
         f" | {every:.0f} | {share:.2f} |"
     )
 
