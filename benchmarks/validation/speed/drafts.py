@@ -1,12 +1,12 @@
 """What do drafts cost a fine-tuning?
 
-    python benchmarks/validation/speed/drafts.py [--drafts 10] [--seconds 200]
+    python benchmarks/validation/speed/drafts.py [NETWORK ...] [--drafts 10] [--seconds 200]
 
 Real steps of networks of several sizes, with Adam, which has two slots for each weight, and a draft after every step:
 how long it takes, of that how long until the weights and slots are arrays, and how many bytes it writes; into a store
 in the temporary folder (TMPDIR). From this follows what drafts take of a training that writes them as often as isotune
 does by itself. Then the first network trains for so many seconds with these, and their time is added up. Each network
-has a process of its own, as a worker's. Writes reports/drafts.md.
+has a process of its own, as a worker's. --seconds 0 leaves the long training out. Writes reports/drafts.md.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ name = "drafts"
 title = "Steps of a fine-tuning"
 source = "-"
 input = {{ size = {0} }}
-images = {{ train = 64, test = 8 }}
+images = {{ train = 64, test = 10 }}
 stage = [{{ steps = {1}, batch_size = 8, optimizer = {{ name = "adam" }}, schedule = {{ learning_rate = 1e-4 }} }}]
 """
 
@@ -112,11 +112,16 @@ def row(model: str, taken: list[tuple[float, float, int]]) -> str:
     )
 
 
-def report(taken: Mapping[str, list[tuple[float, float, int]]], long: dict[str, Any], command: str) -> str:
+def report(taken: Mapping[str, list[tuple[float, float, int]]], long: dict[str, Any] | None, command: str) -> str:
     rows = [row(model, each) for model, each in taken.items()]
-    facts = {**machine(), **versions(*sorted({names.parse(model).adapter for model in NETWORKS}))}
+    facts = {**machine(), **versions(*sorted({names.parse(model).adapter for model in taken}))}
     said = ", ".join(f"{name} {value}" for name, value in facts.items() if name != "memory")
-    total = sum(seconds for _, seconds, _ in long["taken"])
+    whole = "What they take of a long training was not measured in this run.\n"
+    if long is not None:
+        total = sum(seconds for _, seconds, _ in long["taken"])
+        whole = f"""`{next(iter(taken))}` then trained for {long["seconds"]:.0f} seconds as isotune does by itself:
+{len(long["taken"])} drafts took {total:.2f} seconds, {100 * total / long["seconds"]:.2f} %.
+"""
     return f"""# What drafts cost a fine-tuning
 
 Steps with Adam, batch 8, and a draft after every one: seconds that it takes (median, least to most), of these until
@@ -127,15 +132,14 @@ minute, or after a hundred times what the last one took if that is more, drafts 
 |---|---:|---:|---:|---:|---:|---:|
 {chr(10).join(rows)}
 
-`{next(iter(NETWORKS))}` then trained for {long["seconds"]:.0f} seconds as isotune does by itself:
-{len(long["taken"])} drafts took {total:.2f} seconds, {100 * total / long["seconds"]:.2f} %.
-
-`{command}`; {said}.
+{whole}
+`{command}`; {said}; load of the machine: {os.getloadavg()[1]:.1f} processes.
 """
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("networks", nargs="*", metavar="NETWORK", help=f"of {', '.join(NETWORKS)}")
     parser.add_argument("--drafts", type=int, default=10)
     parser.add_argument("--seconds", type=float, default=200.0)
     parser.add_argument("--out", type=Path, default=REPORTS)
@@ -145,14 +149,15 @@ def main() -> None:
         print(json.dumps(train(*json.loads(options.train))))
         return
     os.environ.pop(drafts.VARIABLE, None)
+    chosen = {model: NETWORKS[model] for model in options.networks or NETWORKS}
     taken = {}
-    for model, size in NETWORKS.items():
+    for model, size in chosen.items():
         taken[model] = measured({drafts.VARIABLE: "1e-9"}, model, size, options.drafts + 1)["taken"]
         print(row(model, taken[model]), flush=True)
-    first, size = next(iter(NETWORKS.items()))
-    long = measured({}, first, size, 1_000_000, options.seconds)
+    first, size = next(iter(chosen.items()))
+    long = measured({}, first, size, 1_000_000, options.seconds) if options.seconds else None
     options.out.mkdir(parents=True, exist_ok=True)
-    command = f"python benchmarks/validation/speed/drafts.py --drafts {options.drafts} --seconds {options.seconds:g}"
+    command = " ".join(["python benchmarks/validation/speed/drafts.py", *sys.argv[1:]])
     (options.out / "drafts.md").write_text(report(taken, long, command), encoding="utf-8")
     print(options.out / "drafts.md")
 
