@@ -129,7 +129,7 @@ def _t(gaps: np.ndarray, size: float) -> float | None:
 def _permutations(several: Sequence[np.ndarray], resamples: int, seed: int) -> list[float | None]:
     """p of each pair's runs; None where there are too few. Exact ones of as many seeds are computed together: SciPy's
     call costs more than its arithmetic, and a large report has thousands of pairs."""
-    found: list[float | None] = [None] * len(several)
+    p_values: list[float | None] = [None] * len(several)
     together: dict[int, list[int]] = {}
     for number, runs in enumerate(several):
         if too_few(_gaps(runs), "common seeds"):
@@ -137,15 +137,15 @@ def _permutations(several: Sequence[np.ndarray], resamples: int, seed: int) -> l
         if 2 ** runs.shape[1] <= resamples:
             together.setdefault(runs.shape[1], []).append(number)
         else:  # drawn, each from the seed
-            (found[number],) = _permutation(runs[:, None], resamples, seed)
+            (p_values[number],) = _permutation(runs[:, None], resamples, seed)
     for seeds, numbers in together.items():
         size = max(1, MOST_TOGETHER // (seeds * 2**seeds))
         for begin in range(0, len(numbers), size):
             some = numbers[begin : begin + size]
             stacked = np.stack([several[number] for number in some], axis=1)
             for number, p in zip(some, _permutation(stacked, resamples, seed), strict=True):
-                found[number] = p
-    return found
+                p_values[number] = p
+    return p_values
 
 
 def _permutation(runs: np.ndarray, resamples: int, seed: int) -> list[float]:
