@@ -24,6 +24,7 @@ import json
 import logging
 import os
 import shutil
+import stat
 import tempfile
 import uuid
 from collections.abc import Iterable, Iterator
@@ -200,12 +201,15 @@ class Store:
         """The folders of a cell's results, where they are; those of earlier versions too. What stands in the way of a
         folder, a file or a link that leads nowhere, is set aside."""
         home = self.folder / cell.key
-        if not (there := home.is_dir()) and os.path.lexists(home):
+        if _in_the_way(home):
             aside = home.with_name(f"{home.name}{_DAMAGED}-{uuid.uuid4().hex[:8]}")
             with suppress(FileNotFoundError):  # by another process
                 home.rename(aside)
-                _log.warning("damaged: %s: no folder of results; set aside as %s", home, aside)
-        homes = [home] if there else [self.folder / key for key in _keys(cell)[1:]]
+                if not _in_the_way(aside):  # another one did so, and has put a result there since
+                    aside.rename(home)
+                else:
+                    _log.warning("damaged: %s: no folder of results; set aside as %s", home, aside)
+        homes = [home] if home.is_dir() else [self.folder / key for key in _keys(cell)[1:]]
         return [place for home in homes for place in self._within(home)]
 
     @staticmethod
@@ -268,6 +272,16 @@ def _after(record: Record, others: Iterable[Record]) -> Record:
         return record
     later = latest - record.ended + timedelta(microseconds=1)
     return record.model_copy(update={"started": record.started + later, "finished": record.finished + later})
+
+
+def _in_the_way(home: Path) -> bool:
+    """Whether a file, or a link that leads to no folder, is where a cell's folder belongs: by one look at what is
+    there, since a folder may come at any moment."""
+    try:
+        kind = home.lstat().st_mode
+    except FileNotFoundError:
+        return False
+    return not stat.S_ISDIR(kind) and not (stat.S_ISLNK(kind) and home.is_dir())
 
 
 def _names(home: Path) -> list[str]:
