@@ -21,14 +21,10 @@ def handed_in(expected: Expected, cell: OfCell) -> Reference:
         adapter=here.adapter, model=here.model, checkpoint=here.checkpoint, architecture=here.architecture,
         default=False, dataset=here.dataset, split=here.split or "test", train=here.train,
         metric=METRICS[expected.metric], value=expected.value, unit="percent",
-        rounding=expected.rounding or 10.0 ** -_decimals(expected.text),
+        rounding=expected.rounding or 10.0**-expected.decimals,
         runs=runs, statistic="single" if runs == 1 else "mean" if runs else "not-stated",
         spread=expected.spread, spread_kind="none" if expected.spread is None else "sd", low=None, high=None,
         protocol=here.protocol, selection=here.selection, size_px=here.size_px, crop=here.crop,
         resize=here.resize or "", interpolation=here.interpolation or "", evaluation="",
         measured_by="handed in", trust="low", source=expected.source, location="", note="", file="", expected=expected,
     )  # fmt: skip
-
-
-def _decimals(text: str) -> int:
-    return len(text.partition(".")[2])

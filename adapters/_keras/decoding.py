@@ -10,7 +10,6 @@ from __future__ import annotations
 import io
 import os
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,8 +22,6 @@ from isotune.workers import threads
 
 if TYPE_CHECKING:
     from isotune.workers.worker import Worker
-
-AT_ONCE = 256  # images whose files are held before they are written
 
 
 def decode(worker: Worker, dataset: str, split: SplitName, folder: str) -> None:
@@ -57,10 +54,9 @@ def decode(worker: Worker, dataset: str, split: SplitName, folder: str) -> None:
         return buffer.getvalue()
 
     offsets = [0]
-    with (place / "images.blob").open("wb") as blob, ThreadPoolExecutor(threads.cores()) as pool:
-        for begin in range(0, len(indices), AT_ONCE):
-            for png in pool.map(decoded, indices[begin : begin + AT_ONCE].tolist()):
-                blob.write(png)
-                offsets.append(blob.tell())
+    with (place / "images.blob").open("wb") as blob:
+        for png in threads.each(decoded, indices.tolist()):
+            blob.write(png)
+            offsets.append(blob.tell())
             worker.progress("decoding by TensorFlow", len(offsets) - 1, len(indices))
     np.save(place / "offsets.npy", np.array(offsets, np.int64), allow_pickle=False)

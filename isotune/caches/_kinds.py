@@ -20,6 +20,7 @@ from isotune.runs.store import Store
 from isotune.sealing import Damaged
 
 LEFTOVERS = "leftovers"
+DRAFTS = "drafts"
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _LEFT = (".draft-", ".replaced-")  # what a killed process leaves of its work (`isotune.cache`)
 _DAMAGED = ".damaged"
@@ -77,12 +78,13 @@ def listed(store: Path) -> Listed:
     """What is there now; nothing of it is read but what drafts are of. store: whose drafts are listed, too; it need not
     be there."""
     root, store = cache.root().resolve(), store.expanduser().absolute()
+    of_cells = list(_drafts(store))
 
     def left(kind: str, place: Path) -> Iterator[Item]:
-        return chain(_leftovers(kind, place), _drafts(kind, store, needed=False))
+        return chain(_leftovers(kind, place), (each for each in of_cells if each.kind == kind))
 
     def kept(kind: str, _: Path) -> Iterator[Item]:
-        return _drafts(kind, store, needed=True)
+        return (each for each in of_cells if each.kind == kind)
 
     own = [
         _kind(root, "data-sets", "datasets", "prepared data sets", _datasets),
@@ -92,7 +94,7 @@ def listed(store: Path) -> Listed:
         _kind(root, "catalogues", "catalogue", "what libraries list", _whole),
         _kind(root, LEFTOVERS, "", "what killed processes left, and what was damaged", left),
         _kind(root, "downloads", "sources", "what data sets were made of", _downloads, dear=True),
-        _kind(store, "drafts", drafts.FOLDER, "how far fine-tunings are that are not done", kept, dear=True),
+        _kind(store, DRAFTS, drafts.FOLDER, "how far fine-tunings are that are not done", kept, dear=True),
     ]
     return Listed(root, [*own, *_of_libraries()])
 
@@ -182,19 +184,20 @@ def _leftovers(kind: str, root: Path) -> Iterator[Item]:
             yield from (item(kind, entry, name, maker=entry) for entry, name in entries.items())
 
 
-def _drafts(kind: str, store: Path, *, needed: bool) -> Iterator[Item]:
-    """Drafts of cells from which somebody may go on; or those of which nobody can: of cells that were done since, and
+def _drafts(store: Path) -> Iterator[Draft]:
+    """Those from which somebody may go on; as leftovers those from which nobody can: of cells that were done since, and
     damaged ones."""
     if (store / drafts.FOLDER).is_symlink():
         return
     for one in drafts.begun(store):
-        of_use = bool(one.total) and not Store(store).is_done(one.key, one.written)
-        if of_use == needed and not one.path.is_symlink():
-            far = f"{one_line(one.cell, 120)}, after step {one.line}"
-            name = far if one.total else "no draft of this version"
-            with suppress(FileNotFoundError):
-                used = one.path.lstat().st_mtime
-                yield Draft(kind, one.path, name, one.size, used, maker=None)
+        if one.path.is_symlink():
+            continue
+        needed = bool(one.total) and not Store(store).is_done(one.key, one.written)
+        far = f"{one_line(one.cell, 120)}, after step {one.line}"
+        name = far if one.total else "no draft of this version"
+        with suppress(FileNotFoundError):
+            used = one.path.lstat().st_mtime
+            yield Draft(DRAFTS if needed else LEFTOVERS, one.path, name, one.size, used, maker=None)
 
 
 def _left_in(root: Path, depth: int = 2) -> Iterator[Path]:

@@ -17,6 +17,8 @@ from isotune.cli._shared import (
     CheckpointOption,
     JsonOption,
     ModelsOption,
+    PythonOption,
+    SkipUnreadableOption,
     StoreOption,
     conventions_or_help,
     interface,
@@ -107,13 +109,8 @@ def run(
             " test=, model=: 'isotune verify --help' explains them. Repeatable.",
         ),
     ] = None,
-    python: Annotated[
-        list[str] | None,
-        typer.Option(help="ADAPTER=PATH: another environment's interpreter for an adapter. Repeatable."),
-    ] = None,
-    skip_unreadable: Annotated[
-        bool, typer.Option("--skip-unreadable", help="Leave out images that cannot be read.")
-    ] = False,
+    python: PythonOption = None,
+    skip_unreadable: SkipUnreadableOption = False,
     verify: Annotated[
         bool, typer.Option("--verify", help="Read again all that comes from the cache, large files too.")
     ] = False,
@@ -208,9 +205,7 @@ def prepare(
         str | None, typer.Option("--models", "--model", help="Comma-separated models whose checkpoint is fetched.")
     ] = None,
     checkpoint: Annotated[str, typer.Option(help="The checkpoint to fetch.")] = defaults.CHECKPOINT,
-    skip_unreadable: Annotated[
-        bool, typer.Option("--skip-unreadable", help="Leave out images that cannot be read.")
-    ] = False,
+    skip_unreadable: SkipUnreadableOption = False,
     size: Annotated[int, typer.Option(help="Input size to build the model for, pixels.")] = 224,
 ) -> None:
     """Fetch data sets and checkpoints ahead; afterwards everything works offline."""

@@ -35,6 +35,11 @@ ProtocolOption = Annotated[
 CheckpointOption = Annotated[
     str, typer.Option(help="offline, pretrained, a library's own name, file:PATH or random:SEED.")
 ]
+PythonOption = Annotated[
+    list[str] | None,
+    typer.Option(help="ADAPTER=PATH: another environment's interpreter for an adapter. Repeatable."),
+]
+SkipUnreadableOption = Annotated[bool, typer.Option("--skip-unreadable", help="Leave out images that cannot be read.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Machine-readable.")]
 DEFAULT_MODELS = ",".join(names.DEFAULT_MODELS)
 

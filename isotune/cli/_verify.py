@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from isotune import defaults
-from isotune.cli._shared import JsonOption, StoreOption, interface, pythons
+from isotune.cli._shared import JsonOption, PythonOption, SkipUnreadableOption, StoreOption, interface, pythons
 
 EPILOG = """\b
 A claim file says what was run, and what was published of it:
@@ -51,13 +51,8 @@ def verify(
     ] = None,
     store: StoreOption = defaults.STORE,
     fresh: Annotated[bool, typer.Option("--fresh", help="Run again what is already there.")] = False,
-    python: Annotated[
-        list[str] | None,
-        typer.Option(help="ADAPTER=PATH: another environment's interpreter for an adapter. Repeatable."),
-    ] = None,
-    skip_unreadable: Annotated[
-        bool, typer.Option("--skip-unreadable", help="Leave out images that cannot be read.")
-    ] = False,
+    python: PythonOption = None,
+    skip_unreadable: SkipUnreadableOption = False,
     check: Annotated[
         bool, typer.Option("--check", help="Run nothing: see that a result's JSON is what was written.")
     ] = False,

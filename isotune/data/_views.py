@@ -10,12 +10,11 @@ import hashlib
 import json
 import shutil
 import sys
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from importlib.metadata import EntryPoint, entry_points
-from itertools import islice
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -25,6 +24,7 @@ from isotune.data.dataset import Dataset, FileSplit, Split, SplitName
 from isotune.data.resizing import Resize, fixed_view
 from isotune.data.writing import mapped
 from isotune.errors import UsageError, nearest
+from isotune.progress import untold
 from isotune.protocols import Images, Input
 from isotune.workers import threads
 from isotune.workers.process import ask_once
@@ -92,7 +92,8 @@ def inputs(
         def fill(position: int) -> None:
             view[position] = fixed_view(part.image(int(indices[position])), input, resize)
 
-        in_threads(fill, range(len(indices)))
+        for _ in threads.each(fill, range(len(indices))):
+            pass
         view.flush()
 
     with _made("view", key, build) as folder:  # what is mapped stays, whatever becomes of the file
@@ -135,16 +136,9 @@ def _decode(decode: str, **request: Any) -> None:
     """Where this process holds the library, the same operations run here: to import it again takes seconds a split."""
     decoder = _decoder(decode)
     if decode in sys.modules:
-        decoder.load()(_NobodyListens(), **request)
+        decoder.load()(SimpleNamespace(progress=untold), **request)  # in the place of a worker
     else:
         ask_once(decoder.value, **request)
-
-
-class _NobodyListens:
-    """In the place of a worker that asks a decoder."""
-
-    def progress(self, what: str, done: int, total: int) -> None:
-        pass
 
 
 def _decoder(decode: str) -> EntryPoint:
@@ -168,13 +162,3 @@ def _room(folder: Path, needed: int) -> None:
             f"the resized images need {needed / 1e9:.1f} GB in {folder.parent}, where {free / 1e9:.1f} GB are free;"
             " use fewer images (images.train, images.test) or another folder: ISOTUNE_CACHE=PATH"
         )
-
-
-def in_threads(work: Callable[[int], None], items: Iterable[int]) -> None:
-    """Call `work` on every item, on all cores (Pillow decodes and resizes outside Python's lock)."""
-    cores = threads.cores()
-    remaining = iter(items)
-    with ThreadPoolExecutor(cores) as pool:
-        while some := list(islice(remaining, 64 * cores)):  # not all at once: an early error must end it
-            for _ in pool.map(work, some):
-                pass

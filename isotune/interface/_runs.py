@@ -160,7 +160,7 @@ def load_runs(
     place, beside = arguments.path(source, "source"), arguments.path(store, "store")
     if place.is_dir():
         store_of, (handed, damaged) = Store(place), kept(place)
-        records = list(store_of.all())
+        records = store_of.all()
         runs = Runs(records, store=place, damaged=[*store_of.damaged, *damaged], handed_in=handed)
     elif place.is_file():
         runs = Runs(*read_benchmark(place), store=beside)

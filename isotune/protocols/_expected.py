@@ -103,8 +103,12 @@ class Expected(Strict):
     @property
     def rounding(self) -> float:
         """One unit of the last digit; a bound is not rounded."""
-        _, _, decimals = self.text.partition(".")
-        return 0.0 if self.at_least else float(Decimal(1).scaleb(-len(decimals)))
+        return 0.0 if self.at_least else float(Decimal(1).scaleb(-self.decimals))
+
+    @property
+    def decimals(self) -> int:
+        """Digits behind the point, as it was written."""
+        return len(self.text.partition(".")[2])
 
     def __str__(self) -> str:
         return f"{'at least ' if self.at_least else ''}{self.text} %"

@@ -65,13 +65,14 @@ def compare_all(
     asked = list(combinations(accuracies, 2) if pairs is None else pairs)
     runs = [_common(accuracies[first], accuracies[second]) for first, second in asked]
     uncorrected = [
-        _compare(first, accuracies[first], second, accuracies[second], both, p_permutation, resamples, seed)
-        for (first, second), both, p_permutation in zip(asked, runs, _permutations(runs, resamples, seed), strict=True)
+        _compare(first, accuracies[first], second, accuracies[second], both, resamples, seed)
+        for (first, second), both in zip(asked, runs, strict=True)
     ]
-    by_t, by_permutation = holm([pair.p_t for pair in uncorrected]), holm([pair.p_permutation for pair in uncorrected])
+    p_permutation = _permutations(runs, resamples, seed)
+    by_t, by_permutation = holm([pair.p_t for pair in uncorrected]), holm(p_permutation)
     return tuple(
-        replace(pair, p_t_holm=t, p_permutation_holm=permutation)
-        for pair, t, permutation in zip(uncorrected, by_t, by_permutation, strict=True)
+        replace(pair, p_permutation=p, p_t_holm=t, p_permutation_holm=permutation)
+        for pair, p, t, permutation in zip(uncorrected, p_permutation, by_t, by_permutation, strict=True)
     )
 
 
@@ -93,10 +94,10 @@ def _compare(
     second: str,
     b: Mapping[Key, float],
     runs: np.ndarray,
-    p_permutation: float | None,
     resamples: int,
     seed: int,
 ) -> Pair:
+    """Without the permutation test, and not corrected."""
     gaps = _gaps(runs)
     difference = paired_difference(a, b)
     reason = too_few(gaps, "common seeds")
@@ -112,7 +113,7 @@ def _compare(
         len(a.keys() ^ b.keys()),
         difference,
         p_t,
-        p_permutation,
+        None,
         None,
         None,
         outperformance(b, a, resamples=resamples, seed=seed),

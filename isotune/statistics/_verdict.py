@@ -27,6 +27,7 @@ POINT = 1.0  # percentage points: the least margin
 ARITHMETIC = 0.05
 MOST_IMAGES = 100_000_000
 _POWER = 0.9
+_SLACK = 1e-9  # of sums of numbers with a few decimals
 
 
 @dataclass(frozen=True)
@@ -241,9 +242,6 @@ def verdict(
         reason += f"; all {ours.n} runs gave the same value"
     evidence = (interval90, interval95, p_lower, p_upper, ours.sd if trained else None)
     return Verdict(outcome, reason, ours.n, margin, effect, *evidence, published, images, draw, trained)
-
-
-_SLACK = 1e-9  # of sums of numbers with a few decimals
 
 
 def _conclude(interval90: Interval, interval95: Interval, margin: float) -> tuple[Outcome, str]:

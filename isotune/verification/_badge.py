@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 from xml.sax.saxutils import escape, quoteattr
 
-from isotune.protocols import METRICS
+from isotune.protocols import METRICS, Expected
 
 _COLOURS = {"reproduced": "#2e7d32", "different": "#b71c1c", "inconclusive": "#616161"}  # white on each: above 5:1
 _CHARACTER, _PADDING = 6.6, 8  # pixels of a character of 11 px, about; the text is set to the width that is reckoned
@@ -14,14 +14,11 @@ _CHARACTER, _PADDING = 6.6, 8  # pixels of a character of 11 px, about; the text
 
 def badge(result: Mapping[str, Any]) -> str:
     """The badge of a result (`result`): an accessible name, the whole line as its title, the result's digest within."""
-    claim = result["claim"]
-    metric = next(name for name in METRICS if name in claim)
-    bound = "at least " if claim.get("at_least") else ""
-    left = f"{METRICS[metric]} {bound}{str(claim[metric]).rstrip('%')} %"
+    claimed = Expected.model_validate(result["claim"])
+    left = f"{METRICS[claimed.metric]} {claimed}"
     right = str(result["outcome"])
     if result["measured_percent"] is not None:
-        decimals = max(1, len(left.rstrip(" %").partition(".")[2]))
-        right += f": {result['measured_percent']:.{decimals}f} %"
+        right += f": {result['measured_percent']:.{max(1, claimed.decimals)}f} %"
     texts = [round(len(text) * _CHARACTER) for text in (left, right)]
     first, second = (width + 2 * _PADDING for width in texts)
     colour = _COLOURS[result["outcome"]]

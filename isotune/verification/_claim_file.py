@@ -92,7 +92,7 @@ def from_values(values: Mapping[str, Any], where: str, name: str = "claim", sour
     recipe = protocols.load(said.protocol)
     if recipe.own_classifier:  # what the steps of preprocessing cost is another question
         plain = recipe.own_classifier.model_copy(update={"beside": ()})
-        recipe = recipe.model_copy(update={"own_classifier": plain, "expected": ()})
+        recipe = recipe.model_copy(update={"own_classifier": plain})
     try:
         mode = protocols.Mode.parse(said.mode)
     except UsageError as error:

@@ -1,4 +1,4 @@
-"""How many threads a worker has, and how they wait for each other.
+"""How many threads a worker has, how they wait for each other, and work that is shared out among them.
 
 OpenMP's threads wait for each other several hundred times a training step. GNU's runtime spins 300,000 times before it
 sleeps, which costs nothing where every thread has a core, and on any other machine holds the core of the very thread
@@ -14,12 +14,17 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 SPIN = "1000"  # rounds of libgomp's loop
 BLOCKTIME = "1"  # milliseconds: the shortest spin of Intel's and LLVM's runtimes beside none
 FLAGS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")  # on record
+T = TypeVar("T")
+R = TypeVar("R")
 _COUNTS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 _PINS = ("OMP_PROC_BIND", "OMP_PLACES", "GOMP_CPU_AFFINITY", "KMP_AFFINITY")
 _CGROUPS, _MEMBERSHIP = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
@@ -83,6 +88,15 @@ def settle_threads(threads: int | None = None) -> None:
         threads = cores()
     if threads:
         os.environ |= dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "ISOTUNE_THREADS"), str(threads))
+
+
+def each(work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+    """What `work` gives of every item, in their order, computed on all cores; of use where it computes outside Python's
+    lock, as decoders do. What was given and is not taken yet is bounded, and so is what follows an error."""
+    most, remaining = cores(), iter(items)
+    with ThreadPoolExecutor(most) as pool:
+        while some := list(islice(remaining, 64 * most)):
+            yield from pool.map(work, some)
 
 
 def share(jobs: int) -> int:

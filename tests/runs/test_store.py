@@ -103,6 +103,25 @@ def test_of_several_that_began_a_cell_one_alone_puts_a_result_there(tmp_path) ->
     assert not list(tmp_path.glob(".draft-*"))
 
 
+def test_a_result_that_appears_while_its_folder_is_looked_for_stays(tmp_path, monkeypatch) -> None:
+    store, asked, looks = Store(tmp_path), cell(), []
+    home = tmp_path / asked.key
+
+    def look(path: Path, look=Path.is_dir) -> bool:
+        there = look(path)
+        if path == home and not looks:
+            looks.append(path)
+            other.rename(home)  # as another process does, just then
+        return there
+
+    other = Store(tmp_path / "other").write(record(asked), np.zeros(3))
+    monkeypatch.setattr(Path, "is_dir", look)
+    store.results(asked)
+    assert looks
+    assert store.read(asked) == record(asked)
+    assert not list(tmp_path.glob("*.damaged-*"))
+
+
 def test_a_number_that_was_given_before_is_not_given_again(tmp_path) -> None:
     store, made = Store(tmp_path), record()
     assert store.next_number(cell()) == 1

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from isotune.adapters.base import Adapter, Model
     from isotune.runs.records import Cell
 
-OUTPUTS = 1000  # of an ImageNet-1k classifier
 _TRUST = ("high", "medium", "low")
 _OWN = 'in a copy of own-classifier.toml write input = "protocol" under [own_classifier], and an [input]'
 
@@ -100,7 +99,7 @@ def published_input(cell: Cell) -> tuple[Input, Reference]:
     if tag == "pretrained":
         model, picked = _facts(here.adapter).split_name(model)
         tag = picked or tag
-    who = f"own-classifier: {cell.model} with checkpoint {cell.checkpoint!r}"
+    whose = f"own-classifier: {who(cell.model, cell.checkpoint)}"
     rows = [
         row
         for row in references(
@@ -109,18 +108,18 @@ def published_input(cell: Cell) -> tuple[Input, Reference]:
         if row.dataset in (here.dataset, "imagenet")
     ]
     if not rows and model not in (known := {row.model for row in references(adapter=here.adapter)}):
-        raise UsageError(f"{who}: there are no published numbers of that model; {nearest(model, known)}; {_OWN}")
+        raise UsageError(f"{whose}: there are no published numbers of that model; {nearest(model, known)}; {_OWN}")
     if not rows:
-        raise UsageError(f"{who} has no published number whose evaluation could be used; {_OWN}")
+        raise UsageError(f"{whose} has no published number whose evaluation could be used; {_OWN}")
     stated = [row for row in rows if row.size_px and row.crop and row.resize and row.interpolation]
     if not stated:
-        raise UsageError(f"{who}: no published number states size, crop, resize and interpolation; {_OWN}")
+        raise UsageError(f"{whose}: no published number states size, crop, resize and interpolation; {_OWN}")
     ranked = sorted(stated, key=lambda row: (row.dataset != here.dataset, *_preference(row)))
     row = next((row for row in ranked if as_input(row) is not None), None)
     if row is None:
         first = ranked[0]
         raise UsageError(
-            f"{who}: published with {first.resize} and crop {first.crop:g}, which [input] cannot express; {_OWN}"
+            f"{whose}: published with {first.resize} and crop {first.crop:g}, which [input] cannot express; {_OWN}"
         )
     input = as_input(row)
     assert input is not None
@@ -159,7 +158,7 @@ def classes_to_build(checkpoint: str) -> int | None:
     """`classes` for `Adapter.build`: None keeps the checkpoint's classifier; random weights are drawn without one."""
     if embedded.find(checkpoint):
         raise UsageError(f"checkpoint {checkpoint!r} has no classifier of its own; use --checkpoint pretrained")
-    return OUTPUTS if checkpoint.startswith("random:") else None
+    return classes.IMAGENET if checkpoint.startswith("random:") else None
 
 
 def drawn_head(checkpoint: str, initial: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:

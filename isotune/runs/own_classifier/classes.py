@@ -32,7 +32,7 @@ from isotune.errors import UsageError, listed, nearest
 from isotune.protocols import OwnClassifier, Protocol
 
 LIST, CONFIG = "classes.txt", "config.json"  # beside a checkpoint's file
-_IMAGENET = 1000  # outputs of an ImageNet-1k classifier
+IMAGENET = 1000  # outputs of an ImageNet-1k classifier
 _MOST = 4 * reading.MIB  # bytes of a list
 _SECTION = "[own_classifier]"
 
@@ -96,7 +96,7 @@ def planned(dataset: data.Dataset, recipe: Protocol) -> np.ndarray:
     rule = recipe.own_classifier
     assert rule is not None
     known = len(dataset.classes) if rule.match == "position" else len(rule.classes)
-    return columns(dataset.classes, known or _IMAGENET, (), rule, dataset=dataset.name, who="the classifier").outputs
+    return columns(dataset.classes, known or IMAGENET, (), rule, dataset=dataset.name, who="the classifier").outputs
 
 
 def columns(
@@ -122,7 +122,7 @@ def columns(
     mapped = _mapped(wanted, outputs, known, rule, dataset, who)
     rest = [name for name in wanted if name not in mapped]
     named = _by_name(rest, known)
-    if outputs == _IMAGENET and not (named or mapped) and (not known or _are_synsets(rest)):
+    if outputs == IMAGENET and not (named or mapped) and (not known or _are_synsets(rest)):
         return Columns(data.outputs(wanted, dataset))
     for name in rest:
         if len(places := named.get(name, [])) > 1:

@@ -4,6 +4,7 @@ process decodes itself, and wrong use.
 No network is needed, and none is assumed to be missing: the names asked for outside the cache do not resolve.
 """
 
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -235,7 +236,10 @@ for part, name in ((part, name) for part in ("train", "test") for name in "ab"):
     Image.fromarray(stream.integers(0, 256, (5, 7, 3), dtype=np.uint8)).resize((70, 50)).save(picture, quality=90)
     pictures += [picture] if part == "train" else []
 asked = Input(size=48, resize="squash", interpolation="nearest")
-with mock.patch("isotune.workers.process.WorkerProcess", side_effect=AssertionError("another process was asked")):
+with (
+    mock.patch.dict(os.environ, ISOTUNE_CACHE=str(folder / "cache")),  # where nothing is decoded yet
+    mock.patch("isotune.workers.process.WorkerProcess", side_effect=AssertionError("another process was asked")),
+):
     prepared = data.prepare(f"imagefolder:{photographs}")
     images, _ = data.inputs(prepared, "train", Images(), asked, decode="tensorflow")
 for image, picture in zip(images, pictures, strict=True):
