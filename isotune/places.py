@@ -43,6 +43,12 @@ def check_folder(folder: Path, argument: str) -> None:
             path.rmdir()
 
 
+def check_store(store: Path) -> None:
+    """UsageError: there is none."""
+    if not store.is_dir():
+        raise UsageError(f"there is no store {store}; 'isotune run' makes one, or name another")
+
+
 def check_file(file: Path, argument: str) -> None:
     """UsageError: the file cannot be written: it is a folder, or its folder takes no file."""
     if file.is_dir():

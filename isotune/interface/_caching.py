@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 
 from isotune import caches, defaults
 from isotune.interface._asking import seconds, size
 from isotune.interface.arguments import PathLike, flag, path, several, wrong
+from isotune.places import check_store
 
 _KIND = "a kind such as 'features'"
 
@@ -14,11 +16,11 @@ _KIND = "a kind such as 'features'"
 def list_cache(*, store: PathLike = defaults.STORE) -> caches.Listed:
     """What is in isotune's cache and in those of the libraries, and which drafts of fine-tunings are in a store, kind
     by kind: how many things, how large, last used when. Nothing is read but names, sizes and times, and of drafts what
-    they are of.
+    they are of. UsageError: there is no such store; that of every command need not be there.
 
     >>> print(*isotune.list_cache().lines(), sep="\\n")
     """
-    return caches.listed(path(store, "store"))
+    return caches.listed(_store(store))
 
 
 def prune_cache(
@@ -39,7 +41,7 @@ def prune_cache(
     older_than: seconds, or a time such as "30d". keep: bytes, or a size such as "10GB", of all kinds that are looked at
         together. only: kinds, by their names in `list_cache()`; given alone, all of them goes. dry_run: remove nothing,
         and tell what would go. store: whose drafts are looked at.
-    UsageError: no time, no size, or no such kind.
+    UsageError: no time, no size, no such kind, or no such store.
 
     >>> print(*isotune.prune_cache(older_than="30d", keep="10GB", dry_run=True).lines(), sep="\\n")
     """
@@ -48,6 +50,13 @@ def prune_cache(
         if not isinstance(kind, str):
             raise wrong("only", _KIND, kind)
     return caches.prune(
-        caches.listed(path(store, "store")), older_than=seconds(older_than, "older_than"), keep=size(keep, "keep"),
+        caches.listed(_store(store)), older_than=seconds(older_than, "older_than"), keep=size(keep, "keep"),
         only=kinds, dry=flag(dry_run, "dry_run"),
     )  # fmt: skip
+
+
+def _store(given: PathLike) -> Path:
+    store = path(given, "store")
+    if store != defaults.STORE or store.exists():
+        check_store(store.expanduser())
+    return store

@@ -11,8 +11,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from isotune.errors import UsageError, listed
+from isotune.errors import listed
 from isotune.executors import HandedOver, handed_over
+from isotune.places import check_store
 from isotune.printable import one_line
 from isotune.runs.claims import Running, running
 from isotune.runs.drafts import Begun, begun
@@ -113,8 +114,7 @@ class Status:
 
 def status(store: Path) -> Status:
     """Of a store. UsageError: there is none."""
-    if not store.is_dir():
-        raise UsageError(f"there is no store {store}; 'isotune run' makes one, or name another")
+    check_store(store)
     handed = handed_over(store)  # before the records, as claims are
     claimed = running(store)
     records = survey(store)  # after the claims: what ended meanwhile is done, and not lost from sight

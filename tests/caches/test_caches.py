@@ -217,6 +217,9 @@ def drafted(seed: int, days: float = 0, of: str = "store") -> Path:
 
 def test_drafts_are_listed_by_cell_size_and_when_they_were_written(house, place: Path) -> None:
     paths = [drafted(0, days=40), drafted(1)]
+    for wrong in ("nowhere", __file__):
+        with pytest.raises(UsageError, match="there is no store"):
+            isotune.list_cache(store=wrong)
     assert kind("drafts").items == [], "of another store"
     for _ in range(2):  # listing reads them
         (there,) = (each for each in isotune.list_cache(store="store").kinds if each.name == "drafts")
