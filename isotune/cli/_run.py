@@ -137,9 +137,7 @@ def run(
             "numeric_mode": numeric_mode, "layout": layout, "compiled": compiled,
         }  # fmt: skip
     if plan:
-        if expect:
-            raise UsageError("--expect: --plan runs nothing that could be held against it; leave one of the two out")
-        planned = interface().plan(**asked, retry_failed=retry_failed)
+        planned = interface().plan(**asked, retry_failed=retry_failed, expect=expect or ())
         typer.echo(json.dumps(planned.json()) if as_json else "\n".join(planned.lines()))
         return
     if as_json:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, nullcontext, suppress
 from dataclasses import dataclass
 
-from isotune import data, defaults, names, places, sealing, sweeps, verification
+from isotune import data, defaults, names, places, report, sealing, sweeps, verification
 from isotune.errors import Unavailable, UsageError
 from isotune.executors import Executor, Spec, find
 from isotune.interface import arguments
@@ -196,10 +196,12 @@ def plan(
     executor: str | Executor | None = None,
     skip_unreadable: bool = False,
     retry_failed: bool = False,
+    expect: arguments.Expectation | Iterable[arguments.Expectation] = (),
     progress: bool | Progress = True,
 ) -> sweeps.Plan:
-    """What `run` would do: which cells there are, what of them is done, and what the rest takes. No model is built and
-    nothing is run; data sets are prepared, since their content is a part of what a cell is.
+    """What `run` would do: which cells there are, what of them is done, what the rest takes, and what would be held
+    against which published number (`expect`). No model is built and nothing is run; data sets are prepared, since their
+    content is a part of what a cell is.
 
     Arguments and errors as of `run`.
 
@@ -209,7 +211,7 @@ def plan(
     retry_failed = arguments.flag(retry_failed, "retry_failed")
     wanted = asked(
         models, datasets, protocols, seeds, conventions, checkpoint=checkpoint, numeric_mode=numeric_mode,
-        layout=layout, compiled=compiled, store=store, jobs=jobs, executor=executor,
+        layout=layout, compiled=compiled, store=store, jobs=jobs, executor=executor, expect=expect,
     )  # fmt: skip
     if isinstance(wanted.executor, Spec):
         find(wanted.executor, **({} if wanted.jobs is None else {"jobs": wanted.jobs}))
@@ -219,7 +221,20 @@ def plan(
         if not wanted.checked:
             patterns.check_listed(wanted.sweep.models)
         sets = arguments.prepared(wanted.datasets, reporter, skip_unreadable=skip_unreadable)
-        return sweeps.plan(wanted.sweep.cells(sets), wanted.store, retry=retry_failed, jobs=wanted.jobs or 1)
+        cells = wanted.sweep.cells(sets)
+        held = _comparisons(wanted, cells, sets)
+        return sweeps.plan(cells, wanted.store, retry=retry_failed, jobs=wanted.jobs or 1, comparisons=held)
+
+
+def _comparisons(wanted: Request, cells: Sequence[Cell], sets: Mapping[str, data.Dataset]) -> list[sweeps.Comparison]:
+    """What would be held against each published number. UsageError: one is about none of the cells."""
+    held = []
+    for where, expected in wanted.expected:
+        number = verification.resolve(expected, cells, where)
+        about = [cell for cell in cells if cell.key in number.cells]
+        line = report.foreseen(number, about, len(sets[about[0].dataset].test))
+        held.append(sweeps.Comparison(line, number.cells))
+    return held
 
 
 def status(store: PathLike = defaults.STORE) -> sweeps.Status:

@@ -6,7 +6,7 @@
 - `schema()`: what is in that JSON, as a JSON schema;
 - `model_index(records)`: evaluation results for model cards on the Hugging Face Hub, YAML;
 - `judged(records, handed_in)`: published numbers that were handed in (`HandedIn`), each with its verdict (`Judged`) and
-  what was concluded in one line (`line`);
+  what was concluded in one line (`line`); `foreseen`: what would be compared with what, before anything runs;
 - `first_rows(records, speeds)`: the sentence and the first table's head, for a README.
 
 Three modules are for whoever else writes a report (investigation, attribution, variance):
@@ -15,8 +15,9 @@ Three modules are for whoever else writes a report (investigation, attribution, 
 - `evidence.evidence(records, speeds)`: what a report rests on: dates, versions, checkpoints, data, recipes;
 - `figures.style`: colours, markers and fonts, and how a figure is saved.
 
-Inside: `analysis` turns records into rows and conclusions, `figures` draws them, `_tables`, `_sentence` and
-`_conclusions` put them into words, `_document` and `_schema` into JSON, `_page` into HTML.
+Inside: `analysis` turns records into rows and conclusions, `figures` draws them, `_tables`, `_evaluation`, `_sentence`
+and `_conclusions` put them into words, which `_reading` explains, `_document` and `_schema` into JSON, `_page` into
+HTML, with the images of `_images`.
 
 The same records always give the same bytes, so that a committed report changes only when results do.
 SciPy and matplotlib are imported when a report is made, not before.
@@ -28,7 +29,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from isotune.report._handed_in import judged, line
+from isotune.report._handed_in import foreseen, judged, line
 from isotune.report._leaderboard import Leaderboard, first_rows, schema
 from isotune.report._model_index import model_index
 from isotune.report.analysis.benchmark import Speed, read_benchmark
@@ -45,6 +46,7 @@ __all__ = [
     "Leaderboard",
     "Speed",
     "first_rows",
+    "foreseen",
     "judged",
     "line",
     "model_index",

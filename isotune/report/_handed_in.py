@@ -1,4 +1,5 @@
-"""What became of a published number that was handed in: what was claimed, measured and concluded, in one line."""
+"""A published number that was handed in, in one line: what would be compared, and what became of it: what was claimed,
+measured and concluded."""
 
 from __future__ import annotations
 
@@ -6,13 +7,14 @@ from collections.abc import Iterable
 
 from isotune.printable import one_line
 from isotune.protocols import METRICS
+from isotune.reference_results import handed_in
 from isotune.report import wording as f
 from isotune.report.analysis.answers import Answers, Predictions
 from isotune.report.analysis.handed_in import HandedIn
-from isotune.report.analysis.published import Judged, judge_handed_in
+from isotune.report.analysis.published import Judged, drawn_of, judge_handed_in, margin_of, number_of
 from isotune.report.analysis.sections import sections
-from isotune.runs.records import Record, latest
-from isotune.statistics import Verdict
+from isotune.runs.records import Cell, Record, latest
+from isotune.statistics import Draw, Verdict
 
 
 def judged(
@@ -35,6 +37,28 @@ def line(each: Judged) -> str:
     return f"claimed {metric}{expected}{_of_runs(each)} ({one_line(expected.source)}), {ours}: {_concluded(each)}"
 
 
+def foreseen(number: HandedIn, cells: Iterable[Cell], test_images: int) -> str:
+    """What would be compared with what, before anything runs; plain text, one line. cells: those that the number is
+    about, of one row in its seeds. test_images: of their data set."""
+    runs = list(cells)
+    first, expected = runs[0], number.expected
+    reference, limit = handed_in(expected, first), first.protocol.images.test
+    images = test_images if limit is None else min(test_images, limit)
+    draw, trained = drawn_of(expected, images, limit), first.protocol.own_classifier is None
+    seeds = len({cell.seeds for cell in runs})
+    metric = METRICS[expected.metric]
+    ours = f"the mean {metric} of {f.number(seeds, 'seed')}" if trained else f"the {metric}, nothing trained,"
+    row = " ".join((first.model, first.dataset, first.protocol.name, " and ".join(dict.fromkeys(
+        cell.conventions for cell in runs))))  # fmt: skip
+    margin = margin_of(reference, first.protocol)
+    if margin is None:
+        margin = number_of(reference).margin_of(exact=not trained and draw is None, images=images)
+    within = "as a bound" if expected.at_least else f"margin {margin:.3g} points"
+    said = "" if expected.metric == "accuracy" else f"{metric} "
+    source = one_line(expected.source)
+    return f"claimed {said}{expected} ({source}) against {ours} of {row} on {_of_images(draw, images)}; {within}"
+
+
 def _measured(each: Judged) -> str:
     assert each.verdict.effect is not None
     accuracy = each.reference.value + each.verdict.effect
@@ -50,12 +74,16 @@ def _of_runs(each: Judged) -> str:
 
 
 def _images(verdict: Verdict) -> str:
-    count = f.number(verdict.images or 0, "test image")
-    if verdict.draw is None:
+    return _of_images(verdict.draw, verdict.images or 0)
+
+
+def _of_images(draw: Draw | None, images: int) -> str:
+    count = f.number(images, "test image")
+    if draw is None:
         return f"the same {count}"
-    if verdict.draw.theirs is None:
+    if draw.theirs is None:
         return f"{count} of theirs"
-    return f"{count}, theirs are {verdict.draw.theirs:,} others"
+    return f"{count}, theirs are {draw.theirs:,} others"
 
 
 def _concluded(each: Judged) -> str:

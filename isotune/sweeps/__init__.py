@@ -7,12 +7,13 @@
 - `Sweep`, `Exclusion`: matrices one after another, without what is excluded; `read`: from a TOML file, checked whole,
   with the line of what is wrong;
 - `survey`: the store's records in brief, 100,000 in seconds;
-- `Plan`, `plan`: cells against the store; `Estimate`: time and memory from records that are there;
+- `Plan`, `plan`: cells against the store, and published numbers that they would be held against (`Comparison`);
+  `Estimate`: time and memory from records that are there;
 - `Status`, `status`: of a store, from the files in it alone.
 """
 
 from isotune.sweeps._estimate import Estimate
-from isotune.sweeps._planned import Plan, plan, remember
+from isotune.sweeps._planned import Comparison, Plan, plan, remember
 from isotune.sweeps._reading import SweepFile, read
 from isotune.sweeps._status import Status, status
 from isotune.sweeps._survey import Brief, survey
@@ -20,6 +21,7 @@ from isotune.sweeps._sweep import Exclusion, Sweep
 
 __all__ = [
     "Brief",
+    "Comparison",
     "Estimate",
     "Exclusion",
     "Plan",

@@ -34,6 +34,14 @@ _VERSION = 1
 
 
 @dataclass(frozen=True)
+class Comparison:
+    """A published number, and the keys of the cells that would be held against it. line: what with what, in words."""
+
+    line: str
+    cells: frozenset[str]
+
+
+@dataclass(frozen=True)
 class Plan:
     """What of a sweep is done. Keys of cells, as its lists have them, lead to its results' folders: `homes`."""
 
@@ -42,6 +50,7 @@ class Plan:
     records: Mapping[str, Sequence[Brief]]  # by home
     retry: bool = False  # whether cells that failed are run again
     jobs: int = 1  # workers at the same time
+    comparisons: Sequence[Comparison] = ()  # with published numbers that are handed in
 
     @cached_property
     def done(self) -> list[Cell]:
@@ -84,19 +93,27 @@ class Plan:
         yield f"time: {self.estimate.line(self.jobs)}"
         if self.estimate.memory:
             yield f"memory: {self.estimate.memory / 2**30:.1f} GiB in a worker at most, as seen so far"
+        done = {cell.key for cell in self.done}
+        for each in self.comparisons:
+            yield f"{each.line}; {len(each.cells & done):,} of {counted(len(each.cells), 'cell')} done"
 
     def json(self) -> dict[str, Any]:
         """Counts, the estimate, and what is to be run."""
         to_run = [{"key": cell.key, "seeds": str(cell.seeds), **traits(cell)} for cell in self.to_run]
         counts = {"cells": len(self.cells), "done": len(self.done), "failed": len(self.failed)}
-        return {"version": 1, **counts, "estimate": asdict(self.estimate), "to_run": to_run}
+        held = [{"line": each.line, "cells": sorted(each.cells)} for each in self.comparisons]
+        return {
+            "version": 1, **counts, "estimate": asdict(self.estimate), "to_run": to_run, "comparisons": held
+        }  # fmt: skip
 
     def of(self, cell: Cell) -> Sequence[Brief]:
         """Its results, the last one first."""
         return self.records.get(self.homes.get(cell.key, cell.key), ())
 
 
-def plan(cells: Sequence[Cell], store: Path, *, retry: bool = False, jobs: int = 1) -> Plan:
+def plan(
+    cells: Sequence[Cell], store: Path, *, retry: bool = False, jobs: int = 1, comparisons: Sequence[Comparison] = ()
+) -> Plan:
     """The cells against a store, which need not be there yet."""
     records = survey(store)
     homes = {cell.key: cell.key for cell in cells if cell.key in records}
@@ -106,7 +123,7 @@ def plan(cells: Sequence[Cell], store: Path, *, retry: bool = False, jobs: int =
                 former = (key for key in earlier.keys(cell.model_dump(mode="json")) if key in records)
                 if (home := next(former, None)) is not None:
                     homes[cell.key] = home
-    return Plan(cells, homes, records, retry, jobs)
+    return Plan(cells, homes, records, retry, jobs, comparisons)
 
 
 def remember(plan: Plan, store: Path, source: str) -> None:

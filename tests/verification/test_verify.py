@@ -125,6 +125,39 @@ def test_a_run_holds_what_it_is_told_to_expect(claim, measured) -> None:
     assert len(runs.kept) == 2  # what is expected makes no other cells
 
 
+PLANNED = ("run", "--plan", "--models", "example:random-features", "--checkpoint", "random:0", "--datasets",
+           "npz:images.npz", "--seeds", "2", "--conventions", "identical")  # fmt: skip
+
+
+def test_a_plan_says_what_would_be_held_against_what(claim, measured, here, house) -> None:
+    import tomllib
+
+    recipe = claim.read_text(encoding="utf-8").partition("[protocol]")[2].partition("[claim]")[0]
+    (house / "small.toml").write_text(recipe.replace("[[protocol.", "[["), encoding="utf-8")
+    assert tomllib.loads((house / "small.toml").read_text(encoding="utf-8"))["name"] == "small"
+    asked = (*PLANNED, "--protocols", "small.toml")
+    status, out, err = here(
+        *asked, "--expect", "accuracy=85.0,source=the paper", "--expect", "accuracy=80,at-least,source=b"
+    )
+    assert status == 0, err
+    first, second = out.splitlines()[-2:]
+    row = "the mean accuracy of 2 seeds of example:random-features npz:images.npz small identical"
+    assert first == (
+        f"claimed 85.0 % (the paper) against {row} on the same 200 test images; margin 1.05 points; 2 of 2 cells done"
+    )
+    assert second == (
+        f"claimed at least 80 % (b) against {row} on the same 200 test images; as a bound; 2 of 2 cells done"
+    )
+    status, out, _ = here(*asked, "--json", "--expect", "top5=85.0,source=the paper,images=10000,margin=0.5")
+    (held,) = json.loads(out)["comparisons"]
+    assert held["line"].startswith("claimed top-5 85.0 % (the paper) against the mean top-5 of 2 seeds of")
+    assert held["line"].endswith("on 200 test images, theirs are 10,000 others; margin 0.5 points")
+    assert held["cells"] == sorted(record.cell.key for record in isotune.load_runs())
+    status, out, err = here(*asked, "--expect", "accuracy=85.0,source=the paper,model=timm:resnet18")
+    assert (status, out) == (2, "")
+    assert "model 'timm:resnet18' is not run" in err
+
+
 @pytest.mark.parametrize(
     ("change", "right"),
     [

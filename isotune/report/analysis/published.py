@@ -8,7 +8,7 @@ from functools import cache
 from math import nan
 from typing import Any
 
-from isotune.protocols import METRICS, Expected
+from isotune.protocols import METRICS, Expected, Protocol
 from isotune.reference_results import Near, Reference, contradictions, handed_in, matching, published_spread
 from isotune.report.analysis.answers import Answers
 from isotune.report.analysis.handed_in import HandedIn
@@ -85,15 +85,8 @@ def judge_handed_in(section: Section, answers: Answers, handed: Iterable[HandedI
 def _verdict(section: Section, setup: SetUp, reference: Reference) -> Verdict:
     """What a set-up's runs say about a number; of an evaluation that trains nothing one is enough."""
     expected = reference.expected
-    number = Number(
-        reference.value,
-        n=reference.runs,
-        sd=reference.sd,
-        spread=reference.spread if reference.spread_kind == "range" else _spread_beside(reference),
-        rounding=expected.rounding if expected else reference.rounding,
-        at_least=expected is not None and expected.at_least,
-    )
-    margin = (expected and expected.margin) or (None if number.at_least else section.protocol.evaluation.margin)
+    number = number_of(reference)
+    margin = margin_of(reference, section.protocol)
     trained = section.protocol.own_classifier is None
     values = _values(setup, expected)
     draw = drawn(section, reference)
@@ -110,6 +103,27 @@ def _verdict(section: Section, setup: SetUp, reference: Reference) -> Verdict:
     )  # fmt: skip
 
 
+def number_of(reference: Reference) -> Number:
+    """What is published, as the statistics take it."""
+    expected = reference.expected
+    return Number(
+        reference.value,
+        n=reference.runs,
+        sd=reference.sd,
+        spread=reference.spread if reference.spread_kind == "range" else _spread_beside(reference),
+        rounding=expected.rounding if expected else reference.rounding,
+        at_least=expected is not None and expected.at_least,
+    )
+
+
+def margin_of(reference: Reference, protocol: Protocol) -> float | None:
+    """That somebody fixed, points; None: the number's own (`Number.margin_of`)."""
+    expected = reference.expected
+    if expected and (expected.margin or expected.at_least):
+        return expected.margin
+    return protocol.evaluation.margin
+
+
 def _values(setup: SetUp, expected: Expected | None) -> list[Any]:
     """Percent, by run; NaN where a run failed, None where it did not measure what is claimed."""
     if expected is None or expected.metric == "accuracy":
@@ -124,9 +138,13 @@ def drawn(section: Section, reference: Reference) -> Draw | None:
     What is stated comes first (`Expected.test`). Otherwise images are the same where as many were evaluated as the
     number was measured on, and the protocol draws none of them; numbers of the tables are of all test images.
     """
-    expected, ours = reference.expected, section.test_images
+    return drawn_of(reference.expected, section.test_images, section.protocol.images.test)
+
+
+def drawn_of(expected: Expected | None, ours: int, limit: int | None) -> Draw | None:
+    """The same of a number that is handed in, or of the tables (None). ours: test images; limit: that the protocol
+    takes, None: all."""
     theirs = expected.images if expected else None
-    limit = section.protocol.images.test
     test = expected.test if expected else None
     if test is None and expected and expected.predictions:
         test = "same"  # which is seen where they are compared
