@@ -21,6 +21,7 @@ from isotune.attribution._attribution import Amount, Attribution
 from isotune.attribution._sentences import switched
 from isotune.report import wording as f
 from isotune.report.figures import style as _style
+from isotune.report.figures.names import distinct
 from isotune.statistics import PERCENT, Interval
 
 MOST = 20  # axes
@@ -95,7 +96,7 @@ def figure(shown: Sequence[Line]) -> Figure:
         hue = _style.colour(line.library) if line.library else _style.INK
         _style.at_the_edge(axes, place, hue, line.words)
     axes.set_ylim(len(shown) - 0.4, -0.6)
-    axes.set_yticks(range(len(shown)), [f.short(line.name) for line in shown])
+    axes.set_yticks(range(len(shown)), distinct([line.name for line in shown], 56))
     for tick, line in zip(axes.get_yticklabels(), shown, strict=True):
         tick.set_color(_style.colour(line.library) if line.library else _style.INK)
     axes.tick_params(axis="y", length=0)

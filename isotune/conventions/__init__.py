@@ -17,6 +17,7 @@ from isotune.conventions._axes import Conventions
 from isotune.conventions._declaring import RUNGS, Axis, Feature, Kind, Rung
 from isotune.conventions._known import (
     AXES,
+    INFERENCE_AXES,
     INPUT_AXES,
     NETWORK_AXES,
     OPTIMIZER_AXES,
@@ -38,6 +39,7 @@ __all__ = [
     "CAFFE_MEAN_RGB",
     "IMAGENET_MEAN",
     "IMAGENET_STD",
+    "INFERENCE_AXES",
     "INPUT_AXES",
     "NETWORK_AXES",
     "OPTIMIZER_AXES",

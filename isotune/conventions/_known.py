@@ -24,6 +24,7 @@ AXES: Mapping[str, Axis] = _declared()
 INPUT_AXES = tuple(axis.name for axis in AXES.values() if axis.kind == "input")  # met before the network
 PIXEL_AXES = tuple(axis for axis in INPUT_AXES if not AXES[axis].carried)  # that make the bytes that are scaled
 NETWORK_AXES = tuple(axis.name for axis in AXES.values() if axis.carried)  # that a checkpoint carries
+INFERENCE_AXES = tuple(axis.name for axis in AXES.values() if axis.kind != "recipe" and not axis.needs)
 OPTIMIZER_AXES = tuple(axis.name for axis in AXES.values() if axis.rungs[0] == "one step")  # a trainer's, given later
 
 REFERENCE_CONVENTIONS = {axis.name: axis.reference for axis in AXES.values() if axis.reference is not None}

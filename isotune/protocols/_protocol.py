@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, ValidationError, model_serializer, model_validator
 
-from isotune.conventions import INPUT_AXES, NETWORK_AXES, Conventions
+from isotune.conventions import INFERENCE_AXES, NETWORK_AXES, Conventions
 from isotune.conventions import parse as parse_conventions
 from isotune.errors import UsageError, nearest
 from isotune.protocols._expected import Expected
@@ -75,18 +75,22 @@ class InputChange(Strict):
 
 
 class Step(Strict):
-    """One step of preprocessing done as another library does it; the rest stays."""
+    """One step of an evaluation, of preprocessing or in the network, done as another library does it."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", max_length=100)
     input: InputChange = InputChange()
-    conventions: dict[str, str] = Field(default_factory=dict, description="axes of the input: decode, resize, scaling")
+    conventions: dict[str, str] = Field(
+        default_factory=dict, description="axes of the input and of the network that matter without training"
+    )
 
     @model_validator(mode="after")
     def something_changes(self) -> Step:
         if self.input == InputChange() and not self.conventions:
             raise ValueError(f"step {self.name!r} changes nothing; give input or conventions")
-        if stray := next((axis for axis in self.conventions if axis not in INPUT_AXES), None):
-            raise ValueError(f"conventions.{stray} is not an axis of the input; {nearest(stray, INPUT_AXES)}")
+        if stray := next((axis for axis in self.conventions if axis not in INFERENCE_AXES), None):
+            raise ValueError(
+                f"conventions.{stray} is no axis that matters without training; {nearest(stray, INFERENCE_AXES)}"
+            )
         try:
             parse_conventions(self.spec("identical"))
         except UsageError as error:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from math import floor, log10, sqrt
+from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from isotune.reference_results import Reference, cited
 from isotune.report import wording as f
+from isotune.report._evaluation import confusions, prices, prices_intro, scores
 from isotune.report._handed_in import line, needed
-from isotune.report._tables import board, confusions, facts, scores
+from isotune.report._tables import board, facts
 from isotune.report.analysis.differences import ALPHA, Difference
 from isotune.report.analysis.judging import Finding
 from isotune.report.analysis.published import Context, Judged
@@ -17,16 +21,23 @@ from isotune.report.analysis.sections import Row, Section
 from isotune.report.analysis.variance import Spread, deviation, stream
 from isotune.report.wording import Table
 
+if TYPE_CHECKING:
+    from isotune.report._images import Opened
+
 
 @dataclass(frozen=True)
 class View:
-    """A section as the template prints it; everything in markdown."""
+    """A section as the template prints it; everything in markdown. Of images, of which the page alone has any, the
+    anchors."""
 
     title: str
     facts: str
     board: Table | None
     handed_in: list[str]
     scores: Table | None
+    prices: Table | None
+    prices_intro: str
+    prices_images: list[str]
     confusions: list[tuple[str, Table]]
     verdicts: Table | None
     unmatched: str
@@ -34,24 +45,32 @@ class View:
     disputes: list[str]
     differences: Table | None
     differences_intro: str
+    differences_images: list[str]
+    images_left_out: str
     spread: Table | None
 
 
-def view(finding: Finding) -> View:
+def view(finding: Finding, images: Opened | None = None) -> View:
     section = finding.section
+    anchors = images.anchors if images else {}
     return View(
         title=f.text(section.title),
         facts=facts(section),
         board=board(section) if section.rows else None,
         handed_in=[f.text(line(each)) for each in finding.published.verdicts if each.reference.expected],
         scores=scores(section),
+        prices=prices(finding, anchors),
+        prices_intro=prices_intro(finding),
+        prices_images=[anchors[id(each)] for each in finding.prices if id(each) in anchors],
         confusions=confusions(section),
         verdicts=verdicts(finding),
         unmatched=unmatched(finding),
         context=context(finding),
         disputes=disputes(finding),
-        differences=differences(finding),
+        differences=differences(finding, anchors),
         differences_intro=differences_intro(finding),
+        differences_images=[anchors[id(each)] for each in finding.differences.compared if id(each) in anchors],
+        images_left_out=images.left_out if images else "",
         spread=spread(finding),
     )
 
@@ -98,6 +117,16 @@ def _outcome(each: Judged) -> str:
     if verdict.interval90 is None:
         return f"inconclusive: {f.text(verdict.reason)}"
     return f"inconclusive: {f.text(verdict.reason)}; {needed(verdict)}"
+
+
+def outcomes(findings: Iterable[Finding]) -> str:
+    """How many verdicts there are of each kind, in a sentence; empty: there is none."""
+    counts = Counter(each.verdict.outcome for finding in findings for each in finding.published.verdicts)
+    if not counts:
+        return ""
+    kinds = [f"**{counts[kind]:,} {kind}**" for kind in ("reproduced", "different", "inconclusive") if counts[kind]]
+    of = f.number(counts.total(), "published number")
+    return f"Against {of}: {', '.join(kinds)}; each verdict stands above the table of its section."
 
 
 def unmatched(finding: Finding) -> str:
@@ -159,8 +188,8 @@ def _source(reference: Reference) -> str:
     return f"{f.code(reference.source)}, {f.text(reference.location)}"
 
 
-def differences(finding: Finding) -> Table | None:
-    """None: no two rows can be compared, and no row ran both ways."""
+def differences(finding: Finding, anchors: Mapping[int, str] = MappingProxyType({})) -> Table | None:
+    """None: no two rows can be compared, and no row ran both ways. anchors: of the images of a difference."""
     decimals = f.decimals(finding.section.test_images)
     columns = [
         "model",
@@ -182,7 +211,7 @@ def differences(finding: Finding) -> Table | None:
             f.gap(each.gap, decimals),
             f.probability(each.p),
             _better(each),
-            f.changed(each.changed, decimals),
+            f.opening(f.changed(each.changed, decimals), anchors.get(id(each))),
             _by_images(each),
         ]
         for each in finding.differences.compared
@@ -215,6 +244,8 @@ def differences_intro(finding: Finding) -> str:
     if any(each.decided_by == "images" for each in tested.compared):
         tests.append("McNemar's exact test where nothing that is drawn at random reaches the predictions")
     number = f.number(len(tested.compared), "difference")
+    if finding.section.evaluated:
+        tests = ["McNemar's exact test of the images that only one of the two gets right"]
     sentences = [
         f"Differences, points: {'; '.join(compared)}.",
         f"One holds when p < {ALPHA:g}: {f.listing(tests)}, corrected by Holm for the {number} of this table.",
@@ -231,7 +262,7 @@ def _better(each: Difference) -> str:
 
 
 def _by_images(each: Difference) -> str:
-    if not each.by_images:
+    if not each.by_images or each.first.evaluated:  # which p is, and knows no seeds
         return f.NOTHING
     return f"{sum(test.p < ALPHA for test in each.by_images.values())} of {f.number(len(each.by_images), 'seed')}"
 

@@ -15,11 +15,12 @@ from isotune.report._handed_in import line
 from isotune.report.analysis.benchmark import Speed
 from isotune.report.analysis.differences import Difference
 from isotune.report.analysis.judging import Finding, other_speeds
+from isotune.report.analysis.prices import Price
 from isotune.report.analysis.published import Context, Judged
 from isotune.report.analysis.sections import Row, SetUp, Streams
 from isotune.report.analysis.variance import Spread, stream
 from isotune.runs.records import Record, Seeds
-from isotune.statistics import Component, VarianceSplit, wilson
+from isotune.statistics import Component, VarianceSplit
 
 
 def write(
@@ -67,10 +68,7 @@ def _sorted(nested: dict[str, dict[str, set[str]]]) -> dict[str, dict[str, tuple
 
 def _section(finding: Finding) -> json.SectionResult:
     section = finding.section
-    interval = None
-    if section.rows:
-        low, high = wilson(section.rows[0].setups[0].accuracy.mean / 100, section.test_images)
-        interval = json.Interval(low=100 * low, high=100 * high)
+    within = section.of_the_images
     return json.SectionResult(
         title=section.title,
         slug=section.slug,
@@ -80,13 +78,14 @@ def _section(finding: Finding) -> json.SectionResult:
         protocol=section.protocol,
         train_images=section.train_images,
         test_images=section.test_images,
-        wilson=interval,
+        wilson=json.Interval.model_validate(within) if within else None,
         rows=tuple(map(_row, section.rows)),
         verdicts=tuple(map(_verdict, finding.published.verdicts)),
         context=tuple(map(_context, finding.published.context)),
         context_further_off=finding.published.more,
         differences=tuple(map(_difference, finding.differences.compared)),
         differences_left_out=finding.differences.left_out,
+        prices=tuple(map(_price, finding.prices)),
         spread=tuple(map(_spread, finding.spreads)),
         failed=tuple(map(_failure, section.failed)),
     )
@@ -96,6 +95,7 @@ def _row(row: Row) -> json.RowResult:
     return json.RowResult(
         **_named(row),
         architecture=row.architecture,
+        input=row.input if row.evaluated else None,
         identical=_setup(row.identical),
         native=_setup(row.native),
         measured=json.Measured.model_validate(row.measured),
@@ -199,6 +199,26 @@ def _difference(each: Difference) -> json.DifferenceResult:
             "holds": each.holds,
             "conclusion": conclusion(each).strip("*"),
         }
+    )
+
+
+def _price(each: Price) -> json.PriceResult:
+    record = each.record
+    return json.PriceResult(
+        row=_name(each.row),
+        what=each.what,
+        conventions=record.cell.conventions,
+        accuracy=each.accuracy,
+        same=each.same,
+        points=each.points,
+        changed=each.changed.share if each.changed else None,
+        changed_is_bound=each.changed.at_least if each.changed else None,
+        only_before=each.test.only_first if each.test else None,
+        only_now=each.test.only_second if each.test else None,
+        p=each.test.p if each.test else None,
+        p_holm=each.p,
+        holds=each.holds,
+        predictions=record.predictions_digest,
     )
 
 

@@ -8,6 +8,7 @@ import re
 import tempfile
 from collections.abc import Iterable, Sequence
 from functools import cached_property
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from isotune.report.analysis.benchmark import Speed
 from isotune.runs.records import Record, latest
 
 if TYPE_CHECKING:
+    from isotune.report._images import Opened
     from isotune.report.analysis.answers import Predictions
     from isotune.report.analysis.handed_in import HandedIn
     from isotune.report.analysis.judging import Finding
@@ -150,7 +152,10 @@ def _write(
     handed_in: Sequence[HandedIn],
 ) -> None:
     from isotune.report import _document
+    from isotune.report._images import Gallery
     from isotune.report._page import write_page
+    from isotune.report._reading import how_to_read
+    from isotune.report._templates import markdown
     from isotune.report.analysis.answers import Answers
     from isotune.report.analysis.judging import judge
     from isotune.report.analysis.sections import sections
@@ -163,31 +168,37 @@ def _write(
     answers = Answers(predictions)
     answers.check(kept)
     findings = [judge(section, answers, handed_in) for section in sections(kept, speeds)]
+    gallery = Gallery(answers)
+    opened = [gallery.opened(finding) for finding in findings]
     out = left_out([record for record in records if id(record) not in counted], [*damaged, *answers.damaged])
     (place / "figures").mkdir()
     figures = [figure for finding in findings for figure in _figures.draw(finding, place)]
-    page = (
-        _templates()
-        .get_template("leaderboard.md.j2")
-        .render(**_view(findings, kept, speeds), command=_cited(command), figures=figures, left_out=map(escaped, out))
-    )
-    (place / MARKDOWN).write_text(page, encoding="utf-8")
+    beside = {"command": _cited(command), "figures": figures, "left_out": list(map(escaped, out))}
+
+    def written(opened: Sequence[Opened]) -> str:
+        page = markdown("leaderboard.md.j2").render(**_view(findings, kept, speeds, opened), **beside)
+        return f"{page.rstrip()}\n\n{how_to_read(page)}".rstrip() + "\n"
+
+    text = written([])
+    (place / MARKDOWN).write_text(text, encoding="utf-8")
     _document.write(place / JSON, findings, kept, speeds, command, out)
-    write_page(place / MARKDOWN)
+    pictures = {anchor: page for each in opened for anchor, page in each.pages.items()}
+    write_page(place / MARKDOWN, written(opened) if pictures else text, pictures)
 
 
 def first_rows(records: Iterable[Record], speeds: Iterable[Speed] = (), predictions: Predictions | None = None) -> str:
     """The sentence and the first table's head, in markdown: the leaderboard in short, for a README."""
-    from isotune.report._sentence import sentence
     from isotune.report._tables import board
+    from isotune.report._templates import markdown
     from isotune.report.analysis.answers import Answers
+    from isotune.report.analysis.judging import judge
     from isotune.report.analysis.sections import sections
 
     ordered = sections(latest(records), speeds)
     if not ordered:
         raise UsageError("there is nothing to report: no records; run first: isotune run")
-    table = _templates().get_template("table.md.j2").module.table(board(ordered[0]).head(README_ROWS))
-    return f"{sentence(ordered[0], Answers(predictions))}\n\n{table}".rstrip() + "\n"
+    table = markdown("table.md.j2").module.table(board(ordered[0]).head(README_ROWS))  # type: ignore[attr-defined]
+    return f"{judge(ordered[0], Answers(predictions)).sentence}\n\n{table}".rstrip() + "\n"
 
 
 def schema() -> dict[str, Any]:
@@ -197,15 +208,10 @@ def schema() -> dict[str, Any]:
     return _schema.Leaderboard.model_json_schema()
 
 
-def _templates() -> Any:
-    import jinja2
-
-    loader = jinja2.PackageLoader("isotune.report", ".")
-    # not HTML, so no autoescape: what others wrote is escaped by wording.py
-    return jinja2.Environment(loader=loader, undefined=jinja2.StrictUndefined, keep_trailing_newline=True)
-
-
-def _view(findings: Sequence[Finding], records: Sequence[Record], speeds: Sequence[Speed]) -> dict[str, Any]:
+def _view(
+    findings: Sequence[Finding], records: Sequence[Record], speeds: Sequence[Speed], opened: Sequence[Opened]
+) -> dict[str, Any]:
+    """opened: of each finding what images the page has, of which the markdown has none."""
     from isotune.report import _conclusions, _tables
     from isotune.report import wording as f
     from isotune.report.analysis.judging import other_speeds
@@ -216,7 +222,8 @@ def _view(findings: Sequence[Finding], records: Sequence[Record], speeds: Sequen
     return {
         "headline": findings[0].sentence if findings else NO_ACCURACY,
         "more": [f"[{f.text(each.section.title)}](#{each.section.slug}): {each.sentence}" for each in findings[1:]],
-        "sections": [_conclusions.view(finding) for finding in findings],
+        "outcomes": _conclusions.outcomes(findings),
+        "sections": [_conclusions.view(finding, images) for finding, images in zip_longest(findings, opened)],
         "speeds": _tables.speed_table(others),
         "speeds_disturbed": _tables.disturbed(others),
         "noise": _tables.noise_table(speeds),

@@ -9,15 +9,15 @@ runs no script and loads nothing. Without its script the page still says everyth
 from __future__ import annotations
 
 import base64
-import hashlib
 import re
 import unicodedata
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from isotune.errors import UsageError
+from isotune.report._templates import html
 
 if TYPE_CHECKING:
     from markdown_it import MarkdownIt
@@ -32,6 +32,7 @@ _NUMBER = re.compile(
 )
 _WORD = frozenset(("Lu", "Ll", "Lt", "Lm", "Lo", "Mn", "Mc", "Me", "Nd", "Pc"))  # Unicode's general categories
 _CONTENTS_FROM = 4  # sections
+FENCE = "isotune-images"  # of a block of code whose content is the anchor of images
 
 
 @dataclass(frozen=True)
@@ -43,15 +44,17 @@ class Heading:
     title: str
 
 
-def write_page(leaderboard: Path) -> Path:
+def write_page(leaderboard: Path, text: str | None = None, pictures: Mapping[str, str] | None = None) -> Path:
     """Write `leaderboard.html` beside `leaderboard.md` and its `figures/*.svg`; the page's path.
 
+    text: the markdown, where the page says more than the file. pictures: HTML of images by its anchor, for the blocks
+    of code in the text that name one (`FENCE`).
     Errors: UsageError when the markdown or a figure cannot be read, or the page cannot be written.
     """
     page = leaderboard.with_suffix(".html")
     try:
-        text = leaderboard.read_text(encoding="utf-8")
-        page.write_text(_page(text, leaderboard.parent), encoding="utf-8")
+        text = leaderboard.read_text(encoding="utf-8") if text is None else text
+        page.write_text(_page(text, leaderboard.parent, pictures or {}), encoding="utf-8")
     except OSError as error:
         where = error.filename or leaderboard
         raise UsageError(f"{where}: {error.strerror}; write the report again: isotune report") from None
@@ -67,36 +70,21 @@ def fragment(leaderboard: Path) -> str:
     return f'<div class="isotune-leaderboard">\n{body}</div>\n'
 
 
-def _page(text: str, folder: Path) -> str:
-    import jinja2
-
+def _page(text: str, folder: Path, pictures: Mapping[str, str]) -> str:
     md = _markdown()
     tokens = md.parse(text)
-    headings = _prepare(tokens)
+    headings = _prepare(tokens, pictures)
     start = next(
         (i for i, token in enumerate(tokens) if (token.type, token.tag) == ("heading_open", "h2")), len(tokens)
     )
     sections = [heading for heading in headings if heading.tag == "h2"]
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("isotune.report", "."),
-        undefined=jinja2.StrictUndefined,
-        autoescape=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.filters["digest"] = _digest
-    return environment.get_template("page.html.j2").render(
+    env = {"folder": folder, "pictures": pictures}
+    return html("page.html.j2").render(
         title=next((heading.title for heading in headings if heading.tag == "h1"), "Report"),
-        lead=md.renderer.render(tokens[:start], md.options, {"folder": folder}),
-        body=md.renderer.render(tokens[start:], md.options, {"folder": folder}),
+        lead=md.renderer.render(tokens[:start], md.options, env),
+        body=md.renderer.render(tokens[start:], md.options, env),
         contents=sections if len(sections) >= _CONTENTS_FROM else [],
     )
-
-
-def _digest(text: str) -> str:
-    """A Content-Security-Policy's source for exactly this style or script."""
-    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
 def _markdown() -> MarkdownIt:
@@ -105,6 +93,7 @@ def _markdown() -> MarkdownIt:
     md = MarkdownIt("commonmark", {"html": False}).enable("table")
     md.inline.ruler.before("autolink", "tags", _tags)
     md.add_render_rule("image", _image)
+    md.add_render_rule("fence", _fence)
     for name, rule in (("table_open", _table_open), ("table_close", _table_close), ("link_open", _link_open)):
         md.add_render_rule(name, rule)
     return md
@@ -120,10 +109,11 @@ def _tags(state: StateInline, silent: bool) -> bool:
     return True
 
 
-def _prepare(tokens: Sequence[Token]) -> list[Heading]:
-    """Say in the tokens what style and script go by: anchors, columns of numbers, the value that a cell sorts by."""
+def _prepare(tokens: Sequence[Token], anchors: Iterable[str] = ()) -> list[Heading]:
+    """Say in the tokens what style and script go by: anchors, columns of numbers, the value that a cell sorts by.
+    anchors: that are taken."""
     headings: list[Heading] = []
-    taken: dict[str, int] = {}
+    taken: dict[str, int] = dict.fromkeys(anchors, 0)
     for opened, inline, closed in zip(tokens, tokens[1:], tokens[2:], strict=False):
         children = inline.children or []
         if opened.type == "heading_open":
@@ -192,6 +182,12 @@ def _image(self: RendererHTML, tokens: Sequence[Token], index: int, options: Opt
         return f"<em>{escapeHtml(self.renderInlineAsText(token.children, options, env))}</em>"
     token.attrSet("src", f"data:image/svg+xml;base64,{base64.b64encode(path.read_bytes()).decode()}")
     return f'<div class="scroll" tabindex="0">{self.image(tokens, index, options, env)}</div>'
+
+
+def _fence(self: RendererHTML, tokens: Sequence[Token], index: int, options: OptionsDict, env: Env) -> str:
+    """A block of code, or the images that it names."""
+    named = tokens[index].content.strip() if tokens[index].info == FENCE else ""
+    return env.get("pictures", {}).get(named) or self.fence(tokens, index, options, env)
 
 
 def _table_open(self: RendererHTML, tokens: Sequence[Token], index: int, options: OptionsDict, env: Env) -> str:

@@ -33,9 +33,16 @@ def lost(markdown: Path, data: Path, content: Callable[[], Mapping[str, Any]]) -
 def _runs(content: Mapping[str, Any]) -> Iterator[str]:
     """Every run by what was asked of it; a run that was made again is the same."""
     for section in content["sections"]:
+        of = f"{section['dataset']} {section['protocol']['name']}"
+        for price in section.get("prices", ()):  # steps of an evaluation, which knows no seeds; once rows of their own
+            base, _, overrides = price["conventions"].partition(",")
+            yield f"{_named({**price['row'], 'overrides': overrides})} {of} {base} seed 0"
         for row in section["rows"]:
-            name = " ".join(filter(None, (row["model"], row["checkpoint"], row["mode"], row["overrides"])))
             for setup in _SET_UPS:
                 for run in (row[setup] or {}).get("runs", ()):
                     seeds = "/".join(map(str, dict.fromkeys(run["seeds"].values())))
-                    yield f"{name} {section['dataset']} {section['protocol']['name']} {setup} seed {seeds}"
+                    yield f"{_named(row)} {of} {setup} seed {seeds}"
+
+
+def _named(row: Mapping[str, str]) -> str:
+    return " ".join(filter(None, (row["model"], row["checkpoint"], row["mode"], row["overrides"])))

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from isotune.protocols import Expected, Protocol
+from isotune.protocols import Expected, Input, Protocol
 from isotune.report.analysis.benchmark import Speed
 from isotune.report.analysis.sections import SetUpName
 from isotune.runs.records import Seeds
@@ -90,6 +90,7 @@ class RowName(_Part):
 
 class RowResult(RowName):
     architecture: str
+    input: Input | None = Field(None, description="of an evaluation: how this model's images are made")
     identical: SetUpResult | None
     native: SetUpResult | None
     measured: Measured
@@ -175,6 +176,25 @@ class DifferenceResult(_Part):
     conclusion: str
 
 
+class PriceResult(_Part):
+    """One step of an evaluation, against the evaluation itself."""
+
+    row: RowName
+    what: str = Field(description="is done otherwise")
+    conventions: str
+    accuracy: Number = Field(description="percent")
+    same: bool = Field(description="equal to the evaluation itself in all that matters to this network")
+    points: Number = Field(description="the step less the evaluation itself")
+    changed: Number = Field(description="percent of the test images that were given a different class")
+    changed_is_bound: bool | None = Field(description="predictions are not available: at least this share changed")
+    only_before: int | None = Field(description="images that only the evaluation itself gets right")
+    only_now: int | None = Field(description="images that only the step gets right")
+    p: Number = Field(description="McNemar's exact test")
+    p_holm: Number = Field(description="after Holm's correction for the steps of this row")
+    holds: bool
+    predictions: str | None = Field(description="SHA-256 of the predictions")
+
+
 class Source(_Part):
     """Variance by one source; the streams' components may be negative, which means that none was found."""
 
@@ -217,13 +237,16 @@ class SectionResult(_Part):
     protocol: Protocol
     train_images: int
     test_images: int
-    wilson: Interval | None = Field(description="95 % interval of the first row's accuracy on this many test images")
+    wilson: Interval | None = Field(
+        description="95 % interval of the first row's accuracy on this many test images; null where none is drawn"
+    )
     rows: tuple[RowResult, ...]
     verdicts: tuple[VerdictResult, ...]
     context: tuple[ContextNumber, ...]
     context_further_off: int
     differences: tuple[DifferenceResult, ...]
     differences_left_out: int = Field(description="rows that were not compared, because there are too many")
+    prices: tuple[PriceResult, ...] = Field((), description="of an evaluation's steps")
     spread: tuple[SpreadResult, ...]
     failed: tuple[Failure, ...]
 

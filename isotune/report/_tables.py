@@ -13,9 +13,6 @@ from isotune.report.analysis.speeds import milliseconds, rate
 from isotune.report.analysis.timing import warning
 from isotune.report.wording import Table
 from isotune.runs.records import Record
-from isotune.statistics import wilson
-
-_CONFUSIONS = 3  # models of a section whose confusion is shown
 
 Number = TypeVar("Number", int, float)
 
@@ -57,62 +54,26 @@ def board(section: Section) -> Table:
     return Table(columns, rows).filled()
 
 
-def scores(section: Section) -> Table | None:
-    """Of evaluations of a checkpoint's own classifier: all that they are scored by. None: of other protocols, and of
-    records from before there were such scores."""
-    if section.protocol.own_classifier is None:
-        return None
-    columns = ["model", "set-up", "top-1 %", "top-5 %", "mean per class %", "loss, nats", "calibration error %"]
-    decimals, rows = f.decimals(section.test_images), []
-    for row in section.rows:
-        for setup in row.distinct:
-            metrics = setup.first.metrics
-            if metrics is None or metrics.mean_per_class is None:
-                continue
-            shares = (metrics.accuracy, metrics.top5, metrics.mean_per_class)
-            name = f.row_name(row, with_checkpoint=len(section.checkpoints) > 1)
-            rows.append(
-                [
-                    name,
-                    setup.name,
-                    *(f.NOTHING if share is None else f"{100 * share:.{decimals}f}" for share in shares),
-                    f.NOTHING if metrics.loss is None else f"{metrics.loss:.4f}",
-                    f.NOTHING if metrics.calibration_error is None else f"{100 * metrics.calibration_error:.2f}",
-                ]
-            )
-    return Table(columns, rows, left=2).filled() if rows else None
-
-
-def confusions(section: Section) -> list[tuple[str, Table]]:
-    """Whose, and the table: a row for each class of the images, a column for each that was predicted. Of the first
-    models of a section, where the records have it."""
-    tables = []
-    for row in section.rows[:_CONFUSIONS]:
-        metrics = row.setups[0].first.metrics
-        if metrics is not None and metrics.confusion and metrics.classes:
-            names = [f.text(name) for name in metrics.classes]
-            counts = [[name, *map(str, line)] for name, line in zip(names, metrics.confusion, strict=True)]
-            tables.append((f.row_name(row, with_checkpoint=True), Table(["class", *names], counts)))
-    return tables
-
-
 def facts(section: Section) -> str:
     """What all rows of a section share, in a few sentences."""
     protocol, rows = section.protocol, section.rows
     shared = [f"{f.text(protocol.title)}: {protocol.input.size} px"]
     if rows:
-        shared.append(f"{f.number(section.train_images, 'training image')}")
+        shared += [] if section.evaluated else [f.number(section.train_images, "training image")]
         shared.append(f"{f.number(section.test_images, 'test image')}")
     if len(section.checkpoints) == 1:
         shared.append(f"checkpoint {f.code(section.checkpoints[0])}")
     sentences = [", ".join(shared) + "."]
-    if rows:
-        mean = rows[0].setups[0].accuracy.mean
-        low, high = wilson(mean / 100, section.test_images)
+    if section.evaluated and rows:
+        sentences.append(
+            "The checkpoints' own classifiers are evaluated: nothing is trained, and another run gives the same again."
+        )
+    if (within := section.of_the_images) is not None:
         decimals = f.decimals(section.test_images)
         sentences.append(
-            f"With this many test images the 95 % interval (Wilson) of an accuracy of {mean:.{decimals}f} % is"
-            f" {100 * low:.{decimals}f} to {100 * high:.{decimals}f} %, for every row alike."
+            f"With this many test images the 95 % interval (Wilson) of an accuracy of"
+            f" {rows[0].setups[0].accuracy.mean:.{decimals}f} % is {within.low:.{decimals}f} to"
+            f" {within.high:.{decimals}f} %, for every row alike."
         )
     if edge := _at_the_edge(section):
         sentences.append(edge)
@@ -140,7 +101,9 @@ def _at_the_edge(section: Section) -> str:
 
 
 def _seeds(row: Row) -> str:
-    """ "5", or "5 / 3" when identical and native ran with different numbers of seeds."""
+    """ "5", or "5 / 3" when identical and native ran with different numbers of seeds; nothing of an evaluation."""
+    if row.evaluated:
+        return f.NOTHING
     counts = [str(len(setup.records)) for setup in row.setups]
     return counts[0] if len(set(counts)) == 1 else " / ".join(counts)
 

@@ -88,6 +88,11 @@ def changed(value: Changed | None, decimals: int) -> str:
     return f"{value.share:.{decimals}f}" if value.share else "0"
 
 
+def opening(words: str, anchor: str | None) -> str:
+    """A cell's words, which open what is at an anchor, where there is one."""
+    return words if anchor is None else f"[{words}](#{anchor})"
+
+
 def interval(value: Interval | None, decimals: int) -> str:
     """ "-0.3 to +1.2", with signs as a difference has them."""
     return NOTHING if value is None else f"{value.low:+.{decimals}f} to {value.high:+.{decimals}f}"
@@ -166,18 +171,6 @@ def row_name(row: Row, *, with_checkpoint: bool) -> str:
     if row.overrides:
         parts.append(code(row.overrides))
     return " ".join(parts)
-
-
-def plain_name(row: Row, most: int = 44) -> str:
-    """As `row_name`, for a figure: no markdown, shortened in the middle."""
-    mode = "" if row.mode == "float32" else row.mode
-    return short(" ".join(filter(None, (row.model, mode, row.overrides))), most)
-
-
-def short(name: str, most: int = 56) -> str:
-    """Shortened in the middle, without markdown."""
-    name = printable(name)
-    return name if len(name) <= most else f"{name[: most // 2 - 1]}...{name[-most // 2 + 2 :]}"
 
 
 def number(count: int, noun: str) -> str:

@@ -1,4 +1,5 @@
-"""What each step of preprocessing costs: evaluations of one checkpoint's own classifier, compared image by image.
+"""What each step of an evaluation costs, of preprocessing or in the network: evaluations of one checkpoint's own
+classifier, compared image by image.
 
 Every cell is held against the one that is evaluated as published (or as the protocol's [input] says), `identical`, with
 the same model, checkpoint, images and numeric mode. Both saw the same images, so the difference is that of a pair, much
@@ -61,10 +62,10 @@ def costs(records: Iterable[Record], store: Store) -> list[Cost]:
             groups.setdefault(_group(record.cell), []).append(record)
     listed = []
     for group in groups.values():
-        base = next((record for record in group if not _otherwise(record.cell)), None)
+        base = next((record for record in group if not otherwise(record.cell)), None)
         for record in sorted(group, key=lambda record: record is not base):
             against = compare(base, record, store) if base is not None and record is not base else None
-            listed.append(Cost(record, _otherwise(record.cell), against))
+            listed.append(Cost(record, otherwise(record.cell), against))
     return listed
 
 
@@ -74,8 +75,8 @@ def _group(cell: Cell) -> tuple[object, ...]:
     return cell.model, cell.checkpoint, cell.dataset_digest, plain, cell.mode
 
 
-def _otherwise(cell: Cell) -> str:
-    """In what a cell is not the evaluation itself: the step's name, then the conventions."""
+def otherwise(cell: Cell) -> str:
+    """In what a cell is not the evaluation itself: the step's name, then the conventions; empty: it is."""
     assert cell.protocol.own_classifier is not None
     conventions = cell.conventions.removeprefix("identical").lstrip(",")
     return ", ".join(filter(None, [cell.protocol.own_classifier.step, conventions]))

@@ -63,7 +63,7 @@ class Answers:
     def changed(self, first: SetUp, second: SetUp) -> Changed | None:
         """None without common seeds, or where a record holds no digest."""
         pairs = [(first.records[seed], second.records[seed]) for seed in common_seeds(first, second)]
-        shares = [share for one, two in pairs if (share := self._share(one, two)) is not None]
+        shares = [share for one, two in pairs if (share := self.changed_between(one, two)) is not None]
         if not shares or len(shares) < len(pairs):
             return None
         return Changed(float(np.mean([share.share for share in shares])), any(share.at_least for share in shares))
@@ -72,11 +72,27 @@ class Answers:
         """By common seed: how many images only one of the two runs gets right; empty where one is not known."""
         by_seed = {}
         for seed in common_seeds(first, second):
-            one, two = (self._right(setup.records[seed]) for setup in (first, second))
-            if one is None or two is None or one.shape != two.shape:
+            tested = self.tested(first.records[seed], second.records[seed])
+            if tested is None:
                 return {}
-            by_seed[seed] = mcnemar(one, two, np.ones_like(one))
+            by_seed[seed] = tested
         return by_seed
+
+    def tested(self, first: Record, second: Record) -> McNemar | None:
+        """How many images only one of two runs gets right; None where one is not known."""
+        one, two = self._right(first), self._right(second)
+        if one is None or two is None or one.shape != two.shape:
+            return None
+        return mcnemar(one, two, np.ones_like(one))
+
+    def pair(self, first: Record, second: Record) -> tuple[np.ndarray | None, np.ndarray, np.ndarray] | None:
+        """Labels, None where they are not known, and what two runs of one data set predicted, int64 [images] each; None
+        where that is not at hand."""
+        one, two = self._of(first), self._of(second)
+        if one is None or two is None or one.shape != two.shape:
+            return None
+        known = self._right(first) is not None and self._right(second) is not None
+        return self.labels(first.cell) if known else None, one, two
 
     def right(self, setup: SetUp) -> np.ndarray | None:
         """bool [seeds, images]: which test images each run got right; None where one is not known."""
@@ -88,7 +104,8 @@ class Answers:
             known.append(row)
         return np.array(known)
 
-    def _share(self, first: Record, second: Record) -> Changed | None:
+    def changed_between(self, first: Record, second: Record) -> Changed | None:
+        """Of two runs; None where one holds no digest."""
         if first.predictions_digest is None or second.predictions_digest is None:
             return None
         if first.predictions_digest == second.predictions_digest:

@@ -1,6 +1,7 @@
 """Which differences hold: rows of one architecture and checkpoint against each other, and native against identical.
 
-All pairs of a section are one table and are corrected together. The runs of the seeds decide, by the tests of
+Of an evaluation what the native set-up costs is a price, like each of its steps (`prices`). All other pairs of a
+section are one table and are corrected together. The runs of the seeds decide, by the tests of
 `isotune.statistics.compare_all`: t, or the permutation test where t has no answer. Where nothing that is drawn at
 random reaches the predictions (a checkpoint's own classifier, a probe that gives the same at every seed), more runs
 tell nothing more, and McNemar's exact test of the images decides.
@@ -126,6 +127,8 @@ def _pairs(rows: Sequence[Row]) -> Iterator[tuple[_Side, _Side]]:
             if not same and common_seeds(first.setup, second.setup):
                 yield first, second
     for row in rows:
+        if row.evaluated:  # a price, among those of its steps
+            continue
         if row.identical and row.native and not row.native.repeated and common_seeds(row.identical, row.native):
             yield _Side(row, row.identical), _Side(row, row.native)
 

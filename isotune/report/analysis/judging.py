@@ -10,6 +10,7 @@ from isotune.report.analysis.answers import Answers
 from isotune.report.analysis.benchmark import Speed
 from isotune.report.analysis.differences import Differences, differences
 from isotune.report.analysis.handed_in import HandedIn
+from isotune.report.analysis.prices import Price, prices
 from isotune.report.analysis.published import Published, published
 from isotune.report.analysis.sections import Section
 from isotune.report.analysis.variance import Spread, spreads
@@ -21,15 +22,18 @@ class Finding:
     sentence: str  # markdown
     published: Published
     differences: Differences
+    prices: tuple[Price, ...]
     spreads: tuple[Spread, ...]
 
 
 def judge(section: Section, answers: Answers, handed: Iterable[HandedIn] = ()) -> Finding:
+    tested, priced = differences(section, answers), prices(section, answers)
     return Finding(
         section,
-        sentence(section, answers),
+        sentence(section, answers, tested, priced),
         published(section, answers, handed),
-        differences(section, answers),
+        tested,
+        priced,
         spreads(section, answers),
     )
 

@@ -1,25 +1,27 @@
 """Records and speeds to the rows of a leaderboard: one section for each data set and protocol.
 
-Nothing here is formatted. A section's rows are models, one row for each mode and checkpoint, never mixed;
-accuracies are percentages, rates images/s, memory bytes, times seconds (latency milliseconds).
+Nothing here is formatted. A section's rows are models, one row for each mode and checkpoint, never mixed, and the
+steps of an evaluation belong to its row; accuracies are percentages, rates images/s, memory bytes, times seconds
+(latency milliseconds).
 """
 
 from __future__ import annotations
 
-import hashlib
 import re
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import nan
 from typing import Literal
 
-from isotune.protocols import Protocol
+from isotune.protocols import Input, Protocol
 from isotune.report.analysis.benchmark import Speed
+from isotune.report.analysis.evaluations import evaluations, recipe, recipe_key
 from isotune.report.analysis.speeds import Measured, SpeedTable
+from isotune.report.analysis.titles import Recipe, titles
 from isotune.runs.records import Record, Seeds
-from isotune.statistics import PERCENT, Estimate, estimate
+from isotune.statistics import PERCENT, Estimate, Interval, estimate, wilson
 
 Streams = tuple[int, int, int]  # a seed for each: head, order, augmentation
 SetUpName = Literal["identical", "native"]
@@ -80,6 +82,7 @@ class Row:
     identical: SetUp | None
     native: SetUp | None
     measured: Measured
+    steps: tuple[Record, ...] = ()  # of an evaluation, each with one thing done otherwise
 
     @property
     def library(self) -> str:
@@ -95,6 +98,15 @@ class Row:
     def distinct(self) -> list[SetUp]:
         """Those that ran, without one that only repeats the other's runs."""
         return [setup for setup in self.setups if setup is self.setups[0] or not setup.repeated]
+
+    @property
+    def evaluated(self) -> bool:
+        """The checkpoint's own classifier: nothing is trained, and nothing drawn at random."""
+        return self.setups[0].first.cell.protocol.own_classifier is not None
+
+    @property
+    def input(self) -> Input:
+        return self.setups[0].first.cell.protocol.input
 
     @property
     def plain(self) -> bool:
@@ -125,6 +137,20 @@ class Section:
     def checkpoints(self) -> list[str]:
         return sorted({row.checkpoint for row in self.rows})
 
+    @property
+    def evaluated(self) -> bool:
+        """Checkpoints' own classifiers: nothing is trained."""
+        return self.protocol.own_classifier is not None
+
+    @property
+    def of_the_images(self) -> Interval | None:
+        """Wilson's 95 % interval of the first row's accuracy, percent, since other test images would give another.
+        None: no row, or an evaluation of all test images that there are, in which nothing is drawn."""
+        if not self.rows or (self.evaluated and self.protocol.images.test != self.test_images):
+            return None
+        low, high = wilson(self.rows[0].setups[0].accuracy.mean / 100, self.test_images)
+        return Interval(100 * low, 100 * high)
+
     def twins(self) -> dict[tuple[str, str], list[Row]]:
         """Rows that can be compared: those of one architecture and checkpoint, best first."""
         groups: dict[tuple[str, str], list[Row]] = defaultdict(list)
@@ -136,36 +162,31 @@ class Section:
 def sections(records: Sequence[Record], speeds: Iterable[Speed] = ()) -> list[Section]:
     """The sections, by protocol, then the one with most test images first."""
     pool = list(speeds)
-    parts: dict[tuple[str, str, str], list[Record]] = defaultdict(list)
+    parts: dict[Recipe, list[Record]] = defaultdict(list)
     for record in records:
         cell = record.cell
-        parts[cell.dataset, cell.dataset_digest, cell.protocol.model_dump_json()].append(record)
-    titles = Counter((dataset, part[0].cell.protocol.name) for (dataset, _, _), part in parts.items())
+        parts[Recipe(cell.dataset, cell.dataset_digest, cell.protocol.name, recipe_key(cell))].append(record)
     ordered = []
-    for (dataset, digest, protocol), part in sorted(parts.items()):
-        recipe = part[0].cell.protocol
-        title = f"{dataset}, {recipe.name}"
-        if titles[dataset, recipe.name] > 1:  # same names, other data or another recipe
-            title += f" ({hashlib.sha256((digest + protocol).encode()).hexdigest()[:8]})"
+    for named, title in titles(sorted(parts)).items():
+        part = parts[named]
         models = {record.cell.model for record in part}
-        ordered.append(_section(part, title, SpeedTable(pool, recipe, models)))
+        ordered.append(_section(part, title, SpeedTable(pool, part[0].cell.protocol, models)))
     ordered.sort(key=lambda section: (section.protocol.name, -section.test_images, section.title))
     return _with_unique_slugs(ordered)
 
 
 def _section(part: Sequence[Record], title: str, speeds: SpeedTable) -> Section:
-    groups: dict[tuple[str, str, str, str], list[Record]] = defaultdict(list)
+    groups: dict[tuple[str, str, str], list[Record]] = defaultdict(list)
     for record in part:
-        cell = record.cell
-        groups[cell.model, cell.checkpoint, cell.mode, _apart(cell.conventions)[1]].append(record)
-    rows = [row for key, group in sorted(groups.items()) if (row := _row(*key, group, speeds))]
+        groups[record.cell.model, record.cell.checkpoint, record.cell.mode].append(record)
+    rows = [row for _, group in sorted(groups.items()) for row in _rows(group, speeds)]
     rows.sort(key=lambda row: row.rank)
     metrics = [record.metrics for record in part if _done(record) and record.metrics]
     cell = part[0].cell
     return Section(
         dataset=cell.dataset,
         dataset_digest=cell.dataset_digest,
-        protocol=cell.protocol,
+        protocol=recipe(part),
         title=title,
         slug=re.sub(r"[^a-z0-9_\- ]", "", title.lower()).replace(" ", "-"),  # GitHub's anchor of the title
         rows=tuple(rows),
@@ -176,9 +197,20 @@ def _section(part: Sequence[Record], title: str, speeds: SpeedTable) -> Section:
     )
 
 
-def _row(
-    model: str, checkpoint: str, mode: str, overrides: str, group: Sequence[Record], speeds: SpeedTable
-) -> Row | None:
+def _rows(group: Sequence[Record], speeds: SpeedTable) -> Iterator[Row]:
+    """Of the records of one model, checkpoint and mode; those alone that are done."""
+    if group[0].cell.protocol.own_classifier is not None:
+        for each in evaluations([record for record in group if _done(record)]):
+            if row := _row(each.what, each.records, speeds):
+                yield replace(row, steps=tuple(each.steps))
+        return
+    parts: dict[str, list[Record]] = defaultdict(list)
+    for record in group:
+        parts[_apart(record.cell.conventions)[1]].append(record)
+    yield from (row for what, part in sorted(parts.items()) if (row := _row(what, part, speeds)))
+
+
+def _row(overrides: str, group: Sequence[Record], speeds: SpeedTable) -> Row | None:
     """None: no run of it is done."""
     setups: dict[str, SetUp] = {}
     for base in SET_UPS:
@@ -190,15 +222,16 @@ def _row(
         return None
     main = setups.get("identical") or setups["native"]
     records = list(main.records.values())
+    cell = main.first.cell
     return Row(
-        model=model,
-        architecture=next((record.architecture for record in records if record.architecture), model),
-        checkpoint=checkpoint,
-        mode=mode,
+        model=cell.model,
+        architecture=next((record.architecture for record in records if record.architecture), cell.model),
+        checkpoint=cell.checkpoint,
+        mode=cell.mode,
         overrides=overrides,
         identical=setups.get("identical"),
         native=setups.get("native"),
-        measured=speeds.measured(model, mode, overrides, records),
+        measured=speeds.measured(cell.model, cell.mode, _apart(cell.conventions)[1], records),
     )
 
 

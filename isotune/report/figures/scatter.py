@@ -19,6 +19,7 @@ from matplotlib.ticker import MaxNLocator
 from isotune.report import wording as f
 from isotune.report.analysis.sections import Row
 from isotune.report.figures import labels as _labels
+from isotune.report.figures import names as _names
 from isotune.report.figures import style as _style
 from isotune.report.figures.labels import Label, Mark
 from isotune.statistics import MedianInterval
@@ -45,10 +46,12 @@ def figure(points: Sequence[Point], speed: str, decimals: int) -> Figure:
     marks = [mark for point in told for mark in _draw(axes, point)]
     _draw_faintly(axes, [point for point in points if point not in told])
     _limits(axes, points, decimals)
-    axes.set_xlabel(speed)
+    axes.set_xlabel(f"{speed} (logarithmic)" if axes.get_xscale() == "log" else speed)
     axes.set_ylabel("accuracy, %")
-    labels = [_label(point, f.plain_name(point.row)) for point in told]
-    _style.legend(axes, [point.row for point in points], by_library=len(points) > NAMED)
+    full = _names.of_rows(point.row for point in told)
+    called = _names.distinct([full[id(point.row)] for point in told])
+    labels = [_label(point, name) for point, name in zip(told, called, strict=True)]
+    _style.legend(axes, [point.row for point in points], _lines(told))
     if len(points) > NAMED:
         _key(made, labels)
         labels = [_label(point, str(number)) for number, point in enumerate(told, start=1)]
@@ -89,6 +92,16 @@ def _draw(axes: Axes, point: Point) -> list[Mark]:
         axes.plot(x, mean, zorder=3, **_style.marker(setup.name, point.row.library, 6.5))
         marks.append(Mark((rate.low, x, rate.high), (low, mean, high)))
     return marks
+
+
+def _lines(points: Sequence[Point]) -> list[Line2D]:
+    """For the legend: what lines there are beside the points."""
+    setups = [setup for point in points for setup in point.row.setups]
+    bars = [*(setup.accuracy.margin for setup in setups), *(point.rate.high - point.rate.low for point in points)]
+    lines = [_style.line("intervals", linewidth=1.1, alpha=0.6)] if any(bar > 0 for bar in bars) else []
+    if any(len(point.row.setups) > 1 for point in points):
+        lines.append(_style.line("one model's set-ups", linewidth=1, alpha=0.35))
+    return lines
 
 
 def _draw_faintly(axes: Axes, points: Sequence[Point]) -> None:

@@ -40,22 +40,23 @@ def draw(finding: Finding, folder: Path) -> Iterator[Drawn]:
     with _style.style():
         points, speed = _speeds(section)
         if points:
-            caption = "accuracy (95 % interval over seeds) against {speed} (median, interval or range as in the table)."
+            over = "" if section.evaluated else " (95 % interval over seeds)"
+            caption = f"accuracy{over} against {speed} (median, interval or range as in the table)."
             if len(points) > _scatter.NUMBERED:
                 caption += (
                     " Numbered: what no other model beats in both; the others are faint, without their intervals."
                 )
             made = _scatter.figure(points, f"{speed}, images/s", decimals)
-            yield _saved(
-                made, section, folder, "accuracy-speed", caption.format(speed=speed), f"Accuracy against {speed}"
-            )
-        made = _spread.figure(section.rows[:_SPREAD_ROWS], decimals)
-        caption = "every seed, with mean and 95 % interval."
-        caption += _first(_SPREAD_ROWS, len(section.rows), "rows")
-        yield _saved(made, section, folder, "spread", caption, "Accuracy of every seed")
+            yield _saved(made, section, folder, "accuracy-speed", caption, f"Accuracy against {speed}")
+        if not section.evaluated:
+            made = _spread.figure(section.rows[:_SPREAD_ROWS], decimals)
+            caption = "every seed, with mean and 95 % interval."
+            caption += _first(_SPREAD_ROWS, len(section.rows), "rows")
+            yield _saved(made, section, folder, "spread", caption, "Accuracy of every seed")
         parts, left_out = _forest.parts(finding)
         if parts:
-            caption = _FOREST + _first(_forest.MOST, _forest.MOST + left_out, "differences")
+            caption = _EVALUATION if section.evaluated else _FOREST
+            caption += _first(_forest.MOST, _forest.MOST + left_out, "differences")
             yield _saved(_forest.figure(parts, decimals), section, folder, "differences", caption, "Differences")
         known = [spread for spread in finding.spreads if _components.told(spread)]
         if known:
@@ -68,6 +69,11 @@ _FOREST = (
     "differences with their intervals: 90 % against published numbers, where the band is the margin of the verdict;"
     " 95 % between models, not corrected, where the band is one point. Filled: different, or a difference that holds;"
     " n.d.: not distinguishable."
+)
+_EVALUATION = (
+    "differences, without intervals where nothing is drawn at random: against published numbers, where the band is the"
+    " margin of the verdict, between models, and one thing done otherwise, where it is one point. Filled: different, or"
+    " a difference that holds; n.d.: not distinguishable."
 )
 _COMPONENTS = (
     "variance by source, as standard deviations: all seeds as observed, the part that a finite test set explains, the"

@@ -13,13 +13,14 @@ from matplotlib.ticker import MaxNLocator
 
 from isotune.report import wording as f
 from isotune.report.analysis.sections import Row, SetUp
+from isotune.report.figures import names as _names
 from isotune.report.figures import style as _style
 
 
 def figure(rows: Sequence[Row], decimals: int) -> Figure:
     """One line for each set-up of each row, in the order given."""
     lines = sum(len(row.setups) for row in rows)
-    made = _style.figure(7.2, 0.9 + 0.27 * lines + 0.14 * len(rows))
+    made = _style.figure(7.2, 1.2 + 0.27 * lines + 0.14 * len(rows))
     axes = made.add_subplot()
     low, high = _limits(rows, decimals)
     axes.set_xlim(low, high)
@@ -36,10 +37,13 @@ def figure(rows: Sequence[Row], decimals: int) -> Figure:
             level += 1
         level += 0.5
     axes.set_ylim(level - 0.75, -0.75)
-    _style.names(axes, places, [f.plain_name(row) for row in rows], [row.library for row in rows])
+    full = _names.of_rows(rows)
+    _style.names(axes, places, _names.distinct([full[id(row)] for row in rows]), [row.library for row in rows])
     axes.xaxis.set_major_locator(MaxNLocator(7, steps=[1, 2, 5, 10]))
     axes.set_xlabel("accuracy, %")
-    _style.legend(axes, rows)
+    told = any(not isnan(setup.accuracy.margin) for row in rows for setup in row.setups)
+    mean = _style.line("mean", marker="|", markersize=8, markeredgewidth=2.2, linestyle="none")
+    _style.legend(axes, rows, [mean, *([_style.line("its 95 % interval")] if told else [])])
     return made
 
 

@@ -1,8 +1,9 @@
 """How every figure looks: one place for colours, markers, fonts and the bytes on disk.
 
 Colour says the library (Okabe and Ito's palette, told apart by colour-blind readers), the marker says the
-set-up: filled circle identical, open diamond native. White background, so that a figure reads the same in
-GitHub's light and dark mode. SVG with text as paths: the same everywhere, sharp, and small.
+set-up: filled circle identical, open diamond native. SVG with text as paths: the same everywhere, sharp, and small.
+It is drawn on white, and says itself what it looks like in the dark (`dark`): a browser follows its reader's scheme,
+and whatever knows no style sheets shows it as it is drawn.
 """
 
 from __future__ import annotations
@@ -10,10 +11,12 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import matplotlib as mpl
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -25,10 +28,12 @@ from isotune.names import facts
 from isotune.printable import printable
 from isotune.report import wording as f
 from isotune.report.analysis.sections import Row
+from isotune.report.figures import dark
 
 INK, QUIET, GRID = "#24292f", "#6e7781", "#e4e7eb"
 _OTHERS = ("#CC79A7", "#E69F00", "#56B4E9", "#7F5AA8")
 _MARKERS = {"identical": "o", "native": "D"}
+_COLUMNS = 5  # of a legend
 
 RC: dict[Any, Any] = {
     "axes.axisbelow": True,
@@ -74,11 +79,13 @@ def style() -> Iterator[None]:
 
 
 def save(made: Figure, path: Path) -> None:
-    """As SVG without a date or version; the same figure gives the same bytes. What does not print is escaped, as SVG
-    does not hold it."""
+    """As SVG without a date or version, for light and dark readers; the same figure gives the same bytes. What does not
+    print is escaped, as SVG does not hold it."""
     for words in made.findobj(Text):
         words.set_text("\n".join(map(printable, words.get_text().split("\n"))))
-    made.savefig(path, format="svg", metadata={"Date": None, "Creator": None})
+    drawn = StringIO()
+    made.savefig(drawn, format="svg", metadata={"Date": None, "Creator": None})
+    path.write_text(dark.dressed(drawn.getvalue()), encoding="utf-8")
 
 
 def colour(library: str) -> str:
@@ -101,17 +108,36 @@ def marker(setup: str, library: str, size: float) -> dict[str, Any]:
     }
 
 
-def legend(axes: Axes, rows: Sequence[Row], *, by_library: bool = False) -> Legend:
-    """Above the axes: what the markers say, and the colours where the points are not labelled with names."""
-    handles = []
+def legend(
+    axes: Axes, rows: Sequence[Row], more: Sequence[Artist] = (), *, set_ups: bool = True, by_library: bool = True
+) -> Legend:
+    """Above the axes, everything that is drawn in them: what the markers say, the colours where there are several, and
+    `more`: artists with labels of their own."""
+    handles: list[Artist] = []
     for setup in ("identical", "native"):
-        if any(setup == each.name for row in rows for each in row.setups):
+        if set_ups and any(setup == each.name for row in rows for each in row.setups):
             grey = {"markeredgecolor": QUIET, "markerfacecolor": QUIET if setup == "identical" else "none"}
             handles.append(Line2D([], [], label=setup, **(marker(setup, "", 6) | grey)))
-    if by_library:
-        for library in sorted({row.library.partition("@")[0] for row in rows}):
-            handles.append(Line2D([], [], label=f.library(library), **marker("identical", library, 6)))
-    return axes.legend(handles=handles, loc="lower left", bbox_to_anchor=(0, 1), ncols=len(handles), borderaxespad=0.2)
+    handles += more
+    libraries = sorted({row.library.partition("@")[0] for row in rows})
+    if by_library and len(libraries) > 1:
+        for library in libraries:
+            handles.append(Line2D([], [], label=f.library(library), color=colour(library), linewidth=4))
+    return legend_of(axes, handles)
+
+
+def legend_of(axes: Axes, handles: Sequence[Artist]) -> Legend:
+    """Above the axes, as wide as the figure: artists with labels of their own."""
+    made = axes.get_figure(root=True)
+    assert made is not None
+    columns = min(len(handles), _COLUMNS)
+    return made.legend(handles=handles, loc="outside upper left", ncols=columns, borderaxespad=0.2)
+
+
+def line(label: str, **how: Any) -> Line2D:
+    """What a line in the axes means, for the legend, in grey."""
+    drawn: dict[str, Any] = {"color": QUIET, "linewidth": 1.6} | how
+    return Line2D([], [], label=label, **drawn)
 
 
 def names(axes: Axes, places: Sequence[float], words: Sequence[str], libraries: Sequence[str]) -> None:

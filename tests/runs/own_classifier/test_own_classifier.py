@@ -129,6 +129,8 @@ def test_steps_stand_beside_the_evaluation_each_with_one_thing_changed() -> None
         ("", "identical,decode=tensorflow", 256, "bilinear"),
         ("", "identical,input_scaling=mean-std", 256, "bilinear"),
         ("", "identical,input_scaling=minus-one-to-one", 256, "bilinear"),
+        ("", "identical,stride2_padding=symmetric", 256, "bilinear"),
+        ("", "identical,stride2_padding=same", 256, "bilinear"),
         ("bicubic", "identical", 256, "bicubic"),
         ("squash", "identical", "squash", "bilinear"),
         ("keras-load-img", "identical,resize=nearest", "squash", "bilinear"),
@@ -154,7 +156,10 @@ def test_steps_stand_beside_the_evaluation_each_with_one_thing_changed() -> None
         (OWN.replace("{ resize = \"squash\" }", "{ resise = 3 }"), "own_classifier.beside.0.input.resise: unknown key"),
         (OWN.replace('input = { resize = "squash" }', ""), "own_classifier.beside.0: step 'squash' changes nothing"),
         (OWN.replace("resize = \"nearest\"", 'resize = "nearst"'), "own_classifier.beside.2: convention resize='n"),
-        (OWN.replace("input_scaling", "gelu"), "own_classifier.beside.3: conventions.gelu is not an axis of the input"),
+        (OWN.replace("input_scaling", "momentum_form"),
+         "own_classifier.beside.3: conventions.momentum_form is no axis that matters without training; "),
+        (OWN.replace("input_scaling", "batchnorm_momentum"),
+         "own_classifier.beside.3: conventions.batchnorm_momentum is no axis that matters without training"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_refused_with_its_field(text, said) -> None:

@@ -100,7 +100,7 @@ def test_of_many_models_only_those_that_none_beats_are_numbered() -> None:
     ]
     figure = scatter(records)
     assert list(words(figure)) == ["1"]  # m39 is both the fastest and the most accurate
-    assert figure.legends[0].get_texts()[0].get_text().endswith("timm:m39")
+    assert figure.legends[1].get_texts()[0].get_text().endswith("timm:m39")
 
 
 def test_equal_accuracies_are_not_drawn_as_mountains() -> None:
@@ -150,7 +150,36 @@ def test_the_forest_shows_every_difference_with_its_interval_and_the_margin() ->
 def test_a_wide_range_leaves_small_differences_visible() -> None:
     made = forest(runs(TIMM, 0.91, 0.9) + runs(KERAS, 0.91, 0.898) + runs(KERAS, 0.1, 0.12, conventions="native"))
     assert made.axes[0].get_xscale() == "symlog"
+    assert made.axes[0].get_xlabel() == "difference, points of accuracy\n(linear to ±1, logarithmic beyond)"
     assert forest(runs(TIMM, 0.91, 0.9) + runs(KERAS, 0.9, 0.89)).axes[0].get_xscale() == "linear"
+
+
+def legend(figure: Figure) -> set[str]:
+    return {text.get_text() for text in figure.legends[0].get_texts()}
+
+
+def test_every_line_of_a_figure_is_in_its_legend() -> None:
+    records = default_run()
+    libraries = {"torchvision", "timm", "Keras"}
+    with _style.style():
+        spread = _spread.figure(section(records).rows, 1)
+    assert legend(spread) == {"identical", "native", "mean", "its 95 % interval", *libraries}
+    assert legend(scatter(records)) == {"identical", "native", "intervals", "one model's set-ups", *libraries}
+    drawn = {"not distinguishable", "interval", "no difference", "margin"}
+    assert legend(forest(records)) == {*drawn, *libraries}
+    noisy = runs(TIMM, 0.85, 0.86, 0.855) + runs(KERAS, 0.82, 0.835, 0.823)
+    assert "distinguishable" in legend(forest(noisy))
+    one = [record(TIMM), record(KERAS, 0.84)]
+    with _style.style():
+        assert legend(_spread.figure(section(one).rows, 1)) == {"identical", "mean", "timm", "Keras"}
+    assert "interval" not in legend(forest(one))
+
+
+def test_a_logarithmic_axis_says_so() -> None:
+    slow = [record(f"timm:m{i}", architecture=f"m{i}", protocol=FINE_TUNE,
+                   timings={"training": 1.0, "training_images": 10 ** (i + 1)}) for i in range(3)]  # fmt: skip
+    assert scatter(slow).axes[0].get_xlabel() == "training speed (logarithmic)"
+    assert "logarithmic" not in scatter(default_run()).axes[0].get_xlabel()
 
 
 def test_a_forest_has_room_for_so_many_lines() -> None:
@@ -175,6 +204,7 @@ def test_each_source_of_variance_is_a_dot_with_its_interval() -> None:
     assert [tick.get_text() for tick in axes.get_yticklabels()] == ["all seeds", "head", "order", "head x order"]
     assert sum(line.get_linestyle() == "None" for line in axes.lines) == 4
     assert sum(line.get_linestyle() == "-" for line in axes.lines) == 3
+    assert legend(axes.figure) == {"all seeds", "seed streams", "95 % interval"}
     assert not axes.patches
     assert not any(_components.told(spread) for spread in finding(default_run()).spreads), (
         "nothing known, nothing drawn"

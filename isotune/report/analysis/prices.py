@@ -1,0 +1,72 @@
+"""What each step of an evaluation costs: what is done otherwise, against the evaluation itself, image by image.
+
+Both saw the same images, and nothing is drawn at random, so McNemar's exact test decides. The steps of one row are one
+question, and corrected together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from isotune.report.analysis.answers import Answers, Changed
+from isotune.report.analysis.differences import ALPHA
+from isotune.report.analysis.sections import Row, Section
+from isotune.runs.preprocessing_costs import otherwise
+from isotune.runs.records import Record
+from isotune.statistics import McNemar, holm
+
+
+@dataclass(frozen=True)
+class Price:
+    """Of one step of a row. points: of accuracy, the step less the evaluation itself; None: that was not run."""
+
+    row: Row
+    record: Record
+    what: str  # "resize=plain", "squash", "native"
+    points: float | None
+    changed: Changed | None
+    test: McNemar | None  # None: predictions or labels are not at hand
+    p: float | None = None  # after Holm's correction for the steps of this row
+
+    @property
+    def accuracy(self) -> float:
+        """Percent."""
+        assert self.record.metrics is not None
+        return 100 * self.record.metrics.accuracy
+
+    @property
+    def same(self) -> bool:
+        """It is the evaluation itself: equal in all that matters to this network."""
+        return self.record.same_as is not None
+
+    @property
+    def holds(self) -> bool:
+        """The accuracy is another, at 5 %, remembering how many steps were tried."""
+        return self.p is not None and self.p < ALPHA
+
+
+def prices(section: Section, answers: Answers) -> tuple[Price, ...]:
+    """Of every row that has steps, the dearest step first; what a library's own defaults cost is one of them."""
+    told: list[Price] = []
+    for row in section.rows:
+        of_row = list(_of(row, answers))
+        tried = [price for price in of_row if not price.same]
+        corrected = holm([price.test.p if price.test else None for price in tried])
+        priced = [replace(price, p=p) for price, p in zip(tried, corrected, strict=True)]
+        told += sorted(priced, key=lambda price: (price.points or 0.0, price.what))
+        told += sorted((price for price in of_row if price.same), key=lambda price: price.what)
+    return tuple(told)
+
+
+def _of(row: Row, answers: Answers) -> Iterator[Price]:
+    records = list(row.steps)
+    if row.evaluated and row.identical and row.native:
+        records.append(row.native.first)
+    base = row.identical.first if row.identical else None
+    for record in records:
+        points = changed = test = None
+        if base is not None and base.metrics and record.metrics:
+            points = 100 * (record.metrics.accuracy - base.metrics.accuracy)
+            changed, test = answers.changed_between(base, record), answers.tested(base, record)
+        yield Price(row, record, otherwise(record.cell), points, changed, test)
