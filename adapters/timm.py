@@ -150,6 +150,19 @@ class TimmAdapter(TorchAdapter):
             head = self._classifier(net)
         return super()._renew_classifier(name, net, head, classes)
 
+    def _of_new_head(self, name: str, options: Mapping[str, str]) -> Mapping[str, str]:
+        """`create_model(num_classes=N)` draws the classifier by the family's law."""
+        load("timm")
+        from isotune.adapters._torch.axes.head import drawn
+
+        def law(net: nn.Module) -> str | None:
+            head = self._classifier(net)
+            return recorded.law(net.get_submodule(head)) if head else None
+
+        with drawn() as recorded:
+            drawn_by = self._read_off(name, options, law)
+        return {"head_initialisation": drawn_by} if drawn_by else {}
+
     def _input_scaling(self, name: str) -> str:
         load("timm")
         from timm.models import parse_model_name

@@ -83,7 +83,11 @@ class TorchAdapter(Adapter):
         from isotune.adapters._torch.conventions import describe
 
         axes = {"input_scaling": self._input_scaling(name), **(self._read_off(name, options or {}, describe) or {})}
-        return Conventions(frozen_batchnorm="updates", **axes)
+        return Conventions(frozen_batchnorm="updates", **axes, **self._of_new_head(name, options or {}))
+
+    def _of_new_head(self, name: str, options: Mapping[str, str]) -> Mapping[str, str]:
+        """`head_initialisation` where a user of the library gets no `nn.Linear` in the old one's place."""
+        return {}
 
     def placeless(self, name: str, options: Mapping[str, str] | None = None) -> frozenset[str]:
         from isotune.adapters._torch.conventions import placeless

@@ -15,6 +15,7 @@ carries, and the only value that need not be the same function in two libraries.
 
 from isotune.conventions._axes import Conventions
 from isotune.conventions._declaring import RUNGS, Axis, Feature, Kind, Rung
+from isotune.conventions._head_laws import HEAD_LAWS, HeadLaw, head_law
 from isotune.conventions._known import (
     AXES,
     INFERENCE_AXES,
@@ -37,6 +38,7 @@ from isotune.conventions._spec import former_spec, parse, resolve, upgraded_spec
 __all__ = [
     "AXES",
     "CAFFE_MEAN_RGB",
+    "HEAD_LAWS",
     "IMAGENET_MEAN",
     "IMAGENET_STD",
     "INFERENCE_AXES",
@@ -49,6 +51,7 @@ __all__ = [
     "Axis",
     "Conventions",
     "Feature",
+    "HeadLaw",
     "Kind",
     "Rung",
     "affine",
@@ -57,6 +60,7 @@ __all__ = [
     "counting_values",
     "described",
     "former_spec",
+    "head_law",
     "is_named",
     "named_scaling",
     "parse",

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_validator
 
 from isotune.conventions._declaring import Rung, axis
+from isotune.conventions._head_laws import HEAD_LAWS, head_law
+from isotune.errors import UsageError
 
 _OWN = {"own": "as the library builds the model"}
 _LAYERS: tuple[Rung, ...] = ("layers", "logits", "training-mode layers")
@@ -197,17 +199,14 @@ class Conventions(BaseModel):
         rungs=_BUFFERS,
         needs=("batch statistics", "frozen layers"),
     )
-    head_initialisation: Literal["uniform-fan-in", "glorot-uniform", "zeros"] = axis(
+    head_initialisation: str = axis(
         "uniform-fan-in",
         "from which law the new classifier is drawn",
-        {
-            "uniform-fan-in": "U(+-1/sqrt(fan_in)) for weight and bias (torch)",
-            "glorot-uniform": "Glorot's for the weight, a zero bias (Keras)",
-            "zeros": "zeros",
-        },
+        HEAD_LAWS,
         kind="recipe",
         rungs=("weights",),
         needs=("training",),
+        candidates=("uniform-fan-in", "glorot-uniform", "uniform-fan-out", "normal(0.02)", "normal(0.01)", "zeros"),
     )
     momentum_form: Literal["rate-outside", "rate-inside"] = axis(
         "rate-outside",
@@ -287,3 +286,12 @@ class Conventions(BaseModel):
         rungs=_STEPS,
         needs=("training",),
     )
+
+    @field_validator("head_initialisation")
+    @classmethod
+    def is_a_law(cls, value: str) -> str:
+        try:
+            head_law(value, 1, 1)
+        except UsageError as error:
+            raise ValueError(str(error)) from None
+        return value

@@ -102,7 +102,8 @@ def _validated(values: Mapping[str, Any]) -> Conventions:
         checked = Conventions.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
-        raise UsageError(f"convention {first['loc'][0]}={first.get('input')!r}: {first['msg']}") from None
+        said = first["msg"].removeprefix("Value error, ")
+        raise UsageError(f"convention {first['loc'][0]}={first.get('input')!r}: {said}") from None
     affine(checked.input_scaling)
     return checked
 

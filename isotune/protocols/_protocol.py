@@ -200,7 +200,8 @@ class Protocol(Strict):
             Conventions.model_validate(self.conventions)
         except ValidationError as error:
             first = error.errors()[0]
-            raise ValueError(f"conventions.{first['loc'][0]} = {first['input']!r}: {first['msg']}") from None
+            said = first["msg"].removeprefix("Value error, ")
+            raise ValueError(f"conventions.{first['loc'][0]} = {first['input']!r}: {said}") from None
         return self
 
     @model_serializer(mode="wrap")

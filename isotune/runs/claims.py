@@ -17,6 +17,7 @@ result, whatever became of them, is seen to where it is put in place (`Store.wri
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import threading
@@ -166,9 +167,13 @@ class Claims:
 
 
 def _exclusively(path: Path) -> int:
-    """A new file, open for writing. FileExistsError: it is there."""
+    """A new file, open for writing. FileExistsError: it is there. NotADirectoryError: its folder is none."""
     while True:
-        path.parent.mkdir(exist_ok=True)
+        try:
+            path.parent.mkdir(exist_ok=True)
+        except FileExistsError:
+            if os.path.lexists(path.parent) and not path.parent.is_dir():
+                raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path.parent)) from None
         with contextlib.suppress(FileNotFoundError):  # whoever was done first has removed the folder
             return os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
 

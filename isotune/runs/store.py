@@ -259,6 +259,10 @@ class Store:
 
     def unusable(self, error: OSError) -> Unwritable:
         """What to say when the store cannot be written."""
+        if isinstance(error, NotADirectoryError) and error.filename and Path(error.filename).parent == self.folder:
+            return Unwritable(
+                f"{error.filename} is no folder, and the store needs one there; move it away, or name another --store"
+            )
         return Unwritable(
             f"the store {self.folder} cannot be written ({error.strerror or error}); make room or name another with"
             " --store, and the same command goes on from there"

@@ -7,9 +7,12 @@ import zlib
 from collections.abc import Mapping
 
 import numpy as np
+from scipy.special import ndtr, ndtri
 
-from isotune.errors import UsageError, nearest
+from isotune.conventions import head_law
 from isotune.weights._canonical import HEAD, Array, Weights
+
+_CUT_OFF = 2.0  # standard deviations of a truncated normal
 
 
 def random_weights(layout: Mapping[str, tuple[int, ...]], seed: int) -> Weights:
@@ -36,20 +39,17 @@ def random_weights(layout: Mapping[str, tuple[int, ...]], seed: int) -> Weights:
 def head_weights(features: int, classes: int, initialisation: str, seed: int) -> dict[str, Array]:
     """A new classifier `{"head.kernel": [features, classes], "head.bias": [classes]}`, float32.
 
-    uniform-fan-in: torch.nn.Linear's default, U(+-1/sqrt(features)) for both; glorot-uniform: Keras's
-    Dense, U(+-sqrt(6/(features+classes))) and a zero bias (Glorot and Bengio 2010); zeros.
+    initialisation: a value of the axis (`isotune.conventions.head_law`). UsageError: no such law.
     """
+    law = head_law(initialisation, features, classes)
     stream = np.random.default_rng([seed, 0x68656164])
-    kernel, bias = np.zeros((features, classes)), np.zeros(classes)
-    if initialisation == "uniform-fan-in":
-        bound = 1 / np.sqrt(features)
-        kernel, bias = stream.uniform(-bound, bound, kernel.shape), stream.uniform(-bound, bound, bias.shape)
-    elif initialisation == "glorot-uniform":
-        bound = np.sqrt(6 / (features + classes))
-        kernel = stream.uniform(-bound, bound, kernel.shape)
-    elif initialisation != "zeros":
-        raise UsageError(
-            f"head initialisation {initialisation!r} is unknown;"
-            f" {nearest(initialisation, ['uniform-fan-in', 'glorot-uniform', 'zeros'])}"
-        )
+    shape = features, classes
+    if law.weight == "uniform":
+        kernel = stream.uniform(-law.size, law.size, shape) if law.size else np.zeros(shape)
+    elif law.weight == "normal":
+        kernel = stream.normal(0.0, law.size, shape)
+    else:
+        tail = ndtr(-_CUT_OFF)
+        kernel = law.size * ndtri(stream.uniform(tail, 1 - tail, shape))
+    bias = stream.uniform(-law.bias, law.bias, classes) if law.bias else np.zeros(classes)
     return {f"{HEAD}.kernel": kernel.astype(np.float32), f"{HEAD}.bias": bias.astype(np.float32)}

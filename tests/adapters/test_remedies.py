@@ -21,7 +21,7 @@ from isotune.adapters._torch.axes.loss import cross_entropy
 from isotune.adapters._torch.conventions import realise
 from isotune.adapters._torch.updater import Updater
 from isotune.adapters.base import Adapter, Remedy
-from isotune.conventions import Conventions, affine
+from isotune.conventions import HEAD_LAWS, Conventions, affine, head_law
 from isotune.data.decoding import decode
 from isotune.data.resizing import resized
 from isotune.errors import UsageError
@@ -38,6 +38,7 @@ EXAMPLES = {  # of axes whose values are numbers
     "batchnorm_momentum": (0.25, None),
     "layernorm_epsilon": (1e-3, None),
     "leaky_relu_slope": (0.2, None),
+    "head_initialisation": tuple(law.replace("STD", "0.02") for law in HEAD_LAWS),
 }
 
 
@@ -226,11 +227,13 @@ def test_a_head_is_drawn_from_its_law(value):
     net = nn.Sequential(nn.Linear(5, 2048), nn.Linear(2048, 10))
     nn.init.ones_(net[0].weight)
     run("head_initialisation", value, model=net)
-    weights, biases = {
-        "uniform-fan-in": (2048**-0.5, 2048**-0.5), "glorot-uniform": ((6 / 2058) ** 0.5, 0), "zeros": (0, 0)
-    }[value]  # fmt: skip
-    for tensor, bound in ((net[1].weight, weights), (net[1].bias, biases)):
-        assert bound * 0.8 <= tensor.abs().max() <= bound * (1 + 1e-6)
+    law = head_law(value, 2048, 10)
+    if law.weight == "normal":
+        assert net[1].weight.std().item() == pytest.approx(law.size, rel=0.02)
+    else:
+        largest = law.size * (2 if law.weight == "truncated" else 1)
+        assert largest * 0.8 <= net[1].weight.abs().max() <= largest * (1 + 1e-6)
+    assert law.bias * 0.8 <= net[1].bias.abs().max() <= law.bias * (1 + 1e-6)
     assert (net[0].weight == 1).all()
 
 

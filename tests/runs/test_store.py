@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -17,7 +18,7 @@ import pytest
 from hypothesis import given
 from record_factories import NOW, cell, measured, record
 
-from isotune.errors import UsageError
+from isotune.errors import Unwritable, UsageError
 from isotune.runs.claims import Claims
 from isotune.runs.desk import Desk
 from isotune.runs.records import Metrics, Record, Seeds, latest, predictions_digest
@@ -268,6 +269,15 @@ def test_a_damaged_record_is_named_and_set_aside_and_takes_no_other_along(tmp_pa
     assert store.read(cell()) == whole()
     assert len(store.all()) == 2
     assert not store.damaged
+
+
+@pytest.mark.parametrize("link", [False, True])
+def test_a_file_where_the_claims_belong_is_named(tmp_path, link: bool) -> None:
+    stray = tmp_path / ".claims"
+    stray.symlink_to("nowhere") if link else stray.write_text("a file")
+    with Claims(tmp_path) as claims, pytest.raises(Unwritable, match=f"{re.escape(str(stray))} is no folder"):
+        Desk(Store(tmp_path), claims).begin(cell())
+    assert os.path.lexists(stray), "what somebody laid there stays"
 
 
 @pytest.mark.parametrize("stands", ["a file", "a link that leads nowhere", "a link to itself"])

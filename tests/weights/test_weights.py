@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
+from scipy import stats
 
 from isotune.errors import UsageError
 from isotune.weights import HEAD, Layer, Weights, check_fit, head_weights, random_weights, select_trained
@@ -137,7 +138,11 @@ def test_random_weights_have_the_spread_that_is_documented() -> None:
 def test_a_new_head_stays_within_the_bounds_of_its_initialisation(features: int, classes: int, seed: int) -> None:
     bounds = {
         "uniform-fan-in": (1 / np.sqrt(features),) * 2,
+        "uniform-fan-in-weight": (1 / np.sqrt(features), 0),
+        "uniform-fan-out": (1 / np.sqrt(classes), 0),
         "glorot-uniform": (np.sqrt(6 / (features + classes)), 0),
+        "truncated-normal(0.02)": (0.04, 0),
+        "normal(0.02)": (0.15, 0),  # 7.5 of them: once in 10^13
         "zeros": (0, 0),
     }
     for initialisation, (kernel_bound, bias_bound) in bounds.items():
@@ -146,6 +151,25 @@ def test_a_new_head_stays_within_the_bounds_of_its_initialisation(features: int,
         assert (kernel.shape, bias.shape, kernel.dtype, bias.dtype) == ((features, classes), (classes,), "f4", "f4")
         assert np.abs(kernel).max() <= kernel_bound * (1 + 1e-6)
         assert np.abs(bias).max() <= bias_bound * (1 + 1e-6)
+
+
+def test_normal_heads_have_the_moments_of_their_laws() -> None:
+    plain, cut = (head_weights(1280, 100, f"{law}(0.02)", 0)["head.kernel"] for law in ("normal", "truncated-normal"))
+    within = stats.truncnorm(-2, 2)
+    assert plain.std() == pytest.approx(0.02, rel=5e-3)
+    assert cut.std() == pytest.approx(0.02 * within.std(), rel=5e-3)
+    assert np.abs(cut).max() == pytest.approx(0.04, rel=1e-2)
+    assert abs(plain.mean()) < 2e-4
+    assert abs(cut.mean()) < 2e-4
+    assert stats.kstest(cut.ravel()[::20] / 0.02, within.cdf).pvalue > 1e-3
+
+
+@pytest.mark.parametrize(
+    "law", ["normal", "normal()", "normal(0)", "normal(-1)", "normal(nan)", "normal(1,2)", "Zeros"]
+)
+def test_a_law_that_is_none_is_refused(law: str) -> None:
+    with pytest.raises(UsageError, match="head initialisation"):
+        head_weights(8, 2, law, 0)
 
 
 def test_a_new_head_fills_its_bounds_and_follows_its_seed() -> None:

@@ -48,6 +48,8 @@ def main() -> None:
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--out", type=Path, default=Path("reports"))
     options = parser.parse_args()
+    if stray := next((part for part in options.ways if part != SPOILED and not meant(WAYS, [part])), None):
+        parser.error(f"no way is called {stray!r}; --list names them")
     chosen = meant(WAYS, options.ways)
     if options.list:
         print("\n".join([*WAYS, SPOILED]))

@@ -15,11 +15,13 @@ import pytest
 import timm
 import torch
 from safetensors.torch import save_file
+from torch import nn
 
 from isotune.adapters._torch import files
+from isotune.adapters._torch.axes.head import drawn
 from isotune.adapters.timm import TimmAdapter
 from isotune.adapters.torchvision import TorchvisionAdapter
-from isotune.conventions import Conventions
+from isotune.conventions import Conventions, head_law
 from isotune.errors import NotCached, UsageError
 from isotune.models.axes import resolved, set_by_options
 from isotune.names import ModelName
@@ -189,7 +191,7 @@ def test_a_checkpoint_of_torch_hubs_cache_is_found_and_missed(tmp_path, monkeypa
 
 PROGRAM = """
 from isotune.adapters.timm import TimmAdapter
-from isotune.conventions import Conventions
+from isotune.conventions import Conventions, head_law
 from isotune.errors import NotCached
 for tag in ("lamb_in1k", "ra_in1k"):
     name = {"lamb_in1k": "mobilenetv2_050", "ra_in1k": "mobilenetv2_100"}[tag]
@@ -305,3 +307,39 @@ def test_files_of_the_library_become_canonical(tmp_path):
     np.testing.assert_array_equal(
         build(checkpoint=weights).weights()["001.norm.mean"], state["bn1.running_mean"].numpy()
     )
+
+
+LAWS = {
+    "mobilenetv2_035": "uniform-fan-out", "densenet121": "uniform-fan-in-weight", "resnet10t": "uniform-fan-in",
+    "test_vit": "normal(0.02)", "convnext_atto": "normal(0.02)", "regnetx_002": "normal(0.01)",
+    "mixer_s32_224": "zeros",
+    "edgenext_xx_small": "truncated-normal(0.02)",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LAWS)
+def test_a_native_head_has_the_law_by_which_timm_draws_one(name):
+    assert TimmAdapter().native_conventions(name).head_initialisation == LAWS[name]
+    torch.manual_seed(0)
+    with torch.no_grad():
+        head = timm.create_model(name, num_classes=100).get_classifier()
+        law = head_law(LAWS[name], head.in_features, 100)
+        kernel = {"uniform": law.size / 3**0.5, "normal": law.size, "truncated": law.size * 0.8796}[law.weight]
+        assert head.weight.std().item() == pytest.approx(kernel, rel=0.03)
+        assert head.bias.abs().max().item() == pytest.approx(law.bias, rel=0.05)
+
+
+def test_no_law_is_named_of_a_head_that_was_drawn_otherwise():
+    for draw in (
+        lambda head: nn.init.normal_(head.weight, mean=0.5, std=0.02),
+        lambda head: nn.init.uniform_(head.weight, -0.1, 0.3),
+        lambda head: nn.init.uniform_(head.weight, -0.17, 0.17),
+        lambda head: nn.init.ones_(head.weight),
+        lambda head: nn.init.orthogonal_(head.weight),
+        lambda head: nn.init.constant_(head.bias, -6.9),
+    ):
+        with drawn() as recorded:
+            head = nn.Linear(30, 7)
+            draw(head)
+        assert recorded.law(head) is None
+    assert recorded.law(nn.Linear(30, 7)) is None  # drawn when nobody looked

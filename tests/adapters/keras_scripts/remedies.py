@@ -23,7 +23,7 @@ from isotune.adapters._keras.axes.loss import cross_entropy  # noqa: E402
 from isotune.adapters._keras.axes.optimizers import make_optimizer  # noqa: E402
 from isotune.adapters._keras.conventions import realise  # noqa: E402
 from isotune.adapters._keras.numeric import numeric  # noqa: E402
-from isotune.conventions import Conventions, affine  # noqa: E402
+from isotune.conventions import HEAD_LAWS, Conventions, affine, head_law  # noqa: E402
 from isotune.data.decoding import decode  # noqa: E402
 from isotune.data.resizing import resized  # noqa: E402
 from isotune.protocols import SGD, Adam, RMSprop  # noqa: E402
@@ -216,12 +216,16 @@ def check_statistics():
 
 
 def check_heads():
-    bounds = {"uniform-fan-in": (512**-0.5,) * 2, "glorot-uniform": ((6 / 532) ** 0.5, 0.0), "zeros": (0.0, 0.0)}
-    for value, pair in bounds.items():
+    for value in (law.replace("STD", "0.02") for law in HEAD_LAWS):
         model = keras.Sequential([layers.Input((512,)), layers.Dense(20, kernel_initializer="ones")])
         run("head_initialisation", value, model=model)
-        for tensor, bound in zip(model.get_weights(), pair, strict=True):
-            assert bound * 0.8 <= np.abs(tensor).max() <= bound * (1 + 1e-6), value
+        law, (kernel, bias) = head_law(value, 512, 20), model.get_weights()
+        if law.weight == "normal":
+            assert abs(kernel.std() / law.size - 1) < 0.04, value
+        else:
+            largest = law.size * (2 if law.weight == "truncated" else 1)
+            assert largest * 0.8 <= np.abs(kernel).max() <= largest * (1 + 1e-6), value
+        assert law.bias * 0.8 <= np.abs(bias).max() <= law.bias * (1 + 1e-6), value
 
 
 def check_losses():
