@@ -69,7 +69,15 @@ from isotune.reference_results._lineage import RELATIONS, Kinship, kin, kinships
 from isotune.reference_results._matching import Deviation, Matches, Near, deviations, matching
 from isotune.reference_results._schema import COLUMNS, METRICS, SETTINGS, Reference
 from isotune.reference_results._spread import Spread, published_spread
-from isotune.reference_results._tables import Explanation, Recipe, frame, published_top1, recipes, references
+from isotune.reference_results._tables import (
+    Explanation,
+    Recipe,
+    architecture,
+    frame,
+    published_top1,
+    recipes,
+    references,
+)
 
 __all__ = [
     "COLUMNS",
@@ -89,6 +97,7 @@ __all__ = [
     "Reference",
     "Spread",
     "against_torchvision",
+    "architecture",
     "check",
     "citations",
     "cite",

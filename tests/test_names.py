@@ -97,7 +97,7 @@ for adapter in names.adapters():
     known = names.adapter_class(adapter)
     print(adapter, names.title(adapter), *known.engines, *known.suffixes, known.remedy("batchnorm_epsilon", 1e-3).note)
 assert {"cifar10", "tfds", "digits"} <= set(kinds())
-assert embedded.find("offline")
+assert embedded.held("offline")
 frameworks = {"torch", "torchvision", "timm", "keras", "tensorflow", "jax", "huggingface_hub"} & set(sys.modules)
 assert not frameworks, frameworks
 """

@@ -53,8 +53,8 @@ def optional_packages() -> dict[str, str]:
     wanted: dict[str, str] = {}
     for engine in (engine for library in libraries for engine in library.engines.values()):
         wanted |= engine.packages
-    for held in filter(None, map(embedded.find, embedded.listed())):
-        wanted[held.package] = held.install
+    for held in map(embedded.held, embedded.listed()):
+        wanted |= {each.package: each.install for each in held.values()}
     for kind in kinds().values():
         wanted |= kind.packages
     return wanted | OTHERS

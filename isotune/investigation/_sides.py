@@ -31,7 +31,7 @@ def side(
 ) -> Side:
     """A side, checked as far as that goes without a worker. UsageError: a name, convention or interpreter is wrong.
 
-    The embedded checkpoint comes with a package that another environment need not have: it is put into the cache here.
+    An embedded checkpoint comes with a package that another environment need not have: it is put into the cache here.
     """
     mode, name = protocols.numeric_mode(numeric_mode), names.parse(model)
     checkpoints.check_name(checkpoint)
@@ -41,7 +41,7 @@ def side(
         model=str(name), checkpoint=checkpoint, conventions=conventions, numeric_mode=mode,
         layout=protocols.layout(layout) if layout else None, compiled=compiled, python=str(python) or None,
     )  # fmt: skip
-    if python and (held := embedded.find(checkpoint)):
+    if python and (held := embedded.of_model(checkpoint, str(name))):
         with suppress(UsageError):  # where it is not installed here either, the side's own worker says so
             held.weights()
     return layouts.as_asked(made, made.adapter).under({})  # parsed once

@@ -3,7 +3,7 @@
 `isotune.models("mobilenet")` lists what can be run: the package itself is called (`listing`).
 
 - `listing`: `models(...)` and what it gives; `catalogue`: the entries, kept in the cache;
-- `checkpoints`: weights and the conventions they were trained with, by name; `embedded`: those in an installed package;
+- `checkpoints`: weights and the conventions they were trained with, by name; `embedded`: those in installed packages;
 - `contents`: what decides a cell's result, files by their content; `building`: models built in a worker, and kept;
 - `counterparts`: the models of several libraries that are one architecture;
 - `patterns`: several models by `*` and `?`; `transfer`: a checkpoint of one library as a file of another;

@@ -49,6 +49,12 @@ class Built:
         """All numbers of its tensors, BatchNorm's statistics among them."""
         return sum(array.size for array in self.initial.values())
 
+    @property
+    def trained_parameters(self) -> int:
+        """What a training of all layers changes, without the classifier, as a model's size is given."""
+        body = self.initial.without_head()
+        return sum(array.size for name, array in body.items() if not name.endswith((".mean", ".variance")))
+
     @cached_property
     def digest(self) -> str:
         """Of the weights, the classifier's left out."""
@@ -106,7 +112,7 @@ class Builder:
     def class_names(self, model: str, checkpoint: str) -> tuple[str, ...]:
         """What the outputs of the checkpoint's own classifier are called, as far as the adapter knows; else empty."""
         name = names.parse(model)
-        kept = None if embedded.find(checkpoint) or checkpoint.partition(":")[0] in ("file", "random") else checkpoint
+        kept = None if embedded.held(checkpoint) or checkpoint.partition(":")[0] in ("file", "random") else checkpoint
         return tuple(self.adapter.class_names(name.name, kept))
 
     def build(

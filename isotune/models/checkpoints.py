@@ -2,7 +2,7 @@
 
 | name | what |
 |---|---|
-| `offline` | real weights from an installed package (`embedded`) |
+| `offline` | real weights from installed packages, of a few architectures (`embedded`) |
 | `pretrained` | the library's default checkpoint, loaded by the library's own function |
 | `file:PATH` | canonical safetensors, or a file of the model's library (`Adapter.suffixes`) |
 | `file:PATH::MODEL` | a file of another library's MODEL: `file:w.h5::keras:MobileNetV2:alpha=0.5` |
@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from isotune import cache, names, reading
 from isotune.conventions import REFERENCE_CONVENTIONS
-from isotune.errors import UsageError
+from isotune.errors import UsageError, listed
 from isotune.models import embedded
 from isotune.weights import Weights, check_finite, kept, random_weights
 from isotune.workers.process import WorkerProcess
@@ -75,13 +75,13 @@ def resolve(spec: str, adapter: Adapter, model: ModelName, image_size: tuple[int
     """The checkpoint `spec` for one model, canonical where it is not the library's own."""
     _check_form(spec)
     kind, _, rest = spec.partition(":")
-    if held := embedded.find(spec):
-        weights = held.weights()
-        if (architecture := architecture_of(adapter, model)) != held.architecture:
+    if held := embedded.held(spec):
+        if (architecture := architecture_of(adapter, model)) not in held:
             raise UsageError(
-                f"checkpoint {spec!r} holds {held.architecture} weights, and {model} is {architecture!r};"
+                f"checkpoint {spec!r} holds weights of {listed(list(held))}, and {model} is {architecture!r};"
                 " use --checkpoint pretrained, or random:0 to try things out"
             )
+        weights = held[architecture].weights()
         return Checkpoint(weights, weights.conventions)
     match kind:
         case "random":

@@ -101,8 +101,8 @@ def _having(entries: list[Entry], checkpoint: str) -> list[Entry]:
     """Those for which there is the checkpoint, as far as their library says."""
     if checkpoint.partition(":")[0] in ("random", "file"):
         return entries
-    if held := embedded.find(checkpoint):
-        return [entry for entry in entries if entry.architecture == held.architecture]
+    if held := embedded.held(checkpoint):
+        return [entry for entry in entries if entry.architecture in held]
     if checkpoint == "pretrained":
         return [entry for entry in entries if entry.checkpoint]
     return [entry for entry in entries if entry.checkpoint == checkpoint]

@@ -115,7 +115,8 @@ def _published(cell: Cell) -> str:
     assert cell.protocol.own_classifier is not None
     if cell.protocol.own_classifier.input != "published":
         return ""
-    row = published_input(cell)[1]
+    if (row := published_input(cell)[1]) is None:
+        return ""
     if row.dataset != conditions(cell).dataset:
         return f"; the evaluation of its number on {row.dataset}"
     return f"; published: {row.value:g} % ({row.source})"

@@ -12,15 +12,14 @@ import numpy as np
 import pytest
 
 from isotune import cache, names
-from isotune.adapters._torch.embedded import OFFLINE
-from isotune.errors import MissingExtra, UsageError
+from isotune.adapters._torch.embedded import MOBILENET_V2, OFFLINE
+from isotune.errors import UsageError
 from isotune.models import checkpoints
-from isotune.models.embedded import Embedded
 from isotune.weights import Weights, random_weights
 
 needs_offline = pytest.mark.skipif(
     not importlib.util.find_spec("torch")
-    or not any(d.metadata["Name"] == OFFLINE.package for d in importlib.metadata.distributions()),
+    or not any(d.metadata["Name"] == MOBILENET_V2.package for d in importlib.metadata.distributions()),
     reason="needs the extras torch and offline",
 )
 
@@ -33,15 +32,15 @@ def example(house):
 
 @needs_offline
 def test_offline_is_the_files_312_tensors_in_canonical_form(house):
-    weights = OFFLINE.weights()
+    weights = MOBILENET_V2.weights()
     assert len(weights) == 52 * 5  # a kernel and four BatchNorm tensors each; the sixth counts batches
     assert (weights.architecture, weights.conventions["stride2_padding"]) == ("mobilenet_v2", "symmetric")
     assert weights["000.conv.kernel"].shape == (3, 3, 3, 32)
     assert weights["002.conv.kernel"].shape == (3, 3, 1, 32)  # depthwise
     assert weights["103.norm.mean"].shape == (1280,)
     assert min(array.min() for name, array in weights.items() if name.endswith("variance")) >= 0
-    assert OFFLINE.sha256 in weights.origin
-    assert OFFLINE.weights().digest() == weights.digest()
+    assert MOBILENET_V2.sha256 in weights.origin
+    assert MOBILENET_V2.weights().digest() == weights.digest()
     # of the conversion that went by the places of the file's tensors, six to a convolution and its BatchNorm
     assert weights.digest() == "ca4cf546150cb7280c678229a4ae8d19a0bd2a7132e63aed3a3cc7ce92cf5a22"
 
@@ -49,20 +48,17 @@ def test_offline_is_the_files_312_tensors_in_canonical_form(house):
 @needs_offline
 def test_an_altered_offline_file_is_refused():
     with pytest.raises(UsageError, match="is not the file expected"):
-        dataclasses.replace(OFFLINE, sha256="0" * 64).source()
+        dataclasses.replace(MOBILENET_V2, sha256="0" * 64).source()
 
 
-def test_without_the_wheel_the_extra_is_named():
-    with pytest.raises(MissingExtra, match=r"isotune\[offline\]"):
-        dataclasses.replace(OFFLINE, package="no-such-package").source()
-
-
-def test_offline_fits_one_architecture(example, monkeypatch):
-    monkeypatch.setattr(Embedded, "weights", lambda held: Weights({}, architecture=held.architecture))
-    with pytest.raises(
-        UsageError, match="mobilenet_v2 weights, and example:random-features:width=16 is 'random_features'"
-    ):
+def test_offline_fits_its_architectures(example):
+    held = ", ".join(each.architecture for each in OFFLINE)
+    with pytest.raises(UsageError) as caught:
         checkpoints.resolve("offline", *example, (64, 64))
+    assert str(caught.value) == (
+        f"checkpoint 'offline' holds weights of {held}, and example:random-features:width=16 is 'random_features';"
+        " use --checkpoint pretrained, or random:0 to try things out"
+    )
 
 
 def test_random_weights_come_with_torchs_conventions_and_no_head(example):

@@ -27,6 +27,7 @@ ARCHITECTURES = {
     "mnasnet_100": "mnasnet1_0",
     "mnasnet_140": "mnasnet1_4",
     **{f"tf_efficientnet_b{i}": f"efficientnet_b{i}" for i in range(8)},
+    **{f"tf_efficientnet_lite{i}": f"efficientnet_lite{i}" for i in range(5)},
     **{f"tf_efficientnetv2_{size}": f"efficientnet_v2_{size}" for size in "sml"},
     **{f"regnetx_{short}": f"regnet_x_{flops}" for short, flops in _REGNET_X.items()},
     **{f"regnety_{short}": f"regnet_y_{flops}" for short, flops in _REGNET_Y.items()},

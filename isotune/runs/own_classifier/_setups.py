@@ -56,10 +56,14 @@ def setups(cell: Cell) -> Iterator[Cell]:
     """The cells that a cell of such a protocol stands for: itself under its evaluation, and beside it each step.
 
     Steps are added to plain `identical` only; a step that leaves the input as it is gives no cell.
-    UsageError: `published`, and no published number says how it was measured.
+    UsageError: the checkpoint has no classifier; `published`, and nothing says how its number was measured.
     """
     recipe = cell.protocol
-    classes_to_build(cell.checkpoint)  # refuses what has no classifier
+    held = embedded.of_model(cell.checkpoint, cell.model)
+    if held and held.evaluation is None:
+        raise UsageError(
+            f"checkpoint {cell.checkpoint!r} of {cell.model} has no classifier of its own; use --checkpoint pretrained"
+        )
     assert recipe.own_classifier is not None
     plain = _named(recipe.own_classifier, cell.checkpoint).model_copy(update={"beside": (), "step": ""})
     base = published_input(cell)[0] if recipe.own_classifier.input == "published" else recipe.input
@@ -87,13 +91,16 @@ def _evaluated(recipe: Protocol, input: Input, own_classifier: OwnClassifier) ->
     return recipe.model_copy(update={"input": input, "own_classifier": own_classifier})
 
 
-def published_input(cell: Cell) -> tuple[Input, Reference]:
-    """How the number of a cell's model and checkpoint was measured, and that number.
+def published_input(cell: Cell) -> tuple[Input, Reference | None]:
+    """How the number of a cell's model and checkpoint was measured, and that number; None: of a checkpoint that lies in
+    a package it is only known how it is evaluated.
 
     The data set's own number is preferred, else ImageNet's is taken; the library's own to others' measurements; the
     most trusted; at the smallest size, which is the library's default (as `published_top1`).
     UsageError: there is none, none says its size, crop, resize and interpolation, or `Input` cannot express it.
     """
+    if (held := embedded.of_model(cell.checkpoint, cell.model)) and held.evaluation is not None:
+        return Input.model_validate(dict(held.evaluation)), None
     here = conditions(cell)
     model, tag = here.model, here.checkpoint
     if tag == "pretrained":
@@ -156,8 +163,6 @@ def _facts(adapter: str) -> type[Adapter]:
 
 def classes_to_build(checkpoint: str) -> int | None:
     """`classes` for `Adapter.build`: None keeps the checkpoint's classifier; random weights are drawn without one."""
-    if embedded.find(checkpoint):
-        raise UsageError(f"checkpoint {checkpoint!r} has no classifier of its own; use --checkpoint pretrained")
     return classes.IMAGENET if checkpoint.startswith("random:") else None
 
 

@@ -10,7 +10,7 @@ import torch
 from test_keras_conventions import features
 from torchvision.models import mobilenet_v2
 
-from isotune.adapters._torch.embedded import OFFLINE
+from isotune.adapters._torch.embedded import MOBILENET_V2
 from isotune.conventions import REFERENCE_CONVENTIONS, affine
 from isotune.errors import UsageError
 from isotune.weights import Weights, random_weights
@@ -125,7 +125,7 @@ def test_random_weights_give_torchvisions_features_at_every_width(tmp_path, case
 @pytest.mark.parametrize("cases", [REAL, pytest.param(OTHER_SIZES, marks=pytest.mark.slow)], ids=["two", "others"])
 def test_real_weights_give_torchvisions_features_at_every_size(tmp_path, cases):
     try:
-        weights = OFFLINE.weights()
+        weights = MOBILENET_V2.weights()
     except UsageError as missing:
         pytest.skip(str(missing))
     compare(cases, lambda width: weights, tmp_path)

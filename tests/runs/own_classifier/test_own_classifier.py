@@ -68,6 +68,14 @@ def test_the_published_evaluation_differs_by_model_and_checkpoint() -> None:
     assert asked("keras:MobileNetV2", "pretrained") == (224, "squash", "nearest"), "load_img, by an independent hand"
 
 
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_a_checkpoint_in_a_package_is_evaluated_as_its_architectures_published_number_was(number) -> None:
+    model = f"timm:tf_efficientnet_lite{number}"
+    input, row = own_classifier.published_input(cell(model, "offline"))
+    assert row is None, "nobody has published that number"
+    assert input == own_classifier.published_input(cell(model, "in1k"))[0]
+
+
 def test_a_planned_cell_matches_the_number_that_its_evaluation_was_taken_from() -> None:
     for one in (
         cell("torchvision:mobilenet_v2", "pretrained"), cell("timm:resnet50", "a1_in1k"),
@@ -309,9 +317,9 @@ def test_a_checkpoint_without_a_classifier_is_refused_before_anything_runs(here,
     (house / "own.toml").write_text(OWN, encoding="utf-8")
     body = random_weights({"000.dense.kernel": (192, 256), "000.dense.bias": (256,)}, 0)
     Weights(body, {"input_scaling": "mean-std"}, "random_features", "test").write(house / "body.safetensors")
-    asked = ["run", "--models", MODEL, "--datasets", "imagenet-subset:set", "--protocols", "own.toml", "--checkpoint"]
-    for checkpoint in ("file:body.safetensors", "offline"):
-        status, out, err = here(*asked, checkpoint)
+    asked = ["run", "--datasets", "imagenet-subset:set", "--protocols", "own.toml"]
+    for model, checkpoint in ((MODEL, "file:body.safetensors"), ("torchvision:mobilenet_v2", "offline")):
+        status, out, err = here(*asked, "--models", model, "--checkpoint", checkpoint)
         assert (status, out, len(err.splitlines())) == (2, "", 1), err
         assert "has no classifier of its own" in err
         assert not (house / ".isotune").exists()
