@@ -90,7 +90,9 @@ def _variant(row: Row, setup: SetUp) -> str:
 
 def _spread(setup: SetUp) -> str:
     accuracy = setup.accuracy
-    if isnan(accuracy.margin):
+    if setup.first.cell.protocol.own_classifier is not None:
+        said = "nothing drawn at random"
+    elif isnan(accuracy.margin):
         said = "one seed"
     else:
         said = f"mean of {accuracy.n} seeds, 95 % interval {accuracy.low / 100:.4f} to {accuracy.high / 100:.4f}"
@@ -103,8 +105,9 @@ def _args(row: Row, setup: SetUp) -> dict[str, Any]:
         "conventions": ",".join(filter(None, (setup.name, row.overrides))),
         "mode": row.mode,
         "checkpoint": _checkpoint(row.checkpoint),
-        "seeds": accuracy.n,
     }
+    if not row.evaluated:
+        args["seeds"] = accuracy.n
     if first.metrics:
         args["test_images"] = first.metrics.test_images
     if not isnan(accuracy.margin):

@@ -177,3 +177,10 @@ def test_the_json_has_the_prices_and_a_report_of_before_is_replaced(
 def test_one_seed_of_a_training_moves_no_headline() -> None:
     records = [record(conventions=base, accuracy=accuracy) for base, accuracy in (("identical", 0.9), ("native", 0.8))]
     assert "no change is distinguishable (80.0 %)" in report.first_rows(records)
+
+
+def test_a_model_card_has_the_evaluation_and_not_its_steps(steps: list[Record], kept: Kept) -> None:
+    text = report.model_index(steps)
+    assert len(re.findall("type: accuracy", text)) == 2, "identical and native"
+    assert "nothing drawn at random" in " ".join(text.split())
+    assert "seed" not in text

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from report_factories import FINE_TUNE, QUICK, record
 
@@ -40,6 +40,7 @@ def test_other_images_under_one_name_are_told_by_their_digest() -> None:
 
 
 @given(st.lists(st.tuples(st.sampled_from("ab"), st.text(max_size=80), st.integers(0, 3)), unique=True, max_size=8))
+@example([("a", "x" * 40 + middle + "x" * 40, 0) for middle in "yz"])
 def test_titles_are_unique(recipes: list[tuple[str, str, int]]) -> None:
     import json
 

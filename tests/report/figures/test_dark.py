@@ -38,6 +38,7 @@ def test_every_figure_says_what_its_colours_are_in_the_dark(tmp_path: Path) -> N
         drawn = text.partition("@supports")[0]
         painted = set(re.findall(r"(fill|stroke): (#[0-9a-f]{6})", drawn))
         assert ("fill", "#ffffff") in painted, "drawn on white"
+        assert "@media (prefers-color-scheme: dark) { svg:not([data-theme]) {" in text, "whoever chose by hand is heard"
         for kind, colour in painted:
             there = dark.in_the_dark(colour)
             rule = f'[style*="{kind}: {colour}"] {{ {kind}: var(--c{colour[1:]}, {colour}) !important }}'
