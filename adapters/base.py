@@ -67,6 +67,12 @@ class Recipe:
     conventions: Conventions | None = None  # the optimizer's axes are these; None: the model's
     # False: gradients add up over the steps, as where nobody clears them. `trainer` may refuse that by a UsageError.
     cleared: bool = True
+    rates: tuple[tuple[str, float], ...] = ()  # by what a trained layer's learning rate is multiplied; absent: 1
+    parts: int = 1  # so many passes make a step, each of an equal part of its images: their gradients' mean
+
+
+# Targets in the place of labels, with float32 images; `Recipe.parts`; `Recipe.rates`.
+TECHNIQUES = frozenset({"mixed targets", "accumulated gradients", "rates of layers"})
 
 
 @dataclass(frozen=True)
@@ -312,6 +318,8 @@ class Model(ABC):
     random: Mapping[str, tuple[float, ...]] | None = None
     # The operations that change only some values, by canonical names of layers; None: not known.
     limits: tuple[Limit, ...] | None = None
+    # What its trainers can do of a recipe beside the first forms of it: `TECHNIQUES`.
+    techniques: frozenset[str] = frozenset()
 
     @abstractmethod
     def layers(self) -> list[Layer]:
@@ -393,7 +401,8 @@ class Trainer(ABC):
     ) -> SupportsFloat:
         """One step of training; the mean loss before it, which may still be under way on the device.
 
-        labels: int64 [N]. feature_mask: [N, D] multiplied into the features (dropout, already scaled).
+        images: [N, H, W, 3] in 0..255, uint8, or float32 where pixels are mixed. labels: int64 [N], or targets, float64
+        [N, classes] whose rows sum to 1. feature_mask: [N, D] multiplied into the features (dropout, already scaled).
         """
 
     @abstractmethod

@@ -17,7 +17,7 @@ from isotune.adapters._keras.layers import SCALING, Part, Tensor, flatten, is_bu
 from isotune.adapters._keras.network import Network
 from isotune.adapters._keras.numeric import numeric
 from isotune.adapters._keras.trainer import KerasTrainer
-from isotune.adapters.base import INPUT, Array, Model, NumericMode, Recipe, Trainer
+from isotune.adapters.base import INPUT, TECHNIQUES, Array, Model, NumericMode, Recipe, Trainer
 from isotune.adapters.handing_on import Pass, shown
 from isotune.conventions import Conventions
 from isotune.errors import UsageError, nearest
@@ -35,10 +35,10 @@ class Engine(Protocol):
         """gradients(images, labels): loss in training mode, and its gradients by the variables trainable now."""
 
     def make_step(
-        self, optimizer: Any, loss: Loss, training: bool
+        self, optimizer: Any, loss: Loss, training: bool, parts: int
     ) -> Callable[[Array, Array, float, Array | None], SupportsFloat]:
         """step(images, labels, learning rate, feature mask) for what is trainable now; training: whether BatchNorm
-        uses and tracks batch statistics."""
+        uses and tracks batch statistics; parts: as in `Recipe`."""
 
     def synchronize(self) -> None: ...
 
@@ -47,6 +47,8 @@ class Engine(Protocol):
 
 class KerasModel(Model):
     """One network of keras.applications with a head of its own."""
+
+    techniques = TECHNIQUES
 
     def __init__(
         self,
@@ -195,11 +197,19 @@ class KerasModel(Model):
             if recipe not in self._steps:
                 kernels = [tensor.variable for name, tensor in self._tensors.items() if name.endswith(".kernel")]
                 variables = self.network.trainable_variables
-                optimizer = make_optimizer(recipe.optimizer, recipe.conventions or self.conventions, kernels, variables)
+                factors = dict(recipe.rates)
+                rates = {
+                    id(tensor.variable): factors[name.rpartition(".")[0]]
+                    for name, tensor in self._tensors.items()
+                    if factors.get(name.rpartition(".")[0], 1) != 1
+                }
+                optimizer = make_optimizer(
+                    recipe.optimizer, recipe.conventions or self.conventions, kernels, variables, rates
+                )
                 loss = Loss(self.conventions.loss, recipe.label_smoothing)
                 self._steps[recipe] = (
                     optimizer,
-                    self.engine.make_step(optimizer, loss, recipe.batchnorm == "training"),
+                    self.engine.make_step(optimizer, loss, recipe.batchnorm == "training", recipe.parts),
                 )
             optimizer, step = self._steps[recipe]
             reset(optimizer)
@@ -242,9 +252,14 @@ class KerasModel(Model):
             features, logits = self.engine.infer(self.checked(images))
         return np.asarray(features, self._dtype), np.asarray(logits, self._dtype)
 
-    def checked(self, images: Array) -> Array:
+    def checked(self, images: Array, *, mixed: bool = False) -> Array:
+        """The images, of the model's size and uint8, or float32 where they may be mixed."""
         expected = (*self._size, 3)
-        if images.ndim != 4 or images.shape[1:] != expected or images.dtype != np.uint8:
+        if (
+            images.ndim != 4
+            or images.shape[1:] != expected
+            or images.dtype not in ((np.uint8, np.float32) if mixed else (np.uint8,))
+        ):
             raise UsageError(
                 f"images are {images.dtype} {images.shape}; the model takes uint8 [N, {expected[0]}, {expected[1]}, 3]"
             )

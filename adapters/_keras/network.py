@@ -61,6 +61,14 @@ def with_losses(value: Any, added: Sequence[Any]) -> Any:
     return value
 
 
+def mean_of(passes: Sequence[tuple[Any, Sequence[Any]]]) -> tuple[Any, Sequence[Any]]:
+    """Of several passes, each a loss and its gradients, their means."""
+    if len(passes) == 1:
+        return passes[0]
+    values, gradients = zip(*passes, strict=True)
+    return sum(values) / len(passes), [sum(each) / len(passes) for each in zip(*gradients, strict=True)]
+
+
 def _is_of_keras(layer: Any) -> bool:
     return type(layer).__module__.partition(".")[0] in ("keras", "isotune")
 

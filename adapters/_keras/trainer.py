@@ -23,7 +23,7 @@ class Trainable(Protocol):
 
     def numeric(self) -> AbstractContextManager[None]: ...
     def freeze(self, trained: frozenset[str]) -> None: ...
-    def checked(self, images: Array) -> Array: ...
+    def checked(self, images: Array, *, mixed: bool = False) -> Array: ...
     def named_tensors(self) -> dict[str, Tensor]: ...
 
 
@@ -40,7 +40,8 @@ class KerasTrainer(Trainer):
         with self.model.numeric():
             self.model.freeze(self.recipe.trained)  # another trainer may have been at work on the model
             penalty = getattr(self.optimizer, "penalty", float)()
-            loss = self._step(self.model.checked(images), np.asarray(labels, np.int64), learning_rate, feature_mask)
+            labels = labels if labels.ndim == 2 else np.asarray(labels, np.int64)
+            loss = self._step(self.model.checked(images, mixed=True), labels, learning_rate, feature_mask)
             return float(loss) + penalty if penalty else loss
 
     def state(self) -> dict[str, Array]:

@@ -36,7 +36,7 @@ from isotune.adapters._torch.numeric import Precision
 from isotune.adapters._torch.onednn import avoid_narrow_strided_pointwise
 from isotune.adapters._torch.step_graph import Recorder, recorder
 from isotune.adapters._torch.trainer import TorchTrainer
-from isotune.adapters.base import INPUT, Array, Layout, Model, NumericMode, Recipe
+from isotune.adapters.base import INPUT, TECHNIQUES, Array, Layout, Model, NumericMode, Recipe
 from isotune.adapters.handing_on import Pass, shown
 from isotune.conventions import Conventions, affine
 from isotune.errors import UsageError, nearest
@@ -55,6 +55,8 @@ class TorchModel(Model):
     does). graphs: whether training steps may become CUDA graphs where that pays.
     inside: how the network scales pixels itself; an input scaling but `none` takes the place of that.
     """
+
+    techniques = TECHNIQUES
 
     def __init__(
         self,
@@ -226,13 +228,13 @@ class TorchModel(Model):
         return TorchTrainer(self, recipe)
 
     def scaled(self, images: Tensor) -> Tensor:
-        """The network's input, NCHW, of uint8 NCHW images on the device."""
+        """The network's input, NCHW, of NCHW images in 0..255 on the device."""
         scaled = self._outside(images)
         return self._inside.undone(scaled) if self._inside else scaled
 
     def _outside(self, images: Tensor) -> Tensor:
         """The images as scaled, whatever the network makes of them itself."""
-        scaled = (images.flip(1) if self._reversed else images).to(self.dtype)
+        scaled = (images.flip(1) if self._reversed else images).to(self.dtype, copy=True)
         if self._memory_format is torch.contiguous_format:
             return scaled.mul_(self._scale.view(3, 1, 1)).add_(self._offset.view(3, 1, 1))
         count, _, height, width = images.shape
@@ -241,7 +243,7 @@ class TorchModel(Model):
         return rows.view(count, height, width, 3).permute(0, 3, 1, 2)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits of uint8 NCHW images on the device, through scaling and network."""
+        """Logits of NCHW images in 0..255 on the device, through scaling and network."""
         return self.precision.forward(self.net, self.scaled(images))
 
     def loss(self, images: Tensor, labels: Tensor, mask: Tensor | None, label_smoothing: float) -> Tensor:
@@ -283,9 +285,10 @@ class TorchModel(Model):
             switch()
             self._mode = mode
 
-    def to_device(self, images: Array) -> Tensor:
-        """uint8 [N, H, W, 3] as NCHW on the device, in the model's layout."""
-        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[-1] != 3:
+    def to_device(self, images: Array, *, mixed: bool = False) -> Tensor:
+        """uint8 [N, H, W, 3], or float32 where they may be mixed, as NCHW on the device, in the model's layout."""
+        known = images.dtype == np.uint8 or (mixed and images.dtype == np.float32)
+        if not known or images.ndim != 4 or images.shape[-1] != 3:
             raise UsageError(f"images must be uint8 [N, H, W, 3], not {images.dtype} {list(images.shape)}")
         return self._laid_out(self._moved(images))
 
@@ -294,6 +297,8 @@ class TorchModel(Model):
         return images.permute(0, 3, 1, 2).contiguous(memory_format=self._memory_format)
 
     def to_labels(self, labels: Array) -> Tensor:
+        if labels.ndim == 2:
+            return self._moved(labels).to(self.dtype)
         return self._moved(np.asarray(labels, dtype=np.int64))
 
     def to_mask(self, mask: Array) -> Tensor:

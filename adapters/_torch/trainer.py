@@ -41,7 +41,7 @@ class Trainable(Protocol):
     def computing(self) -> AbstractContextManager[None]: ...
     def compile(self, function: Callable[..., Any]) -> Callable[..., Any]: ...
     def set_mode(self, mode: object, switch: Callable[[], object]) -> None: ...
-    def to_device(self, images: Array) -> Tensor: ...
+    def to_device(self, images: Array, *, mixed: bool = False) -> Tensor: ...
     def to_labels(self, labels: Array) -> Tensor: ...
     def to_mask(self, mask: Array) -> Tensor: ...
 
@@ -71,11 +71,15 @@ class TorchTrainer(Trainer):
         conventions = recipe.conventions or model.conventions
         self._scaler = model.precision.scaler()
         parted = decay.parted(self._trained, conventions)
-        self._updater = Updater(recipe.optimizer, conventions, *parted, scaler=self._scaler)
+        factors = dict(recipe.rates)
+        rates = {id(slot.tensor): factors.get(owner.layer.name, 1.0) for owner, slot in model.slots()}
+        self._updater = Updater(
+            recipe.optimizer, conventions, *parted, rate_of=lambda tensor: rates[id(tensor)], scaler=self._scaler
+        )
         self._still_norms = norms.still(
             model.module_layers, recipe.trained, model.conventions, statistics=recipe.batchnorm == "training"
         )
-        self._smoothing, self._cleared = recipe.label_smoothing, recipe.cleared
+        self._smoothing, self._cleared, self._parts = recipe.label_smoothing, recipe.cleared, recipe.parts
         self._loss = model.compile(model.loss)
         self.graph: StepGraph | None = None
         if recipe.cleared and (recorder := model.recorder()) is not None:
@@ -87,7 +91,7 @@ class TorchTrainer(Trainer):
         model.set_mode(self, self._train)
         with model.computing():
             mask = None if feature_mask is None else model.to_mask(feature_mask)
-            inputs = model.to_device(images), model.to_labels(labels), mask
+            inputs = model.to_device(images, mixed=True), model.to_labels(labels), mask
             if self.graph is not None:
                 loss = self.graph(*inputs)
             else:
@@ -100,9 +104,13 @@ class TorchTrainer(Trainer):
 
     def _passes(self, images: Tensor, labels: Tensor, mask: Tensor | None) -> Tensor:
         """The loss; gradients are left in `.grad`."""
-        loss: Tensor = self._loss(images, labels, mask, self._smoothing)
-        (loss if self._scaler is None else self._scaler.scale(loss)).backward()  # type: ignore[no-untyped-call]
-        return loss.detach()
+        total = torch.zeros((), device=images.device)
+        masks = [None] * self._parts if mask is None else mask.chunk(self._parts)
+        for part, targets, masked in zip(images.chunk(self._parts), labels.chunk(self._parts), masks, strict=True):
+            loss: Tensor = self._loss(part, targets, masked, self._smoothing) / self._parts
+            (loss if self._scaler is None else self._scaler.scale(loss)).backward()  # type: ignore[no-untyped-call]
+            total = loss.detach() if self._parts == 1 else total + loss.detach()
+        return total
 
     def loss_scaling(self) -> LossScaling | None:
         if self._scaler is None:

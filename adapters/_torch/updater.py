@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -32,8 +32,9 @@ COUNT = "step"  # a slot that is no array
 class Updater:
     """Clips, decays and steps: one optimizer on the tensors it is given.
 
-    decayed, other: tensors that weight decay acts on, and those that it leaves alone. scaler: by which the loss was
-    multiplied; gradients are divided by it before they are clipped, and where one is not finite, nothing is changed.
+    decayed, other: tensors that weight decay acts on, and those that it leaves alone. rate_of: by what the learning
+    rate of a tensor is multiplied. scaler: by which the loss was multiplied; gradients are divided by it before they
+    are clipped, and where one is not finite, nothing is changed.
     """
 
     def __init__(
@@ -43,6 +44,7 @@ class Updater:
         decayed: list[Tensor],
         other: list[Tensor],
         *,
+        rate_of: Callable[[Tensor], float] = lambda _: 1.0,
         scaler: torch.amp.GradScaler | None = None,
     ) -> None:
         self._scaler, self._asked, self._taken = scaler, 0, 0
@@ -54,13 +56,17 @@ class Updater:
         self._penalty = decay if in_loss(spec, conventions) else 0.0
         self._conventions = conventions
         beside = self._decoupled_decay or self._penalty
-        groups = [
-            {"params": tensors, "weight_decay": 0.0 if beside or not decays else decay}
-            for tensors, decays in ((decayed, True), (other, False))
-            if tensors
-        ]
+        groups: dict[tuple[bool, float], list[Tensor]] = {}
+        for tensors, decays in ((decayed, True), (other, False)):
+            for tensor in tensors:
+                groups.setdefault((decays, rate_of(tensor)), []).append(tensor)
+        self._rates = [rate for _, rate in groups]
         with without_compiler():
-            self.optimizer = make_optimizer(spec, conventions, groups)
+            self.optimizer = make_optimizer(spec, conventions, [
+                {"params": tensors, "weight_decay": 0.0 if beside or not decays else decay}
+                for (decays, _), tensors in groups.items()
+            ])  # fmt: skip
+        self._shrinks = [decays for decays, _ in groups]
         self.optimizer.register_step_pre_hook(self._before_update)
 
     @property
@@ -90,8 +96,8 @@ class Updater:
                 torch._foreach_add_(gradients, decaying, alpha=2 * self._penalty)
         if self._clip_norm is not None:
             self._clip([tensor.grad for tensor in self._tensors if tensor.grad is not None], self._clip_norm)
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate
+        for group, factor in zip(self.optimizer.param_groups, self._rates, strict=True):
+            group["lr"] = learning_rate * factor
         with without_compiler():
             if self._scaler is None:
                 self.optimizer.step()
@@ -104,8 +110,11 @@ class Updater:
         self._taken += 1
         if self._decoupled_decay:
             with torch.no_grad():
-                rate = optimizer.param_groups[0]["lr"]
-                torch._foreach_mul_(self._decaying(), 1 - shrinking(self._decoupled_decay, rate, self._conventions))
+                for group, shrinks in zip(optimizer.param_groups, self._shrinks, strict=True):
+                    decaying = [tensor for tensor in group["params"] if shrinks and tensor.grad is not None]
+                    if decaying:
+                        by = shrinking(self._decoupled_decay, group["lr"], self._conventions)
+                        torch._foreach_mul_(decaying, 1 - by)
 
     def snapshot(self) -> dict[str, Array]:
         """Slots by the tensor's number, and counts; as in `Trainer.snapshot`."""

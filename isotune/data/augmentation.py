@@ -1,7 +1,8 @@
-"""Random crops and flips, drawn in NumPy, the same for every framework.
+"""Random changes of the training images, drawn in NumPy, the same for every framework.
 
-Every image's draw comes from a generator of its own, keyed by seed, epoch and the image's number, so it
-depends neither on the order of the samples nor on the size of the batches.
+Every image's draws come from generators of its own, keyed by seed, epoch and the image's number, so they
+depend neither on the order of the samples nor on the size of the batches. Mixtures are a batch's, keyed by its first
+image.
 """
 
 from __future__ import annotations
@@ -13,14 +14,22 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 
+from isotune.data import policies
 from isotune.data._views import chosen, inputs
 from isotune.data.dataset import Dataset
+from isotune.data.erasing import erased
+from isotune.data.mixing import mixed
+from isotune.data.operations import applied
 from isotune.data.resizing import Resize, resized
 from isotune.protocols import Augmentation, Images, Input
 from isotune.workers import threads
 
 _RATIO = (3 / 4, 4 / 3)  # torchvision.transforms.RandomResizedCrop's default
 _TRIES = 10
+_POLICY, _ERASING, _MIXING = 0x901, 0x902, 0x903  # separate their streams from that of crops and flips
+
+
+Batch = tuple[np.ndarray, np.ndarray]
 
 
 class Augmenter:
@@ -39,8 +48,10 @@ class Augmenter:
         *,
         resize: Resize = "antialias",
         decode: str = "pillow",
+        scaling: str = "mean-std",
     ) -> None:
         self._input, self._augmentation, self._resize = input, augmentation, resize
+        self._scaling, self._classes = scaling, len(dataset.classes)
         if augmentation.random_resized_crop:
             self._split, self._indices, _ = chosen(dataset, "train", images, decode)
             self.labels = self._split.labels[self._indices]
@@ -51,11 +62,23 @@ class Augmenter:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def batch(self, epoch: int, samples: np.ndarray, seed: int) -> np.ndarray:
-        """uint8 [B, size, size, 3]: the images with the numbers `samples`, int64 [B], as of an epoch."""
-        return np.stack([self._image(epoch, int(sample), seed) for sample in samples])
+    @property
+    def mixes(self) -> bool:
+        """Whether images come as float32, or targets in the place of labels."""
+        return self._augmentation.mixing is not None or self._augmentation.random_erasing is not None
 
-    def batches(self, order: Iterable[tuple[int, np.ndarray]], seed: int) -> Iterator[np.ndarray]:
+    def batch(self, epoch: int, samples: np.ndarray, seed: int) -> Batch:
+        """The images with the numbers `samples`, int64 [B], as of an epoch: [B, size, size, 3] in 0..255, uint8, or
+        float32 where pixels are erased or mixed; and their labels, int64 [B], or targets, float64 [B, classes], where
+        images are mixed."""
+        images = np.stack([self._image(epoch, int(sample), seed) for sample in samples])
+        labels = self.labels[samples]
+        if (mixing := self._augmentation.mixing) is None:
+            return images, labels
+        stream = np.random.default_rng([seed, epoch, int(samples[0]), _MIXING])
+        return mixed(images, labels, self._classes, mixing, stream)
+
+    def batches(self, order: Iterable[tuple[int, np.ndarray]], seed: int) -> Iterator[Batch]:
         """`batch` for every (epoch, samples) of `order`, prepared on every core while those before are in use.
 
         Grain would do the same (MapDataset over the same map). `benchmarks/validation/speed/input_pipeline.py` holds
@@ -63,7 +86,7 @@ class Augmenter:
         """
         cores = threads.cores()
         with ThreadPoolExecutor(cores, "augmentation") as pool:
-            waiting: deque[Future[np.ndarray]] = deque()
+            waiting: deque[Future[Batch]] = deque()
             try:
                 for epoch, samples in order:
                     waiting.append(pool.submit(self.batch, epoch, samples, seed))
@@ -75,6 +98,16 @@ class Augmenter:
                 pool.shutdown(wait=True, cancel_futures=True)
 
     def _image(self, epoch: int, sample: int, seed: int) -> np.ndarray:
+        image = self._cropped(epoch, sample, seed)
+        for number, policy in enumerate(self._augmentation.policy):
+            stream = np.random.default_rng([seed, epoch, sample, _POLICY, number])
+            image = applied(image, policies.drawn(policy, image.shape[0], image.shape[1], stream))
+        if (erasing := self._augmentation.random_erasing) is not None:
+            stream = np.random.default_rng([seed, epoch, sample, _ERASING])
+            image = erased(image, erasing, self._scaling, stream)
+        return image
+
+    def _cropped(self, epoch: int, sample: int, seed: int) -> np.ndarray:
         image: np.ndarray
         crop, flip = self._augmentation.random_resized_crop, self._augmentation.horizontal_flip
         if crop is None and not flip:

@@ -10,12 +10,21 @@ The TOML files are those of benchmarks/protocols, installed as `isotune.protocol
 learning rate of every step. `Expected` is a published number that a run is held against.
 """
 
+from isotune.protocols._augmentation import (
+    Augmentation,
+    AutoAugment,
+    ColorJitter,
+    Mixing,
+    Policy,
+    RandAugment,
+    RandomErasing,
+    TrivialAugment,
+)
 from isotune.protocols._expected import METRICS, Expected, expected
 from isotune.protocols._explaining import explain
 from isotune.protocols._mode import LAYOUTS, Layout, Mode, layout
 from isotune.protocols._numeric_mode import NUMERIC_MODES, NumericMode, numeric_mode
 from isotune.protocols._protocol import (
-    Augmentation,
     Evaluation,
     Images,
     Input,
@@ -26,7 +35,17 @@ from isotune.protocols._protocol import (
     Step,
 )
 from isotune.protocols._reading import load, names, parse
-from isotune.protocols._stages import SGD, Adam, Optimizer, RMSprop, Schedule, Stage, optimizer_features, relevant_axes
+from isotune.protocols._stages import (
+    SGD,
+    Adam,
+    Averaging,
+    Optimizer,
+    RMSprop,
+    Schedule,
+    Stage,
+    optimizer_features,
+    relevant_axes,
+)
 
 __all__ = [
     "LAYOUTS",
@@ -35,22 +54,30 @@ __all__ = [
     "SGD",
     "Adam",
     "Augmentation",
+    "AutoAugment",
+    "Averaging",
+    "ColorJitter",
     "Evaluation",
     "Expected",
     "Images",
     "Input",
     "InputChange",
     "Layout",
+    "Mixing",
     "Mode",
     "NumericMode",
     "Optimizer",
     "OwnClassifier",
+    "Policy",
     "Probe",
     "Protocol",
     "RMSprop",
+    "RandAugment",
+    "RandomErasing",
     "Schedule",
     "Stage",
     "Step",
+    "TrivialAugment",
     "expected",
     "explain",
     "layout",

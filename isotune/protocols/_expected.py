@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from isotune.errors import UsageError
 from isotune.protocols._explaining import explain
-from isotune.protocols._stages import Strict
+from isotune.protocols._strict import Strict
 
 # Fields of a record's metrics that are shares, in the words of a report.
 METRICS = {"accuracy": "accuracy", "top5": "top-5", "mean_per_class": "mean per-class accuracy"}

@@ -9,8 +9,10 @@ from pydantic import Field, SerializerFunctionWrapHandler, ValidationError, mode
 from isotune.conventions import INFERENCE_AXES, NETWORK_AXES, Conventions
 from isotune.conventions import parse as parse_conventions
 from isotune.errors import UsageError, nearest
+from isotune.protocols._augmentation import Augmentation
 from isotune.protocols._expected import Expected
-from isotune.protocols._stages import Stage, Strict
+from isotune.protocols._stages import Averaging, Stage
+from isotune.protocols._strict import Strict
 
 
 class Images(Strict):
@@ -33,21 +35,6 @@ class Input(Strict):
     def crop_fits(self) -> Input:
         if self.resize != "squash" and self.resize < self.size:
             raise ValueError(f"a crop of size={self.size} is larger than the image resized to resize={self.resize}")
-        return self
-
-
-class Augmentation(Strict):
-    """Random changes of the training images, drawn in NumPy from the augmentation seed."""
-
-    random_resized_crop: tuple[float, float] | None = Field(
-        None, description="least and greatest share of the area; aspect ratio 3/4 to 4/3"
-    )
-    horizontal_flip: float = Field(0.0, ge=0, le=1, description="probability")
-
-    @model_validator(mode="after")
-    def scale_is_a_range(self) -> Augmentation:
-        if self.random_resized_crop and not 0 < self.random_resized_crop[0] <= self.random_resized_crop[1] <= 1:
-            raise ValueError("random_resized_crop must be [least, greatest] with 0 < least <= greatest <= 1")
         return self
 
 
@@ -173,6 +160,7 @@ class Protocol(Strict):
     augmentation: Augmentation = Augmentation()
     probe: Probe | None = None
     stage: tuple[Stage, ...] = ()
+    average: Averaging | None = Field(None, description="over all stages; it is evaluated in the weights' place")
     own_classifier: OwnClassifier | None = None
     evaluation: Evaluation = Evaluation()
     conventions: dict[str, Any] = Field(default_factory=dict, description="recipe axes; the rest have their defaults")
@@ -186,6 +174,8 @@ class Protocol(Strict):
             raise ValueError("give either [probe] or at least one [[stage]], or [own_classifier]")
         if self.own_classifier and (self.augmentation != Augmentation() or self.images.train is not None):
             raise ValueError("own_classifier trains nothing: it cannot have [augmentation] or images.train")
+        if self.average and not self.stage:
+            raise ValueError("an average is of weights that are trained: it needs a [[stage]]")
         if self.probe and self.augmentation != Augmentation():
             raise ValueError("a probe's features are computed once: it cannot have [augmentation]")
         return self
@@ -206,11 +196,12 @@ class Protocol(Strict):
 
     @model_serializer(mode="wrap")
     def without_what_came_later(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Without `own_classifier` and `evaluation.margin` where there is none, so that the keys of earlier cells stay
-        what they were."""
+        """Without `own_classifier`, `average` and `evaluation.margin` where there is none, so that the keys of earlier
+        cells stay what they were."""
         values: dict[str, Any] = dump(self)
-        if values.get("own_classifier") is None:
-            values.pop("own_classifier", None)
+        for late in ("own_classifier", "average"):
+            if values.get(late) is None:
+                values.pop(late, None)
         if "evaluation" in values and values["evaluation"].get("margin") is None:
             values["evaluation"].pop("margin", None)
         return values

@@ -3,34 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from isotune.conventions import Feature, relevant
-from isotune.errors import UsageError
-from isotune.protocols._explaining import explain
-
-if TYPE_CHECKING:
-    _Model = BaseModel
-else:
-
-    class _InOneLine(type(BaseModel)):
-        """Of classes that users call: what is wrong is a UsageError. Validation as such, `model_validate`, raises
-        pydantic's error, so that a part's error is told with the path to it."""
-
-        def __call__(cls, *args: Any, **values: Any) -> Any:
-            try:
-                return super().__call__(*args, **values)
-            except ValidationError as error:
-                raise UsageError(f"{cls.__name__}: {explain(error, cls)}") from None
-
-    class _Model(BaseModel, metaclass=_InOneLine):
-        """Named values, checked."""
-
-
-class Strict(_Model):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+from isotune.protocols._strict import Strict
 
 
 class _Optimizer(Strict):
@@ -76,9 +54,18 @@ Optimizer = Annotated[SGD | Adam | RMSprop, Field(discriminator="name")]
 class Schedule(Strict):
     """The learning rate of every step, computed once as one array (isotune.protocols.schedules.learning_rates)."""
 
-    name: Literal["constant", "cosine", "step"] = "constant"
+    name: Literal["constant", "cosine", "linear", "step"] = "constant"
     learning_rate: float = Field(gt=0, description="the peak")
-    warmup_steps: int = Field(0, ge=0, description="linear, from learning_rate/warmup_steps; never a step at rate 0")
+    warmup_steps: int = Field(0, ge=0, description="linear, with every step")
+    warmup_epochs: int = Field(0, ge=0, description="linear, as often as `per` says")
+    start: float | None = Field(
+        None, ge=0, lt=1, description="share of the peak at the first step (Keras: 0; torchvision's references: 0.01);"
+        " absent: one step's rise, so that no step has rate 0"
+    )  # fmt: skip
+    warmup_counts: bool = Field(
+        False, description="the decay has begun with the first step: the warm-up ends in the midst of it (timm)"
+    )
+    final: float = Field(0.0, ge=0, lt=1, description="cosine and linear: share of the peak that is left at the end")
     per: Literal["step", "epoch"] = Field("step", description="how often the rate changes")
     milestones: tuple[int, ...] = Field((), description="step only: epochs (per = epoch) or steps after which it drops")
     gamma: float = Field(0.1, gt=0, description="step only: factor at each milestone")
@@ -95,6 +82,44 @@ class Schedule(Strict):
             raise ValueError("gamma belongs to name = 'step' only")
         return self
 
+    @model_validator(mode="after")
+    def one_warmup(self) -> Schedule:
+        if self.warmup_steps and self.warmup_epochs:
+            raise ValueError("give either warmup_steps or warmup_epochs")
+        if not (self.warmup_steps or self.warmup_epochs) and (self.start is not None or self.warmup_counts):
+            raise ValueError("start and warmup_counts belong to a warm-up: give warmup_steps or warmup_epochs")
+        if self.final and self.name not in ("cosine", "linear"):
+            raise ValueError("final belongs to name = 'cosine' or 'linear'")
+        if self.warmup_counts and self.name not in ("cosine", "linear"):
+            raise ValueError(
+                "warmup_counts belongs to name = 'cosine' or 'linear'; milestones always count the warm-up"
+            )
+        return self
+
+    @model_serializer(mode="wrap")
+    def without_what_came_later(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without what is not asked for, so that the keys of earlier cells stay."""
+        values: dict[str, Any] = dump(self)
+        unsaid = {"warmup_epochs": 0, "start": None, "warmup_counts": False, "final": 0.0}
+        return {name: value for name, value in values.items() if name not in unsaid or value != unsaid[name]}
+
+
+class Averaging(Strict):
+    """A moving average of the weights, evaluated in their place (isotune.protocols.averages)."""
+
+    decay: float = Field(gt=0, lt=1, description="what is kept of the average at an update")
+    every: int = Field(1, gt=0, description="steps between two updates")
+    start: Literal["initial", "first", "zero"] = Field(
+        "initial",
+        description="from the weights before training, from those of the first update, or from zero, corrected",
+    )
+    warmup: Literal["none", "counted", "power"] = Field(
+        "none", description="counted: at most (1+n)/(10+n) at update n, as TensorFlow; power: 1-(1+n)^(-2/3), as timm"
+    )
+    statistics: Literal["averaged", "copied"] = Field(
+        "averaged", description="BatchNorm's: averaged like weights (timm), or those of the last update (Keras, torch)"
+    )
+
 
 class Stage(Strict):
     """One stretch of training. The optimizer starts afresh in each stage."""
@@ -109,6 +134,16 @@ class Stage(Strict):
         "training", description="of trained layers: batch statistics, or the running ones"
     )
     head_dropout: float = Field(0.0, ge=0, lt=1, description="on the features; masks are drawn outside, in NumPy")
+    accumulate: int = Field(
+        1, gt=0, description="passes whose gradients' mean makes a step, each of an equal part of the batch"
+    )
+    layer_decay: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="of the learning rate from each block to the one before it; the head has all of it",
+    )
+    body_rate: float = Field(1.0, gt=0, description="by what the learning rate of all but the head is multiplied")
     optimizer: Optimizer
     schedule: Schedule
 
@@ -116,15 +151,30 @@ class Stage(Strict):
     def epochs_or_steps(self) -> Stage:
         if (self.epochs is None) == (self.steps is None):
             raise ValueError("give either epochs or steps")
+        if self.accumulate > 1 and (self.batch_size % self.accumulate or not self.drop_last):
+            raise ValueError(
+                f"accumulate = {self.accumulate} takes equal parts: batch_size a multiple of it, and drop_last = true"
+            )
+        if self.trained == "head" and (self.layer_decay is not None or self.body_rate != 1):
+            raise ValueError('layer_decay and body_rate are of layers below the head, and trained = "head" trains none')
         schedule = self.schedule
         if self.steps is not None and schedule.warmup_steps > self.steps:
             raise ValueError(f"schedule.warmup_steps = {schedule.warmup_steps} is more than steps = {self.steps}")
+        if self.epochs is not None and schedule.warmup_epochs > self.epochs:
+            raise ValueError(f"schedule.warmup_epochs = {schedule.warmup_epochs} is more than epochs = {self.epochs}")
         length = self.epochs if schedule.per == "epoch" else self.steps
         if schedule.milestones and length is not None and schedule.milestones[-1] >= length:
             raise ValueError(
                 f"schedule.milestones: {schedule.milestones[-1]} is never reached in {length} {schedule.per}s"
             )
         return self
+
+    @model_serializer(mode="wrap")
+    def without_what_came_later(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without what is not asked for, so that the keys of earlier cells stay."""
+        values: dict[str, Any] = dump(self)
+        unsaid = {"accumulate": 1, "layer_decay": None, "body_rate": 1.0}
+        return {name: value for name, value in values.items() if name not in unsaid or value != unsaid[name]}
 
 
 def relevant_axes(stages: Sequence[Stage]) -> frozenset[str]:

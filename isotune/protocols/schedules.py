@@ -1,16 +1,22 @@
 """The learning rate of every step of a stage, as one array, computed before training.
 
-Libraries disagree about when a rate changes (torch's references step per epoch, Keras's schedules per step)
-and about the first step (a Keras warm-up starts at rate 0). So no library's schedule is used: every trainer
-is handed the rate of each step.
+Libraries disagree about when a rate changes (torch's references step per epoch, Keras's schedules per step),
+about the first step (a Keras warm-up starts at rate 0), and about whether a decay counts the warm-up. So no library's
+schedule is used: every trainer is handed the rate of each step.
 
-    warm-up    rate[i] = peak * (i + 1) / warmup_steps,  i < warmup_steps
+    warm-up    rate[i] = peak * (i + 1) / W,  i < W
+               or, from a share f of the peak: peak * (f + (1 - f) * i / W)
     constant   peak
-    cosine     peak * (1 + cos(pi * p)) / 2,  p = steps since the warm-up / steps that remain after it
+    cosine     peak * (final + (1 - final) * (1 + cos(pi * p)) / 2)
+    linear     peak * (1 - (1 - final) * p)
     step       peak * gamma ** (milestones passed)
 
+p: steps since the warm-up / steps that remain after it; where the decay counts the warm-up, steps / all steps.
+
 Without warm-up, cosine is torch.optim.lr_scheduler.CosineAnnealingLR with T_max = steps (Loshchilov and Hutter
-2017, one period) and keras.optimizers.schedules.CosineDecay with decay_steps = steps; step is MultiStepLR.
+2017, one period) and keras.optimizers.schedules.CosineDecay with decay_steps = steps; step is MultiStepLR. A warm-up
+from f is torch's LinearLR(start_factor=f), Keras's CosineDecay(initial_learning_rate=f * peak, warmup_target=peak)
+and timm's warmup_lr_init = f * peak; timm's decay counts it unless `warmup_prefix` is set.
 """
 
 from __future__ import annotations
@@ -22,30 +28,41 @@ from isotune.protocols import Schedule
 
 
 def learning_rates(schedule: Schedule, steps: int, steps_per_epoch: int) -> np.ndarray:
-    """The rate of every step, float64 [steps]; each is greater than 0.
+    """The rate of every step, float64 [steps]; each is greater than 0, but for the first of a warm-up from 0.
 
-    With `per = "epoch"` cosine and step hold the rate that the epoch began with; a warm-up, being given in
-    steps, always rises with every step. Milestones count from the first step, the warm-up included.
+    With `per = "epoch"` the rate is held that the epoch began with; a warm-up that is given in steps always rises with
+    every step. Milestones count from the first step, the warm-up included.
 
     Errors: UsageError when the warm-up is longer than the training.
     """
     if steps < 1 or steps_per_epoch < 1:
         raise UsageError(f"steps = {steps} and steps_per_epoch = {steps_per_epoch} must both be at least 1")
-    warmup = schedule.warmup_steps
+    warmup = schedule.warmup_steps or schedule.warmup_epochs * steps_per_epoch
     if warmup > steps:
-        raise UsageError(f"schedule.warmup_steps = {warmup} is more than the {steps} steps that are trained")
+        written = (
+            f"warmup_epochs = {schedule.warmup_epochs} ({warmup} steps)"
+            if schedule.warmup_epochs
+            else f"warmup_steps = {warmup}"
+        )
+        raise UsageError(f"schedule.{written} is more than the {steps} steps that are trained")
 
     step = np.arange(steps)
     epoch = step // steps_per_epoch
     held = epoch * steps_per_epoch if schedule.per == "epoch" else step  # the step that decides the rate
     factor: np.ndarray = np.ones(steps)
+    before = 0 if schedule.warmup_counts else warmup
+    progress = np.maximum(held - before, 0) / max(steps - before, 1)
     if schedule.name == "cosine":
-        progress = np.maximum(held - warmup, 0) / max(steps - warmup, 1)
-        factor = (1 + np.cos(np.pi * progress)) / 2
+        factor = schedule.final + (1 - schedule.final) * (1 + np.cos(np.pi * progress)) / 2
+    elif schedule.name == "linear":
+        factor = 1 - (1 - schedule.final) * progress
     elif schedule.name == "step":
         counted = epoch if schedule.per == "epoch" else step
         passed = np.searchsorted(schedule.milestones, counted, side="right")
         factor = schedule.gamma**passed
-    rising = (step + 1) / max(warmup, 1)
+    risen = (held if schedule.warmup_epochs else step) / max(warmup, 1)
+    one = (steps_per_epoch if schedule.warmup_epochs and schedule.per == "epoch" else 1) / max(warmup, 1)
+    start = schedule.start
+    rising = risen + one if start is None else start + (1 - start) * risen
     rates: np.ndarray = schedule.learning_rate * np.where(step < warmup, rising, factor)
     return rates

@@ -99,10 +99,10 @@ class _Streams:
         return self._orders[seed]
 
     def images(self, seed: int, step: int) -> Array:
-        """uint8 [B, size, size, 3]."""
+        """uint8 [B, size, size, 3], or float32, in 0..255."""
         if (seed, step) not in self._images:
             epoch, chosen = self.order(seed)[step]
-            self._images[seed, step] = self._augmenter.batch(self._epochs + epoch, chosen, seed)
+            self._images[seed, step] = self._augmenter.batch(self._epochs + epoch, chosen, seed)[0]
         return self._images[seed, step]
 
 

@@ -219,16 +219,28 @@ class CellRunner:
         test, truth = self._inputs(cell, built, dataset, "test")
         axes = built.conventions
         augmenter = Augmenter(
-            dataset, protocol.images, protocol.input, protocol.augmentation, resize=axes.resize, decode=axes.decode
-        )
+            dataset, protocol.images, protocol.input, protocol.augmentation, resize=axes.resize, decode=axes.decode,
+            scaling=axes.input_scaling,
+        )  # fmt: skip
         labels = augmenter.labels
+        steps = sum(training.steps_of(stage, len(labels))[0] for stage in protocol.stage)
+        average = None
+        if protocol.average is not None:
+            average = training.Average(protocol.average, built.model.weights(), steps)
         kept = draft and draft.under(self.builder.environment(built))
         result = training.train(
-            built.model, protocol.stage, augmenter, labels, cell.seeds, progress, kept, alone=self.alone
-        )
+            built.model, protocol.stage, augmenter, labels, cell.seeds, progress, kept, alone=self.alone,
+            average=average,
+        )  # fmt: skip
         began = time.perf_counter()
         logits = training.logits_in_batches(built.model, test, protocol.evaluation.batch_size, progress)
+        last = None
+        if average is not None:
+            last = float((logits.argmax(axis=1) == truth).mean())
+            built.model.load(average.tensors)
+            logits = training.logits_in_batches(built.model, test, protocol.evaluation.batch_size, progress)
         metrics = {
+            "last_accuracy": last,
             "train_images": len(labels),
             "train_loss": tuple(result.losses),
             "loss_scale": result.loss_scale,

@@ -147,6 +147,9 @@ Loss = Annotated[float | None, BeforeValidator(_finite)]
 
 class Metrics(Strict):
     accuracy: float = Field(ge=0, le=1, description="share of the test images that are classified correctly")
+    last_accuracy: float | None = Field(
+        None, ge=0, le=1, description="that of the weights after the last step, where their average is evaluated"
+    )
     top5: float | None = Field(
         None, ge=0, le=1, description="own classifier: share of the test images whose class is among the five likeliest"
     )
@@ -176,6 +179,7 @@ class Metrics(Strict):
     def beside_accuracy(self) -> str:
         """The other scores, in words; empty where a record of before has none."""
         said = {
+            "weights after the last step": self.last_accuracy is not None and f"{self.last_accuracy:.2%}",
             "top-5": self.top5 is not None and f"{self.top5:.2%}",
             "per class": self.mean_per_class is not None and f"{self.mean_per_class:.2%}",
             "loss": self.loss is not None and f"{self.loss:.4f}",

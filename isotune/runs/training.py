@@ -8,7 +8,7 @@ all steps are one array. A trainer only ever receives finished batches.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, SupportsFloat
@@ -18,16 +18,18 @@ import numpy as np
 from isotune.data.augmentation import Augmenter
 from isotune.errors import UsageError
 from isotune.progress import Progress
-from isotune.protocols import Stage
+from isotune.protocols import Averaging, Stage
+from isotune.protocols.averages import decays
 from isotune.protocols.schedules import learning_rates
 from isotune.runs.drafts import Draft, Kept, Parts
 from isotune.runs.records import Seeds
-from isotune.weights import HEAD, select_trained
+from isotune.weights import HEAD, Layer, select_trained
 from isotune.workers.disturbance import Disturbance, Watch
 
 if TYPE_CHECKING:
     from isotune.adapters.base import Model, Trainer
 
+_STATISTICS = (".mean", ".variance")  # BatchNorm's
 DROPOUT = 0xD409  # separates the masks' streams from the order's
 
 
@@ -69,6 +71,17 @@ def dropout_mask(seeds: Seeds, stage: int, step: int, shape: tuple[int, int], ra
     return (kept / (1 - rate)).astype(np.float32)
 
 
+def layer_rates(layers: Sequence[Layer], stage: Stage) -> dict[str, float]:
+    """By what the learning rate of each layer is multiplied: layer_decay ** (blocks behind it, the head being one), as
+    BEiT's and MAE's fine-tunings have it (Clark et al. 2020, arXiv 2003.10555), and body_rate for all but the head."""
+    blocks = max((layer.block for layer in layers), default=0)
+    decay = 1.0 if stage.layer_decay is None else stage.layer_decay
+    return {
+        layer.name: 1.0 if layer.name == HEAD else stage.body_rate * decay ** (blocks - layer.block + 1)
+        for layer in layers
+    }
+
+
 def steps_of(stage: Stage, images: int) -> tuple[int, int]:
     """(steps in all, steps an epoch) of a stage on this many images. UsageError when there is no step."""
     an_epoch = images // stage.batch_size if stage.drop_last else -(-images // stage.batch_size)
@@ -89,15 +102,59 @@ def train(
     draft: Draft | None = None,
     *,
     alone: bool = True,
+    average: Average | None = None,
 ) -> Training:
     """Run all stages on the model, from a draft on where there is one; bitwise the same end. labels: int64 [N], in the
-    order of the augmenter's images. alone: no other worker runs meanwhile. LeftOff: as `Draft.write` says."""
+    order of the augmenter's images. alone: no other worker runs meanwhile. average: is kept up. LeftOff: as
+    `Draft.write` says."""
+    _check_techniques(model, stages, augmenter)
     total = sum(steps_of(stage, len(labels))[0] for stage in stages)
-    loop = _Loop(model, stages, augmenter, labels, seeds, progress, draft, total, alone)
+    loop = _Loop(model, stages, augmenter, labels, seeds, progress, draft, total, alone, average)
     kept = draft.read(total) if draft is not None else None
     if kept is not None and (trainer := loop.resumed(kept)) is not None:
         return loop.run(kept.said["stage"], kept.said["step"], trainer)
     return loop.run()
+
+
+def _check_techniques(model: Model, stages: tuple[Stage, ...], augmenter: Augmenter) -> None:
+    """UsageError: an adapter that was written before a technique would leave it out without a word."""
+    asked = {
+        "mixed targets": augmenter.mixes,
+        "accumulated gradients": any(stage.accumulate > 1 for stage in stages),
+        "rates of layers": any(stage.layer_decay is not None or stage.body_rate != 1 for stage in stages),
+    }
+    if missing := [technique for technique, needed in asked.items() if needed and technique not in model.techniques]:
+        raise UsageError(
+            f"this model's adapter trains without {', '.join(missing)}; take another, or the protocol's out"
+        )
+
+
+class Average:
+    """That of one training. initial: the tensors before it, canonical names. steps: of all stages."""
+
+    def __init__(self, averaging: Averaging, initial: Mapping[str, np.ndarray], steps: int) -> None:
+        self._averaging = averaging
+        self._decays = decays(averaging, steps // averaging.every)
+        self.tensors = {name: np.array(array) for name, array in initial.items()}
+
+    def is_due(self, step: int) -> bool:
+        """Whether there is an update after so many steps, from 1."""
+        return step % self._averaging.every == 0
+
+    def update(self, step: int, weights: Mapping[str, np.ndarray]) -> None:
+        """weights: those after so many steps."""
+        decay = self._decays[step // self._averaging.every - 1]
+        for name, array in weights.items():
+            copied = self._averaging.statistics == "copied" and name.endswith(_STATISTICS)
+            kept = self.tensors[name].dtype.type(0.0 if copied else decay)
+            if kept:
+                self.tensors[name] = self.tensors[name] * kept + array * (1 - kept)
+            else:
+                self.tensors[name] = np.array(array)
+
+    def restore(self, tensors: Mapping[str, np.ndarray]) -> None:
+        """As it was in a draft."""
+        self.tensors = {name: np.array(array) for name, array in tensors.items()}
 
 
 @dataclass
@@ -113,6 +170,7 @@ class _Loop:
     draft: Draft | None
     total: int
     alone: bool
+    average: Average | None = None
     result: Training = field(default_factory=Training)
     pending: list[SupportsFloat] = field(default_factory=list)  # losses of the epoch
     done: int = 0
@@ -129,6 +187,8 @@ class _Loop:
             self.draft.refuse(str(error))
             return None
         said = dict(kept.said["training"])
+        if self.average is not None:
+            self.average.restore(kept.parts["average"])
         self.earlier = Disturbance.model_validate(said.pop("disturbance"))
         self.done = self.begun = kept.said["done"]
         resumed = (*said.pop("resumed"), self.done)
@@ -155,8 +215,15 @@ class _Loop:
     def _trainer(self, stage: Stage) -> Trainer:
         from isotune.adapters.base import Recipe
 
-        trained = frozenset(select_trained(self.model.layers(), stage.trained))
-        return self.model.trainer(Recipe(stage.optimizer, trained, stage.label_smoothing, stage.batchnorm))
+        layers = self.model.layers()
+        trained = frozenset(select_trained(layers, stage.trained))
+        rates = tuple(
+            (name, rate) for name, rate in layer_rates(layers, stage).items() if name in trained and rate != 1
+        )
+        recipe = Recipe(
+            stage.optimizer, trained, stage.label_smoothing, stage.batchnorm, rates=rates, parts=stage.accumulate
+        )
+        return self.model.trainer(recipe)
 
     def _stage(self, number: int, start: int, epochs: int, features: int, trainer: Trainer) -> None:
         """epochs: of the stages before. An epoch's number for the augmentation counts on: no draw comes twice."""
@@ -168,9 +235,9 @@ class _Loop:
         numbered = [(epochs + epoch, chosen) for epoch, chosen in order]
         batches = self.augmenter.batches(numbered, self.seeds.augmentation)
         began = time.perf_counter()
-        for step, ((_, chosen), images) in enumerate(zip(order, batches, strict=True), start):
+        for step, ((_, chosen), (images, targets)) in enumerate(zip(order, batches, strict=True), start):
             mask = dropout_mask(self.seeds, number, step, (len(chosen), features), stage.head_dropout)
-            self.pending.append(trainer.step(images, labels[chosen], float(rates[step]), mask))
+            self.pending.append(trainer.step(images, targets, float(rates[step]), mask))
             if step == start:
                 self.model.synchronize()
                 result.first_step += time.perf_counter() - began
@@ -181,6 +248,8 @@ class _Loop:
                 result.losses.append(float(np.mean([float(loss) for loss in self.pending])))
                 self.pending.clear()
             self.done += 1
+            if self.average is not None and self.average.is_due(self.done):
+                self.average.update(self.done, self.model.weights())
             self.progress("training", self.done, self.total)
             if self.draft is not None and step + 1 < steps and self.draft.due(self._left()):
                 self.model.synchronize()
@@ -205,7 +274,8 @@ class _Loop:
         position = {"stage": stage, "step": step, "done": self.done, "training": said}
 
         def parts() -> Parts:
-            return {"trainer": trainer.snapshot(), "losses": losses}
+            averages = {} if self.average is None else {"average": self.average.tensors}
+            return {"trainer": trainer.snapshot(), "losses": losses, **averages}
 
         draft.write(self.done, self.total, position, parts, self._left())
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from isotune import protocols
 from isotune.adapters.base import Model
+from isotune.data.augmentation import Batch
 from isotune.protocols import Optimizer, Schedule, Stage
 from isotune.runs import drafts
 from isotune.runs.drafts import Draft
@@ -33,13 +34,16 @@ class Killed(Exception):
 class Pictures:
     """Images that are others in every epoch, as augmented ones are."""
 
+    mixes = False
+
     def __init__(self, size: tuple[int, int]) -> None:
         stream = np.random.default_rng(0)
         self.images = stream.integers(0, 256, (IMAGES, *size, 3), dtype=np.uint8)
         self.labels = stream.integers(0, CLASSES, IMAGES)
 
-    def batches(self, order: Iterable[tuple[int, np.ndarray]], seed: int) -> Iterator[np.ndarray]:
-        return (self.images[samples] ^ np.uint8((37 * epoch + seed) % 256) for epoch, samples in order)
+    def batches(self, order: Iterable[tuple[int, np.ndarray]], seed: int) -> Iterator[Batch]:
+        for epoch, samples in order:
+            yield self.images[samples] ^ np.uint8((37 * epoch + seed) % 256), self.labels[samples]
 
 
 def stages(*optimizers: Optimizer, trained: Sequence[str] = ("all",), **changes) -> tuple[Stage, ...]:

@@ -145,3 +145,28 @@ def test_no_step_of_a_warm_up_has_rate_0_and_the_rest_is_keras_cosine(engine):
     np.testing.assert_allclose(ours[:4], theirs[1:5], rtol=1e-6)
     np.testing.assert_allclose(ours[4:], theirs[4:], rtol=1e-6, atol=1e-8)
     agrees_with_torch(engine, "schedule")
+
+
+# -- techniques: ten steps of each
+
+
+@pytest.mark.parametrize("technique", ["mixing", "accumulation", "layer_rates"])
+def test_every_engine_trains_as_torch_does(engine, technique):
+    agrees_with_torch(engine, technique, bound=1e-9)
+
+
+def test_two_passes_are_two_batches_to_batchnorm_and_one_step(engine):
+    found = outcomes(engine)
+    one, two = (found[f"accumulation/{parts}/logits/losses"] for parts in (1, 2))
+    assert one[0] == pytest.approx(two[0], rel=0.2)
+    assert one[0] != two[0]
+    norms = [found[f"accumulation/{parts}/logits/001.norm.mean"] for parts in (1, 2)]
+    assert np.abs(norms[0] - norms[1]).max() > 1e-6
+
+
+def test_a_mixed_target_weighs_both_classes(engine):
+    """From the same weights: the loss of a mixture is that of neither label."""
+    found = outcomes(engine)
+    forms = [found[f"mixing/sgd/{form}/losses"] for form in ("logits", "clipped-probabilities")]
+    np.testing.assert_allclose(forms[0], forms[1], rtol=1e-5)  # the clip is far away
+    assert len(set(np.round(forms[0], 9))) == 10

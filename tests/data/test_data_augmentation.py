@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +18,10 @@ from isotune.protocols import Augmentation, Images, Input
 
 BOTH = Augmentation(random_resized_crop=(0.08, 1), horizontal_flip=0.5)
 FLIP = Augmentation(horizontal_flip=0.5)
+ALL = Augmentation(
+    random_resized_crop=(0.5, 1), horizontal_flip=0.5,
+    policy=({"name": "color-jitter", "hue": 0.1}, {"name": "rand-augment"}), random_erasing={"probability": 0.5},
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -34,24 +39,28 @@ def augmenter(digits: data.Dataset, augmentation: Augmentation, n: int | None = 
     return Augmenter(digits, Images(train=n), Input(size=16), augmentation)
 
 
-@pytest.mark.parametrize("augmentation", [BOTH, FLIP, Augmentation()])
+def images(source: Augmenter, *asked: Any) -> np.ndarray:
+    return source.batch(*asked)[0]
+
+
+@pytest.mark.parametrize("augmentation", [BOTH, FLIP, ALL, Augmentation()])
 def test_an_image_does_not_depend_on_the_batch_it_is_in(digits: data.Dataset, augmentation: Augmentation) -> None:
     source = augmenter(digits, augmentation)
-    whole = source.batch(3, np.arange(40), 7)
+    whole = images(source, 3, np.arange(40), 7)
     assert whole.shape == (40, 16, 16, 3)
-    assert whole.dtype == np.uint8
+    assert whole.dtype == (np.float32 if augmentation.random_erasing else np.uint8)
     order = np.random.default_rng(0).permutation(40)
-    assert np.array_equal(source.batch(3, order, 7), whole[order])
-    assert np.array_equal(source.batch(3, order[:1], 7), whole[order[:1]])
-    assert np.array_equal(augmenter(digits, augmentation).batch(3, np.arange(40), 7), whole)
+    assert np.array_equal(images(source, 3, order, 7), whole[order])
+    assert np.array_equal(images(source, 3, order[:1], 7), whole[order[:1]])
+    assert np.array_equal(images(augmenter(digits, augmentation), 3, np.arange(40), 7), whole)
 
 
 def test_seed_epoch_and_image_all_matter(digits: data.Dataset) -> None:
     source = augmenter(digits, BOTH)
-    base = source.batch(0, np.arange(40), 0)
-    assert not np.array_equal(source.batch(1, np.arange(40), 0), base)
-    assert not np.array_equal(source.batch(0, np.arange(40), 1), base)
-    assert not np.array_equal(source.batch(1, np.arange(40), 0), source.batch(0, np.arange(40), 1))
+    base = images(source, 0, np.arange(40), 0)
+    assert not np.array_equal(images(source, 1, np.arange(40), 0), base)
+    assert not np.array_equal(images(source, 0, np.arange(40), 1), base)
+    assert not np.array_equal(images(source, 1, np.arange(40), 0), images(source, 0, np.arange(40), 1))
 
 
 def test_a_flip_mirrors_the_fixed_view_as_often_as_asked(digits: data.Dataset) -> None:
@@ -59,7 +68,7 @@ def test_a_flip_mirrors_the_fixed_view_as_often_as_asked(digits: data.Dataset) -
     for probability in (0.0, 0.25, 1.0):
         source = augmenter(digits, Augmentation(horizontal_flip=probability), None)
         assert np.array_equal(source.labels, labels)
-        batch = source.batch(0, np.arange(1000), 5)
+        batch = images(source, 0, np.arange(1000), 5)
         same = np.array([np.array_equal(a, b) for a, b in zip(batch, view, strict=True)])
         mirrored = np.array([np.array_equal(a, b[:, ::-1]) for a, b in zip(batch, view, strict=True)])
         assert (same | mirrored).all()
@@ -73,7 +82,7 @@ def test_a_crop_of_the_whole_image_is_the_fixed_view(digits: data.Dataset) -> No
     """Scale 1 fits only at the image's own ratio, so the fallback takes all of a square."""
     view, _ = data.inputs(digits, "train", Images(train=40), Input(size=16))
     source = augmenter(digits, Augmentation(random_resized_crop=(1, 1)))
-    batch = source.batch(0, np.arange(40), 0)
+    batch = images(source, 0, np.arange(40), 0)
     assert np.mean([np.array_equal(a, b) for a, b in zip(batch, view, strict=True)]) > 0.5
 
 
@@ -140,15 +149,16 @@ def test_batches_come_in_order(digits: data.Dataset) -> None:
     order = [(epoch, np.arange(start, start + 7) % 40) for epoch in range(2) for start in range(0, 40, 7)]
     batches = list(source.batches(iter(order), 3))
     assert len(batches) == len(order)
-    for (epoch, samples), batch in zip(order, batches, strict=True):
-        assert np.array_equal(batch, source.batch(epoch, samples, 3))
+    for (epoch, samples), (batch, labels) in zip(order, batches, strict=True):
+        assert np.array_equal(batch, images(source, epoch, samples, 3))
+        assert np.array_equal(labels, source.labels[samples])
     assert list(source.batches([], 3)) == []
 
 
 def test_an_error_in_the_background_surfaces(digits: data.Dataset) -> None:
     source = augmenter(digits, BOTH)
     batches = source.batches([(0, np.arange(3)), (0, np.array([99])), (0, np.arange(3))], 0)
-    assert next(batches).shape == (3, 16, 16, 3)
+    assert next(batches)[0].shape == (3, 16, 16, 3)
     with pytest.raises(IndexError):
         next(batches)
 
@@ -170,3 +180,18 @@ def test_the_images_are_those_of_the_protocol(digits: data.Dataset) -> None:
         assert np.array_equal(source.labels, digits.train.labels[data.subset(digits.train.labels, 30)])
     with pytest.raises(UsageError, match=r"images\.train = 3"):
         augmenter(digits, BOTH, 3)
+
+
+def test_a_mixture_is_its_batchs_and_gives_targets(digits: data.Dataset) -> None:
+    source = augmenter(digits, Augmentation(horizontal_flip=0.5, mixing={"mixup": 0.8, "cutmix": 1.0}))
+    plain, labels = augmenter(digits, FLIP).batch(2, np.arange(8), 3)
+    mixtures, targets = source.batch(2, np.arange(8), 3)
+    again, others = source.batch(2, np.arange(8), 3)[0], source.batch(2, np.arange(1, 9), 3)[0]
+    assert mixtures.dtype == np.float32
+    assert np.array_equal(mixtures, again)
+    assert not np.array_equal(mixtures[1:], others[:-1])
+    assert targets.shape == (8, 10)
+    np.testing.assert_allclose(targets.sum(1), 1, atol=1e-12)
+    assert (targets[np.arange(8), labels] > 0).any()
+    assert plain.dtype == np.uint8
+    assert augmenter(digits, Augmentation(mixing={"cutmix": 1.0})).batch(2, np.arange(8), 3)[0].dtype == np.uint8

@@ -101,3 +101,77 @@ def test_cosine_after_warm_up_is_kerass_cosine_decay(steps: int, warmup: int) ->
 def test_a_training_of_no_step_is_refused() -> None:
     with pytest.raises(UsageError, match="at least 1"):
         learning_rates(Schedule(learning_rate=PEAK), 0, 1)
+
+
+def test_a_warm_up_from_a_share_before_a_cosine_is_torchs_references() -> None:
+    """references/classification/train.py: LinearLR, then CosineAnnealingLR over what remains, once an epoch."""
+
+    def references(module, optimizer):
+        warmup = module.LinearLR(optimizer, start_factor=0.01, total_iters=3)
+        main = module.CosineAnnealingLR(optimizer, T_max=8 - 3, eta_min=0.1 * PEAK)
+        return module.SequentialLR(optimizer, [warmup, main], milestones=[3])
+
+    schedule = Schedule(
+        name="cosine", learning_rate=PEAK, per="epoch", warmup_epochs=3, start=0.01, final=0.1
+    )  # fmt: skip
+    np.testing.assert_allclose(learning_rates(schedule, 40, 5), torch_rates(references, 40, every=5), rtol=1e-9)
+
+
+@pytest.mark.parametrize("counts", [False, True])
+@pytest.mark.parametrize(("per", "unit"), [("step", 1), ("epoch", 5)])
+def test_a_warm_up_that_the_decay_counts_is_timms(counts: bool, per: str, unit: int) -> None:
+    torch = pytest.importorskip("torch")
+    scheduler = pytest.importorskip("timm.scheduler")
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=PEAK)
+    length = 40 // unit
+    theirs = scheduler.CosineLRScheduler(
+        optimizer, t_initial=length if counts else length - 3, lr_min=0.02 * PEAK, warmup_t=3,
+        warmup_lr_init=0.2 * PEAK, warmup_prefix=not counts,
+    )  # fmt: skip
+    warmup = {"warmup_epochs": 3} if per == "epoch" else {"warmup_steps": 3}
+    schedule = Schedule(
+        name="cosine", learning_rate=PEAK, per=per, start=0.2, warmup_counts=counts, final=0.02, **warmup
+    )
+    wanted = [theirs._get_lr(step // unit)[0] for step in range(40)]
+    np.testing.assert_allclose(learning_rates(schedule, 40, 5), wanted, rtol=1e-9)
+
+
+def test_a_warm_up_from_zero_is_kerass_cosine_decay() -> None:
+    """keras/src/optimizers/schedules/learning_rate_schedule.py: CosineDecay(0, 30, warmup_target=PEAK, warmup_steps=10,
+    alpha=0.1): at step i below 10 i/10 of the peak."""
+    step = np.arange(40)
+    decayed = 0.9 * 0.5 * (1 + np.cos(np.pi * np.minimum(step - 10, 30) / 30)) + 0.1
+    schedule = Schedule(name="cosine", learning_rate=PEAK, warmup_steps=10, start=0.0, final=0.1)
+    wanted = PEAK * np.where(step < 10, step / 10, decayed)
+    np.testing.assert_allclose(learning_rates(schedule, 40, 7), wanted, rtol=1e-12)
+
+
+def test_linear_falls_to_what_is_left() -> None:
+    rates = learning_rates(Schedule(name="linear", learning_rate=1.0, final=0.5), 10, 1)
+    np.testing.assert_allclose(rates, 1 - 0.05 * np.arange(10), rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"warmup_steps": 3, "warmup_epochs": 1}, "either"),
+        ({"start": 0.0}, "belong to a warm-up"),
+        ({"warmup_steps": 3, "warmup_counts": True}, "cosine' or 'linear"),
+        ({"final": 0.1}, "cosine' or 'linear"),
+        ({"start": 1.5, "warmup_steps": 3}, "start"),
+    ],
+)
+def test_a_schedule_that_cannot_be_is_refused(values: dict, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        Schedule(learning_rate=PEAK, **values)
+
+
+def test_what_is_not_asked_for_leaves_no_trace_in_a_protocols_key() -> None:
+    assert set(Schedule(learning_rate=PEAK).model_dump()) == {
+        "name", "learning_rate", "warmup_steps", "per", "milestones", "gamma"
+    }  # fmt: skip
+
+
+def test_a_warm_up_of_epochs_longer_than_the_training_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"warmup_epochs = 3 \(15 steps\) is more than the 10 steps"):
+        learning_rates(Schedule(name="cosine", learning_rate=PEAK, warmup_epochs=3), 10, 5)

@@ -26,11 +26,21 @@ RECIPE = protocols.parse(
     source = "this test"
     images = { train = 64, test = 100 }
     input = { size = 33 }
-    augmentation = { random_resized_crop = [0.5, 1.0], horizontal_flip = 0.5 }
+    average = { decay = 0.8, warmup = "counted" }
+
+    [augmentation]
+    random_resized_crop = [0.5, 1.0]
+    horizontal_flip = 0.5
+    policy = [{ name = "rand-augment" }, { name = "color-jitter", hue = 0.1 }]
+    random_erasing = { probability = 0.5, fill = "noise" }
+    mixing = { mixup = 0.8, cutmix = 1.0 }
 
     [[stage]]
     epochs = 3
     batch_size = 16
+    drop_last = true
+    accumulate = 2
+    layer_decay = 0.9
     label_smoothing = 0.1
     head_dropout = 0.2
     optimizer = { name = "sgd", momentum = 0.9, nesterov = true, weight_decay = 1e-3, clip_norm = 2.0 }

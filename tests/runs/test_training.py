@@ -13,7 +13,8 @@ from isotune.errors import UsageError
 from isotune.protocols import SGD, Schedule, Stage
 from isotune.runs.records import Seeds
 from isotune.runs.scores import cross_entropy
-from isotune.runs.training import dropout_mask, sample_order, steps_of
+from isotune.runs.training import dropout_mask, layer_rates, sample_order, steps_of
+from isotune.weights import Layer
 
 
 def stage(**values) -> Stage:
@@ -70,3 +71,51 @@ def test_cross_entropy_is_that_of_the_definition_and_stable():
     assert cross_entropy(logits + 1e4, labels) == pytest.approx(expected, rel=1e-9)
     assert cross_entropy(np.full((2, 3), np.nan), np.zeros(2, int)) is None
     assert cross_entropy(np.array([[0.0, -np.inf]]), np.array([1])) is None
+
+
+def test_rates_fall_from_block_to_block_and_the_head_has_all():
+    layers = [Layer(str(block), "conv", block, "") for block in (0, 1, 1, 3)] + [Layer("head", "dense", -1, "")]
+    assert layer_rates(layers, stage(layer_decay=0.5)) == {"0": 1 / 16, "1": 1 / 8, "3": 1 / 2, "head": 1}
+    assert layer_rates(layers, stage(body_rate=0.1)) == {"0": 0.1, "1": 0.1, "3": 0.1, "head": 1}
+    assert set(layer_rates(layers, stage()).values()) == {1}
+    for wrong, said in (
+        ({"trained": "head", "layer_decay": 0.5}, "trains none"),
+        ({"accumulate": 2}, "drop_last"),
+        ({"accumulate": 3, "drop_last": True}, "a multiple of it"),
+    ):
+        with pytest.raises(UsageError, match=said):
+            stage(**wrong)
+
+
+RECIPE = """
+name = "mixed"
+title = "Mixed"
+source = "this test"
+images = { train = 20, test = 10 }
+input = { size = 8 }
+augmentation = { mixing = { mixup = 0.2 } }
+
+[[stage]]
+trained = "head"
+epochs = 1
+batch_size = 10
+optimizer = { name = "sgd" }
+schedule = { learning_rate = 0.1 }
+"""
+
+
+def test_a_technique_that_an_adapter_lacks_is_refused_and_not_left_out(here, house):
+    (house / "mixed.toml").write_text(RECIPE)
+    status, _, err = here(
+        "run",
+        "--models",
+        "example:random-features",
+        "--checkpoint",
+        "random:0",
+        "--protocols",
+        "./mixed.toml",
+        "--seeds",
+        "1",
+    )
+    assert status == 1
+    assert "trains without mixed targets" in err

@@ -30,6 +30,7 @@ exact to the variable's precision, where 1 - power(b, t) in float32 loses up to 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -43,9 +44,10 @@ from isotune.conventions import Conventions
 class Conventional(keras.optimizers.Optimizer):  # type: ignore[misc]  # Keras has no types
     """What the three share: clipping, decay, precision, slots."""
 
-    def __init__(self, recipe: Any, conventions: Conventions) -> None:
+    def __init__(self, recipe: Any, conventions: Conventions, rate_of: Callable[[Any], float]) -> None:
+        """rate_of: by what a variable's learning rate is multiplied."""
         super().__init__(learning_rate=0.0, name=type(self).__name__.lower())
-        self.recipe, self.conventions = recipe, conventions
+        self.recipe, self.conventions, self.rate_of = recipe, conventions, rate_of
         self._factors = clipping.factors(conventions.clipping)
         decoupled, inside = decay.is_decoupled(recipe, conventions), decay.in_loss(recipe, conventions)
         self.coupled_decay = 0.0 if decoupled or inside else self.held(recipe.weight_decay)
@@ -82,24 +84,24 @@ class Conventional(keras.optimizers.Optimizer):  # type: ignore[misc]  # Keras h
     def _backend_update_step(self, grads: list[Any], trainable_variables: list[Any], learning_rate: Any) -> None:
         """All variables' steps, the same on every engine; what they share is computed once, which keeps the
         traced graphs small."""
-        rate = ops.convert_to_tensor(learning_rate)
-        shared = self.shared(rate)
+        base = ops.convert_to_tensor(learning_rate)
+        rates = {factor: base if factor == 1 else base * factor for factor in map(self.rate_of, trainable_variables)}
+        shared = {factor: self.shared(rate) for factor, rate in rates.items()}
         if self.penalty_decay:
             grads = [
                 grad + variable * (2 * self.penalty_decay) if self._use_weight_decay(variable) else grad
                 for grad, variable in zip(grads, trainable_variables, strict=True)
             ]
-        shrinking = decay.shrinking(self.decoupled_decay, rate, self.conventions)
         for raw, factor, variable in zip(grads, self.factors(grads), trainable_variables, strict=True):
-            decays = self._use_weight_decay(variable)
+            decays, rate = self._use_weight_decay(variable), rates[self.rate_of(variable)]
             gradient = raw if factor is None else raw * factor
             if self.coupled_decay and decays:
                 gradient = gradient + variable * self.coupled_decay
             if self.decoupled_decay and decays:
-                variable.assign_sub(variable * shrinking)
+                variable.assign_sub(variable * decay.shrinking(self.decoupled_decay, rate, self.conventions))
             index = self._get_variable_index(variable)
             slot = {name: variables[index] for name, variables in self.slots.items()}
-            variable.assign_sub(self.step_of(gradient, rate, shared, slot))
+            variable.assign_sub(self.step_of(gradient, rate, shared[self.rate_of(variable)], slot))
 
     def penalty(self) -> float:
         """What weight decay adds to the loss, of the variables as they are."""

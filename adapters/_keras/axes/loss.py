@@ -25,8 +25,8 @@ class Loss:
 
 @functools.cache
 def cross_entropy(form: str) -> Callable[[Any, Any, Any], Any]:
-    """The mean cross-entropy in nats of logits and integer labels [N] under a smoothing, a scalar in the variables'
-    dtype.
+    """The mean cross-entropy in nats of logits under a smoothing, a scalar in the variables' dtype. labels: integers
+    [N], or targets [N, classes].
 
     The smoothing is a number, or a scalar tensor of that dtype. Targets are (1-a) * onehot + a/K (Szegedy et al. 2016;
     keras/src/losses/losses.py).
@@ -41,7 +41,7 @@ def cross_entropy(form: str) -> Callable[[Any, Any, Any], Any]:
     def smoothed(logits: Any, labels: Any, label_smoothing: Any) -> Any:
         dtype = logits.dtype
         classes = logits.shape[-1]
-        targets = ops.one_hot(labels, classes, dtype=dtype)
+        targets = ops.cast(labels, dtype) if len(labels.shape) == 2 else ops.one_hot(labels, classes, dtype=dtype)
         if not isinstance(label_smoothing, float):
             targets = targets * (1 - label_smoothing) + label_smoothing / classes
         elif label_smoothing:

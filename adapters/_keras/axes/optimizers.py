@@ -10,7 +10,8 @@ In `slots` a velocity is what is subtracted from the variable, in every form; Ke
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -36,10 +37,17 @@ _KERAS_SLOTS = {
 }
 
 
-def make_optimizer(recipe: Optimizer, conventions: Conventions, kernels: list[Any], variables: list[Any]) -> Any:
+def make_optimizer(
+    recipe: Optimizer,
+    conventions: Conventions,
+    kernels: list[Any],
+    variables: list[Any],
+    rates: Mapping[int, float] = MappingProxyType({}),
+) -> Any:
     """A built `keras.optimizers.Optimizer` for `variables`, learning rate 0.
 
-    kernels: those of the variables that decay when `weight_decay_on` is "kernels".
+    kernels: those of the variables that decay when `weight_decay_on` is "kernels". rates: by what the learning rate of
+    a variable, by its `id`, is multiplied, which Keras's own classes cannot do; absent: 1.
     """
     import keras
 
@@ -47,8 +55,8 @@ def make_optimizer(recipe: Optimizer, conventions: Conventions, kernels: list[An
 
     optimizer = (
         _keras_own(recipe, conventions)
-        if is_native(recipe, conventions) and (keras.config.floatx() != "float64" or _is_exact(recipe))
-        else CLASSES[_family(recipe)](recipe, conventions)
+        if not rates and is_native(recipe, conventions) and (keras.config.floatx() != "float64" or _is_exact(recipe))
+        else CLASSES[_family(recipe)](recipe, conventions, lambda variable: rates.get(id(variable), 1.0))
     )
     if recipe.weight_decay:
         decay.restrict(optimizer, conventions, kernels, variables)

@@ -15,7 +15,7 @@ import jax
 import keras
 import numpy as np
 
-from isotune.adapters._keras.network import with_losses
+from isotune.adapters._keras.network import mean_of, with_losses
 
 Array = np.ndarray
 Loss = Callable[[Any, Any], Any]  # (logits, labels) -> scalar
@@ -58,7 +58,7 @@ class JaxEngine:
         return gradients
 
     def make_step(
-        self, optimizer: Any, loss: Loss, training: bool
+        self, optimizer: Any, loss: Loss, training: bool, parts: int
     ) -> Callable[[Array, Array, float, Array | None], Any]:
         differentiate = self._differentiator(loss, training)
         trained_variables = self.network.trainable_variables
@@ -70,7 +70,12 @@ class JaxEngine:
         def train(state: Any, images: Any, labels: Any, rate: Any, mask: Any) -> Any:
             trained, others, slots = state
             slots = [*slots[:rate_index], rate, *slots[rate_index + 1 :]]
-            (value, others), gradients = differentiate(trained, others, images, labels, mask)
+            passes = []
+            masks = [None] * parts if mask is None else jax.numpy.split(mask, parts)
+            for part in zip(*(jax.numpy.split(each, parts) for each in (images, labels)), masks, strict=True):
+                (value, others), gradients = differentiate(trained, others, *part)
+                passes.append((value, gradients))
+            value, gradients = mean_of(passes)
             trained, slots = optimizer.stateless_apply(slots, gradients, trained)
             return value, (trained, others, slots)
 

@@ -19,7 +19,7 @@ import numpy as np
 import tensorflow as tf
 
 from isotune.adapters._keras.axes.loss import Loss
-from isotune.adapters._keras.network import with_losses
+from isotune.adapters._keras.network import mean_of, with_losses
 
 Array = np.ndarray
 
@@ -78,31 +78,40 @@ class TensorFlowEngine:
         return value, gradients
 
     def make_step(
-        self, optimizer: Any, loss: Loss, training: bool
+        self, optimizer: Any, loss: Loss, training: bool, parts: int
     ) -> Callable[[Array, Array, float, Array | None], Any]:
         variables = self.network.trainable_variables
         dtype = tf.as_dtype(optimizer.learning_rate.dtype)
         rate_spec = tf.TensorSpec((), dtype, "learning_rate")
 
         def train(images: Any, labels: Any, rate: Any, mask: Any = None) -> Any:
-            value, gradients = self._differentiate(variables, images, labels, loss, mask, training)
+            given = zip(*(_parted(each, parts) for each in (images, labels, mask)), strict=True)
+            passes = [self._differentiate(variables, part[0], part[1], loss, part[2], training) for part in given]
+            value, gradients = mean_of(passes)
             optimizer.learning_rate.assign(rate)
             optimizer.apply(gradients, variables)
             return value
 
-        plain = self._graph(train, self.images, self.labels, rate_spec)
-        # the mask has the features' dtype, whatever NumPy's is
-        mask_spec = tf.TensorSpec((None, None), dtype, "feature_mask")
-        masked = self._graph(train, self.images, self.labels, rate_spec, mask_spec)
+        @functools.cache
+        def graph(pixels: str, classes: int | None, masked: bool) -> Any:
+            """classes: of targets; None: labels."""
+            images = tf.TensorSpec(self.images.shape, pixels, "images")
+            labels = self.labels if classes is None else tf.TensorSpec((None, classes), dtype, "targets")
+            # the mask has the features' dtype, whatever NumPy's is
+            mask = [tf.TensorSpec((None, None), dtype, "feature_mask")] if masked else []
+            return self._graph(train, images, labels, rate_spec, *mask)
 
         def step(images: Array, labels: Array, rate: float, mask: Array | None) -> Any:
-            if dtype == tf.float64 and mask is None and not self.compile:
+            plain = images.dtype == np.uint8 and labels.ndim == 1 and mask is None and parts == 1
+            if dtype == tf.float64 and plain and not self.compile:
                 value, gradients = self._gradients(loss, training)(images, labels)
                 optimizer.learning_rate.assign(rate)
                 optimizer.apply(gradients, variables)
                 return value
-            arguments = (tf.constant(images), tf.constant(labels), tf.constant(rate, dtype))
-            return plain(*arguments) if mask is None else masked(*arguments, tf.constant(mask, dtype))
+            classes = labels.shape[1] if labels.ndim == 2 else None
+            given = [tf.constant(images), tf.constant(labels, tf.int64 if classes is None else dtype)]
+            given += [tf.constant(rate, dtype)] + ([] if mask is None else [tf.constant(mask, dtype)])
+            return graph(images.dtype.name, classes, mask is not None)(*given)
 
         return step
 
@@ -114,6 +123,12 @@ class TensorFlowEngine:
         if not tf.config.list_logical_devices("GPU"):
             return None
         return int(tf.config.experimental.get_memory_info("GPU:0")["peak"])
+
+
+def _parted(array: Any, parts: int) -> list[Any]:
+    if array is None or parts == 1:
+        return [array] * parts
+    return tf.split(array, parts)  # type: ignore[no-any-return]
 
 
 def configure(threads: int | None) -> None:

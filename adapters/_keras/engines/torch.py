@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from isotune.adapters._keras.network import adds_losses, with_losses
+from isotune.adapters._keras.network import adds_losses, mean_of, with_losses
 from isotune.adapters._torch.compiler import compiled as compiled_by_shape
 
 Array = np.ndarray
@@ -49,12 +49,15 @@ class TorchEngine:
         return lambda images, labels: self._loss_and_gradients(images, labels, loss, None, True)
 
     def make_step(
-        self, optimizer: Any, loss: Loss, training: bool
+        self, optimizer: Any, loss: Loss, training: bool, parts: int
     ) -> Callable[[Array, Array, float, Array | None], Any]:
         variables = self.network.trainable_variables
 
         def step(images: Array, labels: Array, rate: float, mask: Array | None) -> Any:
-            value, gradients = self._loss_and_gradients(images, labels, loss, mask, training)
+            masks = [None] * parts if mask is None else np.split(mask, parts)
+            given = zip(np.split(images, parts), np.split(labels, parts), masks, strict=True)
+            passes = [self._loss_and_gradients(*part[:2], loss, part[2], training) for part in given]
+            value, gradients = mean_of(passes)
             with torch.no_grad():
                 optimizer.learning_rate.assign(rate)
                 optimizer.apply(gradients, variables)

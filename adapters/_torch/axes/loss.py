@@ -16,8 +16,8 @@ _CLIP = 1e-7  # keras.config.epsilon()
 
 @functools.cache
 def cross_entropy(form: str) -> Callable[[Tensor, Tensor, float], Tensor]:
-    """The mean cross-entropy of [N, classes] logits and int64 [N] labels under a smoothing, a scalar in the dtype of
-    the logits.
+    """The mean cross-entropy of [N, classes] logits under a smoothing, a scalar in the dtype of the logits. labels:
+    int64 [N], or targets [N, classes].
 
     Smoothing is spread evenly over all classes, the target included (torch and Keras alike).
     form: `logits`; or `clipped-probabilities`, as Keras computes it from a softmax's output: renormalised and clipped
@@ -35,8 +35,8 @@ def cross_entropy(form: str) -> Callable[[Tensor, Tensor, float], Tensor]:
         probabilities = probabilities / probabilities.sum(dim=1, keepdim=True)
         logarithms = torch.log(torch.clamp(probabilities, _CLIP, 1 - _CLIP))
         classes = logits.shape[1]
-        one_hot = functional.one_hot(labels, classes).to(logits.dtype)
-        target = one_hot * (1 - label_smoothing) + label_smoothing / classes
+        given = labels if labels.ndim == 2 else functional.one_hot(labels, classes)
+        target = given.to(logits.dtype) * (1 - label_smoothing) + label_smoothing / classes
         return -(target * logarithms).sum(dim=1).mean()
 
     return from_logits if form == "logits" else from_probabilities

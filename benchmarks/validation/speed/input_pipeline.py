@@ -35,7 +35,7 @@ def pipelines(augmenter: Augmenter) -> dict[str, Callable[[], Iterator[np.ndarra
 
     def with_grain(threads: int) -> Iterator[np.ndarray]:
         source = grain.MapDataset.source([int(sample) for sample in order])
-        images = source.map(lambda sample: augmenter.batch(0, np.array([sample]), 0)[0]).batch(BATCH)
+        images = source.map(lambda sample: augmenter.batch(0, np.array([sample]), 0)[0][0]).batch(BATCH)
         options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=2 * max(1, threads))
         return iter(images.to_iter_dataset(options))
 

@@ -10,7 +10,7 @@ from contextlib import nullcontext
 
 import numpy as np
 from axes_network import network_experiments
-from axes_recipe import recipe_experiments
+from axes_recipe import recipe_experiments, technique_experiments
 
 
 class Lab:
@@ -95,7 +95,7 @@ class Torch(Lab):
 def main(name, out):
     library, _, engine = name.partition("@")
     lab = Keras(engine) if library == "keras" else Torch()
-    found = {**network_experiments(lab), **recipe_experiments(lab)}
+    found = {**network_experiments(lab), **recipe_experiments(lab), **technique_experiments(lab)}
     if engine == "tensorflow":
         import keras
 

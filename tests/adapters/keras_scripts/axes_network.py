@@ -156,7 +156,7 @@ def _activations(key, model, images):
     return {f"{key}/{layer}": array for layer, array in model.activations(images)}
 
 
-def _micro(lab, size=(16, 16), **axes):
+def micro(lab, size=(16, 16), **axes):
     return _drawn(lab.model("Micro", Conventions(**NETWORK | {"batchnorm_momentum": 0.25} | axes), size=size))
 
 
@@ -164,7 +164,7 @@ def _batchnorm_momentum(lab):
     """Running means while nothing else moves: a frozen BatchNorm that still updates, learning rate 0."""
     found = {}
     for value, steps in ((0.1, 29), (0.01, 299)):
-        model = _micro(lab, batchnorm_momentum=value, frozen_batchnorm="updates")
+        model = micro(lab, batchnorm_momentum=value, frozen_batchnorm="updates")
         key = f"batchnorm_momentum/{value}"
         found[f"{key}/start"] = model.weights()["001.norm.mean"]
         found[f"{key}/batch"] = dict(model.activations(IMAGES))["000.conv"].mean((0, 1, 2))
@@ -181,7 +181,7 @@ def _running_variance(lab):
     found = {}
     for value in ("unbiased", "biased"):
         for side in (8, 4):
-            model = _micro(lab, (side, side), batchnorm_momentum=1.0, batchnorm_running_variance=value)
+            model = micro(lab, (side, side), batchnorm_momentum=1.0, batchnorm_running_variance=value)
             images = IMAGES[:2, :side, :side]
             key = f"batchnorm_running_variance/{value}/{side // 2 * side // 2 * 2}"
             found[f"{key}/batch"] = dict(model.activations(images))["000.conv"].var((0, 1, 2))
@@ -195,7 +195,7 @@ def _frozen_batchnorm(lab):
     found = {}
     for value in ("updates", "inference"):
         key = f"frozen_batchnorm/{value}"
-        model = _micro(lab, frozen_batchnorm=value)
+        model = micro(lab, frozen_batchnorm=value)
         found[f"{key}/training loss"] = model.gradients(IMAGES, LABELS)["loss"]
         found[f"{key}/logits"] = model.logits(IMAGES)
         found |= {f"{key}/before/{name}": array for name, array in model.weights().items()}
@@ -207,7 +207,7 @@ def _frozen_batchnorm(lab):
 
 def _head(lab):
     found = {}
-    model = _micro(lab)
+    model = micro(lab)
     for value in ("uniform-fan-in", "glorot-uniform", "zeros"):
         model.load(head_weights(4, 3, value, 0))
         key = f"head_initialisation/{value}"
@@ -220,7 +220,7 @@ def _loss(lab):
     """At logits drawn, and at logits of which the wrong one leads by 50."""
     found = {}
     for value in ("logits", "clipped-probabilities"):
-        model = _micro(lab, loss=value)
+        model = micro(lab, loss=value)
         for smoothing in (0.0, 0.1):
             for name, array in model.gradients(IMAGES, LABELS, smoothing).items():
                 found[f"loss/{value}/smoothing {smoothing}/{name}"] = array

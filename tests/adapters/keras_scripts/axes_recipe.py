@@ -1,10 +1,12 @@
 """Experiments on the axes of the optimizer: trajectories of a kernel and a bias under given gradients; keys AXIS/VALUE.
-
-Each trajectory is [steps, values], the kernel's values first.
+Each trajectory is [steps, values], the kernel's values first. And on techniques of training, ten steps each; keys
+TECHNIQUE/VALUE/...
 """
 
 import numpy as np
+from axes_network import micro
 
+from isotune.adapters.base import Recipe
 from isotune.conventions import Conventions
 from isotune.protocols import SGD, Adam, RMSprop, Schedule
 from isotune.protocols.schedules import learning_rates
@@ -61,4 +63,60 @@ def recipe_experiments(lab):
             run(f"hyperparameters/{held}/keras's {name}", recipe, *three, hyperparameters=held, **KERAS)
     found["schedule/cosine/rates"] = RATES
     run("schedule/cosine/sgd", momentum, ([[1.0, -0.5]], [0.25]), RATES)
+    return found
+
+
+# -- techniques
+
+_STREAM = np.random.default_rng(5)
+IMAGES = _STREAM.integers(0, 256, (10, 8, 16, 16, 3), dtype=np.uint8)
+LABELS = _STREAM.integers(0, 3, (10, 8))
+SHARES = _STREAM.beta(0.8, 0.8, (10, 8))
+STEPS = tuple(0.25 * 0.5 ** (step / 4) for step in range(10))
+DYADIC = SGD(momentum=0.875, nesterov=True, weight_decay=2**-10)
+ADAM = Adam(beta1=0.875, beta2=0.96875, epsilon=2**-10, weight_decay=2**-10)
+
+
+def _mixed(step):
+    """Images between two bytes, and the shares of both classes."""
+    share, images, classes = SHARES[step, :, None], IMAGES[step].astype(np.float32), np.eye(3)[LABELS[step]]
+    kept = share[:, :, None, None].astype(np.float32)
+    return images * kept + images[::-1] * (1 - kept), classes * share + classes[::-1] * (1 - share)
+
+
+def _plain(step):
+    return IMAGES[step], LABELS[step]
+
+
+def _cases(layers):
+    body = tuple((name, 0.5 ** (number % 3)) for number, name in enumerate(layers) if name != "head")
+    every, head = frozenset(layers), frozenset({"head"})
+    return {
+        "mixing/sgd": (Recipe(DYADIC, every, 0.125), _mixed),
+        "mixing/adam": (Recipe(ADAM, every), _mixed),
+        "mixing/head": (Recipe(DYADIC, head), _mixed),
+        "accumulation/1": (Recipe(DYADIC, every), _plain),
+        "accumulation/2": (Recipe(DYADIC, every, parts=2), _plain),
+        "accumulation/4 mixed": (Recipe(ADAM, every, parts=4), _mixed),
+        "layer_rates/sgd": (Recipe(DYADIC, every, rates=body), _plain),
+        "layer_rates/adam": (Recipe(ADAM, every, rates=body), _plain),
+        "layer_rates/adamw": (Recipe(ADAM.model_copy(update={"name": "adamw"}), every, rates=body), _plain),
+        "layer_rates/rmsprop": (Recipe(RMSprop(rho=0.875, momentum=0.5, epsilon=2**-10), every, rates=body), _plain),
+    }
+
+
+def technique_experiments(lab):
+    found = {}
+    for form in ("logits", "clipped-probabilities"):
+        model = micro(lab, loss=form)
+        start = {name: np.array(array) for name, array in model.weights().items()}
+        for key, (recipe, batch) in _cases([layer.name for layer in model.layers()]).items():
+            if form != "logits" and not key.startswith("mixing"):
+                continue
+            model.load(start)
+            trainer = model.trainer(recipe)
+            mask = np.tile([0.0, 2.0], (8, 2)) if "mixed" in key else None
+            losses = [trainer.step(*batch(step), rate, mask) for step, rate in enumerate(STEPS)]
+            found[f"{key}/{form}/losses"] = np.array([float(loss) for loss in losses])
+            found |= {f"{key}/{form}/{name}": array for name, array in model.weights().items()}
     return found
