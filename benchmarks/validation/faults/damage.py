@@ -147,9 +147,8 @@ def _left(what: str, place: str, patterns: Iterable[str]) -> Way:
             return False
         file = trial.chance.choice(files)
         _spoil(file, trial.chance.choice(SPOILS), trial.chance)
-        if what in ("record", "predictions"):
-            key = file.relative_to(trial.store).parts[0]
-            trial.before = type(trial.before)({one: count for one, count in trial.before.items() if one[0] != key})
+        if what in ("record", "file of predictions"):
+            trial.spoiled.add(file.relative_to(trial.store).parts[0])
         return True
 
     return harm

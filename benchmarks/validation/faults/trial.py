@@ -18,7 +18,8 @@ from isotune.runs.store import Store
 @dataclass
 class Trial:
     """stack: what is to stay until it is judged. done: what was done, and how often, where it is more than once.
-    before: results that were there when it was harmed, or later. The lists name what went wrong, in words."""
+    before: results that were there when it was harmed, or later. spoiled: keys of cells whose result the trial itself
+    damaged, which is to be found again. The lists name what went wrong, in words."""
 
     house: House
     store: Path
@@ -26,6 +27,7 @@ class Trial:
     stack: contextlib.ExitStack
     done: Counter[str] = field(default_factory=Counter)
     before: Counter[tuple[str, object]] = field(default_factory=Counter)
+    spoiled: set[str] = field(default_factory=set)
     orphans: list[str] = field(default_factory=list)
     tracebacks: list[str] = field(default_factory=list)
     other: list[str] = field(default_factory=list)
@@ -70,7 +72,7 @@ class Trial:
         return {
             "cells": self.house.cells,
             "done": dict(self.done) or {"": 1},
-            "lost": sum((self.before - after).values()),
+            "lost": sum(count for (key, _), count in (self.before - after).items() if key not in self.spoiled),
             "twice": sum(count - 1 for count in cells.values()),
             "unreadable": len(store.damaged),
             "orphans": self.orphans,
@@ -80,7 +82,7 @@ class Trial:
         }
 
 
-# A way to harm a sweep: False where it ended before, and the trial does not count.
+# A way to harm a sweep: False where it had ended, or had nothing yet, and the trial does not count.
 Way = Callable[[Trial], bool]
 
 
