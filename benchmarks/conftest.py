@@ -29,10 +29,23 @@ from isotune.runs.records import Record
 from isotune.runs.stopwatch import PATIENCE, Measurement
 from isotune.workers.process import WorkerFailure, Workers
 
+# Every network of the checkpoint `offline`.
+ALL_OFFLINE = [*names.DEFAULT_MODELS, *(f"timm:tf_efficientnet_lite{i}" for i in range(3))]
 TIERS: dict[str, dict[str, Any]] = {
-    "quick": {"protocols": ["quick", "quick-fine-tune"], "seeds": "3", "rounds": 6},
-    "standard": {"protocols": ["linear-probe", "frozen-head-sgd", "fine-tune-sgd"], "seeds": "5", "rounds": 15},
+    "quick": {  # `make bench`
+        "models": list(names.DEFAULT_MODELS),
+        "protocols": ["quick", "quick-fine-tune"],
+        "seeds": "3",
+        "rounds": 6,
+    },
+    "standard": {
+        "models": ALL_OFFLINE,
+        "protocols": ["linear-probe", "quick-fine-tune"],
+        "seeds": "5",
+        "rounds": 15,
+    },
     "full": {
+        "models": ALL_OFFLINE,
         "protocols": ["linear-probe", "frozen-head-sgd", "fine-tune-sgd", "fine-tune-adamw", "sfda"],
         "seeds": "10",
         "rounds": 30,
@@ -42,11 +55,11 @@ TIERS: dict[str, dict[str, Any]] = {
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("isotune", "isotune: what is measured")
-    group.addoption("--models", help="comma-separated adapter[@engine]:name[:option=value]; default: three MobileNetV2")
+    group.addoption("--models", help="comma-separated adapter[@engine]:name[:option=value]; default: the tier's")
     group.addoption("--datasets", help="comma-separated; default: digits, which comes with scikit-learn")
     group.addoption("--protocols", help="comma-separated names or TOML files; default: the tier's")
     group.addoption("--seeds", help="how many (3), which (0,4,7) or a range (5-9); default: the tier's")
-    group.addoption("--tier", default="quick", help="quick, standard or full: protocols, seeds and rounds")
+    group.addoption("--tier", default="quick", help="quick, standard or full: models, protocols, seeds and rounds")
     group.addoption(
         "--conventions", action="append", help="identical, native, with overrides; repeatable; default: both"
     )
@@ -81,7 +94,7 @@ class Choices:
             raise UsageError(f"--tier {tier!r} is unknown; quick, standard or full")
         chosen = TIERS[tier]
         self.checkpoint: str = option("checkpoint")
-        named = _split("models", option("models")) or list(names.DEFAULT_MODELS)
+        named = _split("models", option("models")) or chosen["models"]
         self.models, _ = patterns.expanded(named, self.checkpoint)
         self.datasets = _split("datasets", option("datasets")) or ["digits"]
         self.protocols = _split("protocols", option("protocols")) or chosen["protocols"]
@@ -94,8 +107,8 @@ class Choices:
         self.patience: float = option("patience")
         if not self.patience >= 0:
             raise UsageError(f"--patience {self.patience:g}: seconds, 0 or more")
-        for recipe in self.protocols:
-            protocols.load(recipe)
+        recipes = [protocols.load(recipe) for recipe in self.protocols]
+        self.size = recipes[0].input.size  # of speeds, which are shown beside accuracies of their size alone
         for model in self.models:
             for mode in self.modes:
                 layouts.as_asked(mode, _adapter(model))
@@ -262,6 +275,7 @@ class Suite:
             checkpoint=self.choices.checkpoint,
             conventions=conventions,
             **Mode.parse(mode).settings,
+            image_size=self.choices.size,
             batch_size=batch_size,
             patience=self.choices.patience,
         )
@@ -362,6 +376,7 @@ def measure(suite: Suite, replay: Any) -> Any:
             "question": asked.question,
             "model": asked.model,
             "architecture": last["architecture"],
+            "parameters": last["parameters"],
             "conventions": asked.conventions,
             "same_as": same_as,
             "mode": asked.mode,

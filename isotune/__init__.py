@@ -6,6 +6,7 @@
     runs.leaderboard().write("my-report")
 
 - `models(...)`, `list_datasets()`, `list_protocols()`: what can be run; `prepare(...)`: fetched ahead
+- `measured_models(...)`: models with what they reached and cost in a report, to choose one
 - `run(...)`: a matrix of models, data sets, protocols, set-ups and seeds, or a sweep file -> `Runs`
 - `plan(...)`: what of it is done, and what the rest takes; `status(...)`: what a store has, what runs, what is left
 - `load_runs(...)`: the same from a folder of records, or from the JSON of `pytest benchmarks/`
@@ -34,6 +35,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from isotune import data, errors, protocols
     from isotune.interface import (
+        MeasuredModels,
         OpenModel,
         Prepared,
         Runs,
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
         list_datasets,
         list_protocols,
         load_runs,
+        measured_models,
         open_model,
         plan,
         prepare,
@@ -71,6 +74,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Investigation",
     "Leaderboard",
+    "MeasuredModels",
     "OpenModel",
     "Prepared",
     "Proofs",
@@ -89,6 +93,7 @@ __all__ = [
     "list_datasets",
     "list_protocols",
     "load_runs",
+    "measured_models",
     "models",
     "open_model",
     "plan",
@@ -108,6 +113,7 @@ __all__ = [
 _PLACES = {  # where each stands; packages and modules of their own are not named
     "Investigation": "isotune.investigation",
     "Leaderboard": "isotune.report",
+    "MeasuredModels": "isotune.interface",
     "OpenModel": "isotune.interface",
     "Prepared": "isotune.interface",
     "Proofs": "isotune.parity",
@@ -123,6 +129,7 @@ _PLACES = {  # where each stands; packages and modules of their own are not name
     "list_datasets": "isotune.interface",
     "list_protocols": "isotune.interface",
     "load_runs": "isotune.interface",
+    "measured_models": "isotune.interface",
     "open_model": "isotune.interface",
     "plan": "isotune.interface",
     "prepare": "isotune.interface",

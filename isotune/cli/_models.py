@@ -8,11 +8,13 @@ import sys
 import textwrap
 from dataclasses import asdict
 from itertools import zip_longest
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
 from isotune.cli._shared import JsonOption, interface, split
+from isotune.errors import UsageError
 
 
 def models(
@@ -22,13 +24,42 @@ def models(
         typer.Option("--adapter", "--adapters", help="Comma-separated adapters. [default: all installed]"),
     ] = None,
     architecture: Annotated[str | None, typer.Option(help="Only this architecture: what the libraries share.")] = None,
+    measured: Annotated[
+        Path | None,
+        typer.Option(help="List what was measured instead: a report's folder, a folder of records, or a JSON of them."),
+    ] = None,
+    sort: Annotated[
+        str | None,
+        typer.Option(
+            help="With --measured: accuracy, training, inference, latency, memory or parameters. [default: accuracy]"
+        ),
+    ] = None,
+    under_ms: Annotated[
+        float | None, typer.Option(help="With --measured: models that take less time for one image.")
+    ] = None,
+    under_mib: Annotated[
+        float | None, typer.Option(help="With --measured: models whose process takes less memory.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Machine-readable, every checkpoint.")] = False,
 ) -> None:
-    """List what can be run: models, architectures, checkpoints and published ImageNet top-1."""
+    """List what can be run: models, architectures, checkpoints and published ImageNet top-1; or, with --measured, what
+    models reached and cost in a report, the best first."""
+    adapters = None if adapter is None else split(adapter)
+    chosen = {"sort": sort, "under_ms": under_ms, "under_mib": under_mib}
+    given: dict[str, Any] = {option: value for option, value in chosen.items() if value is not None}
+    if measured is not None:
+        from isotune.cli import _measured
+
+        _measured.show(
+            interface().measured_models(measured, pattern, adapters=adapters, architecture=architecture, **given),
+            as_json=as_json,
+        )
+        return
+    if given:
+        raise UsageError(f"--{next(iter(given)).replace('_', '-')} is of measured models; add --measured REPORT")
     from isotune.models.catalogue import show
     from isotune.models.listing import models as listed
 
-    adapters = None if adapter is None else split(adapter)
     show(listed(pattern, adapters=adapters, architecture=architecture, progress=True), as_json=as_json)
 
 

@@ -2,7 +2,8 @@
 
 - `_running`: `run`, `prepare`; `_runs`: `Runs`, `load_runs`;
 - `_comparing`: `investigate`, `dump`, `prove`, `prove_all`;
-- `_listing`: `list_protocols`, `list_datasets`; `_caching`: `list_cache`, `prune_cache`;
+- `_listing`: `list_protocols`, `list_datasets`; `_measured`: `measured_models`;
+- `_caching`: `list_cache`, `prune_cache`;
 - `_verifying`: `verify`;
 - `_transferring`: `transfer`; `_variance`: `study_variance`;
 - `_model`: `open_model`, with `requests` as the worker's part of it;
@@ -14,6 +15,7 @@ It stands on all other packages, and only `isotune.cli` and the benchmark suite 
 from isotune.interface._caching import list_cache, prune_cache
 from isotune.interface._comparing import dump, investigate, prove, prove_all
 from isotune.interface._listing import ListedDataset, ListedProtocol, list_datasets, list_protocols
+from isotune.interface._measured import MeasuredModels, measured_models
 from isotune.interface._model import OpenModel, open_model
 from isotune.interface._running import Prepared, plan, prepare, run, status
 from isotune.interface._runs import Runs, load_runs
@@ -24,6 +26,7 @@ from isotune.interface._verifying import Verified, verify
 __all__ = [
     "ListedDataset",
     "ListedProtocol",
+    "MeasuredModels",
     "OpenModel",
     "Prepared",
     "Runs",
@@ -36,6 +39,7 @@ __all__ = [
     "list_datasets",
     "list_protocols",
     "load_runs",
+    "measured_models",
     "open_model",
     "plan",
     "prepare",

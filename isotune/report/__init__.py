@@ -7,6 +7,7 @@
 - `model_index(records)`: evaluation results for model cards on the Hugging Face Hub, YAML;
 - `judged(records, handed_in)`: published numbers that were handed in (`HandedIn`), each with its verdict (`Judged`) and
   what was concluded in one line (`line`); `foreseen`: what would be compared with what, before anything runs;
+- `analysis.measured`: the models that a leaderboard shows (`MeasuredModel`), to choose one;
 - `first_rows(records, speeds)`: the sentence and the first table's head, for a README.
 
 Three modules are for whoever else writes a report (investigation, attribution, variance):
@@ -30,7 +31,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from isotune.report._handed_in import foreseen, judged, line
-from isotune.report._leaderboard import Leaderboard, first_rows, schema
+from isotune.report._leaderboard import JSON, Leaderboard, first_rows, schema
 from isotune.report._model_index import model_index
 from isotune.report.analysis.benchmark import Speed, read_benchmark
 from isotune.report.analysis.handed_in import HandedIn
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from isotune.runs.records import Record
 
 __all__ = [
+    "JSON",
     "HandedIn",
     "Judged",
     "Leaderboard",

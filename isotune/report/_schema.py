@@ -79,6 +79,7 @@ class Measured(_Part):
     resident: int | None = Field(description="peak, bytes")
     above_baseline: int | None = Field(description="peak minus what was resident before, bytes")
     device: int | None = Field(description="peak on an accelerator, bytes")
+    parameters: int | None = Field(None, description="that are trained, the classifier's left out; null: unknown")
 
 
 class RowName(_Part):

@@ -98,6 +98,7 @@ class Stopwatch:
             "resident": ready.resident,
             "device": model.device_memory(),
             "architecture": ready.built.architecture,
+            "parameters": ready.built.trained_parameters,
             "environment": self.builder.environment(ready.built),
         }
 

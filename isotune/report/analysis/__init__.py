@@ -10,8 +10,9 @@
 - `published`: verdicts against published numbers, those `handed_in` among them, and the nearest numbers as context;
   `paired`: image by image, where a number came so;
 - `differences`: which rows differ, corrected for the number of pairs; `variance`: where the spread comes from;
-- `judging`: all of these of one section in a `Finding`.
+- `judging`: all of these of one section in a `Finding`;
+- `measured`: the rows of a leaderboard's JSON, to choose a model.
 
 The other modules of `isotune.report` import from here. Other packages take `Speed` and `read_benchmark` from
-`isotune.report`. No framework and no matplotlib is imported.
+`isotune.report`, and `measured` from here. No framework and no matplotlib is imported.
 """

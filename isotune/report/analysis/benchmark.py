@@ -50,6 +50,7 @@ class Speed(_FromOutside):
     resident: int | None = Field(None, description="peak resident set of the worker, bytes")
     device: int | None = Field(None, description="peak allocated on an accelerator, bytes")
     environment: dict[str, str] = Field(default_factory=dict)
+    parameters: int | None = Field(None, gt=0, description="that are trained, the classifier's left out")
     noise: Noise | None = Field(None, description="of a training step: how far the mode is from float64")
 
     @property

@@ -33,6 +33,7 @@ class Measured:
     resident: int | None  # bytes, peak
     above_baseline: int | None  # bytes, peak minus what was resident before the cell
     device: int | None  # bytes, peak
+    parameters: int | None  # of the model, the classifier's left out
     sources: tuple[Speed, ...]  # the suite's measurements used here
 
 
@@ -63,6 +64,7 @@ class SpeedTable:
         memories = [record.memory for record in records if record.memory]
         above = [m.resident - m.baseline for m in memories if m.resident is not None and m.baseline is not None]
         from_suite = "training-step" in self.batch_size
+        sources = (*training, *inference, *latency)
         timed = [record.timings for record in records if record.timings]
         return Measured(
             training=rate(training) if from_suite else self._cell_rate(timed),
@@ -72,7 +74,8 @@ class SpeedTable:
             resident=max((m.resident for m in memories if m.resident is not None), default=None),
             above_baseline=max(above, default=None),
             device=max((m.device for m in memories if m.device is not None), default=None),
-            sources=(*training, *inference, *latency),
+            parameters=max((s.parameters for s in sources if s.parameters is not None), default=None),
+            sources=sources,
         )
 
     def _find(self, question: SpeedQuestion, model: str, mode: str, overrides: str) -> list[Speed]:
