@@ -20,13 +20,14 @@ Part of the spread over seeds comes from the test set too: `split_variance`.
 | do two sets of predictions differ? | `mcnemar`, `predictions_changed`; of many sets, `holm` corrects |
 | which seed does the accuracy depend on? | `variance_by_source` over `Run`s |
 | what is typical of timings, how sure? | `median_interval` |
+| is one thing slower than another, beyond a margin? | `compare_rounds` |
 
 Answers are defined where a formula is not. The older functions (`estimate`, `paired_difference`, `wilson`,
-`predictions_changed`, `median_interval`) answer NaN: an empty sample is all NaN; one value has a mean, but NaN for its
-standard deviation and interval (one seed says nothing about spread); values that are all equal have an interval of no
-width, which says that the seeds change nothing, not that nothing is uncertain; a NaN among the values makes the whole
-answer NaN instead of vanishing from it. All others answer None, with a `reason` in one line; and a run that failed,
-given as NaN, is never left out in silence: those that fail are not a random part.
+`predictions_changed`, `median_interval`, and `compare_rounds` with them) answer NaN: an empty sample is all NaN; one
+value has a mean, but NaN for its standard deviation and interval (one seed says nothing about spread); values that
+are all equal have an interval of no width, which says that the seeds change nothing, not that nothing is uncertain; a
+NaN among the values makes the whole answer NaN instead of vanishing from it. All others answer None, with a `reason` in
+one line; and a run that failed, given as NaN, is never left out in silence: those that fail are not a random part.
 
 An interval of a share ends at 0 and 100 %, one of the difference of two at -100 and 100 points, where whoever asks
 says what the values are (`PERCENT`, `POINTS`).
@@ -51,6 +52,7 @@ from isotune.statistics._images import McNemar, mcnemar, predictions_changed, wi
 from isotune.statistics._outperformance import Outperformance, outperformance
 from isotune.statistics._pairs import Pair, compare_all, holm
 from isotune.statistics._power import power_of, seeds_for
+from isotune.statistics._rounds import Ratio, compare_rounds
 from isotune.statistics._sources import Component, Run, VarianceBySource, variance_by_source
 from isotune.statistics._split import VarianceSplit, split_variance
 from isotune.statistics._verdict import Published, Verdict, verdict
@@ -68,12 +70,14 @@ __all__ = [
     "Outperformance",
     "Pair",
     "Published",
+    "Ratio",
     "Run",
     "Summary",
     "VarianceBySource",
     "VarianceSplit",
     "Verdict",
     "compare_all",
+    "compare_rounds",
     "estimate",
     "holm",
     "mcnemar",
