@@ -4,6 +4,7 @@
 
 - `listing`: `models(...)` and what it gives; `catalogue`: the entries, kept in the cache;
 - `checkpoints`: weights and the conventions they were trained with, by name; `embedded`: those in installed packages;
+- `told`: names without the paths of this machine;
 - `contents`: what decides a cell's result, files by their content; `building`: models built in a worker, and kept;
 - `counterparts`: the models of several libraries that are one architecture;
 - `patterns`: several models by `*` and `?`; `transfer`: a checkpoint of one library as a file of another;

@@ -3,14 +3,15 @@
 - `Leaderboard(records, speeds)`: `.markdown()`, `.html()`, `.json()`, `.model_index()`, `.write(folder)`;
 - `write(records, folder, speeds=...)`: the same in one call;
 - `read_benchmark(path)`: the records and speeds that `pytest benchmarks/ --benchmark-json=FILE` left;
-- `schema()`: what is in that JSON, as a JSON schema;
+- `schema()`: what is in a leaderboard's JSON, as a JSON schema; `is_leaderboard(content)`, `read_leaderboard(content)`:
+  whether a JSON is one, and what it holds;
 - `model_index(records)`: evaluation results for model cards on the Hugging Face Hub, YAML;
 - `judged(records, handed_in)`: published numbers that were handed in (`HandedIn`), each with its verdict (`Judged`) and
   what was concluded in one line (`line`); `foreseen`: what would be compared with what, before anything runs;
 - `analysis.measured`: the models that a leaderboard shows (`MeasuredModel`), to choose one;
 - `first_rows(records, speeds)`: the sentence and the first table's head, for a README.
 
-Three modules are for whoever else writes a report (investigation, attribution, variance):
+Three modules are for whoever else writes a report (investigation, attribution, variance, changes):
 
 - `wording`: numbers and words in markdown: `text`, `code`, `significant`, `duration`, `listing`, `Table`;
 - `evidence.evidence(records, speeds)`: what a report rests on: dates, versions, checkpoints, data, recipes;
@@ -33,6 +34,7 @@ from typing import TYPE_CHECKING
 from isotune.report._handed_in import foreseen, judged, line
 from isotune.report._leaderboard import JSON, Leaderboard, first_rows, schema
 from isotune.report._model_index import model_index
+from isotune.report._replacing import is_leaderboard, read_leaderboard
 from isotune.report.analysis.benchmark import Speed, read_benchmark
 from isotune.report.analysis.handed_in import HandedIn
 from isotune.report.analysis.published import Judged
@@ -49,10 +51,12 @@ __all__ = [
     "Speed",
     "first_rows",
     "foreseen",
+    "is_leaderboard",
     "judged",
     "line",
     "model_index",
     "read_benchmark",
+    "read_leaderboard",
     "schema",
     "write",
 ]

@@ -54,6 +54,7 @@ def document(
         failed=sum(len(finding.section.failed) for finding in findings),
         sections=tuple(map(_section, findings)),
         speeds=tuple(other_speeds(findings, speeds)),
+        suite=tuple(speeds),
         environments=_sorted(environments),
         checkpoints=_sorted(checkpoints),
     )

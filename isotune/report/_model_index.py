@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable
 from math import isnan
-from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
-from isotune.data.sources.naming import is_of_path
 from isotune.errors import MissingExtra, UsageError
+from isotune.models import told
 from isotune.runs.records import Record
 
 if TYPE_CHECKING:
@@ -71,21 +70,15 @@ def _result(section: Section, row: Row, setup: SetUp) -> EvalResult:
 
 def _dataset(written: str) -> tuple[str, str]:
     """Type and name; "imagefolder:/home/me/photos" -> "imagefolder", "imagefolder:photos"."""
-    kind, _, place = written.partition(":")
-    if not place or not is_of_path(written):
-        return _HUB.get(written, written), written
-    return _HUB.get(kind, kind), f"{kind}:{PurePath(place).name}"
-
-
-def _checkpoint(written: str) -> str:
-    scheme, _, place = written.partition(":")
-    return f"file:{PurePath(place).name}" if scheme == "file" else written
+    name = told.dataset(written)
+    kind = written if name == written else written.partition(":")[0]
+    return _HUB.get(kind, kind), name
 
 
 def _variant(row: Row, setup: SetUp) -> str:
     """What tells a model's runs apart under one protocol."""
     mode = "" if row.mode == "float32" else row.mode
-    return ", ".join(filter(None, (f"{setup.name} conventions", row.overrides, mode, _checkpoint(row.checkpoint))))
+    return ", ".join(filter(None, (f"{setup.name} conventions", row.overrides, mode, told.checkpoint(row.checkpoint))))
 
 
 def _spread(setup: SetUp) -> str:
@@ -104,7 +97,7 @@ def _args(row: Row, setup: SetUp) -> dict[str, Any]:
     args: dict[str, Any] = {
         "conventions": ",".join(filter(None, (setup.name, row.overrides))),
         "mode": row.mode,
-        "checkpoint": _checkpoint(row.checkpoint),
+        "checkpoint": told.checkpoint(row.checkpoint),
     }
     if not row.evaluated:
         args["seeds"] = accuracy.n

@@ -1,14 +1,19 @@
-"""Whether a leaderboard that is already in a folder would lose by being replaced."""
+"""A leaderboard that was written before: what its JSON holds, and whether it would lose by being replaced."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
 
 from isotune import reading
 from isotune.errors import UsageError
+
+if TYPE_CHECKING:
+    from isotune.report._schema import Leaderboard
 
 _MOST = 256 * reading.MIB
 _SET_UPS = ("identical", "native")
@@ -46,3 +51,22 @@ def _runs(content: Mapping[str, Any]) -> Iterator[str]:
 
 def _named(row: Mapping[str, str]) -> str:
     return " ".join(filter(None, (row["model"], row["checkpoint"], row["mode"], row["overrides"])))
+
+
+def is_leaderboard(content: Any) -> bool:
+    """Whether what a JSON file holds is a report's, of whatever version."""
+    return isinstance(content, dict) and "sections" in content and "checkpoints" in content
+
+
+def read_leaderboard(content: Any, where: str) -> Leaderboard:
+    """What a report's JSON holds. UsageError: it is of another version, or something in it is wrong."""
+    from isotune.report._schema import Leaderboard
+
+    try:
+        return Leaderboard.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"])) or "file"
+        raise UsageError(
+            f"{where}: not a report's JSON of this version ({place}: {first['msg']}); write it again: isotune report"
+        ) from None

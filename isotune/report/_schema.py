@@ -259,6 +259,9 @@ class Leaderboard(_Part):
     failed: int
     sections: tuple[SectionResult, ...]
     speeds: tuple[Speed, ...] = Field(description="speeds that are shown beside no accuracy")
+    suite: tuple[Speed, ...] | None = Field(
+        None, description="every speed of the suite, with its rounds; null: written before they were kept"
+    )
     environments: dict[str, dict[str, tuple[str, ...]]] = Field(description="setting: value: adapters that had it")
     checkpoints: dict[str, dict[str, tuple[str, ...]]] = Field(description="checkpoint: SHA-256: models that had it")
     left_out: tuple[str, ...] = Field((), description="earlier results of cells that were run again; what is damaged")

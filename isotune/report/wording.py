@@ -36,6 +36,12 @@ class Table:
     def head(self, rows: int) -> Table:
         return Table(self.columns, self.rows[:rows], self.left)
 
+    def markdown(self) -> str:
+        """A line for the columns, one that sets them left or right, and one for each row; each is ended."""
+        rule = [" --- " if place < self.left else " ---: " for place in range(len(self.columns))]
+        rows = [f"| {' | '.join(row)} |" for row in (self.columns, *self.rows)]
+        return "".join(f"{line}\n" for line in (rows[0], f"|{'|'.join(rule)}|", *rows[1:]))
+
 
 def text(words: object) -> str:
     """Words of others, to appear as they are in markdown, also within a table; addresses become links."""

@@ -13,6 +13,7 @@
 - `judging`: all of these of one section in a `Finding`;
 - `measured`: the rows of a leaderboard's JSON, to choose a model.
 
-The other modules of `isotune.report` import from here. Other packages take `Speed` and `read_benchmark` from
-`isotune.report`, and `measured` from here. No framework and no matplotlib is imported.
+The other modules of `isotune.report` import from here, and so does `isotune.changes`, which judges as they do. Other
+packages take `Speed` and `read_benchmark` from `isotune.report`, and `measured` from here. No framework and no
+matplotlib is imported.
 """
