@@ -10,6 +10,7 @@
 - `run(...)`: a matrix of models, data sets, protocols, set-ups and seeds, or a sweep file -> `Runs`
 - `plan(...)`: what of it is done, and what the rest takes; `status(...)`: what a store has, what runs, what is left
 - `load_runs(...)`: the same from a folder of records, or from the JSON of `pytest benchmarks/`
+- `compare(...)`: two stores, benchmark JSONs or reports -> what fell or rose, before and after an upgrade or a patch
 - `verify(...)`: a published number with its model, weights, data and protocol -> reproduced, different, inconclusive
 - `open_model(...)`: one model in its worker: features, logits, activations, gradients
 - `investigate(...)`: why two models differ, and what that costs; `dump(...)`: one side, for another machine
@@ -34,6 +35,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from isotune import data, errors, protocols
+    from isotune.changes import Changes
     from isotune.interface import (
         MeasuredModels,
         OpenModel,
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
         Transferred,
         VarianceStudy,
         Verified,
+        compare,
         dump,
         investigate,
         list_cache,
@@ -72,6 +75,7 @@ if TYPE_CHECKING:
     __version__: str
 
 __all__ = [
+    "Changes",
     "Investigation",
     "Leaderboard",
     "MeasuredModels",
@@ -84,6 +88,7 @@ __all__ = [
     "VarianceStudy",
     "Verified",
     "__version__",
+    "compare",
     "data",
     "dump",
     "errors",
@@ -111,6 +116,7 @@ __all__ = [
 ]
 
 _PLACES = {  # where each stands; packages and modules of their own are not named
+    "Changes": "isotune.changes",
     "Investigation": "isotune.investigation",
     "Leaderboard": "isotune.report",
     "MeasuredModels": "isotune.interface",
@@ -122,6 +128,7 @@ _PLACES = {  # where each stands; packages and modules of their own are not name
     "Transferred": "isotune.interface",
     "VarianceStudy": "isotune.interface",
     "Verified": "isotune.interface",
+    "compare": "isotune.interface",
     "dump": "isotune.interface",
     "identical": "isotune.testing",
     "investigate": "isotune.interface",

@@ -15,11 +15,13 @@ import typer
 from isotune.cli import _ending as ending
 from isotune.cli import _streams as streams
 from isotune.cli._cache import cache
+from isotune.cli._compare import EPILOG as OF_CHANGES
+from isotune.cli._compare import compare
 from isotune.cli._help import epilog
 from isotune.cli._investigate import dump, investigate
 from isotune.cli._models import datasets, doctor, models, protocols
 from isotune.cli._proof import parity, transfer
-from isotune.cli._report import report
+from isotune.cli._report import export, report
 from isotune.cli._run import prepare, run, status
 from isotune.cli._shared import Command
 from isotune.cli._variance import variance
@@ -65,6 +67,8 @@ for command in (
     run,
     status,
     report,
+    export,
+    compare,
     verify,
     variance,
     investigate,
@@ -78,7 +82,7 @@ for command in (
     cache,
     doctor,
 ):
-    app.command(cls=Command, epilog=OF_CLAIMS if command is verify else None)(command)
+    app.command(cls=Command, epilog={verify: OF_CLAIMS, compare: OF_CHANGES}.get(command))(command)
 
 
 def main() -> None:

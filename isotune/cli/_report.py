@@ -1,4 +1,4 @@
-"""`isotune report`."""
+"""`isotune report` and `isotune export`: what was run, for readers and for other tools."""
 
 from __future__ import annotations
 
@@ -57,3 +57,26 @@ def report(
         )
     else:
         typer.echo(board.write(out))
+
+
+def export(
+    source: Annotated[
+        Path, typer.Argument(help="A folder of records, or the JSON of 'pytest benchmarks/'.")
+    ] = defaults.STORE,
+    to: Annotated[
+        str,
+        typer.Option(
+            help="csv, parquet: tables; tensorboard: event files; mlflow: a tracking database; eval-results:"
+            " .eval_results/*.yaml of model repositories on the Hugging Face Hub.",
+        ),
+    ] = "csv",
+    out: Annotated[Path, typer.Option(help="Folder for the files.")] = Path("isotune-export"),
+    benchmark: Annotated[
+        list[str] | None,
+        typer.Option(help="DATASET=OWNER/NAME:TASK: of eval-results, the benchmark that a data set is. Repeatable."),
+    ] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Also replace files of the same names.")] = False,
+) -> None:
+    """Write records in another tool's format, and name the files written."""
+    for file in interface().load_runs(source).export(to, out, benchmarks=benchmark or [], replace=replace):
+        typer.echo(file)

@@ -4,7 +4,7 @@
 - `_comparing`: `investigate`, `dump`, `prove`, `prove_all`;
 - `_listing`: `list_protocols`, `list_datasets`; `_measured`: `measured_models`;
 - `_caching`: `list_cache`, `prune_cache`;
-- `_verifying`: `verify`;
+- `_verifying`: `verify`; `_changes`: `compare`;
 - `_transferring`: `transfer`; `_variance`: `study_variance`;
 - `_model`: `open_model`, with `requests` as the worker's part of it;
 - `arguments`: names, paths, arrays, functions and dictionaries as the core takes them, and the errors for others.
@@ -13,6 +13,7 @@ It stands on all other packages, and only `isotune.cli` and the benchmark suite 
 """
 
 from isotune.interface._caching import list_cache, prune_cache
+from isotune.interface._changes import compare
 from isotune.interface._comparing import dump, investigate, prove, prove_all
 from isotune.interface._listing import ListedDataset, ListedProtocol, list_datasets, list_protocols
 from isotune.interface._measured import MeasuredModels, measured_models
@@ -33,6 +34,7 @@ __all__ = [
     "Transferred",
     "VarianceStudy",
     "Verified",
+    "compare",
     "dump",
     "investigate",
     "list_cache",

@@ -6,9 +6,9 @@ import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from isotune import defaults
+from isotune import defaults, export
 from isotune.errors import UsageError
 from isotune.interface import arguments
 from isotune.report import HandedIn, Judged, Leaderboard, Speed, judged, line, read_benchmark
@@ -104,9 +104,32 @@ class Runs:
         Accuracies are shares of 1, losses nats, times seconds, rates images/s, memory bytes; what is not known is
         missing (NaN, None). Seeds stand in three columns, one a stream: head, order, augmentation.
         """
-        import pandas as pd
+        return export.frame(self.records)
 
-        return pd.DataFrame([_row(record) for record in self.records], columns=list(_COLUMNS))
+    def speed_frame(self) -> pd.DataFrame:
+        """A pandas table with a row for each speed that the suite measured: milliseconds of a batch with their 95 %
+        interval, images/s, bytes."""
+        return export.speed_frame(self.speeds)
+
+    def export(
+        self, to: str, folder: str | os.PathLike[str], *, benchmarks: Iterable[str] = (), replace: bool = False
+    ) -> list[Path]:
+        """Write the runs in another tool's format into a folder; the files.
+
+        to: "csv" or "parquet" (one row a run, and a table of the speeds), "tensorboard" (event files), "mlflow" (a
+            tracking database, SQLite), "eval-results" (`.eval_results/*.yaml` of the Hugging Face Hub).
+        benchmarks: of "eval-results", which benchmark of the Hub each data set is: "digits=OWNER/NAME:TASK".
+        replace: also files of the same names that are there.
+        Errors: UsageError: no such format, nothing to write, a file is there; MissingExtra: the tool's library is not
+        installed.
+
+        >>> isotune.load_runs(".isotune/records").export("csv", "my-tables")
+        """
+        if not isinstance(to, str):
+            raise arguments.wrong("to", f"a format: {', '.join(export.FORMATS)}", to)
+        named = [benchmarks] if isinstance(benchmarks, str) else list(benchmarks)
+        place = arguments.path(folder, "folder")
+        return export.export(self.records, self.speeds, to, place, benchmarks=named, replace=replace)
 
     def leaderboard(self, *, command: str | None = None) -> Leaderboard:
         """The report on these runs. command: what made them, for its evidence. UsageError: there is none."""
@@ -171,46 +194,3 @@ def load_runs(
     if not runs.records and not runs.speeds:
         raise UsageError(f"{place} holds no records; 'isotune run' makes some")
     return runs
-
-
-def _rate(record: Record) -> float | None:
-    timings = record.timings
-    if timings is None or not timings.training or not timings.training_images:
-        return None
-    return timings.training_images / timings.training
-
-
-_COLUMNS: dict[str, Callable[[Record], Any]] = {
-    "model": lambda record: record.cell.model,
-    "architecture": lambda record: record.architecture or None,
-    "checkpoint": lambda record: record.cell.checkpoint,
-    "dataset": lambda record: record.cell.dataset,
-    "protocol": lambda record: record.cell.protocol.name,
-    "conventions": lambda record: record.cell.conventions,
-    "mode": lambda record: record.cell.mode,
-    "seed_head": lambda record: record.cell.seeds.head,
-    "seed_order": lambda record: record.cell.seeds.order,
-    "seed_augmentation": lambda record: record.cell.seeds.augmentation,
-    "status": lambda record: record.status,
-    "error": lambda record: record.error,
-    "accuracy": lambda record: record.metrics and record.metrics.accuracy,
-    "top5": lambda record: record.metrics and record.metrics.top5,
-    "mean_per_class": lambda record: record.metrics and record.metrics.mean_per_class,
-    "loss": lambda record: record.metrics and record.metrics.loss,
-    "calibration_error": lambda record: record.metrics and record.metrics.calibration_error,
-    "train_images": lambda record: record.metrics and record.metrics.train_images,
-    "test_images": lambda record: record.metrics and record.metrics.test_images,
-    "seconds": lambda record: record.timings and record.timings.total,
-    "training_seconds": lambda record: record.timings and record.timings.training,
-    "training_images_per_second": _rate,
-    "alone": lambda record: record.timings and record.timings.alone,
-    "peak_memory": lambda record: record.memory and record.memory.resident,
-    "device_memory": lambda record: record.memory and record.memory.device,
-    "started": lambda record: record.started,
-    "finished": lambda record: record.finished,
-    "key": lambda record: record.cell.key,
-}
-
-
-def _row(record: Record) -> list[Any]:
-    return [value(record) for value in _COLUMNS.values()]
