@@ -1,7 +1,8 @@
 """Weights in canonical form: neutral names and layouts, with the conventions they were trained with.
 
 `Weights`, `Layer` and `Limit` are what every adapter gives and takes; `check_fit` refuses what does not fit, `folding`
-carries optional tensors over, `random_weights` and `head_weights` draw, `kept` has them from the cache.
+carries optional tensors over, `matching` says which tensor is which where names do not, `random_weights` and
+`head_weights` draw, `kept` has them from the cache.
 """
 
 from isotune.weights._canonical import HEAD, Array, Layer, Limit, Weights, check_fit, select_trained
