@@ -27,13 +27,16 @@ from isotune.weights import Layer, Limit, Weights
 
 __all__ = [
     "INPUT",
+    "IN_ORDER",
     "Adapter",
     "Array",
+    "Ending",
     "Engine",
     "Layout",
     "LossScaling",
     "Model",
     "ModelInfo",
+    "Names",
     "NumericMode",
     "Recipe",
     "Remedy",
@@ -41,6 +44,9 @@ __all__ = [
 ]
 
 Array = np.ndarray
+IN_ORDER: Literal["in order"] = "in order"
+Ending = Literal["", "softmax", "log-softmax", "sigmoid"]
+Names = Mapping[str, str] | Literal["in order"] | None  # of a file's tensors, as `load_renamed` is told
 INPUT = "input"  # what `Model.network_input` gives, among activations
 
 
@@ -279,6 +285,24 @@ class Adapter(ABC):
         first layer that differs, and both shapes).
         """
 
+    def load_renamed(
+        self,
+        name: str,
+        path: Path,
+        *,
+        names: Names = None,
+        options: Mapping[str, str] | None = None,
+        image_size: tuple[int, int] = (224, 224),
+    ) -> Weights:
+        """As `load_file`, of a file whose tensors are called otherwise than the model's (`weights.matching`).
+
+        names: the file's -> the model's, of tensors or modules; IN_ORDER: each is what stands in its place; None: by
+            what there is of evidence. `notes` of the result say what they were taken by.
+        Errors: as of `load_file`; WeightsMismatch: it is not the model's tensors under any names; Undecided: nothing
+        says which of several is which.
+        """
+        raise UsageError(f"{path}: the adapter {self.name!r} takes tensors by the names of its library alone")
+
     def save_file(
         self,
         name: str,
@@ -320,6 +344,10 @@ class Model(ABC):
     limits: tuple[Limit, ...] | None = None
     # What its trainers can do of a recipe beside the first forms of it: `TECHNIQUES`.
     techniques: frozenset[str] = frozenset()
+    # What the library's network makes of the classifier's outputs in the end; "": no probabilities; None: not known.
+    ending: Ending | None = None
+    # Whether that is still there, so that `logits` are what comes out of it.
+    ended: bool = False
 
     @abstractmethod
     def layers(self) -> list[Layer]:
@@ -343,7 +371,7 @@ class Model(ABC):
 
     @abstractmethod
     def logits(self, images: Array) -> Array:
-        """[N, classes], in inference mode, before any softmax."""
+        """[N, classes], in inference mode, before any softmax unless `ended`."""
 
     @abstractmethod
     def network_input(self, images: Array) -> Array:

@@ -24,10 +24,10 @@ from typing import Any, ClassVar
 from isotune.adapters._keras import applications
 from isotune.adapters._keras.native import NATIVE
 from isotune.adapters._keras.sources import ApplicationSource, FileSource, Source, penalties
-from isotune.adapters.base import Adapter, Engine, Layout, Model, ModelInfo, NumericMode, Remedy
+from isotune.adapters.base import Adapter, Engine, Layout, Model, ModelInfo, Names, NumericMode, Remedy
 from isotune.adapters.file_function import FileFunction
 from isotune.adapters.kept_out import kept_out
-from isotune.conventions import Conventions
+from isotune.conventions import Conventions, written_conventions
 from isotune.errors import UsageError
 from isotune.excerpts import OwnLines
 from isotune.names import is_file
@@ -230,7 +230,7 @@ class KerasAdapter(Adapter):
                 else f"{source.what} {checkpoint or ''}".strip(),
             )
             model.own_axes, model.left_out = own_axes, tuple(left_out)
-            model.random, model.limits = built.random, limits_of(base, body)
+            model.random, model.limits, model.ending = built.random, limits_of(base, body), built.ending
         if isinstance(checkpoint, Weights):
             shapes = {key: tensor.shape for key, tensor in bind(whole, network).items()}
             model.load(fit(checkpoint, model.layers(), shapes, source.what, renewed=classes is not None))
@@ -250,28 +250,58 @@ class KerasAdapter(Adapter):
         inside nested models. A file without hidden layers of the classifier (VGG, MobileNetV3) fits the model with
         `include_top=false`. A scaling inside the model becomes the convention that it is.
         """
+        return self._from_layers(name, path, options or {}, image_size)
+
+    def load_renamed(
+        self,
+        name: str,
+        path: Path,
+        *,
+        names: Names = None,
+        options: Mapping[str, str] | None = None,
+        image_size: tuple[int, int] = (224, 224),
+    ) -> Weights:
+        """As in the base class, of layers: their tensors are in Keras's order. Files of Keras 1 and 2 keep the order of
+        layers; of Keras 3's, which are sorted, the order says nothing that names do not say too."""
+
+        return self._from_layers(name, path, options or {}, image_size, renaming=(names,))
+
+    def _from_layers(
+        self,
+        name: str,
+        path: Path,
+        options: Mapping[str, str],
+        size: tuple[int, int],
+        *,
+        renaming: tuple[Names] | None = None,
+    ) -> Weights:
+        """renaming: by which names the file's layers are those of the model; None: by their own."""
         if path.suffix not in (".h5", ".keras"):
             raise UsageError(f"{path}: Keras's files end in .weights.h5, .h5 or .keras")
         self._start()
         from isotune.adapters._keras.axes.input import own_scaling
         from isotune.adapters._keras.conventions import describe
-        from isotune.adapters._keras.files import fit_layers, read
+        from isotune.adapters._keras.files import fit_layers
+        from isotune.adapters._keras.graph.renaming import renamed
+        from isotune.adapters._keras.hdf5 import held
         from isotune.adapters._keras.layers import flatten, parts, tensors
         from isotune.adapters._keras.numeric import numeric
 
-        layers, written = read(path)
+        content = held(path)
         source = self._source(name)
         with numeric("float32"):
-            base = source.build(options or {}, size=image_size).body
+            base = source.build(options, size=size).body
             owners = [layer for layer in flatten(base) if layer.weights]
-            head = fit_layers(layers, owners, base.output_shape[-1], str(path))
+            layers, how = renamed(content, base, owners, *renaming) if renaming else (content.layers, "")
+            head, numbered = fit_layers(layers, owners, base.output_shape[-1], str(path))
             body = parts(base, source.block, scales_itself=False)
-            named = {key: tensor.read().copy() for key, tensor in tensors(body, base).items()}
+            tensors_ = {key: tensor.read().copy() for key, tensor in tensors(body, base).items()}
             axes = describe(base) | {"input_scaling": own_scaling(base, source.rescaled) or source.scaling}
-            axes |= written
+            axes |= written_conventions(content.conventions, path)
         if head:
-            named |= {f"{HEAD}.kernel": head[0], f"{HEAD}.bias": head[1]}
-        return Weights(named, axes, source.architecture, str(path))
+            tensors_ |= {f"{HEAD}.kernel": head[0], f"{HEAD}.bias": head[1]}
+        notes = tuple(f"{path} for {source.what}: {said}" for said in (how, numbered) if said)
+        return Weights(tensors_, axes, source.architecture, str(path), notes)
 
     def save_file(
         self,

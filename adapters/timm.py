@@ -33,6 +33,9 @@ _SCALINGS = {
 }
 
 
+_DEFAULT = next(iter(_SCALINGS))  # mean and deviation where a configuration says none
+
+
 class TimmAdapter(TorchAdapter):
     """timm.create_model; checkpoints under timm's tags, `a1_in1k`."""
 
@@ -76,12 +79,11 @@ class TimmAdapter(TorchAdapter):
         if checkpoint is None:
             return ()
         load("timm")
-        from timm.models import load_model_config_from_hf, parse_model_name
+        from timm.models import parse_model_name
 
         source, repository = parse_model_name(name)
         if source == "hf-hub":
-            with _hub(f"{self.name}:{name}", checkpoint, repository, ("config.json",)):
-                known = load_model_config_from_hf(repository)[0].get("label_names")
+            known = self._of_hub(name, checkpoint, repository).get("label_names")
         else:
             known = _config(_with_tag(name, checkpoint)).label_names
         return tuple(known.values() if isinstance(known, Mapping) else known or ())
@@ -167,12 +169,26 @@ class TimmAdapter(TorchAdapter):
         load("timm")
         from timm.models import parse_model_name
 
-        if parse_model_name(name)[0]:
+        source, repository = parse_model_name(name)
+        if source == "hf-hub":
+            said = self._of_hub(name, "pretrained", repository)
+            mean, std = (
+                tuple(said.get(each) or default) for each, default in zip(("mean", "std"), _DEFAULT, strict=True)
+            )
+        elif source:
             return "mean-std"
-        config = _config(_with_tag(name, None))
-        mean, std = tuple(config.mean), tuple(config.std)
+        else:
+            config = _config(_with_tag(name, None))
+            mean, std = tuple(config.mean), tuple(config.std)
         written = (",".join(map(repr, values)) for values in (mean, std))
         return _SCALINGS.get((mean, std)) or "mean-std({};{})".format(*written)
+
+    def _of_hub(self, name: str, checkpoint: str, repository: str) -> Mapping[str, Any]:
+        """What a repository's config.json says of its checkpoint. NotCached: it cannot be had."""
+        from timm.models import load_model_config_from_hf
+
+        with _hub(f"{self.name}:{name}", checkpoint, repository, ("config.json",)):
+            return load_model_config_from_hf(repository)[0]  # type: ignore[no-any-return]
 
     def _architecture(self, name: str) -> str:
         load("timm")

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -21,10 +21,10 @@ import numpy as np
 
 from isotune import cache
 from isotune.adapters._keras.hdf5 import held, natural, sealed
-from isotune.conventions import written_conventions
 from isotune.errors import WeightsMismatch
 
 Array = np.ndarray
+Head = list[Array] | None
 
 
 def read_layers(path: Path) -> dict[str, list[Array]]:
@@ -32,7 +32,7 @@ def read_layers(path: Path) -> dict[str, list[Array]]:
 
     Errors: UsageError for a file that is missing, cut off, or not one of these, and for NaN and infinite values.
     """
-    return held(path)[0]
+    return held(path).layers
 
 
 def write_weights(model: Any, path: Path, conventions: Mapping[str, Any]) -> None:
@@ -47,19 +47,13 @@ def write_weights(model: Any, path: Path, conventions: Mapping[str, Any]) -> Non
             whole.unlink(missing_ok=True)
 
 
-def read(path: Path) -> tuple[dict[str, list[Array]], dict[str, Any]]:
-    """What `read_layers` gives, and what `write_weights` wrote of conventions; these are empty for a file of anybody
-    else."""
-    layers, text = held(path)
-    return layers, written_conventions(text, path)
+def fit_layers(kept: dict[str, list[Array]], layers: list[Any], features: int, what: str) -> tuple[Head, str]:
+    """Set the weights of the Keras `layers`, all of them, from a file's; gives the head's [kernel, bias], and what is
+    to be said of how layers were found.
 
-
-def fit_layers(kept: dict[str, list[Array]], layers: list[Any], features: int, what: str) -> list[Array] | None:
-    """Set the weights of the Keras `layers`, all of them, from a file's; gives the head's [kernel, bias].
-
-    Layers are found by name. Names that Keras numbers itself (`conv2d_17`) depend on what a process built
-    before, so layers that are not found so are paired with what is left in the order of their numbers. One
-    layer may be left over: a classifier of `features` inputs, dense or a 1x1 convolution.
+    Layers are found by name. Names that Keras numbers itself (`conv2d_17`) depend on what a process built before, so
+    where the file has not all of one kind they are paired in the order of their numbers, all of that kind. One layer
+    may be left over: a classifier of `features` inputs, dense or a 1x1 convolution.
     Errors: WeightsMismatch that names the first layer that differs, and both shapes.
     """
 
@@ -67,26 +61,43 @@ def fit_layers(kept: dict[str, list[Array]], layers: list[Any], features: int, w
         layers = [_trained(arrays) for arrays in kept.values()]
         raise WeightsMismatch(f"{what}: {difference}", layers=layers, surplus=surplus)
 
-    left = dict(kept)
-    pairs = {layer.name: left.pop(layer.name) for layer in layers if layer.name in left}
+    pairs = _paired([layer.name for layer in layers], kept)
     for layer in layers:
         if layer.name not in pairs:
-            alike = sorted((name for name in left if _stem(name) == _stem(layer.name)), key=natural)
-            if not alike:
-                owned = ", ".join(f"{v.name} {tuple(v.shape)}" for v in layer.weights)
-                refuse(f"layer {layer.name!r} of the model ({owned}) is missing from the file")
-            pairs[layer.name] = left.pop(alike[0])
-        if difference := _difference(layer, pairs[layer.name]):
+            owned = ", ".join(f"{v.name} {tuple(v.shape)}" for v in layer.weights)
+            refuse(f"layer {layer.name!r} of the model ({owned}) is missing from the file")
+        if difference := _difference(layer, kept[pairs[layer.name]]):
             refuse(difference)
-    head = [name for name, arrays in left.items() if _is_classifier(arrays, features)]
+    left = {name: arrays for name, arrays in kept.items() if name not in set(pairs.values())}
+    head = [name for name, arrays in left.items() if is_classifier(arrays, features)]
     if extra := [name for name in left if name not in head[-1:]]:
         shapes = ", ".join(str(array.shape) for array in left[extra[0]])
         refuse(f"the file has {len(extra)} layers that the model lacks, first {extra[0]!r} ({shapes})", surplus=True)
     for layer in layers:
-        layer.set_weights(
-            [array.reshape(tuple(v.shape)) for array, v in zip(pairs[layer.name], layer.weights, strict=True)]
-        )
-    return [left[head[-1]][0].reshape(features, -1), left[head[-1]][1]] if head else None
+        given = zip(kept[pairs[layer.name]], layer.weights, strict=True)
+        layer.set_weights([array.reshape(tuple(v.shape)) for array, v in given])
+    numbered = [(mine, theirs) for mine, theirs in pairs.items() if mine != theirs]
+    said = f"{len(numbered)} layers are numbered otherwise and were paired in the order of their numbers, "
+    said = said + "{1!r} for {0!r}".format(*numbered[0]) if numbered else ""
+    return ([left[head[-1]][0].reshape(features, -1), left[head[-1]][1]] if head else None), said
+
+
+def _paired(mine: list[str], theirs: Iterable[str]) -> dict[str, str]:
+    """The model's layers, as far as the file has them, with their names there."""
+    kinds: dict[str, list[str]] = {}
+    for name in theirs:
+        kinds.setdefault(_stem(name), []).append(name)
+    alike: dict[str, list[str]] = {}
+    for name in mine:
+        alike.setdefault(_stem(name), []).append(name)
+    pairs: dict[str, str] = {}
+    for stem, wanted in alike.items():
+        there = kinds.get(stem, [])
+        if set(wanted) <= set(there):
+            pairs |= {name: name for name in wanted}
+        else:
+            pairs |= dict(zip(sorted(wanted, key=natural), sorted(there, key=natural), strict=False))
+    return pairs
 
 
 def _stem(name: str) -> str:
@@ -118,7 +129,8 @@ def _trained(arrays: list[Array]) -> list[tuple[int, ...]]:
     return [] if () in shapes else shapes
 
 
-def _is_classifier(arrays: list[Array], features: int) -> bool:
+def is_classifier(arrays: list[Array], features: int) -> bool:
+    """Whether a layer's arrays are those of a classifier of so many inputs, dense or a 1x1 convolution."""
     if len(arrays) != 2 or arrays[0].ndim not in (2, 4):
         return False
     *window, inputs, classes = arrays[0].shape

@@ -17,6 +17,7 @@ import signal
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,8 +43,17 @@ _OUT_OF_TIME = int(getattr(signal, "SIGXCPU", 0))
 _MEMORY = reading.GIB  # beside what the process has already and eight times the file
 
 
-def held(path: Path) -> tuple[dict[str, list[Array]], str | None]:
-    """Layer name -> its arrays in Keras's order, and the text of isotune's conventions where the file has them.
+@dataclass(frozen=True)
+class Content:
+    """What a file holds."""
+
+    layers: dict[str, list[Array]]  # by name, each with its arrays in Keras's order
+    conventions: str | None  # isotune's text, where the file has it
+    ordered: bool  # whether the layers are in the order of the network, as in Keras 1 and 2; in Keras 3 HDF5 sorts them
+
+
+def held(path: Path) -> Content:
+    """What a file holds.
 
     UsageError: it is no regular file, cut off, damaged, or not one of Keras's; an array holds NaN or infinite values.
     """
@@ -72,14 +82,14 @@ def held(path: Path) -> tuple[dict[str, list[Array]], str | None]:
     if about["digest"] and about["digest"] != digest(named, about["conventions"]):
         raise UsageError(f"{path}: not what was written: its digest is that of other content; write it again")
     check_finite(named.items(), path)
-    return layers, about["conventions"]
+    return Content(layers, about["conventions"], about["ordered"])
 
 
 def sealed(path: Path, conventions: str) -> None:
     """Write isotune's conventions, a text, and a digest of all into a file of weights."""
     import h5py
 
-    named = {f"{name}/{i}": array for name, each in held(path)[0].items() for i, array in enumerate(each)}
+    named = {f"{name}/{i}": array for name, each in held(path).layers.items() for i, array in enumerate(each)}
     with h5py.File(path, "r+") as file:
         file.attrs[CONVENTIONS] = conventions
         file.attrs[DIGEST] = digest(named, conventions)
@@ -131,9 +141,9 @@ def read(worker: Worker, path: str, file: str) -> None:
     size = Path(path).stat().st_size
     _limit(size)
     try:
-        layers, of_isotune = _held(Path(path))
+        layers, ordered, of_isotune = _held(Path(path))
         names = [(name, len(arrays)) for name, arrays in layers.items()]
-        about = {"about": json.dumps({"layers": names} | of_isotune)}
+        about = {"about": json.dumps({"layers": names, "ordered": ordered} | of_isotune)}
         tensors = {
             f"{i}.{j}": np.ascontiguousarray(a) for i, each in enumerate(layers.values()) for j, a in enumerate(each)
         }
@@ -162,7 +172,7 @@ def _limit(size: int) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (has + _MEMORY + 8 * size, hard))
 
 
-def _held(path: Path) -> tuple[dict[str, list[Array]], dict[str, str | None]]:
+def _held(path: Path) -> tuple[dict[str, list[Array]], bool, dict[str, str | None]]:
     import h5py
 
     with reading.opened(path, LIMIT, _CUT) as stream:
@@ -173,8 +183,9 @@ def _held(path: Path) -> tuple[dict[str, list[Array]], dict[str, str | None]]:
         with h5py.File(content, "r") as file:
             texts = {name: file.attrs.get(f"isotune.{name}") for name in ("conventions", "digest")}
             root = file.get("model_weights", file)
-            layers = dict(_legacy(root) if "layer_names" in root.attrs else _current(root))
-            return layers, {name: text if isinstance(text, str) else None for name, text in texts.items()}
+            legacy = "layer_names" in root.attrs or "layer_names0" in root.attrs
+            layers = dict(_legacy(root) if legacy else _current(root))
+            return layers, legacy, {name: text if isinstance(text, str) else None for name, text in texts.items()}
 
 
 def _current(root: Any) -> Iterator[tuple[str, list[Array]]]:

@@ -12,9 +12,11 @@ from typing import Any
 import keras
 from keras import ops
 
+from isotune.adapters.base import Ending
 from isotune.conventions import affine
 
 _OF_CLASSES = ("linear", "softmax", "log_softmax", "sigmoid")  # activations of a classifier
+_ENDINGS: dict[str, Ending] = {"softmax": "softmax", "logsoftmax": "log-softmax", "sigmoid": "sigmoid"}
 _BEHIND = ("Softmax", "LogSoftmax", "Sigmoid", "Flatten", "Reshape", "Squeeze", "Dropout", "Identity", "Cast")
 
 
@@ -92,6 +94,20 @@ def split_classifier(model: Any) -> tuple[Any, Any | None, list[Any]]:
     while isinstance(given._keras_history.operation, keras.layers.Dropout):
         given = _read(given)
     return _vector(model, given), classifier, behind
+
+
+def ending(classifier: Any | None, behind: Sequence[Any]) -> Ending | None:
+    """What makes probabilities of a classifier's outputs, its activation or what stands `behind` it; None: there is no
+    classifier, or more than one thing does."""
+    if classifier is None:
+        return None
+    kinds = [
+        getattr(getattr(each, "activation", None), "__name__", type(each).__name__) for each in (classifier, *behind)
+    ]
+    made = [
+        _ENDINGS[kind.casefold().replace("_", "")] for kind in kinds if kind.casefold().replace("_", "") in _ENDINGS
+    ]
+    return made[0] if len(made) == 1 else None if made else ""
 
 
 def _vector(model: Any, features: Any) -> Any:

@@ -16,6 +16,7 @@ from types import MappingProxyType
 from typing import Any
 
 from isotune.adapters._keras import applications
+from isotune.adapters.base import Ending
 from isotune.adapters.file_function import FileFunction
 from isotune.adapters.randomness import Rates
 from isotune.errors import UsageError, nearest
@@ -31,6 +32,7 @@ class Built:
     whole: Callable[[], Any]  # the keras.Model that a file of weights is of, with those of the body and the classifier
     left_out: tuple[str, ...] = ()  # what is not in them, in words
     random: Rates = field(default_factory=dict)  # of that, what drops at random
+    ending: Ending | None = None  # what makes probabilities of the classifier's outputs, left out as well
 
 
 def penalties(built: Built) -> dict[str, Any]:
@@ -93,7 +95,7 @@ class ApplicationSource(Source):
         classes: int | None = None,
     ) -> Built:
         from isotune.adapters._keras.conventions import random_rates, words
-        from isotune.adapters._keras.network import split_classifier
+        from isotune.adapters._keras.network import ending, split_classifier
 
         arguments = applications.parse_options(self._name, options)
         top = arguments.pop("include_top", self._row.hidden) or top
@@ -101,7 +103,8 @@ class ApplicationSource(Source):
             arguments["classes"] = classes
         model = applications.build_application(self._name, arguments, size=size, top=top, pretrained=pretrained)
         body, classifier, behind = split_classifier(model) if top else (model, None, ())
-        return Built(body, classifier, lambda: model, words(model, behind), random_rates(model))
+        left_out, ends = words(model, behind), ending(classifier, behind)
+        return Built(body, classifier, lambda: model, left_out, random_rates(model), ends)
 
 
 class FileSource(Source):
@@ -133,7 +136,7 @@ class FileSource(Source):
         from keras.src.utils.naming import reset_uids
 
         from isotune.adapters._keras.conventions import random_rates, unreached, words
-        from isotune.adapters._keras.network import split_classifier
+        from isotune.adapters._keras.network import ending, split_classifier
         from isotune.adapters._keras.opening import carry_weights, fresh, opened
 
         arguments: dict[str, Any] = {option: option_value(text) for option, text in options.items()}
@@ -156,4 +159,5 @@ class FileSource(Source):
             carry_weights(model, own)
             return network
 
-        return Built(body, classifier, whole, (*words(own, behind), *unreached(network)), random_rates(own))
+        left_out, ends = (*words(own, behind), *unreached(network)), ending(classifier, behind)
+        return Built(body, classifier, whole, left_out, random_rates(own), ends)

@@ -12,11 +12,12 @@ import os
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from isotune.adapters import randomness
-from isotune.adapters.base import Adapter, Engine, Layout, NumericMode, Remedy
+from isotune.adapters.base import Adapter, Engine, Layout, Names, NumericMode, Remedy
 from isotune.conventions import Conventions
 from isotune.errors import UsageError, nearest
 from isotune.excerpts import OwnLines
@@ -26,7 +27,7 @@ from isotune.weights import HEAD, Weights
 from isotune.weights.folding import fit
 
 if TYPE_CHECKING:
-    from torch import nn
+    from torch import Tensor, nn
 
     from isotune.adapters._torch.model import TorchModel
 
@@ -154,6 +155,7 @@ class TorchAdapter(Adapter):
         )  # fmt: skip
         model.own_axes, model.left_out = own_axes, tuple(left_out)
         model.random, model.limits = random, of_layers(dataflow.limits, model.module_layers)
+        model.ending, model.ended = dataflow.ending, bool(dataflow.ending)
         if isinstance(checkpoint, Weights):
             shapes = {slot.name: slot.shape for _, slot in model.slots()}
             what = f"{self.name}:{name}"
@@ -169,27 +171,60 @@ class TorchAdapter(Adapter):
         image_size: _Size = (224, 224),
     ) -> Weights:
         """As in `base`. A file without the classifier's tensors gives weights without a head."""
+        from isotune.adapters._torch.files import read
+
+        state, written = read(path)
+        return self._of_state(name, state, written, str(path), options or {}, image_size)
+
+    def load_renamed(
+        self,
+        name: str,
+        path: Path,
+        *,
+        names: Names = None,
+        options: Mapping[str, str] | None = None,
+        image_size: _Size = (224, 224),
+    ) -> Weights:
+        """As in `base`. Of `.safetensors`, which are sorted, the order says nothing that names do not say too."""
+        from isotune.adapters._torch.files import read
+        from isotune.adapters._torch.graph.renaming import renamed
+
+        state, written = read(path)
+        net = self._built(name, None, image_size, options or {})
+        head = self._classifier(net)
+        state, how = renamed(net, head, state, names, image_size, kept=path.suffix != ".safetensors")
+        weights = self._of_state(name, state, written, str(path), options or {}, image_size)
+        return replace(weights, notes=(f"{path} for {self.name}:{name}: {how}",))
+
+    def _of_state(
+        self,
+        name: str,
+        state: Mapping[str, Tensor],
+        written: Mapping[str, Any],
+        what: str,
+        options: Mapping[str, str],
+        size: _Size,
+    ) -> Weights:
+        """Canonical weights of tensors by the model's names. written: what their file says of conventions."""
         import torch
 
         from isotune.adapters._torch.dataflow import trace
-        from isotune.adapters._torch.files import fit_state_dict, read_conventions, read_state_dict
+        from isotune.adapters._torch.files import fit_state_dict
         from isotune.adapters._torch.model import TorchModel
 
-        state = read_state_dict(path)
-        net = self._built(name, None, image_size, options or {})
+        net = self._built(name, None, size, options)
         head = self._classifier(net)
         kernel = state.get(f"{head}.weight")
         if head is not None and kernel is not None and kernel.ndim and len(kernel) != _outputs(net.get_submodule(head)):
             head = self._renew_classifier(name, net, head, len(kernel))
-        fit_state_dict(net, state, str(path), without=head)
+        fit_state_dict(net, state, what, without=head)
         scaling = Conventions.model_validate({"input_scaling": self._input_scaling(name)})
         model = TorchModel(
-            net, head, scaling, dataflow=trace(net, image_size), device=torch.device("cpu"),
+            net, head, scaling, dataflow=trace(net, size), device=torch.device("cpu"),
             architecture=self._architecture(name),
         )  # fmt: skip
         weights = model.weights() if kernel is not None else model.weights().without_head()
-        axes = dict(weights.conventions) | read_conventions(path)
-        return Weights(weights.tensors, axes, weights.architecture, str(path))
+        return Weights(weights.tensors, {**weights.conventions, **written}, weights.architecture, what)
 
     def save_file(
         self,
@@ -200,7 +235,7 @@ class TorchAdapter(Adapter):
         options: Mapping[str, str] | None = None,
         image_size: _Size = (224, 224),
     ) -> None:
-        """As in `base`: a state dict, `.safetensors` with the conventions in its metadata, `.pt` or `.pth` without."""
+        """As in `base`: a state dict, with the conventions in the metadata of `.safetensors`, `.pt` or `.pth`."""
         if path.suffix not in (".safetensors", ".pt", ".pth"):
             raise UsageError(f"{path}: torch's files end in .safetensors, .pt or .pth")
         from isotune.adapters._torch.files import write_state_dict

@@ -20,9 +20,11 @@ from torch.overrides import TorchFunctionMode
 
 from isotune.adapters._torch.axes.piecewise import STEEPNESS
 from isotune.adapters._torch.compiler import without_compiler
+from isotune.adapters._torch.graph.ending import ending
 from isotune.adapters._torch.graph.flattening import map_of
 from isotune.adapters._torch.graph.limits import limit
 from isotune.adapters._torch.parts import parts
+from isotune.adapters.base import Ending
 from isotune.adapters.execution_order import Node, Step, execution_order, limits
 from isotune.adapters.flattening import Flattened
 from isotune.conventions import Conventions, agreed
@@ -56,6 +58,7 @@ class Dataflow:
     maps: dict[str, Flattened] = field(default_factory=dict)  # dense layers that read vectors: what these were made of
     calls: Calls = field(default_factory=dict)  # activations, modules' and those called as functions
     limits: tuple[Limit, ...] | None = None  # None: not known
+    ending: Ending | None = None  # what makes probabilities of the outputs; None: not known
 
 
 def trace(net: nn.Module, size: _Size) -> Dataflow:
@@ -69,7 +72,7 @@ def trace(net: nn.Module, size: _Size) -> Dataflow:
     if not isinstance(output, Tensor) or output.grad_fn is None:
         return Dataflow()
     graph = _graph(output.grad_fn, image, owners)
-    return Dataflow(execution_order(graph), maps, calls, limits(graph))
+    return Dataflow(execution_order(graph), maps, calls, limits(graph), ending(output))
 
 
 def passed(net: nn.Module, size: _Size, *, training: bool) -> None:

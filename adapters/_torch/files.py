@@ -16,6 +16,7 @@ import sys
 import urllib.error
 import urllib.request
 import warnings
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
@@ -35,12 +36,12 @@ from isotune.weights import check_finite
 
 _SECONDS_TO_ANSWER = 5
 _MOST = 64 * reading.GIB  # bytes of a file
-_CONVENTIONS, _DIGEST = "isotune.conventions", "isotune.digest"
+_OWN, _CONVENTIONS, _DIGEST = "isotune", "isotune.conventions", "isotune.digest"  # isotune's words in metadata
 HUB_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 _ONLY, _NOT_ONLY = "TORCH_FORCE_WEIGHTS_ONLY_LOAD", "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"
 _TOLD = re.compile(r"^([0-9a-f]{64})$|-([0-9a-f]{8,64})\.\w+$")  # a blob of the hub; mobilenet_v2-7ebf99e0.pth
 # Auxiliary classifiers of torchvision's Inception v3 and GoogLeNet only train; its release files have them.
-_AUXILIARIES = ("AuxLogits.", "aux1.", "aux2.")
+AUXILIARIES = ("AuxLogits.", "aux1.", "aux2.")
 
 
 def read_state_dict(path: Path) -> dict[str, Tensor]:
@@ -50,22 +51,28 @@ def read_state_dict(path: Path) -> dict[str, Tensor]:
     Errors: UsageError for a file that is missing, cut off, damaged, or holds anything but plain tensors, and for NaN
     and infinite values.
     """
+    return read(path)[0]
+
+
+def read(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """What `read_state_dict` gives, and what `write_state_dict` wrote of conventions; these are empty for a file of
+    anybody else."""
     if not path.exists():
         raise UsageError(f"{path}: there is no such file")
     size = reading.regular(path, _MOST)
-    state = _read(path)
+    state, about = _read(path)
     for name, tensor in state.items():
         if tensor.layout != torch.strided or tensor.is_meta or tensor.is_quantized or tensor.is_complex():
             raise UsageError(f"{path}: {name!r} is no plain tensor")
         if tensor.numel() * tensor.element_size() > size:
             raise UsageError(f"{path}: {name!r} {tuple(tensor.shape)} is larger than the file: damaged, or cut off")
-    about = _metadata(path)
     # isotune's own files: those of before have no digest, and none has a word that isotune does not know
     renamed = _CONVENTIONS in about and _DIGEST not in about and set(about) - {_CONVENTIONS, "format"}
     if renamed or about.get(_DIGEST) not in (None, _digest(state, about.get(_CONVENTIONS))):
-        raise UsageError(f"{path}: not what was written: its digest is that of other content; write it again")
+        own = "" if path.suffix == ".safetensors" else ", or save net.state_dict(), which has torch's conventions"
+        raise UsageError(f"{path}: not what was written: its digest is that of other content; write it again{own}")
     check_finite(((name, tensor.float().numpy()) for name, tensor in state.items() if not _is_whole(tensor)), path)
-    return state
+    return state, written_conventions(about.get(_CONVENTIONS), path)
 
 
 def _is_whole(tensor: Tensor) -> bool:
@@ -84,12 +91,14 @@ def _digest(state: Mapping[str, Tensor], conventions: str | None) -> str:
     return sha.hexdigest()
 
 
-def _read(path: Path) -> dict[str, Tensor]:
+def _read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors by name, and what else isotune wrote."""
     if path.suffix != ".safetensors":
         _check_archive(path)
     try:
         if path.suffix == ".safetensors":
-            return load_safetensors(path, device="cpu")
+            with safe_open(path, framework="pt") as file:
+                return load_safetensors(path, device="cpu"), dict(file.metadata() or {})
         with warnings.catch_warnings():  # that a pickle's protocol is unusual: whether it holds tensors decides
             warnings.filterwarnings("ignore", message="Detected pickle protocol")
             content = torch.load(path, map_location="cpu", weights_only=True)
@@ -104,7 +113,16 @@ def _read(path: Path) -> dict[str, Tensor]:
             content = content[key]
     if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
         raise UsageError(f"{path}: holds no state dict (tensors by name)")
-    return {str(name).removeprefix("module."): tensor for name, tensor in content.items()}
+    return {str(name).removeprefix("module."): tensor for name, tensor in content.items()}, _beside(content)
+
+
+def _beside(content: Mapping[str, Tensor]) -> dict[str, str]:
+    """What isotune wrote into the metadata that torch pickles with a state dict, versions of modules by their names."""
+    metadata = getattr(content, "_metadata", None)
+    own = metadata.get(_OWN) if isinstance(metadata, Mapping) else None
+    if not isinstance(own, Mapping) or not all(isinstance(own.get(word), str) for word in (_CONVENTIONS, _DIGEST)):
+        return {}
+    return {_CONVENTIONS: own[_CONVENTIONS], _DIGEST: own[_DIGEST]}
 
 
 def _check_archive(path: Path) -> None:
@@ -140,7 +158,7 @@ def fit_state_dict(net: nn.Module, state: Mapping[str, Tensor], what: str, *, wi
             refuse(f"tensor {name!r} is {tuple(state[name].shape)} in the file, {tuple(tensor.shape)} in the model")
         if name not in state and name not in optional:
             refuse(f"tensor {name!r} of the model {tuple(tensor.shape)} is missing from the file")
-    if extra := [name for name in state if name not in own and not name.startswith(_AUXILIARIES)]:
+    if extra := [name for name in state if name not in own and not name.startswith(AUXILIARIES)]:
         shape = tuple(state[extra[0]].shape)
         refuse(f"the file has {len(extra)} tensors that the model lacks, first {extra[0]!r} {shape}", surplus=True)
     net.load_state_dict(state, strict=False)
@@ -159,32 +177,25 @@ def _trained(state: Mapping[str, Tensor]) -> list[list[tuple[int, ...]]]:
 def write_state_dict(
     path: Path, state: Mapping[str, Tensor], conventions: Mapping[str, Any], *, without: str | None = None
 ) -> None:
-    """Write tensors by name, atomically; `without`: a module whose tensors are left out. The conventions and a digest
-    of all go into the metadata of .safetensors; torch's own format has no place for them."""
-    kept = {
-        name: tensor.detach().cpu().contiguous().clone()
+    """Write tensors by name, atomically; `without`: a module whose tensors are left out.
+
+    The conventions and a digest of all go along: in the metadata of .safetensors, and in torch's own format in the
+    state dict's `_metadata`, where `load_state_dict` looks up the versions of modules and passes over the rest.
+    """
+    kept = OrderedDict(
+        (name, tensor.detach().cpu().contiguous().clone())
         for name, tensor in state.items()
         if without is None or not name.startswith(f"{without}.")
-    }
+    )
+    written = json.dumps(dict(conventions), sort_keys=True)
+    about = {_CONVENTIONS: written, _DIGEST: _digest(kept, written)}
     with cache.draft_file(path) as draft:
         if path.suffix == ".safetensors":
-            written = json.dumps(dict(conventions), sort_keys=True)
-            about = {_CONVENTIONS: written, _DIGEST: _digest(kept, written), "format": "pt"}
-            save_safetensors(kept, draft, about)
+            save_safetensors(dict(kept), draft, {**about, "format": "pt"})
         else:
+            versions = dict(getattr(state, "_metadata", {}))
+            kept._metadata = OrderedDict({**versions, _OWN: about})  # type: ignore[attr-defined]
             torch.save(kept, draft)
-
-
-def read_conventions(path: Path) -> dict[str, Any]:
-    """What `write_state_dict` wrote of conventions; empty for a file of anybody else."""
-    return written_conventions(_metadata(path).get(_CONVENTIONS), path)
-
-
-def _metadata(path: Path) -> dict[str, str]:
-    if path.suffix != ".safetensors":
-        return {}
-    with safe_open(path, framework="pt") as file:
-        return dict(file.metadata() or {})
 
 
 def hub_file(url: str) -> Path:

@@ -10,6 +10,7 @@ import typer
 
 from isotune import defaults, places
 from isotune.cli._shared import JsonOption, conventions_or_help, interface, split
+from isotune.conventions import written_value
 from isotune.errors import UsageError
 
 
@@ -29,7 +30,7 @@ def transfer(
     """Carry a checkpoint from one library to another, for use elsewhere.
 
     torch's libraries get a state dict (.safetensors, .pt, .pth), Keras .weights.h5. The conventions that the weights
-    were trained with go along in .safetensors and .h5, so that --checkpoint file:FILE knows them.
+    were trained with go along in each, so that --checkpoint file:FILE knows them; the library itself does not.
     """
     places.check_file(out, "--out")
     done = interface().transfer(source, target, out, checkpoint=checkpoint, size=size, classifier=classifier)
@@ -38,8 +39,12 @@ def transfer(
         return
     typer.echo(f"{out}: {done.architecture}, {done.tensors} tensors of {source} {checkpoint}")
     for axis, (trained, built) in done.differing.items():
-        typer.echo(f"  trained with {axis} = {trained}; {target} is built with {built}")
-    if done.differing:
+        with_ = "more than one value" if built is None else written_value(built)
+        if trained is None:
+            typer.echo(f"  {axis} is not one value in {source}, and cannot go along; {target} is built with {with_}")
+        else:
+            typer.echo(f"  trained with {axis} = {written_value(trained)}; {target} is built with {with_}")
+    if done.differing and done.as_trained:
         typer.echo(f"  isotune runs it as trained: --models {target} --checkpoint file:{out}")
 
 

@@ -17,8 +17,10 @@ from isotune.workers.process import Workers
 class Transferred:
     """A checkpoint file that was written.
 
-    conventions: the network axes that the weights were trained with. differing: those of them that the target's library
-    builds otherwise by default: (as trained, as built); run with `checkpoint=path`, the target follows the training.
+    conventions: the network axes that the weights were trained with; they stand in the file. differing: the axes that
+    the target's library builds otherwise: (as trained, as built), None where that is not one value. Run with
+    `checkpoint=path`, the target follows the training (`as_trained`: in all of them). notes: what is to be known of how
+    the checkpoint's file was taken.
     """
 
     path: Path
@@ -29,10 +31,17 @@ class Transferred:
     tensors: int
     conventions: Mapping[str, Any]
     differing: Mapping[str, tuple[Any, Any]]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def as_trained(self) -> bool:
+        """Whether the conventions of the checkpoint say all that the target would do otherwise."""
+        return all(trained is not None for trained, _ in self.differing.values())
 
     def as_json(self) -> dict[str, Any]:
-        """What `isotune transfer --json` prints: architecture, tensors, conventions, differing."""
+        """What `isotune transfer --json` prints: architecture, tensors, conventions, notes, differing."""
         told = {"architecture": self.architecture, "tensors": self.tensors, "conventions": dict(self.conventions)}
+        told["notes"] = list(self.notes)
         return told if self.target is None else told | {"differing": dict(self.differing)}
 
 
@@ -65,5 +74,6 @@ def transfer(
         told = transfers.transfer(first, second, held, place, sides, workers, head=classifier)
     differing = {axis: (trained, built) for axis, (trained, built) in told.get("differing", {}).items()}
     return Transferred(
-        place, first, second, held, told["architecture"], told["tensors"], told["conventions"], differing
-    )
+        place, first, second, held, told["architecture"], told["tensors"], told["conventions"], differing,
+        tuple(told["notes"]),
+    )  # fmt: skip

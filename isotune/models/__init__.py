@@ -5,6 +5,7 @@
 - `listing`: `models(...)` and what it gives; `catalogue`: the entries, kept in the cache;
 - `checkpoints`: weights and the conventions they were trained with, by name; `embedded`: those in installed packages;
 - `told`: names without the paths of this machine;
+- `files`: a checkpoint's file, whose it is; `beside`: what stands beside it of names and of the input;
 - `contents`: what decides a cell's result, files by their content; `building`: models built in a worker, and kept;
 - `counterparts`: the models of several libraries that are one architecture;
 - `patterns`: several models by `*` and `?`; `transfer`: a checkpoint of one library as a file of another;

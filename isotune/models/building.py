@@ -7,9 +7,10 @@ would give in a fresh process.
 from __future__ import annotations
 
 import gc
+import logging
 import time
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from isotune import names
-from isotune.conventions import Conventions
+from isotune.conventions import NETWORK_AXES, Conventions, written_value
 from isotune.errors import UsageError
 from isotune.models import contents, embedded
 from isotune.models.axes import resolved
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from isotune.adapters.base import Model
     from isotune.workers.worker import Worker
 
+_log = logging.getLogger("isotune")
 KEPT_MODELS = 2  # whatever their size: identical and native of one model, which a matrix runs in turn
 
 
@@ -43,6 +45,7 @@ class Built:
     layout: Layout | None  # of its tensors in memory; None: the adapter does not say
     architecture: str
     seconds: float
+    notes: tuple[str, ...] = ()  # of its checkpoint
 
     @property
     def parameters(self) -> int:
@@ -143,7 +146,8 @@ class Builder:
         self._make_room()
         began = time.perf_counter()
         name = names.parse(model)
-        weights = self.checkpoint(model, checkpoint, size).weights
+        loaded = self.checkpoint(model, checkpoint, size)
+        weights = loaded.weights
         if classes is None and isinstance(weights, Weights) and weights.outputs is None:
             raise UsageError(f"checkpoint {checkpoint!r} of {model} has no classifier of its own")
         built = self.adapter.build(
@@ -159,7 +163,8 @@ class Builder:
         )
         initial = built.weights()
         architecture = architecture_of(self.adapter, name)
-        kept = Built(built, initial, axes, layout, architecture, time.perf_counter() - began)
+        notes = loaded.notes + tuple(_unsaid(model, checkpoint, loaded.conventions, built))
+        kept = Built(built, initial, axes, layout, architecture, time.perf_counter() - began, notes)
         if kept.parameters > self._room:
             self._loaded = None
         if keep:
@@ -184,3 +189,15 @@ class Builder:
     def _fits_another(self) -> bool:
         sizes = [built.parameters for built in self._built.values()]
         return len(sizes) < self._most and sum(sizes) + max(sizes) <= self._room
+
+
+def _unsaid(model: str, checkpoint: str, said: Mapping[str, object], built: Model) -> Iterator[str]:
+    """What a file of weights does not say of conventions, so that the network decides it, in sentences."""
+    if contents.weights_file(checkpoint) is None:
+        return
+    for axis in NETWORK_AXES:
+        own = built.own_axes.get(axis)
+        if said.get(axis) in (None, "own") and own not in (None, "own"):
+            note = f"{checkpoint} does not say under which {axis} it was trained; {model} has {written_value(own)}"
+            _log.warning("%s", note, extra={"once": True})
+            yield note

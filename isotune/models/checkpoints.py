@@ -4,37 +4,34 @@
 |---|---|
 | `offline` | real weights from installed packages, of a few architectures (`embedded`) |
 | `pretrained` | the library's default checkpoint, loaded by the library's own function |
-| `file:PATH` | canonical safetensors, or a file of the model's library (`Adapter.suffixes`) |
-| `file:PATH::MODEL` | a file of another library's MODEL: `file:w.h5::keras:MobileNetV2:alpha=0.5` |
+| `file:PATH` | canonical safetensors, or a file of a library (`files`) |
+| `file:PATH::MODEL` | a file of this MODEL, another library's perhaps: `file:w.h5::keras:MobileNetV2:alpha=0.5` |
 | `random:SEED` | drawn once in NumPy, BatchNorm tensors included, the same for every library |
 | anything else | the library's own name of a checkpoint: `IMAGENET1K_V2`, `a1_in1k` |
-
-Only a worker of a library reads the library's files: where the model is another's, the canonical form is made in a
-process of its own and kept in the cache.
 """
 
 from __future__ import annotations
 
-import hashlib
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from isotune import cache, names, reading
+from isotune import names, reading
 from isotune.conventions import REFERENCE_CONVENTIONS
 from isotune.errors import UsageError, listed
-from isotune.models import embedded
-from isotune.weights import Weights, check_finite, kept, random_weights
-from isotune.workers.process import WorkerProcess
+from isotune.models import beside, embedded, files
+from isotune.models.files import CANONICAL_SUFFIX
+from isotune.weights import Weights, check_finite, random_weights
 
 if TYPE_CHECKING:
     from isotune.adapters.base import Adapter
     from isotune.names import ModelName
-    from isotune.workers.worker import Worker
 
-CANONICAL_SUFFIX = ".safetensors"
+SCALING = "input_scaling"
 _LARGEST_SEED = 2**32 - 1
+_log = logging.getLogger("isotune")
 
 
 @dataclass(frozen=True)
@@ -43,6 +40,7 @@ class Checkpoint:
 
     weights: str | Weights
     conventions: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()  # what whoever uses it is to know of how it was taken, in sentences
 
 
 def check_name(spec: str) -> None:
@@ -94,9 +92,7 @@ def resolve(spec: str, adapter: Adapter, model: ModelName, image_size: tuple[int
             layout = {name: tuple(array.shape) for name, array in built.weights().without_head().items()}
             return Checkpoint(random_weights(layout, int(rest)), REFERENCE_CONVENTIONS)
         case "file":
-            weights = from_file(rest, adapter, model, image_size)
-            check_finite(weights.items(), rest.partition("::")[0])
-            return Checkpoint(weights, weights.conventions)
+            return _of_file(rest, adapter, model, image_size)
         case _:
             # A library's own checkpoint carries what the library builds around it: every network axis is its own.
             native = adapter.native_conventions(model.name)
@@ -115,44 +111,18 @@ def architecture_of(adapter: Adapter, model: ModelName) -> str:
     return next((info.architecture for info in adapter.models() if info.name in (model.name, plain)), model.name)
 
 
-def from_file(rest: str, adapter: Adapter, model: ModelName, image_size: tuple[int, int]) -> Weights:
-    """Canonical weights of a checkpoint file. UsageError: not whole, not plain tensors, does not fit."""
-    text, _, source = rest.partition("::")
-    path = Path(text).expanduser()
-    if path.suffix == CANONICAL_SUFFIX and _is_canonical(path):
-        return Weights.read(path)
-    owner = names.parse(source) if source else model
-    if (owner.adapter, owner.engine) == (model.adapter, model.engine):
-        return adapter.load_file(owner.name, path, options=owner.options, image_size=image_size)
-    stamp = path.stat()
-    identity = f"{path.resolve()} {stamp.st_size} {stamp.st_mtime_ns} {owner} {image_size}"
-    file = cache.folder("checkpoints") / f"file-{hashlib.sha256(identity.encode()).hexdigest()[:16]}.safetensors"
-    return kept(file, lambda: _converted(path, owner, image_size, file))
-
-
-def _converted(path: Path, owner: ModelName, image_size: tuple[int, int], file: Path) -> None:
-    """In a worker of the file's library, so that one framework never meets another in a process."""
-    library = owner.adapter if owner.engine is None else f"{owner.adapter}@{owner.engine}"
-    worker = WorkerProcess(library)
-    try:
-        worker.ask(convert, path=str(path), model=str(owner), size=image_size, file=str(file))
-    finally:
-        worker.stop()
-
-
-def _is_canonical(path: Path) -> bool:
-    from safetensors import SafetensorError, safe_open
-
-    reading.regular(path, 64 * reading.GIB)
-    try:
-        with safe_open(path, framework="numpy") as file:
-            return (file.metadata() or {}).get("isotune") == "1"
-    except (SafetensorError, OSError, MemoryError) as error:
-        raise UsageError(f"{path}: incomplete or damaged safetensors file ({error})") from None
-
-
-def convert(worker: Worker, path: str, model: str, size: list[int], file: str) -> None:
-    """In a worker: write a checkpoint file of its library in canonical form."""
-    name = names.parse(model)
-    weights = worker.adapter.load_file(name.name, Path(path), options=name.options, image_size=(size[0], size[1]))
-    weights.write(Path(file))
+def _of_file(rest: str, adapter: Adapter, model: ModelName, size: tuple[int, int]) -> Checkpoint:
+    """With the scaling that stands beside the file. UsageError: as of `files.read` and `beside`."""
+    weights = files.read(rest, adapter, model, architecture_of(adapter, model), size)
+    path = Path(rest.partition("::")[0]).expanduser()
+    check_finite(weights.items(), path)
+    notes, conventions = list(weights.notes), dict(weights.conventions)
+    if (about := beside.evaluation(path)) and about.scaling:
+        stated = adapter.stated_conventions(model.name).get(SCALING, about.scaling)
+        of = f"{SCALING} of {path} is {about.scaling}, as {about.file.name} beside it says"
+        passed_over = f", and is passed over: {model} states {stated}" if stated != about.scaling else ""
+        notes.append(of + passed_over)
+        conventions[SCALING] = about.scaling
+    for note in notes:
+        _log.warning("%s", note, extra={"once": True})
+    return Checkpoint(weights, conventions, tuple(notes))

@@ -5,7 +5,7 @@ A cell's key (`Cell.key`) is the SHA-256 of what is asked, every file by its con
 | part | in the key |
 |---|---|
 | model | adapter, engine, name, options; of a network in a user's file its content and that of modules beside it |
-| checkpoint | its name; of a file its content, and its suffix, which says how it is read |
+| checkpoint | its name; of a file its content, its suffix, which says how it is read, and what is `beside` it |
 | data set | images, labels, split, names of the classes (`Dataset.digest`), and the name that it goes by |
 | protocol | all of it: a file's text or its place make no difference, a value does |
 | conventions, seeds, mode | as they are spelled canonically |
@@ -33,6 +33,7 @@ from pathlib import Path
 
 from isotune import names, reading
 from isotune.errors import UsageError
+from isotune.models import beside
 
 _MOST_SOURCE = 4 * reading.MIB  # of a Python file
 _MOST_MODULES = 1000
@@ -58,9 +59,16 @@ def weights_digest(checkpoint: str) -> str | None:
     return _sha256(path.absolute(), (stamp.st_size, stamp.st_mtime_ns, stamp.st_ctime_ns, stamp.st_ino))
 
 
+def beside_digest(checkpoint: str) -> str | None:
+    """SHA-256 of what is said beside the file that a checkpoint names (`beside`); None: nothing is. UsageError: it is
+    said wrongly."""
+    path = weights_file(checkpoint)
+    return None if path is None else beside.digest(path)
+
+
 def files(model: str, checkpoint: str) -> tuple[str | None, ...]:
-    """A model and a checkpoint, with the content of the files that they name."""
-    return model, network_digest(model), checkpoint, weights_digest(checkpoint)
+    """A model and a checkpoint, with the content of the files that they name, and of what is said beside these."""
+    return model, network_digest(model), checkpoint, weights_digest(checkpoint), beside_digest(checkpoint)
 
 
 def without_path(model: str) -> str:

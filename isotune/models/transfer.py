@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from isotune import names, places
-from isotune.conventions import NETWORK_AXES
+from isotune.conventions import NETWORK_AXES, Conventions
 from isotune.errors import UsageError
 from isotune.models.axes import resolved
 from isotune.models.checkpoints import architecture_of, check_name, resolve
@@ -35,17 +36,32 @@ def canonical(adapter: Adapter, model: names.ModelName, checkpoint: str, size: _
         image_size=size, options=model.options,
     )  # fmt: skip
     if isinstance(source.weights, Weights):
-        return Weights(source.weights.tensors, dict(source.conventions), architecture, source.weights.origin)
+        return replace(source.weights, conventions=dict(source.conventions), architecture=architecture)
     weights = built.portable()
     return Weights(weights.tensors, weights.conventions, architecture, f"{model} {checkpoint}")
 
 
-def differing(adapter: Adapter, model: names.ModelName, weights: Weights) -> dict[str, tuple[Any, Any]]:
-    """Network axes of the weights that the library builds otherwise by default: (the weights', the library's)."""
-    native = adapter.native_conventions(model.name, model.options)
-    pairs = {axis: (weights.conventions.get(axis), getattr(native, axis)) for axis in NETWORK_AXES}
-    unset = (None, "own")
-    return {axis: pair for axis, pair in pairs.items() if pair[0] != pair[1] and not set(pair) & set(unset)}
+def differing(adapter: Adapter, model: names.ModelName, weights: Weights, size: _Size) -> dict[str, tuple[Any, Any]]:
+    """Network axes of the weights that the library's network, as it builds it, has otherwise: (the weights', the
+    library's). None on one side: it is not one value there, though the other side has one, and a place for it."""
+    carried = {axis: value for axis, value in weights.conventions.items() if axis in NETWORK_AXES}
+    built = adapter.build(
+        model.name, classes=None if weights.outputs is None else weights.outputs, checkpoint=None,
+        conventions=Conventions.model_validate(carried), image_size=size, options=model.options,
+    )  # fmt: skip
+    scaling = adapter.native_conventions(model.name, model.options).input_scaling
+    own, under = {"input_scaling": scaling, **built.own_axes}, built.weights().conventions
+    pairs = {axis: (_one(carried.get(axis)), _one(own.get(axis))) for axis in NETWORK_AXES}
+    return {
+        axis: (trained, built_with)
+        for axis, (trained, built_with) in pairs.items()
+        if trained != built_with and (built_with is not None or _one(under.get(axis)) is not None)
+    }
+
+
+def _one(value: Any) -> Any:
+    """A value of an axis; None: not one, or nothing in the network has it."""
+    return None if value in (None, "own") else value
 
 
 def write_canonical(
@@ -56,7 +72,8 @@ def write_canonical(
     weights = weights if head else weights.without_head()
     weights.write(Path(file))
     return {
-        "architecture": weights.architecture, "tensors": len(weights), "conventions": dict(weights.conventions)
+        "architecture": weights.architecture, "tensors": len(weights), "conventions": dict(weights.conventions),
+        "notes": list(weights.notes),
     }  # fmt: skip
 
 
@@ -64,7 +81,7 @@ def save(worker: Worker, model: str, weights: str, size: list[int], file: str) -
     """In a worker: write canonical weights as a file of the library; the axes that it builds otherwise."""
     name, held = names.parse(model), Weights.read(Path(weights))
     worker.adapter.save_file(name.name, held, Path(file), options=name.options, image_size=(size[0], size[1]))
-    return {"differing": differing(worker.adapter, name, held)}
+    return {"differing": differing(worker.adapter, name, held, (size[0], size[1]))}
 
 
 def transfer(
@@ -72,9 +89,9 @@ def transfer(
 ) -> dict[str, Any]:
     """Write the checkpoint of `source` to `out`: as a file of the library of `target`, or canonical without one.
 
-    Gives {"architecture", "tensors", "conventions", "differing"}: the axes of the checkpoint, and those of them that
-    the target's library builds otherwise. Errors: UsageError for models of different architectures, weights that do
-    not fit, a suffix that the library does not have.
+    Gives {"architecture", "tensors", "conventions", "notes", "differing"}: the axes of the checkpoint, what is to be
+    known of how it was taken, and the axes that the target's library builds otherwise (`differing`). Errors: UsageError
+    for models of different architectures, weights that do not fit, a suffix that the library does not have.
     """
     check_name(checkpoint)
     model = names.parse(source)

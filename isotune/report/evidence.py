@@ -110,7 +110,8 @@ def _environment(environments: Sequence[tuple[str, dict[str, str]]]) -> list[str
 
 
 def _checkpoints(records: Sequence[Record]) -> list[str]:
-    """A line for each checkpoint of each architecture: equal weights in all libraries have one digest."""
+    """A line for each checkpoint of each architecture: equal weights in all libraries have one digest. And what is to
+    be known of how a file was taken."""
     seen: dict[tuple[str, str], dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
     for record in records:
         if record.checkpoint_digest:
@@ -127,7 +128,7 @@ def _checkpoints(records: Sequence[Record]) -> list[str]:
                 for digest, models in sorted(digests.items())
             ]
             lines.append(f"{start}SHA-256 {'; '.join(whose)}")
-    return lines
+    return lines + [f.text(note) for note in dict.fromkeys(note for record in records for note in record.notes)]
 
 
 def _datasets(records: Sequence[Record]) -> list[str]:

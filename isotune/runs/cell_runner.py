@@ -26,7 +26,7 @@ from isotune.progress import Progress
 from isotune.runs import own_classifier, probe, scores, training
 from isotune.runs.drafts import Draft
 from isotune.runs.own_classifier import classes
-from isotune.runs.records import Cell, Memory, Metrics, Record, Timings, predictions_digest
+from isotune.runs.records import WITHOUT_LAW, Cell, Memory, Metrics, Record, Timings, predictions_digest
 from isotune.weights import Weights, head_weights
 from isotune.workers import memory
 from isotune.workers.disturbance import Watch
@@ -114,10 +114,8 @@ class CellRunner:
             architecture=built.architecture,
             conventions=axes,
             checkpoint_digest=start,
-            metrics=Metrics(
-                **scores.scores(logits, truth),
-                **metrics,
-            ),
+            notes=built.notes,
+            metrics=Metrics(**{**scores.scores(logits, truth), **metrics}),
             predictions_digest=predictions_digest(predictions),
             timings=Timings(
                 total=_elsewhere(timings) + time.perf_counter() - began,
@@ -205,8 +203,13 @@ class CellRunner:
             dataset.classes, logits.shape[1], known, rule, dataset=dataset.name,
             who=own_classifier.who(cell.model, cell.checkpoint),
         )  # fmt: skip
+        model, who = built.model, own_classifier.who(cell.model, cell.checkpoint)
+        logits, outputs = own_classifier.as_logits(logits, model.ending, model.ended, who)
+        metrics: dict[str, Any] = {"outputs": outputs, "accuracy_among_all": columns.among_all(logits, truth)}
         logits = columns.of(logits)
-        metrics: dict[str, Any] = {"train_images": 0, "top5": scores.top5(logits, truth)}
+        metrics |= {"train_images": 0, "top5": scores.top5(logits, truth)}
+        if outputs in WITHOUT_LAW:
+            metrics |= {"loss": None, "calibration_error": None}
         if len(dataset.classes) <= MOST_CONFUSED:
             table = scores.confusion(logits.argmax(axis=1), truth, len(dataset.classes))
             metrics |= {"classes": dataset.classes, "confusion": tuple(map(tuple, table.tolist()))}
@@ -260,13 +263,15 @@ class CellRunner:
 
 
 def _check_files(cell: Cell) -> None:
-    _, network, _, weights = contents.files(cell.model, cell.checkpoint)
+    _, network, _, weights, beside = contents.files(cell.model, cell.checkpoint)
     for what, planned, now in (
         (cell.model, cell.network_digest, network),
         (cell.checkpoint, cell.weights_digest, weights),
     ):
         if planned not in (None, now):
             raise UsageError(f"the file of {what} was changed after this cell was planned; start the run again")
+    if cell.weights_digest is not None and cell.beside_digest != beside:
+        raise UsageError(f"what stands beside the file of {cell.checkpoint} was changed meanwhile; start the run again")
 
 
 def _elsewhere(timings: dict[str, float]) -> float:

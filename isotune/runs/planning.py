@@ -68,7 +68,7 @@ def cells(matrix: Matrix, prepared: Mapping[str, data.Dataset]) -> list[Cell]:
             own_classifier.check_dataset(prepared[name])
         else:
             check_images(prepared[name], recipe)
-    weights = contents.weights_digest(matrix.checkpoint)
+    weights, beside = contents.weights_digest(matrix.checkpoint), contents.beside_digest(matrix.checkpoint)
     of_model = {
         model: {"model": model, "network_digest": contents.network_digest(model)}
         | layouts.as_asked(matrix.mode, model.partition(":")[0]).settings
@@ -80,6 +80,7 @@ def cells(matrix: Matrix, prepared: Mapping[str, data.Dataset]) -> list[Cell]:
             **of_model[model],
             checkpoint=matrix.checkpoint,
             weights_digest=weights,
+            beside_digest=beside,
             dataset=name,
             dataset_digest=prepared[name].digest,
             protocol=recipe,

@@ -15,6 +15,7 @@ import numpy as np
 
 from isotune import data
 from isotune.errors import UsageError
+from isotune.models import contents
 from isotune.protocols import Input
 from isotune.reference_results import conditions
 from isotune.runs.own_classifier import published_input
@@ -115,6 +116,8 @@ def _published(cell: Cell) -> str:
     assert cell.protocol.own_classifier is not None
     if cell.protocol.own_classifier.input != "published":
         return ""
+    if contents.weights_file(cell.checkpoint) is not None:
+        return "; as stands beside the file of weights"
     if (row := published_input(cell)[1]) is None:
         return ""
     if row.dataset != conditions(cell).dataset:

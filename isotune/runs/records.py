@@ -101,6 +101,9 @@ class Cell(Mode):
     )
     checkpoint: str = Field(description="offline, pretrained, a library's own name, file:PATH, random:SEED")
     weights_digest: str | None = Field(None, description="SHA-256 of the file that the checkpoint names")
+    beside_digest: str | None = Field(
+        None, description="SHA-256 of what stands beside that file of its tensors' names and its input scaling"
+    )
     dataset: str
     dataset_digest: str = Field(description="SHA-256 of the prepared data set")
     protocol: Annotated[Protocol, WrapValidator(_shared)]
@@ -115,6 +118,8 @@ class Cell(Mode):
                 del asked[digest]  # so that what names no file has the key that it always had
             else:
                 asked[name] = without(asked[name])
+        if self.beside_digest is None:
+            del asked["beside_digest"]  # likewise
         if ":" in self.dataset:
             asked["dataset"] = self.dataset.partition(":")[0]  # a path may follow
         text = earlier.canonical(asked | {"protocol": 0})  # quotes within a name are escaped: there is one such place
@@ -145,6 +150,13 @@ def _finite(value: Any) -> Any:
 Loss = Annotated[float | None, BeforeValidator(_finite)]
 
 
+Outputs = Literal["softmax", "log-softmax", "sigmoid", "sigmoids", "unknown"]
+WITHOUT_LAW: Mapping[str, str] = {  # of these there is no distribution over classes
+    "sigmoids": "one sigmoid a class",
+    "unknown": "outputs between 0 and 1, not known what they are",
+}
+
+
 class Metrics(Strict):
     accuracy: float = Field(ge=0, le=1, description="share of the test images that are classified correctly")
     last_accuracy: float | None = Field(
@@ -156,6 +168,14 @@ class Metrics(Strict):
     mean_per_class: float | None = Field(
         None, ge=0, le=1, description="mean over the classes of the share of their test images that is right"
     )
+    accuracy_among_all: float | None = Field(
+        None, ge=0, le=1, description="own classifier with more outputs than the data set has classes: share of the"
+        " test images whose class has the greatest of all outputs; accuracy is among those of the data set's classes"
+    )  # fmt: skip
+    outputs: Outputs | None = Field(
+        None, description="own classifier: what the network ends in; null: in logits. Of sigmoids, one a class, and of"
+        " the unknown, there is no loss and no calibration error"
+    )  # fmt: skip
     loss: Loss = Field(None, description="mean test cross-entropy, nats; None when it is not finite")
     calibration_error: float | None = Field(
         None, ge=0, le=1, description="expected calibration error of 15 bins of equal width (Guo et al. 2017)"
@@ -180,10 +200,12 @@ class Metrics(Strict):
         """The other scores, in words; empty where a record of before has none."""
         said = {
             "weights after the last step": self.last_accuracy is not None and f"{self.last_accuracy:.2%}",
+            "among all outputs": self.accuracy_among_all is not None and f"{self.accuracy_among_all:.2%}",
             "top-5": self.top5 is not None and f"{self.top5:.2%}",
             "per class": self.mean_per_class is not None and f"{self.mean_per_class:.2%}",
             "loss": self.loss is not None and f"{self.loss:.4f}",
             "calibration error": self.calibration_error is not None and f"{self.calibration_error:.2%}",
+            "loss not known:": WITHOUT_LAW.get(self.outputs or "", ""),
         }
         return ", ".join(f"{name} {value}" for name, value in said.items() if value)
 
@@ -248,6 +270,9 @@ class Record(Strict):
     )
     checkpoint_digest: str | None = Field(
         None, description="SHA-256 of the canonical weights before training; own classifier: included"
+    )
+    notes: tuple[str, ...] = Field(
+        (), description="what is to be known of how the checkpoint's file was taken: whose it is, under which names"
     )
     metrics: Metrics | None = None
     predictions_digest: str | None = Field(None, description="SHA-256 of predictions.npy's int64 array, test order")

@@ -61,13 +61,13 @@ def cross_entropy(logits: np.ndarray, labels: np.ndarray) -> float | None:
 
 
 def calibration_error(logits: np.ndarray, labels: np.ndarray) -> float | None:
-    """Expected calibration error, 0..1, of the softmax of the logits, in float64; None when a logit is not finite.
+    """Expected calibration error, 0..1, of the softmax of the logits, in float64; None when it is not finite.
 
     The bins are ((b - 1) / 15, b / 15]; the confidence is that of the class predicted.
     """
-    if not np.isfinite(logits).all():
-        return None
     confidence = 1 / np.exp(_shifted(logits)).sum(axis=1)
+    if not np.isfinite(confidence).all():
+        return None
     right = logits.argmax(axis=1) == labels
     bins = np.clip(np.ceil(confidence * BINS).astype(np.int64) - 1, 0, BINS - 1)
     gaps = np.bincount(bins, weights=right - confidence, minlength=BINS)

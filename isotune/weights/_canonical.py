@@ -32,7 +32,7 @@ from isotune.errors import UsageError, WeightsMismatch, nearest
 
 Array = np.ndarray
 HEAD = "head"
-_WORDS = {"isotune", "conventions", "architecture", "origin", "digest"}  # of a file's metadata
+_WORDS = {"isotune", "conventions", "architecture", "origin", "digest", "notes"}  # of a file's metadata
 _MOST = 64 * reading.GIB  # bytes of a file
 
 
@@ -71,6 +71,7 @@ class Weights(Mapping[str, Array]):
     conventions: Mapping[str, Any] = field(default_factory=dict)  # network axes the weights were trained with
     architecture: str = ""
     origin: str = ""  # where they came from, in words
+    notes: tuple[str, ...] = ()  # what whoever uses them is to know of how a file's tensors were taken, in sentences
 
     def __getitem__(self, name: str) -> Array:
         return self.tensors[name]
@@ -93,12 +94,13 @@ class Weights(Mapping[str, Array]):
 
     def _seal(self) -> str:
         """SHA-256 of all that a file of them says."""
-        about = json.dumps([self.digest(), dict(self.conventions), self.architecture, self.origin], sort_keys=True)
+        said: list[Any] = [self.digest(), dict(self.conventions), self.architecture, self.origin]
+        about = json.dumps(said + ([list(self.notes)] if self.notes else []), sort_keys=True)
         return hashlib.sha256(about.encode()).hexdigest()
 
     def without_head(self) -> Weights:
         kept = {name: array for name, array in self.tensors.items() if not name.startswith(f"{HEAD}.")}
-        return Weights(kept, self.conventions, self.architecture, self.origin)
+        return replace(self, tensors=kept)
 
     def write(self, path: Path) -> None:
         """Write safetensors, atomically; conventions, architecture, origin and a digest of all go into its metadata."""
@@ -111,6 +113,8 @@ class Weights(Mapping[str, Array]):
             "origin": self.origin,
             "digest": self._seal(),
         }
+        if self.notes:
+            metadata["notes"] = json.dumps(self.notes)
         with cache.draft_file(places.path(path, "path")) as draft:
             save_file({name: np.ascontiguousarray(a) for name, a in self.tensors.items()}, draft, metadata)
 
@@ -136,7 +140,8 @@ class Weights(Mapping[str, Array]):
             raise UsageError(f"{path}: safetensors without isotune's metadata, so its conventions are unknown")
         try:
             conventions = reading.json_text(metadata["conventions"], "conventions")
-            weights = cls(tensors, conventions, metadata["architecture"], metadata["origin"])
+            notes = tuple(map(str, reading.json_text(metadata.get("notes", "[]"), "notes")))
+            weights = cls(tensors, conventions, metadata["architecture"], metadata["origin"], notes)
             written, read = metadata.get("digest"), weights._seal()
             weights = replace(weights, conventions=upgraded(conventions))
         except (KeyError, TypeError, ValueError, AttributeError, UsageError):

@@ -29,6 +29,7 @@ PROGRAM = "isotune.workers.worker"
 _log = logging.getLogger("isotune")
 T = TypeVar("T")
 R = TypeVar("R")
+_TOLD: set[str] = set()  # warnings of workers, which may come from several
 _REFUSALS = {kind.__name__: kind for kind in REFUSALS}
 NO_ACCELERATOR = {"CUDA_VISIBLE_DEVICES": ""}
 
@@ -119,8 +120,11 @@ class WorkerProcess:
                     return None
                 case "done":
                     return answer["result"]
+                case "warning" if answer.get("once") and answer["message"] in _TOLD:
+                    continue
                 case "warning":
-                    _log.warning("%s", answer["message"])
+                    _TOLD.add(answer["message"])
+                    _log.warning("%s", answer["message"], extra={"once": answer.get("once", False)})
                 case "progress" if progress:
                     progress(answer["what"], answer["done"], answer["total"])
                 case "error" if answer["kind"] in _REFUSALS:

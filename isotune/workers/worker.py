@@ -5,9 +5,10 @@
 It reads requests from standard input and answers on standard output, one JSON object a line; whatever a framework
 prints goes to standard error. A request is `{"do": "MODULE:FUNCTION", "from": FOLDER, "with": {...}}`: the function is
 called with the worker and the fields of `with`, in the caller's working folder, so that a relative path means to it
-what it means there. Answers are `{"event": "progress", "what", "done", "total"}` and `{"event": "warning", "message"}`,
-then `{"event": "done", "result"}` or `{"event": "error", "kind", "message", "trace"}`; kind is the class of
-`isotune.errors`, or "failure" for anything else. An error ends the request, not the worker. `ready` is the first answer
+what it means there. Answers are `{"event": "progress", "what", "done", "total"}` and
+`{"event": "warning", "message", "once"}`, then `{"event": "done", "result"}` or
+`{"event": "error", "kind", "message", "trace"}`; kind is the class of `isotune.errors`, or "failure" for anything else.
+An error ends the request, not the worker. `ready` is the first answer
 of all.
 """
 
@@ -76,9 +77,9 @@ class Worker:
             self._told = time.monotonic()
             self._say({"event": "progress", "what": what, "done": done, "total": total})
 
-    def warn(self, message: str) -> None:
-        """Tell the caller what the user should know; the request goes on."""
-        self._say({"event": "warning", "message": message})
+    def warn(self, message: str, *, once: bool = False) -> None:
+        """Tell the caller what the user should know; the request goes on. once: unless a worker of the caller's did."""
+        self._say({"event": "warning", "message": message, "once": once})
 
     def serve(self, requests: TextIO) -> None:
         """Answer until the other side closes the stream."""
@@ -138,7 +139,7 @@ class Warnings(logging.Handler):
         self._worker = worker
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._worker.warn(record.getMessage())
+        self._worker.warn(record.getMessage(), once=getattr(record, "once", False))
 
 
 def main() -> None:

@@ -45,12 +45,12 @@ class KerasProcess:
             env=environment,
         )
 
-    def run(self, script: str, *arguments: Any) -> str:
+    def run(self, script: str | Path, *arguments: Any) -> str:
         """Run a script of the folder; what it wrote to standard error. AssertionError: it failed."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         begin = self._log.seek(0, os.SEEK_END)
-        self._process.stdin.write(json.dumps([script, *map(str, arguments)]) + "\n")
+        self._process.stdin.write(json.dumps([str(script), *map(str, arguments)]) + "\n")
         self._process.stdin.flush()
         answer = self._process.stdout.readline()
         self._log.seek(begin)

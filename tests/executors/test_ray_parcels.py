@@ -114,6 +114,22 @@ def test_a_checkpoint_of_ones_own_keeps_its_cells_key(house, other, monkeypatch)
     assert here.checkpoint.endswith("own.safetensors::example:random-features")
 
 
+def test_what_stands_beside_a_checkpoint_travels_with_it(house, other) -> None:
+    random_weights({"000.dense.kernel": (192, 256)}, 0).write(Path("own.safetensors"))
+    Path("config.json").write_text('{"mean": 0.5, "std": 0.5}')
+    planned = cell(checkpoint="file:own.safetensors")
+    assert planned.beside_digest == contents.beside_digest("file:own.safetensors") is not None
+    parcels = Parcels(lambda array: array)
+    order = parcels.order(planned)
+    assert set(parcels.sent(order["weights"]["digest"])["files"]) == {"own.safetensors", "config.json"}
+    parcels.sent(planned.dataset_digest)
+    other()
+    delivered(parcels, order)
+    here, _ = as_here(order)
+    assert here.key == planned.key
+    assert contents.files("x", here.checkpoint)[3:] == (planned.weights_digest, planned.beside_digest)
+
+
 def test_a_checkpoint_that_changed_meanwhile_is_not_sent(house) -> None:
     random_weights({"000.dense.kernel": (192, 256)}, 0).write(Path("own.safetensors"))
     planned = cell(checkpoint="file:own.safetensors")

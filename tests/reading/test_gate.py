@@ -33,7 +33,7 @@ MAY = {
     "adapters/_keras/hdf5.py": "in a process with limits",
     "adapters/_torch/files.py": "safetensors, torch.load with weights_only; whether there is a network",
     "isotune/weights/_canonical.py": "safetensors",
-    "isotune/models/checkpoints.py": "safetensors",
+    "isotune/models/files.py": "safetensors",
     "isotune/recordings/_tensors.py": "safetensors",
     "isotune/recordings/_writing.py": "what it writes",
     "isotune/comparison/observations.py": "what it writes",

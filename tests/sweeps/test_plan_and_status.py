@@ -217,7 +217,7 @@ def test_what_was_asked_last_counts_and_what_is_damaged_does_not(tmp_path) -> No
 def test_a_cell_that_lies_where_an_earlier_version_put_it_is_known_there_and_when_it_is_run_again(tmp_path) -> None:
     store, asked = Store(tmp_path), cell(dataset="npz:/photos/some.npz")
     store.write(done(asked, environment={"numpy": "0.1"}))
-    then = asked.model_dump(mode="json", exclude={"network_digest", "weights_digest"})
+    then = asked.model_dump(mode="json", exclude={"network_digest", "weights_digest", "beside_digest"})
     (tmp_path / asked.key).rename(tmp_path / earlier.digest(then))
     sweeps.remember(sweeps.plan([asked], tmp_path), tmp_path, "a run")
     before = sweeps.status(tmp_path)

@@ -1,7 +1,8 @@
 """What a cell reads beside what it says: by content, from the driver's disk to the node's cache, once a node.
 
     CACHE/datasets/DIGEST/     a prepared data set, as everywhere
-    CACHE/received/DIGEST/     a checkpoint's file; a user's network with the modules that it imports
+    CACHE/received/DIGEST/     a checkpoint's file with what stands beside it; a user's network with the modules that it
+                               imports
 
 The user's modules stand to each other, and to the folder in which the run was started, as they stand at home, so that
 they find each other, and the cell's key is the same.
@@ -21,7 +22,7 @@ import numpy as np
 from isotune import cache, data, reading, sealing
 from isotune.data.dataset import digest_of
 from isotune.errors import UsageError
-from isotune.models import contents
+from isotune.models import beside, contents
 from isotune.runs.records import Cell
 
 DATASETS, RECEIVED = "datasets", "received"
@@ -82,11 +83,10 @@ class Parcels:
         if cell.weights_digest is not None:
             path = contents.weights_file(cell.checkpoint)
             assert path is not None
-            self._made.setdefault(
-                cell.weights_digest, Parcel(RECEIVED, cell.weights_digest, {path.name: path}, named=True)
-            )
-            order["weights"] = {"digest": cell.weights_digest, "name": path.name}
-            needs.append([RECEIVED, cell.weights_digest])
+            parcel = _weights(path, cell.weights_digest, cell.beside_digest)
+            self._made.setdefault(parcel.digest, parcel)
+            order["weights"] = {"digest": parcel.digest, "name": path.name}
+            needs.append([RECEIVED, parcel.digest])
         return order
 
     def sent(self, digest: str) -> Sent:
@@ -115,6 +115,14 @@ def pieces(content: Path | bytes) -> Iterator[bytes]:
     with reading.opened(content, _MOST) as file:
         while chunk := file.read(CHUNK):
             yield chunk
+
+
+def _weights(path: Path, weights: str, said: str | None) -> Parcel:
+    """A checkpoint's file, with what stands beside it and says how it is taken."""
+    if said is None:
+        return Parcel(RECEIVED, weights, {path.name: path}, named=True)
+    digest = hashlib.sha256(f"{weights} {said}".encode()).hexdigest()
+    return Parcel(RECEIVED, digest, {path.name: path, **beside.files(path)})
 
 
 def _network(model: str, here: Path) -> tuple[Parcel, str, str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-_CONTENT = ("network_digest", "weights_digest")
+_CONTENT = ("network_digest", "weights_digest", "beside_digest")
 
 
 def upgraded(record: dict[str, Any]) -> dict[str, Any]:

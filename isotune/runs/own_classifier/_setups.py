@@ -1,8 +1,8 @@
 """Evaluation of a checkpoint's own classifier, nothing trained.
 
-What is evaluated is planned here, one cell a set-up: the evaluation that the checkpoint's number was published with,
-and beside it each step of preprocessing done as another library does it (`Step`). Seeds play no role, so a matrix of
-several is planned as one.
+What is evaluated is planned here, one cell a set-up: the evaluation that the checkpoint's number was published with, or
+that stands beside its file (`_stated`), and next to it each step of preprocessing done as another library does it
+(`Step`). Seeds play no role, so a matrix of several is planned as one.
 
 Which output stands for which class: `classes`. An ImageNet-1k classifier has 1,000 outputs in the order of the synset
 ids (torchvision's categories and timm's label names are in it, which tests check; Keras keeps its list on a server, so
@@ -23,6 +23,7 @@ from isotune.models import contents, embedded
 from isotune.protocols import Input, OwnClassifier, Protocol
 from isotune.reference_results import Reference, conditions, references
 from isotune.runs.own_classifier import classes
+from isotune.runs.own_classifier._stated import stated_input
 from isotune.weights import HEAD, random_weights
 
 if TYPE_CHECKING:
@@ -66,7 +67,9 @@ def setups(cell: Cell) -> Iterator[Cell]:
         )
     assert recipe.own_classifier is not None
     plain = _named(recipe.own_classifier, cell.checkpoint).model_copy(update={"beside": (), "step": ""})
-    base = published_input(cell)[0] if recipe.own_classifier.input == "published" else recipe.input
+    stated, base = stated_input(cell, _OWN), recipe.input
+    if recipe.own_classifier.input == "published":
+        base = stated or published_input(cell)[0]
     yield cell.model_copy(update={"protocol": _evaluated(recipe, base, plain)})
     for step in recipe.own_classifier.beside if cell.conventions == "identical" else ():
         changed = base.model_copy(update=step.input.model_dump(exclude_none=True))

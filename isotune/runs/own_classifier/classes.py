@@ -10,7 +10,8 @@ A class is found by its name, never by its place alone:
 
 Names are compared as they are, and where that finds none of a class, without case, `_`, `-` and blanks. Outputs that
 are none of the data set's classes (a background class, classes of which it has no images) are left out: a prediction is
-the best of the data set's classes, as the authors of ImageNet-A and -R evaluate (Hendrycks et al. 2021).
+the best of the data set's classes, as the authors of ImageNet-A and -R evaluate (Hendrycks et al. 2021); the accuracy
+among all outputs is given beside it (`Columns.among_all`).
 
 A single output, a sigmoid's, says how likely one of two classes is: the second name of two, the only name, or the class
 that `map` names. Its logit z is that of two outputs, 0 and z, whose softmax is the sigmoid.
@@ -49,6 +50,13 @@ class Columns:
         both = np.concatenate([np.zeros_like(logits), logits], axis=1) if self.single else logits
         columns: np.ndarray = both[:, self.outputs]
         return columns
+
+    def among_all(self, logits: np.ndarray, labels: np.ndarray) -> float | None:
+        """Share of the images whose class has the greatest of all outputs, those of no class of the data set too; None
+        where there are no such."""
+        if self.single or logits.shape[1] == len(self.outputs):
+            return None
+        return float((logits.argmax(axis=1) == self.outputs[labels]).mean())
 
 
 def beside(file: Path) -> tuple[str, ...]:

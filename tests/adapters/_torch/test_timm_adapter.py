@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import socket
@@ -218,6 +219,20 @@ def test_hf_home_is_respected_and_nothing_waits_for_a_dead_proxy(tmp_path):
     assert float(cached) == state["bn1.running_mean"][0].item()
     assert str(tmp_path / "hub" / "models--timm--mobilenetv2_100.ra_in1k") in missing
     assert time.perf_counter() - began < 90  # the hub's client alone would go on trying for minutes
+
+
+def test_the_scaling_of_a_model_on_the_hub_is_that_of_its_configuration(hub, no_network):
+    """It was ImageNet's, whatever the fine-tuned model's own configuration said."""
+    config = {
+        "architecture": "mobilenetv2_050",
+        "num_classes": 2,
+        "pretrained_cfg": {"mean": [0.5] * 3, "std": [0.5] * 3},
+    }
+    lay_in_cache(hub, "somebody/tuned", {"config.json": lambda path: path.write_text(json.dumps(config))})
+    assert ADAPTER.native_conventions("hf-hub:somebody/tuned").input_scaling == "minus-one-to-one"
+    config["pretrained_cfg"] = {"first_conv": "conv_stem"}
+    lay_in_cache(hub, "somebody/other", {"config.json": lambda path: path.write_text(json.dumps(config))})
+    assert ADAPTER.native_conventions("hf-hub:somebody/other").input_scaling == "mean-std"
 
 
 def test_a_cut_off_file_of_the_hub_is_named(hub, no_network):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -370,6 +371,37 @@ def test_outputs_are_found_by_the_names_beside_the_checkpoint_not_by_position(pe
     assert first.metrics.classes == PETS
     assert np.sum(first.metrics.confusion) == 12
     assert np.trace(first.metrics.confusion) == round(first.metrics.accuracy * 12)
+
+
+def test_the_input_beside_a_checkpoint_is_its_evaluation_where_the_protocol_has_none(pets, house, caplog) -> None:
+    names = ("background", "bee", "Wolf-Dog", "cat")
+    config = {
+        "mean": [0.5] * 3,
+        "std": [0.5] * 3,
+        "input_size": [3, 24, 24],
+        "crop_pct": 0.75,
+        "interpolation": "bicubic",
+    }
+    status, plain, _, _ = pets(4, names=names)
+    assert (status, plain.cell.protocol.input.size, plain.cell.beside_digest, plain.notes) == (0, 32, None, ())
+    assert caplog.text == ""
+    (house / "config.json").write_text(json.dumps(config), encoding="utf-8")
+    status, record, _, _ = pets(4, 'map = { cat = "cat" }', names)
+    assert (status, record.conventions.input_scaling) == (0, "minus-one-to-one")
+    assert record.cell.protocol.input == plain.cell.protocol.input, "the protocol's own goes first"
+    assert (
+        "own evaluates at 32 px of 36, bilinear, and config.json says 24 px of 32, bicubic; the protocol's is"
+        in caplog.text
+    )
+    assert record.notes == ("input_scaling of tuned.safetensors is minus-one-to-one, as config.json beside it says",)
+    assert record.notes[0] in caplog.text
+    asked = cell(MODEL, "file:tuned.safetensors")
+    assert asked.protocol.own_classifier.input == "published"
+    taken = next(own_classifier.setups(asked)).protocol.input
+    assert (taken.size, taken.resize, taken.interpolation) == (24, 32, "bicubic")
+    (house / "config.json").write_text(json.dumps(config | {"crop_mode": "border"}), encoding="utf-8")
+    with pytest.raises(UsageError, match=r"config.json says crop_mode 'border', which \[input\] cannot express"):
+        list(own_classifier.setups(asked))
 
 
 def test_by_position_only_when_asked_for(pets) -> None:
