@@ -57,7 +57,10 @@ class Augmenter:
             self.labels = self._split.labels[self._indices]
         else:
             self._view: np.ndarray
-            self._view, self.labels = inputs(dataset, "train", images, input, resize=resize, decode=decode)
+            viewed = input
+            if (side := augmentation.random_crop) is not None:
+                viewed = Input(size=side, interpolation=input.interpolation)
+            self._view, self.labels = inputs(dataset, "train", images, viewed, resize=resize, decode=decode)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -110,7 +113,8 @@ class Augmenter:
     def _cropped(self, epoch: int, sample: int, seed: int) -> np.ndarray:
         image: np.ndarray
         crop, flip = self._augmentation.random_resized_crop, self._augmentation.horizontal_flip
-        if crop is None and not flip:
+        side, size = self._augmentation.random_crop, self._input.size
+        if crop is None and side is None and not flip:
             image = self._view[sample]
             return image
         draws = np.random.default_rng([seed, epoch, sample]).random(1 + 4 * _TRIES)
@@ -118,10 +122,12 @@ class Augmenter:
             image = self._split.image(int(self._indices[sample]))
             top, left, height, width = crop_box(image.shape[0], image.shape[1], crop, draws[1:])
             cut = image[top : top + height, left : left + width]
-            size = self._input.size
             image = resized(np.ascontiguousarray(cut), size, size, self._resize, self._input.interpolation)
         else:
             image = self._view[sample]
+        if side is not None:
+            top, left = (int(draw * (side - size + 1)) for draw in draws[1:3])
+            image = image[top : top + size, left : left + size]
         mirrored: np.ndarray = image[:, ::-1]
         return mirrored if draws[0] < flip else image
 

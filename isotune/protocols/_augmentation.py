@@ -101,6 +101,11 @@ class Augmentation(Strict):
     random_resized_crop: Range | None = Field(
         None, description="least and greatest share of the area; aspect ratio 3/4 to 4/3"
     )
+    random_crop: int | None = Field(
+        None,
+        ge=8,
+        description="side to which an image is squashed first, pixels; the input is cut out at a drawn place",
+    )
     horizontal_flip: float = Field(0.0, ge=0, le=1, description="probability")
     policy: tuple[Annotated[Policy, Field(discriminator="name")], ...] = Field((), description="one after the other")
     random_erasing: RandomErasing | None = None
@@ -110,11 +115,13 @@ class Augmentation(Strict):
     def scale_is_a_range(self) -> Augmentation:
         if self.random_resized_crop and not 0 < self.random_resized_crop[0] <= self.random_resized_crop[1] <= 1:
             raise ValueError("random_resized_crop must be [least, greatest] with 0 < least <= greatest <= 1")
+        if self.random_resized_crop and self.random_crop:
+            raise ValueError("give either random_resized_crop or random_crop")
         return self
 
     @model_serializer(mode="wrap")
     def without_what_came_later(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Without what is not asked for, so that the keys of earlier cells stay."""
         values: dict[str, Any] = dump(self)
-        later = ("policy", "random_erasing", "mixing")
+        later = ("random_crop", "policy", "random_erasing", "mixing")
         return {name: value for name, value in values.items() if name not in later or value}

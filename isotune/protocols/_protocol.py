@@ -174,6 +174,9 @@ class Protocol(Strict):
             raise ValueError("give either [probe] or at least one [[stage]], or [own_classifier]")
         if self.own_classifier and (self.augmentation != Augmentation() or self.images.train is not None):
             raise ValueError("own_classifier trains nothing: it cannot have [augmentation] or images.train")
+        side = self.augmentation.random_crop
+        if side is not None and side < self.input.size:
+            raise ValueError(f"augmentation.random_crop = {side} is smaller than input.size = {self.input.size}")
         if self.average and not self.stage:
             raise ValueError("an average is of weights that are trained: it needs a [[stage]]")
         if self.probe and self.augmentation != Augmentation():

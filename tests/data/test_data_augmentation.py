@@ -195,3 +195,21 @@ def test_a_mixture_is_its_batchs_and_gives_targets(digits: data.Dataset) -> None
     assert (targets[np.arange(8), labels] > 0).any()
     assert plain.dtype == np.uint8
     assert augmenter(digits, Augmentation(mixing={"cutmix": 1.0})).batch(2, np.arange(8), 3)[0].dtype == np.uint8
+
+
+def test_a_random_crop_cuts_every_place_of_a_larger_view_as_often(digits: data.Dataset) -> None:
+    view, _ = data.inputs(digits, "train", Images(train=40), Input(size=20))
+    source = augmenter(digits, Augmentation(random_crop=20))
+    places = set()
+    for epoch in range(12):
+        for number, image in enumerate(images(source, epoch, np.arange(40), 0)):
+            fits = [
+                (top, left)
+                for top in range(5) for left in range(5)
+                if np.array_equal(view[number][top : top + 16, left : left + 16], image)
+            ]  # fmt: skip
+            assert fits
+            places.update(fits)
+    assert len(places) == 25
+    with pytest.raises(UsageError, match="either"):
+        Augmentation(random_crop=20, random_resized_crop=(0.5, 1.0))

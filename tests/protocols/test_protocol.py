@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib import resources
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,6 +14,7 @@ from isotune.conventions import NETWORK_AXES
 from isotune.errors import UsageError
 from isotune.protocols import _explaining as validation
 from isotune.protocols._reading import BUILTIN
+from isotune.protocols.schedules import learning_rates
 
 PROBE = """
 name = "mine"
@@ -180,6 +182,10 @@ class TestBuiltin:
 
 def test_the_protocols_of_the_suite_are_there() -> None:
     assert set(protocols.names()) == {
+        "bit-hyperrule",
+        "bit-hyperrule-short",
+        "vit-500-steps",
+        "vit-500-steps-short",
         "fine-tune-adamw",
         "fine-tune-sgd",
         "frozen-head-sgd",
@@ -194,6 +200,39 @@ def test_the_protocols_of_the_suite_are_there() -> None:
         "tensorflow-tutorial",
         "own-classifier",
     }
+
+
+def test_bit_hyperrules_rates_are_its_authors() -> None:
+    """google-research/big_transfer, bit_hyperrule.py, get_lr of 50,000 images."""
+
+    def rate(step: int) -> float:
+        if step < 500:
+            return 0.001 * step / 500
+        return 0.001 / 10 ** sum(support < step for support in (3000, 6000, 9000))
+
+    stage = protocols.load("bit-hyperrule").stage[0]
+    rates = learning_rates(stage.schedule, 10_000, 391)
+    np.testing.assert_allclose(rates, [rate(step) for step in range(10_000)], rtol=1e-12)
+
+
+def test_vits_rates_are_its_authors() -> None:
+    """google-research/vision_transformer, vit_jax/utils.py, create_learning_rate_schedule of 500 steps, 50 before."""
+    stage = protocols.load("vit-500-steps").stage[0]
+    step = np.arange(500)
+    cosine = 0.5 * (1 + np.cos(np.pi * np.clip((step - 50) / 450, 0, 1)))
+    wanted = 0.03 * cosine * np.minimum(1, step / 50)
+    np.testing.assert_allclose(learning_rates(stage.schedule, 500, 97), wanted, rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", ["bit-hyperrule", "vit-500-steps"])
+def test_a_short_form_takes_every_part_of_its_recipe(name: str) -> None:
+    whole, short = (protocols.load(each) for each in (name, f"{name}-short"))
+    for one, other in zip(whole.stage, short.stage, strict=True):
+        assert set(one.model_dump()) == set(other.model_dump())
+        assert one.optimizer == other.optimizer
+    assert whole.augmentation.model_dump().keys() == short.augmentation.model_dump().keys()
+    assert whole.augmentation.mixing == short.augmentation.mixing
+    assert whole.conventions == short.conventions
 
 
 def test_the_published_recipes_are_as_published() -> None:
