@@ -194,7 +194,7 @@ class TorchAdapter(Adapter):
         head = self._classifier(net)
         state, how = renamed(net, head, state, names, image_size, kept=path.suffix != ".safetensors")
         weights = self._of_state(name, state, written, str(path), options or {}, image_size)
-        return replace(weights, notes=(f"{path} for {self.name}:{name}: {how}",))
+        return replace(weights, notes=(f"{path.name}: {how}",))
 
     def _of_state(
         self,
