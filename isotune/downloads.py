@@ -28,6 +28,7 @@ def patient() -> Iterator[None]:
 def reason(error: BaseException) -> str:
     """Why a download failed, in a few words: "the server answers 404 Not Found"."""
     if isinstance(error, urllib.error.HTTPError):
+        error.close()  # it holds the connection
         return f"the server answers {error.code} {error.reason}".strip()
     inner = getattr(error, "reason", None) or error
     if isinstance(inner, TimeoutError):

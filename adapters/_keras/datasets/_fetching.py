@@ -75,8 +75,8 @@ def _download(name: str, builder: Any) -> None:
     target, advice = Path(builder.data_dir), "lay the prepared data set there"
     try:
         urllib.request.urlopen(_REACHED, timeout=downloads.PATIENCE).close()
-    except urllib.error.HTTPError:
-        pass  # an answer is an answer
+    except urllib.error.HTTPError as answer:  # an answer is an answer
+        answer.close()
     except downloads.FAILURES as error:
         raise not_cached(name, builder.name, target, error, advice) from None
     try:

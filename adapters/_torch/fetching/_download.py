@@ -44,8 +44,8 @@ class Download:
         """NotCached when nothing answers within seconds. Whatever answers, even with an error, is a network."""
         try:
             urllib.request.urlopen(urllib.request.Request(self.url, method="HEAD"), timeout=_SECONDS_TO_ANSWER).close()
-        except urllib.error.HTTPError:
-            return
+        except urllib.error.HTTPError as answer:
+            answer.close()
         except (OSError, ValueError):
             raise self.not_cached() from None
 
