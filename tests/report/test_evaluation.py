@@ -170,7 +170,7 @@ def test_the_json_has_the_prices_and_a_report_of_before_is_replaced(
         "squash": True, "stride2_padding=same": True, "native": False, "resize=plain": False,
         "input_scaling=mean-std": False,
     }  # fmt: skip
-    assert section["rows"][0]["input"] == {"size": 32, "resize": 36, "interpolation": "bilinear"}
+    assert section["rows"][0]["protocol"]["input"] == {"size": 32, "resize": 36, "interpolation": "bilinear"}
     board.write(tmp_path / "out")
     assert Leaderboard(steps[:3]).lost(tmp_path / "out") != []
     row = section["rows"][0] | {"overrides": "resize=plain", "native": None}
