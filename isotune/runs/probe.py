@@ -67,7 +67,7 @@ def features(
     def build(folder: Path) -> None:
         reset()
         with Watch(model.device_clocks) as watch:
-            now.append(replace(_extracted(model, train, test, batch_size, progress), disturbance=watch.seen))
+            now.append(replace(_extracted(model, train, test, batch_size, progress), disturbance=watch.look()))
         _write(now[0], folder)
 
     with sealing.made(cache.folder("features") / key(identity), build) as folder:

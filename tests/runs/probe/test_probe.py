@@ -19,6 +19,7 @@ from isotune.protocols import Probe
 from isotune.runs import probe
 from isotune.runs.records import Seeds
 from isotune.runs.scores import cross_entropy
+from isotune.workers.disturbance import Watch
 
 
 def clouds(images: int, classes: int, features: int = 12, seed: int = 0):
@@ -165,6 +166,23 @@ def test_of_two_processes_that_want_the_same_features_one_computes_them(house, m
         cached = pool.map(_cached, [house / "told"] * 2, chunksize=1)
     assert sorted(cached) == [False, True]
     assert (house / "told").stat().st_size == 7
+
+
+def test_what_disturbed_the_extraction_is_kept_with_the_features(house, monkeypatch):
+    monkeypatch.setenv("ISOTUNE_CACHE", str(house / "cache"))
+    images, told = np.zeros((8, 4, 4, 3), np.uint8), lambda *_: None
+
+    class Beside(Watch):
+        """Beside a program that takes half of the cores."""
+
+        def look(self):
+            self.seen = super().look().model_copy(update={"others": 0.5})
+            return self.seen
+
+    monkeypatch.setattr(probe, "Watch", Beside)
+    made, again = (probe.features(Counting(), images, images[:4], 4, {"what": "beside"}, told) for _ in range(2))
+    assert (made.cached, again.cached) == (False, True)
+    assert (made.disturbance.others, again.disturbance) == (0.5, made.disturbance)
 
 
 def test_a_probe_of_nothing_held_out_is_said_in_one_line():
