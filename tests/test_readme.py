@@ -19,6 +19,18 @@ def test_the_table_is_the_committed_leaderboards():
         assert row in committed
 
 
+def test_the_models_to_choose_from_are_the_committed_reports(here):
+    block = re.search(r"```console\n\$ isotune (models --measured (\S+)[^\n]*)\n(.*?)```", README, re.DOTALL)
+    assert block
+    asked = block[1].replace(block[2], str(ROOT / block[2])).split()
+    status, out, _ = here(*asked)
+    assert status == 0
+    shown = [line.split() for line in block[3].splitlines() if line.strip() not in ("", "...")]
+    assert len(shown) > 3
+    printed = [line.split() for line in out.splitlines()]
+    assert [line for line in shown if line not in printed] == []
+
+
 def test_every_file_that_the_readme_names_is_there():
     targets = re.findall(r"\]\(([^)#:]+)\)", README)
     assert len(targets) > 10

@@ -7,16 +7,20 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, overload
 
-from isotune import defaults
+from isotune import defaults, reading
 from isotune.errors import UsageError
 from isotune.interface import arguments
 from isotune.interface._runs import load_runs
-from isotune.report import JSON
+from isotune.report import JSON, is_leaderboard, read_leaderboard
 from isotune.report.analysis import measured
 from isotune.report.analysis.measured import MeasuredModel
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import pandas as pd
+
+_MOST = 256 * reading.MIB  # of a report's JSON
 
 
 class MeasuredModels(Sequence[MeasuredModel]):
@@ -70,9 +74,7 @@ def measured_models(
     latency, memory or parameters, the best first.
     Errors: UsageError: there is no such source, or nothing is left; it names what comes nearest.
 
-    The best of those that take less than 20 ms::
-
-        isotune.measured_models("my-report", under_ms=20)[0].model
+    >>> isotune.measured_models("my-report", under_ms=20)[0].model
     """
     place = arguments.path(source, "source")
     text = {"pattern": pattern, "sort": sort, "architecture": architecture or ""}
@@ -80,16 +82,21 @@ def measured_models(
         if not isinstance(value, str):
             raise arguments.wrong(argument, "a text", value)
     libraries = [] if adapters is None else arguments.several(adapters, "adapters", "a name", _is_text)
-    file = place / JSON if place.is_dir() else place
-    rows = measured.read(file) if file.suffix == ".json" and file.is_file() else None
-    if rows is None:
-        rows = measured.rows(load_runs(place).leaderboard().json(), str(place))
     return MeasuredModels(
         measured.chosen(
-            rows, pattern=pattern, adapters=libraries, architecture=architecture or "",
+            _rows(place), pattern=pattern, adapters=libraries, architecture=architecture or "",
             under_ms=_limit(under_ms, "under_ms"), under_mib=_limit(under_mib, "under_mib"), sort=sort,
         )
     )  # fmt: skip
+
+
+def _rows(place: Path) -> list[MeasuredModel]:
+    """Those of a report's JSON; of runs, of the JSON that their report would have."""
+    file = place / JSON if place.is_dir() else place
+    content = reading.json(file, _MOST) if file.suffix == ".json" and file.is_file() else None
+    if not is_leaderboard(content):
+        content = load_runs(place).leaderboard().json()
+    return measured.rows(read_leaderboard(content, str(file)))
 
 
 def _is_text(value: object) -> bool:

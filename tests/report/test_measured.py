@@ -10,7 +10,7 @@ from report_factories import default_run, default_speeds, record
 
 import isotune
 from isotune.errors import UsageError
-from isotune.report import Leaderboard
+from isotune.report import Leaderboard, read_leaderboard
 from isotune.report.analysis.measured import SORTS, chosen, rows
 
 REPORTS = Path(__file__).parents[2] / "reports"
@@ -26,7 +26,7 @@ def content():
 
 @pytest.fixture
 def models(content):
-    return rows(content, "leaderboard.json")
+    return rows(read_leaderboard(content, "leaderboard.json"))
 
 
 def test_a_row_has_what_the_leaderboard_shows(models, content):
@@ -92,7 +92,7 @@ def test_a_report_a_file_and_a_benchmark_are_one_source(tmp_path, content):
         isotune.measured_models(tmp_path / "report", under_ms=0)
 
 
-@pytest.mark.parametrize("spoiled", ['{"sections": 3}', '{"sections": [{"title": "x"}]}', "[", "{}"])
+@pytest.mark.parametrize("spoiled", ['{"sections": 3, "checkpoints": {}}', '{"sections": []}', "[", "{}"])
 def test_another_json_is_one_line(tmp_path, here, spoiled):
     (tmp_path / "leaderboard.json").write_text(spoiled, encoding="utf-8")
     status, out, told = here("models", "--measured", str(tmp_path / "leaderboard.json"))

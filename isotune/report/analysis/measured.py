@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
-from pydantic import ValidationError
-
-from isotune import reading
 from isotune.errors import UsageError, nearest
-from isotune.report import _schema
 
-_MOST = 256 * reading.MIB  # of a file
+if TYPE_CHECKING:
+    from isotune.report._schema import Leaderboard, RowResult, SectionResult, Timing
+
 
 SORTS = {  # what can be sorted by -> whether more is better
     "accuracy": True, "training": True, "inference": True, "latency": False, "memory": False, "parameters": False,
@@ -48,23 +45,8 @@ class MeasuredModel:
         return self.native if self.identical is None else self.identical
 
 
-def read(file: Path) -> list[MeasuredModel] | None:
-    """The rows of a `leaderboard.json`, section by section. None: it is another JSON. UsageError: it is none, or is one
-    that cannot be understood."""
-    content = reading.json(file, _MOST)
-    return rows(content, str(file)) if isinstance(content, dict) and "sections" in content else None
-
-
-def rows(content: Any, where: str) -> list[MeasuredModel]:
-    """The rows of a leaderboard's JSON. where: it stands, for errors. UsageError: it is none."""
-    try:
-        board = _schema.Leaderboard.model_validate(content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(map(str, first["loc"])) or "it"
-        raise UsageError(
-            f"{where}: no leaderboard of this isotune ({field}: {first['msg']}); write it again: isotune report"
-        ) from None
+def rows(board: Leaderboard) -> list[MeasuredModel]:
+    """The rows of a leaderboard's JSON, section by section."""
     return [_row(section, row) for section in board.sections for row in section.rows]
 
 
@@ -132,9 +114,9 @@ def _rank(sort: str) -> Callable[[MeasuredModel], tuple[bool, float, str]]:
     return rank
 
 
-def _row(section: _schema.SectionResult, row: _schema.RowResult) -> MeasuredModel:
+def _row(section: SectionResult, row: RowResult) -> MeasuredModel:
     cost = row.measured
-    timings: Mapping[str, _schema.Timing | None] = {
+    timings: Mapping[str, Timing | None] = {
         "training": cost.training, "inference": cost.inference, "latency": cost.latency
     }  # fmt: skip
     setups = [setup for setup in (row.identical, row.native) if setup]
@@ -159,5 +141,5 @@ def _row(section: _schema.SectionResult, row: _schema.RowResult) -> MeasuredMode
     )
 
 
-def _median(timing: _schema.Timing | None) -> float | None:
+def _median(timing: Timing | None) -> float | None:
     return timing.median if timing else None
