@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,16 +27,25 @@ class OneSided:
 
 def one_sided(side: Side, other: Side) -> tuple[OneSided, ...]:
     """What `side` has and `other` does not: subjects, then what was timed."""
+    theirs: dict[tuple[str, ...], list[Subject]] = defaultdict(list)
+    for subject in sorted(other.runs):
+        theirs[_name(subject, other)].append(subject)
     alone = [
-        OneSided(described(subject, side), len(side.runs[subject]), _why(subject, side, other))
+        OneSided(described(subject, side), len(side.runs[subject]), _why(subject, side, other, theirs))
         for subject in sorted(side.runs.keys() - other.runs.keys())
     ]
     timed = [
         OneSided(" ".join(filter(None, (clock.what, clock.model, clock.setting, clock.conventions, clock.mode))), 0)
         for clock in sorted(side.clocks.keys() - other.clocks.keys())
-        if not _of_cells_alone(clock.setting, side, other)
+        if not clock.of_cells
     ]
     return (*alone, *timed)
+
+
+def _name(subject: Subject, side: Side) -> tuple[str, ...]:
+    """What it goes by: images and recipe may be others of the same name."""
+    recipe_name = recipe(side.named[subject].protocol)
+    return subject.model, subject.checkpoint, subject.dataset, recipe_name, subject.conventions, subject.mode
 
 
 def described(subject: Subject, side: Side) -> str:
@@ -46,26 +56,12 @@ def described(subject: Subject, side: Side) -> str:
     return " ".join(filter(None, parts))
 
 
-def _of_cells_alone(setting: str, side: Side, other: Side) -> bool:
-    """Whether it is the cells' own clock: their subject is named already, or the other side is a report, which has
-    none of them."""
-    own = {f"{named.dataset}, {recipe(named.protocol)}" for named in (*side.named.values(), *other.named.values())}
-    return setting in own
-
-
-def _why(subject: Subject, side: Side, other: Side) -> str:
+def _why(subject: Subject, side: Side, other: Side, theirs: Mapping[tuple[str, ...], list[Subject]]) -> str:
     """Of what goes by the same name on the other side: in what it is another thing."""
-    mine = side.named[subject]
-    for each in sorted(other.runs):
-        theirs = other.named[each]
-        same = (each.model, each.checkpoint, each.dataset, each.conventions, each.mode) == (
-            subject.model, subject.checkpoint, subject.dataset, subject.conventions, subject.mode
-        )  # fmt: skip
-        if not same or recipe(mine.protocol) != recipe(theirs.protocol):
-            continue
+    for each in theirs.get(_name(subject, side), ()):
         parts = ["other images" if each.dataset_digest != subject.dataset_digest else ""]
-        fields = list(_fields(mine.protocol.model_dump(mode="json"), theirs.protocol.model_dump(mode="json")))
-        if fields:
+        mine, other_one = side.named[subject].protocol, other.named[each].protocol
+        if fields := list(_fields(mine.model_dump(mode="json"), other_one.model_dump(mode="json"))):
             more = " and more" if len(fields) > _NAMED else ""
             parts.append(f"another recipe: {', '.join(fields[:_NAMED])}{more}")
         return f"the other side has {' and '.join(filter(None, parts))}"

@@ -34,6 +34,11 @@ class Clock:
     mode: str
     unit: str
 
+    @property
+    def of_cells(self) -> bool:
+        """Whether it is the cells' own, and not the suite's."""
+        return self.what not in _SUITE.values()
+
 
 class Timed(Protocol):
     """Whose cells they are."""

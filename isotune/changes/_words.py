@@ -14,7 +14,7 @@ from isotune.report.analysis.timing import Timing
 from isotune.report.wording import Table
 from isotune.statistics import Estimate
 
-MOST = 200  # rows of a table in a comment, which may have 65,536 characters
+MOST = 100  # rows of a table, and lines, in a comment, which may have 65,536 characters
 _ACCURACY = ("model", "data, protocol", "set-up", "before", "after", "difference", "p", "% changed", "")
 _SPEED = ("what", "model", "setting", "before", "after", "difference", "p", "")
 _LEFT = 3  # columns of words
@@ -102,7 +102,9 @@ def _joined(parts: Iterable[str]) -> str:
 
 
 def _bullets(lines: Iterable[str]) -> str:
-    return "\n".join(f"- {f.text(line)}" for line in lines)
+    every = list(lines)
+    more = [f"and {len(every) - MOST:,} more"] if len(every) > MOST else []
+    return "\n".join(f"- {f.text(line)}" for line in (*every[:MOST], *more))
 
 
 def _differing(changes: Compared) -> str:
