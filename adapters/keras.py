@@ -300,7 +300,7 @@ class KerasAdapter(Adapter):
             axes |= written_conventions(content.conventions, path)
         if head:
             tensors_ |= {f"{HEAD}.kernel": head[0], f"{HEAD}.bias": head[1]}
-        notes = tuple(f"{path} for {source.what}: {said}" for said in (how, numbered) if said)
+        notes = tuple(f"{path.name}: {said}" for said in (how, numbered) if said)
         return Weights(tensors_, axes, source.architecture, str(path), notes)
 
     def save_file(

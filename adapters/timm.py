@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -100,10 +99,10 @@ class TimmAdapter(TorchAdapter):
             split_model_name_tag,
         )
 
-        from isotune.adapters._torch.files import HUB_WEIGHTS, Download, hub_file
+        from isotune.adapters._torch.fetching import HUB_WEIGHTS, Download, hub, hub_file
 
         if parse_model_name(name)[0] == "hf-hub":
-            with _hub(f"{self.name}:{name}", checkpoint or "pretrained", parse_model_name(name)[1], ("config.json",)):
+            with hub(f"{self.name}:{name}", checkpoint or "pretrained", parse_model_name(name)[1], ("config.json",)):
                 return timm.create_model(name, pretrained=checkpoint is not None, **options)
         full = _with_tag(name, checkpoint)
         arguments: dict[str, Any] = dict(options)
@@ -121,7 +120,7 @@ class TimmAdapter(TorchAdapter):
         asked = f"{self.name}:{name}", split_model_name_tag(full)[1] or "pretrained"
         if config.hf_hub_id:
             files = (config.hf_hub_filename,) if config.hf_hub_filename else HUB_WEIGHTS
-            with _hub(*asked, config.hf_hub_id, files):
+            with hub(*asked, config.hf_hub_id, files):
                 return timm.create_model(full, pretrained=True, **arguments)
         download = Download(*asked, config.url, hub_file(config.url))
         if not download.cached_at.exists():
@@ -187,7 +186,9 @@ class TimmAdapter(TorchAdapter):
         """What a repository's config.json says of its checkpoint. NotCached: it cannot be had."""
         from timm.models import load_model_config_from_hf
 
-        with _hub(f"{self.name}:{name}", checkpoint, repository, ("config.json",)):
+        from isotune.adapters._torch.fetching import hub
+
+        with hub(f"{self.name}:{name}", checkpoint, repository, ("config.json",)):
             return load_model_config_from_hf(repository)[0]  # type: ignore[no-any-return]
 
     def _architecture(self, name: str) -> str:
@@ -255,38 +256,3 @@ def _with_tag(name: str, checkpoint: str | None) -> str:
     if checkpoint and architecture not in {info.name for info in _models() if info.checkpoints}:
         raise UsageError(f"timm:{architecture} has no pretrained checkpoint")
     return f"{architecture}.{tag}" if tag else architecture
-
-
-@contextmanager
-def _hub(model: str, checkpoint: str, repository: str, files: tuple[str, ...]) -> Iterator[None]:
-    """While timm loads from the Hugging Face hub: what is cached is used without asking the network, which the hub's
-    client would otherwise try for minutes; what is not is refused at once when the network cannot be reached."""
-    import huggingface_hub
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
-    from huggingface_hub.file_download import repo_folder_name
-
-    from isotune.adapters._torch.files import Download
-
-    repo_id, _, revision = repository.partition("@")
-    constants = huggingface_hub.constants
-    cached_at = Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=repo_id, repo_type="model")
-    download = Download(model, checkpoint, f"{constants.ENDPOINT}/{repo_id}", cached_at)
-    cached = [huggingface_hub.try_to_load_from_cache(repo_id, file, revision=revision or None) for file in files]
-    is_cached = any(isinstance(path, str) for path in cached)
-    before = constants.HF_HUB_OFFLINE
-    if not is_cached:
-        if before:
-            raise download.not_cached()
-        download.refuse_offline()
-    try:
-        constants.HF_HUB_OFFLINE = before or is_cached
-        with download.loading():
-            yield
-    except (LocalEntryNotFoundError, OfflineModeIsEnabled):
-        raise download.not_cached() from None
-    except HfHubHTTPError as error:
-        raise UsageError(
-            f"{download} cannot be loaded from {download.url}: {str(error).partition(chr(10))[0]}"
-        ) from None
-    finally:
-        constants.HF_HUB_OFFLINE = before

@@ -59,7 +59,7 @@ class TorchvisionAdapter(TorchAdapter):
         load("torchvision")
         from torchvision.models import get_model
 
-        from isotune.adapters._torch.files import Download, hub_file
+        from isotune.adapters._torch.fetching import Download, hub_file
 
         weights = _checkpoint(name, checkpoint) if checkpoint else None
         arguments: dict[str, Any] = dict(options)

@@ -11,18 +11,16 @@ from __future__ import annotations
 import functools
 import inspect
 import random
-import socket
-import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, redirect_stdout
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from isotune.adapters._keras.hdf5 import held
+from isotune.adapters._keras.fetching import recorded
 from isotune.adapters.file_function import one_line
-from isotune.errors import NotCached, UnknownModel, UsageError, nearest
+from isotune.errors import UnknownModel, UsageError, nearest
 
 CHECKPOINT = "imagenet"  # the only one that keras.applications has
 
@@ -164,7 +162,7 @@ def build_application(
             )
             if not pretrained:
                 return build(**arguments)
-            with _downloads(name) as asked:
+            with recorded(name, CHECKPOINT) as asked:
                 if not top:
                     return _loaded(asked, _builder(name), arguments | {"weights": CHECKPOINT})
                 source = _loaded(asked, _builder(name), arguments | {"weights": CHECKPOINT, "input_shape": None})
@@ -212,54 +210,6 @@ def _loaded(asked: list[Path], build: Callable[..., Any], arguments: dict[str, A
         raise UsageError(
             f"{asked[-1] if asked else 'cached file'}: not a whole Keras file; remove it ({one_line(error)})"
         ) from None
-
-
-@contextmanager
-def _downloads(name: str) -> Iterator[list[Path]]:
-    """While inside, what keras.applications asks of `keras.utils.get_file` is recorded, and a download that
-    fails becomes NotCached. Yields the paths asked for.
-
-    keras.applications offers no way to ask for a path without fetching, hence the replaced function. A cached
-    file is checked against the release's MD5 where the application knows one (`file_hash` in
-    keras/src/applications); the MobileNets v1 and v2 know none, and any whole file of that name is taken. Where it
-    differs, Keras fetches anew over the cached file, and removes it when that fails.
-    """
-    from keras.src.utils import file_utils
-
-    asked: list[Path] = []
-    original = file_utils.get_file
-
-    def get_file(fname: str, origin: str, **kwargs: Any) -> str:
-        home = Path(file_utils.config.keras_home()).expanduser()
-        path = home / kwargs.get("cache_subdir", "datasets") / fname
-        asked.append(path)
-        present = path.exists()
-        patience = socket.getdefaulttimeout()
-        socket.setdefaulttimeout(20)  # seconds without an answer; urlretrieve itself would wait for ever
-        try:
-            with redirect_stdout(sys.stderr):  # progress is no result
-                file: str = original(fname, origin, **kwargs)
-        except Exception as error:
-            state = "is cached but is not the release's file (its hash differs)" if present else "is not cached"
-            raise NotCached(
-                f"checkpoint {CHECKPOINT!r} of keras:{name} {state} ({path}) and {origin} cannot be fetched"
-                f" ({one_line(error).rpartition(' -- ')[2]}); run `isotune prepare` for it on a machine with network"
-                " and copy that cache here, or use --checkpoint offline or file:PATH"
-            ) from None
-        finally:
-            socket.setdefaulttimeout(patience)
-        if kwargs.get("file_hash") is None:  # Keras reads it as it is, and HDF5 may never come back
-            try:
-                held(Path(file))
-            except UsageError as error:
-                raise UsageError(f"{error}; remove it") from None
-        return file
-
-    file_utils.get_file = get_file
-    try:
-        yield asked
-    finally:
-        file_utils.get_file = original
 
 
 @contextmanager

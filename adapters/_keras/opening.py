@@ -19,15 +19,19 @@ from isotune.adapters._keras.layers import copied
 from isotune.adapters.file_function import one_line
 from isotune.errors import UsageError
 
-_BEFORE = ("InputLayer", "Rescaling", "Normalization", "ZeroPadding2D", "Identity", "Pad", "Cast", "ConvertToTensor")
+_BEFORE = (
+    "InputLayer", "Rescaling", "Normalization", "ZeroPadding2D", "Identity", "Pad", "Cast", "ConvertToTensor",
+    "GetItem",  # of channels: a network for grey images takes one of three that are equal
+    "Flatten",  # where the first layer is dense
+)  # fmt: skip
 
 
 def opened(network: Any, size: tuple[int, int], what: str) -> Any:
     """`network` for [height, width, 3] input as a functional model with one output, through the network's own layers.
 
     UsageError: it takes no such images, gives no [N, D] or [N, h, w, D], cannot be run on symbolic tensors, draws at
-    random otherwise than in dropout, computes on the image before its first layer otherwise than by scaling or
-    padding, or has tensors outside of layers.
+    random otherwise than in dropout, computes on the image before its first layer otherwise than by scaling,
+    padding or taking channels, or has tensors outside of layers.
     """
     _check_input(network, size, what)
     image = keras.Input((*size, 3))

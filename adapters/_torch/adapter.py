@@ -52,7 +52,7 @@ def load(library: str) -> Any:
 class TorchAdapter(Adapter):
     """Every such library's adapter, but for `models`, `_network`, `_classifier` and `_input_scaling`."""
 
-    suffixes: ClassVar[tuple[str, ...]] = (".pt", ".pth", ".bin", ".safetensors")
+    suffixes: ClassVar[tuple[str, ...]] = (".pt", ".pth", ".th", ".bin", ".safetensors")
     own_code: ClassVar[bool] = False  # networks may do in Python what another step does otherwise: no CUDA graphs
     rounds: ClassVar[tuple[tuple[str, str, str], ...]] = (
         ("torch", "the gradients of hard sigmoid and CELU with a constant in float32", "written out"),
@@ -194,7 +194,7 @@ class TorchAdapter(Adapter):
         head = self._classifier(net)
         state, how = renamed(net, head, state, names, image_size, kept=path.suffix != ".safetensors")
         weights = self._of_state(name, state, written, str(path), options or {}, image_size)
-        return replace(weights, notes=(f"{path} for {self.name}:{name}: {how}",))
+        return replace(weights, notes=(f"{path.name}: {how}",))
 
     def _of_state(
         self,

@@ -1,45 +1,29 @@
-"""Checkpoint files of torch: reading one without running it, fitting it to a network, and what is in a cache.
-
-The libraries' own functions download and load; before they are called,
-`Download.refuse_offline` sees to it that a machine
-without network hears so at once, and `loading` turns their errors into one line.
-"""
+"""Checkpoint files of torch: reading one without running it, fitting it to a network, writing one."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import pickle
-import re
-import sys
-import urllib.error
-import urllib.request
 import warnings
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, redirect_stdout
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import load_file as load_safetensors
 from safetensors.torch import save_file as save_safetensors
 from torch import Tensor, nn
 
 from isotune import cache, reading
 from isotune.conventions import written_conventions
-from isotune.errors import NotCached, UsageError, WeightsMismatch
+from isotune.errors import UsageError, WeightsMismatch
 from isotune.weights import check_finite
 
-_SECONDS_TO_ANSWER = 5
 _MOST = 64 * reading.GIB  # bytes of a file
 _OWN, _CONVENTIONS, _DIGEST = "isotune", "isotune.conventions", "isotune.digest"  # isotune's words in metadata
-HUB_WEIGHTS = ("model.safetensors", "pytorch_model.bin")
-_ONLY, _NOT_ONLY = "TORCH_FORCE_WEIGHTS_ONLY_LOAD", "TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD"
-_TOLD = re.compile(r"^([0-9a-f]{64})$|-([0-9a-f]{8,64})\.\w+$")  # a blob of the hub; mobilenet_v2-7ebf99e0.pth
 # Auxiliary classifiers of torchvision's Inception v3 and GoogLeNet only train; its release files have them.
 AUXILIARIES = ("AuxLogits.", "aux1.", "aux2.")
 
@@ -196,96 +180,6 @@ def write_state_dict(
             versions = dict(getattr(state, "_metadata", {}))
             kept._metadata = OrderedDict({**versions, _OWN: about})  # type: ignore[attr-defined]
             torch.save(kept, draft)
-
-
-def hub_file(url: str) -> Path:
-    """Where torch.hub caches the file of `url`."""
-    return Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
-
-
-@dataclass(frozen=True)
-class Download:
-    """A checkpoint that a library fetches: what was asked, where it lies, and where it would be cached."""
-
-    model: str  # adapter:name
-    checkpoint: str
-    url: str
-    cached_at: Path
-
-    def refuse_offline(self) -> None:
-        """NotCached when nothing answers within seconds. Whatever answers, even with an error, is a network."""
-        try:
-            urllib.request.urlopen(urllib.request.Request(self.url, method="HEAD"), timeout=_SECONDS_TO_ANSWER).close()
-        except urllib.error.HTTPError:
-            return
-        except (OSError, ValueError):
-            raise self.not_cached() from None
-
-    def not_cached(self) -> NotCached:
-        """What was asked, where it would be cached, and what to run instead."""
-        return NotCached(
-            f"{self} is not cached ({self.cached_at}) and {self.url} cannot be reached; on a machine with network run"
-            f" `isotune prepare --models {self.model} --checkpoint {self.checkpoint}` and copy the cache, or use"
-            " --checkpoint offline or file:PATH"
-        )
-
-    def __str__(self) -> str:
-        return f"checkpoint {self.checkpoint!r} of {self.model}"
-
-    @contextmanager
-    def loading(self) -> Iterator[None]:
-        """While the library loads: its words go to stderr, its errors become one line.
-
-        Nothing that is cached runs, even where the library would take a pickle as it is (torch.hub's default), and a
-        file whose name tells its digest (torch.hub's, and those of the Hugging Face hub) must have it.
-        """
-        for file in self._cached():
-            if (told := _TOLD.search(file.name)) and not _sha256(file).startswith(told[1] or told[2]):
-                raise UsageError(f"{self}: the cached file is not what its name says; remove {file}")
-        try:
-            with redirect_stdout(sys.stderr), _tensors_alone():
-                yield
-        except urllib.error.URLError:
-            raise self.not_cached() from None
-        except (pickle.UnpicklingError, EOFError, SafetensorError):
-            raise self._damaged() from None
-        except RuntimeError as error:
-            lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-            if "PytorchStreamReader" in str(error):
-                raise self._damaged() from None
-            if "invalid hash value" in str(error):
-                raise UsageError(f"{self}: what {self.url} gave is something else ({lines[0]}); try again") from None
-            if "loading state_dict" in str(error):
-                raise UsageError(f"{self} does not fit the model: {lines[min(1, len(lines) - 1)][:300]}") from None
-            raise
-
-    def _cached(self) -> Iterator[Path]:
-        """What is cached of it: a file of torch.hub's, or a repository's weights, by the names of their contents."""
-        if self.cached_at.is_file():
-            yield self.cached_at
-        for link in self.cached_at.glob("snapshots/*/*"):
-            if link.name in HUB_WEIGHTS and link.exists():
-                yield link.resolve()
-
-    def _damaged(self) -> UsageError:
-        return UsageError(f"{self}: the cached file is damaged; remove {self.cached_at}")
-
-
-@contextmanager
-def _tensors_alone() -> Iterator[None]:
-    """While inside, torch.load takes plain tensors only, whatever it is told (torch/serialization.py)."""
-    before = {name: os.environ.pop(name, None) for name in (_ONLY, _NOT_ONLY)}
-    os.environ[_ONLY] = "1"
-    try:
-        yield
-    finally:
-        del os.environ[_ONLY]
-        os.environ.update({name: value for name, value in before.items() if value is not None})
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _first_line(error: BaseException) -> str:

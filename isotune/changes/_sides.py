@@ -118,10 +118,10 @@ def of_report(name: str, board: Any) -> Side:
     runs: dict[Subject, dict[Streams, Run]] = defaultdict(dict)
     named: dict[Subject, Named] = {}
     for section in board.sections:
-        for model, checkpoint, conventions, mode, seeds, run in _runs_of(section):
-            subject = _subject(model, checkpoint, section, conventions, mode)
+        for model, checkpoint, conventions, mode, seeds, protocol, run in _runs_of(section):
+            subject = _subject(model, checkpoint, section, conventions, mode, protocol)
             runs[subject][_streams(seeds)] = run
-            named[subject] = Named(told.dataset(section.dataset), section.protocol, section.test_images)
+            named[subject] = Named(told.dataset(section.dataset), protocol, section.test_images)
     weights: dict[tuple[str, str], set[str]] = defaultdict(set)
     for checkpoint, digests in board.checkpoints.items():
         for digest, models in digests.items():
@@ -143,8 +143,9 @@ def of_report(name: str, board: Any) -> Side:
     )  # fmt: skip
 
 
-def _runs_of(section: Any) -> Iterator[tuple[str, str, str, str, Seeds, Run]]:
-    """Model, checkpoint, conventions, mode and seeds of every run of a report's section, with what it gave."""
+def _runs_of(section: Any) -> Iterator[tuple[str, str, str, str, Seeds, Protocol, Run]]:
+    """Model, checkpoint, conventions, mode, seeds and protocol of every run of a report's section, with what it gave.
+    The steps of an evaluation stand apart from its rows there."""
     errors = {}
     for failure in section.failed:
         errors[failure.model, failure.checkpoint, failure.conventions, failure.mode, failure.seeds] = failure.error
@@ -152,11 +153,16 @@ def _runs_of(section: Any) -> Iterator[tuple[str, str, str, str, Seeds, Run]]:
         for base, setup in (("identical", row.identical), ("native", row.native)):
             conventions = f"{base},{row.overrides}" if row.overrides else base
             for run in setup.runs if setup else ():
-                what = (row.model, row.checkpoint, conventions, row.mode, run.seeds)
+                what = (row.model, row.checkpoint, setup.conventions or conventions, row.mode, run.seeds)
                 accuracy = nan if run.accuracy is None else run.accuracy
-                yield *what, Run(accuracy, run.predictions, errors.pop(what, None), setup.repeated)
+                gave = Run(accuracy, run.predictions, errors.pop(what, None), setup.repeated)
+                yield *what, row.protocol or section.protocol, gave
+    for price in section.prices:
+        if price.what != "native":  # which is a row's too
+            what = (price.row.model, price.row.checkpoint, price.conventions, price.row.mode, price.seeds)
+            yield *what, price.protocol, Run(price.accuracy, price.predictions, None, price.same)
     for what, error in errors.items():  # of rows of which no run is done
-        yield *what, Run(nan, None, error)
+        yield *what, section.protocol, Run(nan, None, error)
 
 
 def _ambiguous(records: Iterable[Record]) -> set[Subject]:
@@ -168,7 +174,7 @@ def _ambiguous(records: Iterable[Record]) -> set[Subject]:
 
 
 def _of_cell(cell: Cell, several: Container[Subject] = ()) -> Subject:
-    subject = _subject(cell.model, cell.checkpoint, cell, cell.conventions, cell.mode)
+    subject = _subject(cell.model, cell.checkpoint, cell, cell.conventions, cell.mode, cell.protocol)
     if subject not in several:
         return subject
     return replace(
@@ -182,14 +188,14 @@ def _images(named: Named | None) -> int:
     return named.test_images if named else 0
 
 
-def _subject(model: str, checkpoint: str, of: Any, conventions: str, mode: str) -> Subject:
+def _subject(model: str, checkpoint: str, of: Any, conventions: str, mode: str, protocol: Protocol) -> Subject:
     """of: a cell, or a section of a report."""
     return Subject(
         model=told.model(model),
         checkpoint=told.checkpoint(checkpoint),
         dataset=of.dataset.partition(":")[0],
         dataset_digest=of.dataset_digest,
-        protocol=of.protocol.model_dump_json(),
+        protocol=protocol.model_dump_json(),
         conventions=conventions.replace(" ", ""),
         mode=mode,
     )

@@ -24,6 +24,7 @@ A claim file says what was run, and what was published of it:
 
 \b
 What else [claim] can say:
+  error = "8.27"       in the place of accuracy: what is left of 100 %
   at_least = true      a bound: as high or higher
   images = 10000       test images it was measured on, where they are not all
   test = "same"        our test images are the same, a subset of theirs, or other

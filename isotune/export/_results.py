@@ -51,11 +51,12 @@ def write_results(records: Sequence[Record], folder: Path, benchmarks: Mapping[s
         from huggingface_hub import EvalResultEntry, eval_result_entries_to_yaml
     except ImportError:
         raise MissingExtra("huggingface_hub", "isotune[hub]") from None
-    found_in = [section for section in sections(latest(records)) if section.rows and not _is_step(section)]
+    found_in = [section for section in sections(latest(records)) if not all(map(_is_step, section.rows))]
     if not found_in:
         raise UsageError("there is no evaluation result: no run has finished; run first: isotune run")
     _check(found_in, benchmarks)
-    results = [(section, row, setup) for section in found_in for row in section.rows for setup in row.distinct]
+    results = [(section, row, setup) for section in found_in for row in section.rows
+               for setup in row.distinct if not _is_step(row)]  # fmt: skip
     models = file_names_of(told.model(row.model) for _, row, _ in results)
     names = file_names_of(_name(*each) for each in results)
     for section, row, setup in results:
@@ -84,8 +85,9 @@ def _check(shown: Sequence[Section], benchmarks: Mapping[str, tuple[str, str]]) 
         )
 
 
-def _is_step(section: Section) -> bool:
-    own = section.protocol.own_classifier
+def _is_step(row: Row) -> bool:
+    """One whose evaluation is not there; others stand beside it."""
+    own = row.setups[0].first.cell.protocol.own_classifier
     return bool(own and own.step)
 
 

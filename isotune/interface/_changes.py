@@ -31,10 +31,9 @@ def compare(
         runs lie.
     Errors: UsageError: a side is none of these, or is damaged, or nothing is on both sides.
 
-    >>> changed = isotune.compare("my-report/leaderboard.json", ".isotune/records")
-    >>> changed.fell()
-    []
-    >>> changed.frame()[["model", "gap", "p", "outcome"]]
+    What fell since a report was written::
+
+        isotune.compare("my-report/leaderboard.json", ".isotune/records").fell()
     """
     if isinstance(margin, bool) or not isinstance(margin, int | float) or not 0 <= margin < 100:
         raise UsageError(f"margin: takes percent, from 0 to below 100, not {margin!r}")

@@ -74,7 +74,9 @@ def measured_models(
     latency, memory or parameters, the best first.
     Errors: UsageError: there is no such source, or nothing is left; it names what comes nearest.
 
-    >>> isotune.measured_models("my-report", under_ms=20)[0].model
+    The best of those that take less than 20 ms::
+
+        isotune.measured_models("my-report", under_ms=20)[0].model
     """
     place = arguments.path(source, "source")
     text = {"pattern": pattern, "sort": sort, "architecture": architecture or ""}

@@ -163,7 +163,7 @@ class Builder:
         )
         initial = built.weights()
         architecture = architecture_of(self.adapter, name)
-        notes = loaded.notes + tuple(_unsaid(model, checkpoint, loaded.conventions, built))
+        notes = loaded.notes + tuple(_unsaid(checkpoint, loaded.conventions, built))
         kept = Built(built, initial, axes, layout, architecture, time.perf_counter() - began, notes)
         if kept.parameters > self._room:
             self._loaded = None
@@ -191,13 +191,13 @@ class Builder:
         return len(sizes) < self._most and sum(sizes) + max(sizes) <= self._room
 
 
-def _unsaid(model: str, checkpoint: str, said: Mapping[str, object], built: Model) -> Iterator[str]:
+def _unsaid(checkpoint: str, said: Mapping[str, object], built: Model) -> Iterator[str]:
     """What a file of weights does not say of conventions, so that the network decides it, in sentences."""
-    if contents.weights_file(checkpoint) is None:
+    if (file := contents.weights_file(checkpoint)) is None:
         return
     for axis in NETWORK_AXES:
         own = built.own_axes.get(axis)
         if said.get(axis) in (None, "own") and own not in (None, "own"):
-            note = f"{checkpoint} does not say under which {axis} it was trained; {model} has {written_value(own)}"
+            note = f"{file.name} does not say under which {axis} it was trained; the model has {written_value(own)}"
             _log.warning("%s", note, extra={"once": True})
             yield note

@@ -119,8 +119,8 @@ def _of_file(rest: str, adapter: Adapter, model: ModelName, size: tuple[int, int
     notes, conventions = list(weights.notes), dict(weights.conventions)
     if (about := beside.evaluation(path)) and about.scaling:
         stated = adapter.stated_conventions(model.name).get(SCALING, about.scaling)
-        of = f"{SCALING} of {path} is {about.scaling}, as {about.file.name} beside it says"
-        passed_over = f", and is passed over: {model} states {stated}" if stated != about.scaling else ""
+        of = f"{SCALING} of {path.name} is {about.scaling}, as {about.file.name} beside it says"
+        passed_over = f", and is passed over: the network's file states {stated}" if stated != about.scaling else ""
         notes.append(of + passed_over)
         conventions[SCALING] = about.scaling
     for note in notes:

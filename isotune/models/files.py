@@ -111,7 +111,7 @@ class _File:
                     f"{self.path} fits {first} as well as {other}, which has {axes}; say of which it is:"
                     f" file:{self.path}::{other}"
                 )
-        return replace(fitting[first], origin=f"{self.path}, a file of {first}")
+        return replace(fitting[first], origin=f"{self.path.name}, a file of {first}")
 
     def undecided(self, model: str, why: str) -> UsageError:
         return UsageError(

@@ -16,10 +16,27 @@ from isotune.protocols._strict import Strict
 
 # Fields of a record's metrics that are shares, in the words of a report.
 METRICS = {"accuracy": "accuracy", "top5": "top-5", "mean_per_class": "mean per-class accuracy"}
+ERROR = "error"  # what is published in the place of an accuracy, of which it is the rest
 EXAMPLE = "accuracy=85.0,source=https://example.org/table-2"
 _NUMBER = re.compile(r"(\d{1,3}(?:\.\d{1,12})?) ?(%?)")
 _Name = Annotated[str, Field(min_length=1, max_length=1000)]
 _Percent = str | float | int
+
+
+def _percent(value: _Percent | None) -> str | None:
+    """As it was written. ValueError: it is no number in percent."""
+    if value is None:
+        return None
+    text = str(value).strip()
+    if isinstance(value, bool) or not (said := _NUMBER.fullmatch(text)):
+        raise ValueError("takes a number in percent, such as 85.0")
+    number = Decimal(said[1])
+    if number > 100:
+        raise ValueError("is more than 100 %")
+    if 0 < number <= 1 and not said[2]:
+        meant = f"{number.scaleb(2):f}"
+        raise ValueError(f"takes percent, from 0 to 100; write {meant}, or {text}% if that is meant")
+    return said[1] + said[2]
 
 
 class Expected(Strict):
@@ -55,22 +72,26 @@ class Expected(Strict):
     protocol: _Name | None = None
     conventions: _Name | None = Field(None, description="identical or native; absent: both, without overrides")
 
+    @model_validator(mode="before")
+    @classmethod
+    def of_an_error(cls, values: Any) -> Any:
+        """An `error`, percent, is an accuracy that is printed with as many digits."""
+        if not isinstance(values, Mapping) or ERROR not in values:
+            return values
+        rest = {name: value for name, value in values.items() if name != ERROR}
+        if "accuracy" in rest:
+            raise ValueError("accuracy and error say the same; give one of the two")
+        try:
+            said = _percent(values[ERROR]) or ""
+        except ValueError as problem:
+            raise ValueError(f"{ERROR}: {problem}") from None
+        return rest | {"accuracy": f"{100 - Decimal(said.rstrip('%')):f}%"}
+
     @field_validator(*METRICS)
     @classmethod
     def in_percent(cls, value: _Percent | None) -> str | None:
         """As it was written."""
-        if value is None:
-            return None
-        text = str(value).strip()
-        if isinstance(value, bool) or not (said := _NUMBER.fullmatch(text)):
-            raise ValueError("takes a number in percent, such as 85.0")
-        number = Decimal(said[1])
-        if number > 100:
-            raise ValueError("is more than 100 %")
-        if 0 < number <= 1 and not said[2]:
-            meant = f"{number.scaleb(2):f}"
-            raise ValueError(f"takes percent, from 0 to 100; write {meant}, or {text}% if that is meant")
-        return said[1] + said[2]
+        return _percent(value)
 
     @model_validator(mode="after")
     def says_one_thing(self) -> Self:
@@ -115,7 +136,7 @@ class Expected(Strict):
 
 
 _FLAGS = {"at-least": "at_least"}
-_KEYS = sorted(Expected.model_fields)
+_KEYS = sorted([*Expected.model_fields, ERROR])
 _PARTS = re.compile(r",\s*(?=([a-z][a-z0-9_-]*)\s*(?:=|,|$))")  # a source may hold commas
 
 
@@ -133,7 +154,7 @@ def expected(value: str | Mapping[str, Any] | Expected, where: str = "expect") -
         value = _from_text(value, where)
     if not isinstance(value, Mapping):
         raise UsageError(f"{where}: takes a text such as {EXAMPLE!r}, or a dictionary, not {type(value).__name__}")
-    if not any(key in value for key in ("source", *METRICS)):
+    if not any(key in value for key in ("source", ERROR, *METRICS)):
         raise UsageError(f"{where}: says no published number; {EXAMPLE} does")
     if value.get("source") in (None, ""):
         raise UsageError(f"{where}: source is missing: say where the number is published, source=URL")

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO, Any, NamedTuple
+from zipfile import ZipFile
 
 import numpy as np
 
@@ -79,24 +80,36 @@ def archive(path: str | os.PathLike[str], wanted: tuple[str, ...], optional: tup
     UsageError: as of `isotune.reading.regular`, it is no such archive, is not whole, one wanted is missing or no array.
     """
     where = where or str(path)
+    with _archive(path, where) as (entries, names):
+        for key in wanted:
+            if key not in names:
+                raise UsageError(f"{where}: {key} is missing; {nearest(key, names, noun='it holds')}")
+        arrays = {}
+        for key in (*wanted, *(key for key in optional if key in names)):
+            entry = entries.getinfo(names[key])
+            with _refusing(f"{where}: {key}"):
+                with entries.open(entry) as stream:
+                    _header(stream, entry.file_size, f"{where}: {key}")
+                with entries.open(entry) as stream:
+                    arrays[key] = np.lib.format.read_array(stream, allow_pickle=False)
+        return arrays
+
+
+def archived(path: str | os.PathLike[str], where: str = "") -> frozenset[str]:
+    """The names of the arrays of a `.npz` file. UsageError: as of `archive`."""
+    with _archive(path, where or str(path)) as (_, names):
+        return frozenset(names)
+
+
+@contextmanager
+def _archive(path: str | os.PathLike[str], where: str) -> Iterator[tuple[ZipFile, dict[str, str]]]:
+    """The archive, open, and the names of its arrays with those of their entries."""
     with opened(path, LIMIT, where) as file:
         if file.read(6) == np.lib.format.MAGIC_PREFIX:
             raise UsageError(f"{where}: it is one array, not an archive (numpy.savez)")
         file.seek(0)
         with zipped(file, where) as entries:
-            names = {name.removesuffix(".npy"): name for name in entries.namelist()}
-            for key in wanted:
-                if key not in names:
-                    raise UsageError(f"{where}: {key} is missing; {nearest(key, names, noun='it holds')}")
-            arrays = {}
-            for key in (*wanted, *(key for key in optional if key in names)):
-                entry = entries.getinfo(names[key])
-                with _refusing(f"{where}: {key}"):
-                    with entries.open(entry) as stream:
-                        _header(stream, entry.file_size, f"{where}: {key}")
-                    with entries.open(entry) as stream:
-                        arrays[key] = np.lib.format.read_array(stream, allow_pickle=False)
-            return arrays
+            yield entries, {name.removesuffix(".npy"): name for name in entries.namelist()}
 
 
 def _header(stream: IO[bytes], size: int, where: str) -> Header:

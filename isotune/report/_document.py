@@ -96,7 +96,7 @@ def _row(row: Row) -> json.RowResult:
     return json.RowResult(
         **_named(row),
         architecture=row.architecture,
-        input=row.input if row.evaluated else None,
+        protocol=row.setups[0].first.cell.protocol if row.evaluated else None,
         identical=_setup(row.identical),
         native=_setup(row.native),
         measured=json.Measured.model_validate(row.measured),
@@ -125,7 +125,9 @@ def _setup(setup: SetUp | None) -> json.SetUpResult | None:
     ]
     failed = [json.Run(seeds=_seeds(seed), accuracy=nan, l2=None, predictions=None) for seed in setup.failed]
     accuracy = json.Estimate.model_validate(setup.accuracy)
-    return json.SetUpResult(accuracy=accuracy, runs=(*done, *failed), repeated=setup.repeated)
+    return json.SetUpResult(
+        conventions=setup.first.cell.conventions, accuracy=accuracy, runs=(*done, *failed), repeated=setup.repeated
+    )
 
 
 def _seeds(streams: Streams) -> Seeds:
@@ -208,7 +210,9 @@ def _price(each: Price) -> json.PriceResult:
     return json.PriceResult(
         row=_name(each.row),
         what=each.what,
+        protocol=record.cell.protocol,
         conventions=record.cell.conventions,
+        seeds=record.cell.seeds,
         accuracy=each.accuracy,
         same=each.same,
         points=each.points,

@@ -82,6 +82,8 @@ def outcome(price: Price) -> str:
         return "is the same: nothing changes for this network"
     if price.points is None:
         return "not compared: the evaluation itself was not run, or it is not known which it is"
+    if price.changed and price.changed.share == 0 and not price.changed.at_least:
+        return "no prediction changes"
     if price.test is None:
         return "not tested: the predictions or the labels are not available"
     if price.holds:

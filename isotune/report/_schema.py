@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from isotune.protocols import Expected, Input, Protocol
+from isotune.protocols import Expected, Protocol
 from isotune.report.analysis.benchmark import Speed
 from isotune.report.analysis.sections import SetUpName
 from isotune.runs.records import Seeds
@@ -64,6 +64,7 @@ class Run(_Part):
 
 
 class SetUpResult(_Part):
+    conventions: str | None = Field(None, description="as in a cell")
     accuracy: Estimate
     runs: tuple[Run, ...]
     repeated: bool = Field(
@@ -91,7 +92,7 @@ class RowName(_Part):
 
 class RowResult(RowName):
     architecture: str
-    input: Input | None = Field(None, description="of an evaluation: how this model's images are made")
+    protocol: Protocol | None = Field(None, description="of an evaluation, in which each model has an input of its own")
     identical: SetUpResult | None
     native: SetUpResult | None
     measured: Measured
@@ -182,7 +183,9 @@ class PriceResult(_Part):
 
     row: RowName
     what: str = Field(description="is done otherwise")
+    protocol: Protocol
     conventions: str
+    seeds: Seeds
     accuracy: Number = Field(description="percent")
     same: bool = Field(description="equal to the evaluation itself in all that matters to this network")
     points: Number = Field(description="the step less the evaluation itself")

@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from isotune import data
-from isotune.changes import Changes, Side, changes
+from isotune.changes import Changes, Side, changes, of_records, of_report
 from isotune.errors import UsageError
 from isotune.protocols import Images
+from isotune.report import Leaderboard, read_leaderboard
 from isotune.runs.records import Record, Timings, predictions_digest
 
 STEADY = [0.90, 0.91, 0.92, 0.90]
@@ -356,3 +357,27 @@ def test_names_of_others_stay_text() -> None:
     assert "<b>" not in text
     assert "\x1b" not in text
     assert text.count("\n|") == 6  # two tables of three lines
+
+
+def test_a_report_of_evaluations_holds_the_cells_that_its_records_are() -> None:
+    """Each model has an input of its own, and steps stand apart from the rows."""
+    wide = OWN.model_copy(update={"input": OWN.input.model_copy(update={"resize": 300})})
+    own = OWN.own_classifier.model_copy(update={"step": "squash"})
+    squashed = OWN.model_copy(
+        update={"own_classifier": own, "input": OWN.input.model_copy(update={"resize": "squash"})}
+    )
+    narrow = OWN.model_copy(update={"input": OWN.input.model_copy(update={"resize": 256})})
+    records = [
+        record(0.9, protocol=narrow),
+        record(0.8, protocol=narrow, conventions="native"),
+        record(0.85, protocol=narrow, conventions="identical,stride2_padding=same"),
+        record(0.9, protocol=narrow, conventions="identical,input_scaling=mean-std", same_as="identical"),
+        record(0.7, protocol=squashed),
+        record(0.95, protocol=wide, model="timm:resnet18"),
+    ]
+    first, second = of_records("a", records), of_report("b", read_leaderboard(Leaderboard(records).json(), "b"))
+    assert set(first.runs) == set(second.runs)
+    for subject, by_seed in first.runs.items():
+        for streams, run in by_seed.items():
+            told = second.runs[subject][streams]
+            assert (told.accuracy, told.predictions, told.repeats) == (run.accuracy, run.predictions, run.repeats)

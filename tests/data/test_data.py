@@ -267,18 +267,3 @@ def test_fashion_mnist_without_network_ends_at_once_saying_what_to_do(
         "isotune prepare --datasets fashion-mnist",
     ):
         assert part in str(caught.value)
-
-
-def test_fashion_mnist_is_downloaded_whole_or_not_at_all(
-    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    served = tmp_path / "served"
-    served.mkdir()
-    content = b"\0\0\x08\x01\0\0\0\x02\x07\x08"
-    for name in FashionMnist.files:
-        (served / name).write_bytes(gzip.compress(content))
-    monkeypatch.setattr(FashionMnist, "installed", tmp_path / "nowhere")
-    monkeypatch.setattr(FashionMnist, "url", served.as_uri() + "/")
-    with pytest.raises(UsageError, match=r"not the published file.*remove"):
-        data.prepare("fashion-mnist")
-    assert [path.name for path in (place / "sources" / "fashion-mnist").iterdir()] == ["train-images-idx3-ubyte.gz"]

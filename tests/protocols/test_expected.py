@@ -27,9 +27,20 @@ def test_the_digits_say_how_it_was_rounded(printed: str | float, value: float, r
     assert (one.value, one.rounding) == (value, pytest.approx(rounding))
 
 
+def test_an_error_is_the_accuracy_that_it_leaves_with_its_digits() -> None:
+    one = expected("error=8.27,source=u,images=10000")
+    assert (one.text, one.rounding, one.images) == ("91.73", pytest.approx(0.01), 10_000)
+    assert one == expected({"accuracy": "91.73%", "source": "u", "images": 10_000})
+    assert Expected.model_validate(one.model_dump(exclude_none=True)) == one
+    assert str(expected({"error": 15, "source": "u", "at_least": True})) == "at least 85 %"
+
+
 @pytest.mark.parametrize(
     ("text", "right"),
     [
+        ("error=0.0827,source=u", "error: takes percent, from 0 to 100; write 8.27"),
+        ("error=eight,source=u", "error: takes a number in percent"),
+        ("error=8.27,accuracy=91.73,source=u", "accuracy and error say the same"),
         ("accuracy=0.85,source=u", "percent, from 0 to 100; write 85, or 0.85% if that is meant"),
         ("accuracy=1,source=u", "write 100"),
         ("accuracy=850,source=u", "more than 100"),

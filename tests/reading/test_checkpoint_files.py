@@ -18,7 +18,8 @@ from safetensors.torch import save_file
 from isotune import names
 from isotune.adapters._keras import hdf5
 from isotune.adapters._keras.files import read_layers
-from isotune.adapters._torch.files import Download, read_state_dict, write_state_dict
+from isotune.adapters._torch.fetching import Download
+from isotune.adapters._torch.files import read_state_dict, write_state_dict
 from isotune.errors import UsageError
 from isotune.models import checkpoints
 from isotune.weights import Weights

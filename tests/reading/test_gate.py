@@ -31,7 +31,8 @@ MAY = {
     "isotune/reading/images.py": "the gate",
     # what foreign files become, once the gate has seen that they are regular files
     "adapters/_keras/hdf5.py": "in a process with limits",
-    "adapters/_torch/files.py": "safetensors, torch.load with weights_only; whether there is a network",
+    "adapters/_torch/files.py": "safetensors, torch.load with weights_only",
+    "adapters/_torch/fetching/_download.py": "to compare a digest; whether there is a network",
     "isotune/weights/_canonical.py": "safetensors",
     "isotune/models/files.py": "safetensors",
     "isotune/recordings/_tensors.py": "safetensors",

@@ -111,6 +111,11 @@ def test_the_headline_claims_what_its_table_does(kept: Kept, wrong: int, start: 
     assert judged.prices[0].holds == ("falls" in words)
 
 
+def test_a_step_that_changes_no_prediction_is_not_called_undecided(kept: Kept) -> None:
+    records = [kept.evaluated(30), kept.evaluated(30, conventions="identical,resize=plain")]
+    assert table(records, kept)["resize=plain"]["the accuracy"] == "no prediction changes"
+
+
 def test_the_headline_names_the_dearest_step(steps: list[Record], kept: Kept) -> None:
     said = finding(steps, kept).sentence
     assert said.endswith("Of 3 steps in which `timm:a` is evaluated otherwise `squash` costs most, 20.00 points.")
@@ -165,7 +170,7 @@ def test_the_json_has_the_prices_and_a_report_of_before_is_replaced(
         "squash": True, "stride2_padding=same": True, "native": False, "resize=plain": False,
         "input_scaling=mean-std": False,
     }  # fmt: skip
-    assert section["rows"][0]["input"] == {"size": 32, "resize": 36, "interpolation": "bilinear"}
+    assert section["rows"][0]["protocol"]["input"] == {"size": 32, "resize": 36, "interpolation": "bilinear"}
     board.write(tmp_path / "out")
     assert Leaderboard(steps[:3]).lost(tmp_path / "out") != []
     row = section["rows"][0] | {"overrides": "resize=plain", "native": None}

@@ -10,14 +10,15 @@ import os
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from http.client import HTTPException
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from isotune import downloads
 from isotune.data.files import Item, Reader, write_both
-from isotune.data.sources.download import TIMEOUT, not_cached
+from isotune.data.sources.download import not_cached
 from isotune.data.sources.splitting import NOTE, split_by_name
 from isotune.data.writing import Writer
 from isotune.errors import UsageError, nearest
@@ -71,17 +72,37 @@ def fetch(worker: Worker, **request: Any) -> dict[str, Any]:
 
 
 def _download(name: str, builder: Any) -> None:
-    target = Path(builder.data_dir)
+    target, advice = Path(builder.data_dir), "lay the prepared data set there"
     try:
-        urllib.request.urlopen(_REACHED, timeout=TIMEOUT).close()
-    except urllib.error.HTTPError:
-        pass  # an answer is an answer
-    except (urllib.error.URLError, HTTPException, TimeoutError, ConnectionError) as error:
-        raise not_cached(name, builder.name, target, error, "lay the prepared data set there") from None
+        urllib.request.urlopen(_REACHED, timeout=downloads.PATIENCE).close()
+    except urllib.error.HTTPError as answer:  # an answer is an answer
+        answer.close()
+    except downloads.FAILURES as error:
+        raise not_cached(name, builder.name, target, error, advice) from None
     try:
-        builder.download_and_prepare()
+        with _patient_requests():
+            builder.download_and_prepare()
     except Exception as error:  # the package raises almost anything when a download fails
-        raise not_cached(name, builder.name, target, error, "lay the prepared data set there") from None
+        raise not_cached(name, builder.name, target, error, advice) from None
+
+
+@contextmanager
+def _patient_requests() -> Iterator[None]:
+    """While inside, what requests asks for has a limit of time, which it has not by itself; the package gives none."""
+    import requests
+
+    send = requests.Session.send
+
+    def limited(self: Any, request: Any, **asked: Any) -> Any:
+        if asked.get("timeout") is None:
+            asked["timeout"] = downloads.PATIENCE
+        return send(self, request, **asked)
+
+    requests.Session.send = limited  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        requests.Session.send = send  # type: ignore[method-assign]
 
 
 def _keys(name: str, tfds: Any, builder: Any) -> tuple[str, str]:

@@ -9,21 +9,18 @@ from __future__ import annotations
 import inspect
 import io
 import shutil
-import socket
-import urllib.error
 from collections.abc import Iterable, Iterator, Sequence
-from http.client import HTTPException
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
 
-from isotune import cache
+from isotune import cache, downloads
 from isotune.adapters._torch.datasets import PACKAGES
 from isotune.data.decoding import to_rgb
 from isotune.data.files import Item, Reader, write_both
-from isotune.data.sources.download import TIMEOUT, not_cached
+from isotune.data.sources.download import not_cached
 from isotune.data.sources.folders import SUFFIXES
 from isotune.data.sources.splitting import NOTE, split_by_name
 from isotune.data.writing import Writer
@@ -105,7 +102,8 @@ def _parts(kind: Any, options: dict[str, Any]) -> tuple[list[dict[str, Any]], li
 
 
 def _made(name: str, kind: Any, root: Path, arguments: dict[str, Any]) -> Any:
-    """The data set, downloaded when it is not there. A download that was cut off is begun again."""
+    """The data set, downloaded when it is not there. A download that was cut off is begun again; one that fails leaves
+    what came whole before."""
     accepted = inspect.signature(kind.__init__).parameters
     marker = root.with_name(f".downloading-{root.name}")
     if marker.exists():
@@ -119,8 +117,8 @@ def _made(name: str, kind: Any, root: Path, arguments: dict[str, Any]) -> Any:
         return kind(**arguments, download=False)
     except (RuntimeError, OSError):  # not there, or not whole
         marker.touch()
-    socket.setdefaulttimeout(TIMEOUT)
-    made = _constructed(name, kind, root, arguments | {"download": True}, marker)
+    with downloads.patient():
+        made = _constructed(name, kind, root, arguments | {"download": True}, marker)
     marker.unlink(missing_ok=True)
     return made
 
@@ -128,8 +126,9 @@ def _made(name: str, kind: Any, root: Path, arguments: dict[str, Any]) -> Any:
 def _constructed(name: str, kind: Any, root: Path, arguments: dict[str, Any], marker: Path | None = None) -> Any:
     try:
         return kind(**arguments)
-    except (urllib.error.URLError, HTTPException, TimeoutError, ConnectionError, RuntimeError) as error:
-        if marker is not None:  # what was fetched before the network failed is whole: torchvision checks archives
+    except (*downloads.FAILURES, RuntimeError) as error:
+        if marker is not None:
+            _discard_last(root, marker)
             marker.unlink(missing_ok=True)
         asked = f"torchvision.datasets.{kind.__name__}"
         raise not_cached(name, asked, root, error, f"lay its files there as {asked} expects them") from None
@@ -139,6 +138,15 @@ def _constructed(name: str, kind: Any, root: Path, arguments: dict[str, Any], ma
         raise UsageError(f"data set {name} needs the package {error.name!r}: pip install {error.name}") from None
     except OSError as error:
         raise UsageError(f"data set {name}: {error.filename or root}: {error.strerror or error}") from None
+
+
+def _discard_last(root: Path, marker: Path) -> None:
+    """Remove the file that was written last since a download began: torchvision writes one after the other, each in its
+    place, and checks it when it is there. The former ones are whole; this one may be what the download failed on."""
+    began = marker.stat().st_mtime_ns
+    times = {file: file.stat().st_mtime_ns for file in root.rglob("*") if file.is_file()}
+    if times and times[last := max(times, key=times.__getitem__)] >= began:
+        last.unlink()
 
 
 def _samples(name: str, dataset: Any) -> Iterator[Sample]:

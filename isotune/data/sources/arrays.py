@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from isotune.data.sources.source import Described, Source
 from isotune.data.writing import MOST_CLASSES, Writer, numbered_classes
 from isotune.errors import UsageError
 from isotune.progress import Progress
-from isotune.reading.arrays import archive
+from isotune.reading.arrays import archive, archived
 
 
 class Digits(Source):
@@ -78,19 +79,25 @@ class FashionMnist(Source):
         path = self._place(file)
         if not path.exists():
             download(
-                self.url + file, path, name=self.name, advice="apt-get install dataset-fashion-mnist", progress=progress
-            )
-        content = reading.gunzipped(path, 64 * reading.MIB)
-        if hashlib.sha256(content).hexdigest() != self.files[file]:
-            raise UsageError(f"{path}: not the published file (its SHA-256 differs); remove or reinstall it")
+                self.url + file, path, name=self.name, advice="apt-get install dataset-fashion-mnist",
+                check=partial(self._published, file), progress=progress,
+            )  # fmt: skip
+        content = self._published(file, path)
         dimensions = content[3]  # IDX: 0, 0, type, number of dimensions; then the dimensions, big-endian int32
         shape = np.frombuffer(content, ">i4", dimensions, offset=4)
         return np.frombuffer(content, np.uint8, offset=4 + 4 * dimensions).reshape(shape)
 
+    def _published(self, file: str, path: Path) -> bytes:
+        """What a file decompresses to. UsageError: it is not what was published under the name `file`."""
+        content = reading.gunzipped(path, 64 * reading.MIB)
+        if hashlib.sha256(content).hexdigest() != self.files[file]:
+            raise UsageError(f"{path}: not the published file (its SHA-256 differs); remove or reinstall it")
+        return content
+
 
 class Npz(Source):
     """A NumPy archive: `x_train`, `x_test` uint8 [N, H, W, 3] (or [N, H, W, 1], [N, H, W]), `y_train`, `y_test`
-    integers [N]; `classes`, strings, if it has them."""
+    integers [N]; `classes`, strings, if it has them. With a test part alone it is to evaluate classifiers on."""
 
     offline = True
     keys = ("x_train", "y_train", "x_test", "y_test")
@@ -107,8 +114,11 @@ class Npz(Source):
 
     def write(self, writer: Writer, *, skip_unreadable: bool, progress: Progress) -> Described:
         arrays = self._read()
-        labels = {split: self._labels(arrays[f"y_{split}"], f"y_{split}") for split in ("train", "test")}
-        for split in ("train", "test"):
+        splits = [split for split in ("train", "test") if f"x_{split}" in arrays]
+        labels = {split: self._labels(arrays[f"y_{split}"], f"y_{split}") for split in splits}
+        if "train" not in splits:
+            writer.empty("train")
+        for split in splits:
             images = self._images(arrays[f"x_{split}"], f"x_{split}")
             if len(images) != len(labels[split]):
                 raise self._wrong(f"x_{split} holds {len(images)} images, y_{split} {len(labels[split])} labels")
@@ -118,7 +128,9 @@ class Npz(Source):
         return Described(numbered_classes(self.name, *labels.values()))
 
     def _read(self) -> dict[str, np.ndarray]:
-        return archive(self.path, self.keys, ("classes",), f"data set {self.name}: {self.path}")
+        where = f"data set {self.name}: {self.path}"
+        tested = archived(self.path, where) <= {*self.keys[2:], "classes"}
+        return archive(self.path, self.keys[2:] if tested else self.keys, ("classes",), where)
 
     def _images(self, images: np.ndarray, key: str) -> np.ndarray:
         if images.dtype != np.uint8:

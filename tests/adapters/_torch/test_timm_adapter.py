@@ -18,8 +18,8 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from isotune.adapters._torch import files
 from isotune.adapters._torch.axes.head import drawn
+from isotune.adapters._torch.fetching import _download
 from isotune.adapters.timm import TimmAdapter
 from isotune.adapters.torchvision import TorchvisionAdapter
 from isotune.conventions import Conventions, head_law
@@ -178,7 +178,7 @@ def test_a_checkpoint_that_is_not_cached_is_named_at_once_without_network(hub, n
 
 def test_a_checkpoint_of_torch_hubs_cache_is_found_and_missed(tmp_path, monkeypatch, no_network):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    monkeypatch.setattr(files, "_TOLD", re.compile("(?!)"))  # a stand-in has not the digest of its name
+    monkeypatch.setattr(_download, "_TOLD", re.compile("(?!)"))  # a stand-in has not the digest of its name
     with pytest.raises(NotCached, match=r"'pretrained' of timm:legacy_seresnet18.*hub/checkpoints/seresnet18"):
         build("legacy_seresnet18", checkpoint="pretrained")
     folder = tmp_path / "hub" / "checkpoints"

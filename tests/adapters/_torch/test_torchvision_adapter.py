@@ -18,7 +18,7 @@ import torchvision
 from safetensors.torch import save_file
 from torchvision.models import MobileNet_V2_Weights as Checkpoints
 
-from isotune.adapters._torch import files as torch_files
+from isotune.adapters._torch.fetching import _download
 from isotune.adapters.timm import TimmAdapter
 from isotune.adapters.torchvision import TorchvisionAdapter
 from isotune.conventions import Conventions
@@ -43,7 +43,7 @@ def hub(tmp_path, monkeypatch):
     """An empty torch hub cache, for stand-ins of published files: they are not held against the digests in their names,
     as tests/reading shows of others."""
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    monkeypatch.setattr(torch_files, "_TOLD", re.compile("(?!)"))
+    monkeypatch.setattr(_download, "_TOLD", re.compile("(?!)"))
     folder = tmp_path / "hub" / "checkpoints"
     folder.mkdir(parents=True)
     return folder

@@ -41,6 +41,12 @@ conventions = { resize = "plain" }
 [[own_classifier.beside]]
 name = "squash"
 input = { resize = "squash" }
+[[own_classifier.beside]]
+name = "torch-padding"
+conventions = { stride2_padding = "symmetric" }
+[[own_classifier.beside]]
+name = "tensorflow-padding"
+conventions = { stride2_padding = "same" }
 [evaluation]
 batch_size = 16
 """
@@ -101,7 +107,7 @@ def test_three_libraries_give_one_classifiers_predictions(workplace, house, monk
         cells = plan(matrix, prepared, workers)
         records = list(Driver(store, Local(workers=workers)).run(cells))
     assert [record.error for record in records if record.status == "failed"] == []
-    assert len(records) == 9, "three models, the evaluation and two steps; seeds make no difference"
+    assert len(records) == 15, "three models, the evaluation and four steps; seeds make no difference"
     for record in records:
         others, own = ("contiguous", None) if mode == "float64" else ("channels_last", "channels_last")
         is_keras = record.cell.adapter.startswith("keras")
@@ -109,17 +115,20 @@ def test_three_libraries_give_one_classifiers_predictions(workplace, house, monk
         assert record.cell.layout == (None if is_keras else own), "Keras has one layout, its user's"
     by_step = {(cost.record.cell.model, cost.what): cost for cost in costs(records, store)}
     tolerance = 1e-9 if mode == "float64" else 1e-4
-    for what in ("", "resize=plain", "squash"):
+    assert {by_step[model, "stride2_padding=symmetric"].record.same_as for model in MODELS} == {"identical"}
+    for what in ("", "resize=plain", "squash", "stride2_padding=same"):
         first, *others = (by_step[model, what].record for model in MODELS)
         predictions = store.predictions(first)
-        assert len(set(predictions)) > (1 if checkpoint == "random:0" else 5), "else equal predictions would say little"
+        if what != "stride2_padding=same":  # of which the losses tell
+            assert len(set(predictions)) > (1 if checkpoint == "random:0" else 5), "else equal ones would say little"
         for other in others:
             assert store.predictions(other).tolist() == predictions.tolist()
             assert other.metrics.loss == pytest.approx(first.metrics.loss, rel=tolerance)
             assert other.metrics.top5 == first.metrics.top5
             if mode == "float32":
                 assert other.checkpoint_digest == first.checkpoint_digest
-    assert by_step[MODELS[0], ""].record.metrics.loss != by_step[MODELS[0], "squash"].record.metrics.loss
+    for what in ("squash", "stride2_padding=same"):
+        assert by_step[MODELS[0], ""].record.metrics.loss != by_step[MODELS[0], what].record.metrics.loss
     if checkpoint.startswith("file:"):
         first = by_step[MODELS[0], ""].record
         images, labels = data.inputs(prepared[name], "test", first.cell.protocol.images, first.cell.protocol.input)
