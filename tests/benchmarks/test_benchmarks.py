@@ -106,6 +106,16 @@ def test_tests_can_be_chosen_by_name(suite):
     assert "keras" not in done.stdout
 
 
+def test_the_standard_tier_has_every_network_of_the_offline_checkpoint(suite):
+    collected = suite("--tier", "standard", "--collect-only", "-q", "-k", "native and fine_tuning").stdout
+    for model in (
+        "torchvision:mobilenet_v2",
+        "keras:MobileNetV2",
+        *(f"timm:tf_efficientnet_lite{i}" for i in range(3)),
+    ):
+        assert f"test_fine_tuning[digits-linear-probe-native-float32-{model}]" in collected
+
+
 def test_speeds_are_measured_in_every_layout_that_a_library_has_and_accuracies_in_its_users(suite):
     collected = suite("--collect-only", "-q", "-k", "native and not overhead").stdout.splitlines()
     laid_out = sorted(line.partition("::")[2] for line in collected if "channels_last" in line)
