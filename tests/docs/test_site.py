@@ -31,6 +31,7 @@ LONG = {
     "Runs",
     "Leaderboard",
     "compare",
+    "measured_models",
     "transfer",
     "verify",
     "study_variance",
