@@ -12,7 +12,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, field_validator
 
 from isotune.conventions._declaring import Rung, axis
-from isotune.conventions._head_laws import HEAD_LAWS, head_law
+from isotune.conventions._head_laws import head_law
 from isotune.errors import UsageError
 
 _OWN = {"own": "as the library builds the model"}
@@ -202,7 +202,15 @@ class Conventions(BaseModel):
     head_initialisation: str = axis(
         "uniform-fan-in",
         "from which law the new classifier is drawn",
-        HEAD_LAWS,
+        {
+            "uniform-fan-in": "U(+-1/sqrt(fan_in)) for weight and bias (torch's nn.Linear)",
+            "uniform-fan-in-weight": "U(+-1/sqrt(fan_in)) for the weight, a zero bias (timm's DenseNet)",
+            "uniform-fan-out": "U(+-1/sqrt(classes)) for the weight, a zero bias (timm's EfficientNet, MobileNet)",
+            "glorot-uniform": "Glorot's for the weight, a zero bias (Keras)",
+            "normal(STD)": "N(0, STD^2) for the weight, a zero bias (timm's ViT, ConvNeXt: 0.02; RegNet: 0.01)",
+            "truncated-normal(STD)": "the same, cut off at two STD (TensorFlow's; timm's MViT: 0.02)",
+            "zeros": "zeros",
+        },
         kind="recipe",
         rungs=("weights",),
         needs=("training",),

@@ -8,15 +8,15 @@ from typing import Literal, NamedTuple
 
 from isotune.errors import UsageError, nearest
 
-HEAD_LAWS = {
-    "uniform-fan-in": "U(+-1/sqrt(fan_in)) for weight and bias (torch's nn.Linear)",
-    "uniform-fan-in-weight": "U(+-1/sqrt(fan_in)) for the weight, a zero bias (timm's DenseNet)",
-    "uniform-fan-out": "U(+-1/sqrt(classes)) for the weight, a zero bias (timm's EfficientNet, MobileNet)",
-    "glorot-uniform": "Glorot's for the weight, a zero bias (Keras)",
-    "normal(STD)": "N(0, STD^2) for the weight, a zero bias (timm's ViT, ConvNeXt: 0.02; RegNet: 0.01)",
-    "truncated-normal(STD)": "the same, cut off at two STD (TensorFlow's; timm's MViT: 0.02)",
-    "zeros": "zeros",
-}
+HEAD_LAWS = (
+    "uniform-fan-in",
+    "uniform-fan-in-weight",
+    "uniform-fan-out",
+    "glorot-uniform",
+    "normal(STD)",
+    "truncated-normal(STD)",
+    "zeros",
+)
 _OF_STD = re.compile(r"(truncated-normal|normal)\(([^()]+)\)")
 
 

@@ -72,7 +72,10 @@ class RandomErasing(Strict):
 
 class Mixing(Strict):
     """Mixtures of the images of a batch, and of their labels: mixup (Zhang et al. 2018, arXiv 1710.09412), CutMix (Yun
-    et al. 2019, arXiv 1905.04899), or either by chance."""
+    et al. 2019, arXiv 1905.04899), or either by chance.
+
+    An image's partner is that of the batch in reverse in timm, of the batch turned by one in torchvision.
+    """
 
     mixup: float = Field(0.0, ge=0, description="alpha: the share is drawn from Beta(alpha, alpha); 0: no mixup")
     cutmix: float = Field(0.0, ge=0, description="alpha: the share is drawn from Beta(alpha, alpha); 0: no CutMix")
@@ -81,7 +84,7 @@ class Mixing(Strict):
     per: Literal["batch", "pair", "image"] = Field("batch", description="for what a share is drawn")
     partner: Literal["reversed", "rolled", "shuffled"] = Field(
         "reversed",
-        description="the batch in reverse (timm), turned by one (torchvision), shuffled (the papers)",
+        description="the batch in reverse, turned by one, or shuffled as in the papers",
     )
 
     @model_validator(mode="after")

@@ -52,18 +52,21 @@ Optimizer = Annotated[SGD | Adam | RMSprop, Field(discriminator="name")]
 
 
 class Schedule(Strict):
-    """The learning rate of every step, computed once as one array (isotune.protocols.schedules.learning_rates)."""
+    """The learning rate of every step, computed once as one array (isotune.protocols.schedules.learning_rates).
+
+    A warm-up starts at a share 0 of the peak in Keras, 0.01 in torchvision's references; timm's decay counts it.
+    """
 
     name: Literal["constant", "cosine", "linear", "step"] = "constant"
     learning_rate: float = Field(gt=0, description="the peak")
     warmup_steps: int = Field(0, ge=0, description="linear, with every step")
     warmup_epochs: int = Field(0, ge=0, description="linear, as often as `per` says")
     start: float | None = Field(
-        None, ge=0, lt=1, description="share of the peak at the first step (Keras: 0; torchvision's references: 0.01);"
+        None, ge=0, lt=1, description="share of the peak at the first step;"
         " absent: one step's rise, so that no step has rate 0"
     )  # fmt: skip
     warmup_counts: bool = Field(
-        False, description="the decay has begun with the first step: the warm-up ends in the midst of it (timm)"
+        False, description="the decay has begun with the first step: the warm-up ends in the midst of it"
     )
     final: float = Field(0.0, ge=0, lt=1, description="cosine and linear: share of the peak that is left at the end")
     per: Literal["step", "epoch"] = Field("step", description="how often the rate changes")
@@ -105,7 +108,8 @@ class Schedule(Strict):
 
 
 class Averaging(Strict):
-    """A moving average of the weights, evaluated in their place (isotune.protocols.averages)."""
+    """A moving average of the weights, evaluated in their place (isotune.protocols.averages, which says whose each form
+    is). timm averages BatchNorm's statistics too; Keras and torch take those of the last update."""
 
     decay: float = Field(gt=0, lt=1, description="what is kept of the average at an update")
     every: int = Field(1, gt=0, description="steps between two updates")
@@ -114,10 +118,10 @@ class Averaging(Strict):
         description="from the weights before training, from those of the first update, or from zero, corrected",
     )
     warmup: Literal["none", "counted", "power"] = Field(
-        "none", description="counted: at most (1+n)/(10+n) at update n, as TensorFlow; power: 1-(1+n)^(-2/3), as timm"
+        "none", description="counted: at most (1+n)/(10+n) at update n; power: at most 1-(1+n)^(-2/3)"
     )
     statistics: Literal["averaged", "copied"] = Field(
-        "averaged", description="BatchNorm's: averaged like weights (timm), or those of the last update (Keras, torch)"
+        "averaged", description="BatchNorm's: averaged like weights, or those of the last update"
     )
 
 

@@ -10,6 +10,7 @@ import pytest
 
 from isotune.conventions import (
     AXES,
+    HEAD_LAWS,
     INPUT_AXES,
     NETWORK_AXES,
     PIXEL_AXES,
@@ -148,3 +149,7 @@ def test_what_knew_fewer_axes_left_the_others_to_the_library():
     values = completed({"pooling_border": "counted", "batchnorm_epsilon": 1e-3})
     assert Conventions(**values) == Conventions(count_include_pad="true", batchnorm_epsilon=1e-3)
     assert set(values) == set(AXES)
+
+
+def test_the_laws_of_a_head_are_those_that_its_axis_explains():
+    assert tuple(AXES["head_initialisation"].values) == HEAD_LAWS
