@@ -10,7 +10,6 @@ import typer
 
 from isotune import defaults, places
 from isotune.cli._shared import JsonOption, conventions_or_help, interface, split
-from isotune.conventions import written_value
 from isotune.errors import UsageError
 
 
@@ -32,6 +31,8 @@ def transfer(
     torch's libraries get a state dict (.safetensors, .pt, .pth), Keras .weights.h5. The conventions that the weights
     were trained with go along in each, so that --checkpoint file:FILE knows them; the library itself does not.
     """
+    from isotune.conventions import written_value
+
     places.check_file(out, "--out")
     done = interface().transfer(source, target, out, checkpoint=checkpoint, size=size, classifier=classifier)
     if as_json:

@@ -7,7 +7,6 @@ import zlib
 from collections.abc import Mapping
 
 import numpy as np
-from scipy.special import ndtr, ndtri
 
 from isotune.conventions import head_law
 from isotune.weights._canonical import HEAD, Array, Weights
@@ -49,6 +48,8 @@ def head_weights(features: int, classes: int, initialisation: str, seed: int) ->
     elif law.weight == "normal":
         kernel = stream.normal(0.0, law.size, shape)
     else:
+        from scipy.special import ndtr, ndtri  # which a process of a framework has no other use for
+
         tail = ndtr(-_CUT_OFF)
         kernel = law.size * ndtri(stream.uniform(tail, 1 - tail, shape))
     bias = stream.uniform(-law.bias, law.bias, classes) if law.bias else np.zeros(classes)

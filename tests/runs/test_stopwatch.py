@@ -24,7 +24,7 @@ def rounds(monkeypatch):
         monkeypatch.setattr(stopwatch, "_timed", lambda _ready: next(taken))
         monkeypatch.setattr(stopwatch, "wait_for_quiet", lambda most: waits.append(most) or min(most, wait))
         watch = Stopwatch(SimpleNamespace(kept=lambda _kind: runner))
-        built = SimpleNamespace(model=model, architecture="a")
+        built = SimpleNamespace(model=model, architecture="a", trained_parameters=7)
         watch._prepare = lambda _asked: stopwatch._Prepared(
             built, lambda: None, 0.1, None, repetitions=2, patience=stopwatch.PATIENCE
         )

@@ -30,6 +30,7 @@ from isotune.reading.images import only_named_decoders
 from isotune.workers.worker import Worker
 
 _DATA = ("root", "transform", "target_transform", "transforms", "loader", "download")  # arguments not for the user
+_TICK = 20_000_000  # nanoseconds: the clock of a file system moves every 4 to 10 ms
 
 
 class Sample(NamedTuple):
@@ -142,11 +143,14 @@ def _constructed(name: str, kind: Any, root: Path, arguments: dict[str, Any], ma
 
 def _discard_last(root: Path, marker: Path) -> None:
     """Remove the file that was written last since a download began: torchvision writes one after the other, each in its
-    place, and checks it when it is there. The former ones are whole; this one may be what the download failed on."""
+    place, and checks it when it is there. The former ones are whole; this one may be what the download failed on. Files
+    of one tick of the file system's clock cannot be told apart, and go together."""
     began = marker.stat().st_mtime_ns
     times = {file: file.stat().st_mtime_ns for file in root.rglob("*") if file.is_file()}
-    if times and times[last := max(times, key=times.__getitem__)] >= began:
-        last.unlink()
+    since = max(began, max(times.values(), default=0) - _TICK)
+    for file, time in times.items():
+        if time >= since:
+            file.unlink()
 
 
 def _samples(name: str, dataset: Any) -> Iterator[Sample]:

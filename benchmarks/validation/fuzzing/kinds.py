@@ -278,9 +278,9 @@ def _of_keras(suffix: str, folder: Path) -> Path:
 
 
 def _layers(path: Path) -> list[Any]:
-    from isotune.adapters._keras.files import read
+    from isotune.adapters._keras.hdf5 import held
 
-    found, axes = read(path)
+    found, axes = (content := held(path)).layers, content.conventions
     return [sorted((name, [array.tolist() for array in each]) for name, each in found.items()), axes]
 
 
