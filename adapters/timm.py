@@ -151,18 +151,19 @@ class TimmAdapter(TorchAdapter):
             head = self._classifier(net)
         return super()._renew_classifier(name, net, head, classes)
 
-    def _of_new_head(self, name: str, options: Mapping[str, str]) -> Mapping[str, str]:
-        """`create_model(num_classes=N)` draws the classifier by the family's law."""
+    def _described(self, name: str, options: Mapping[str, str]) -> Mapping[str, Any]:
+        """With the law of a new classifier: `create_model(num_classes=N)` draws it by the family's."""
         load("timm")
         from isotune.adapters._torch.axes.head import drawn
+        from isotune.adapters._torch.conventions import describe
 
-        def law(net: nn.Module) -> str | None:
+        def described(net: nn.Module) -> Mapping[str, Any]:
             head = self._classifier(net)
-            return recorded.law(net.get_submodule(head)) if head else None
+            law = recorded.law(net.get_submodule(head)) if head else None
+            return describe(net) | ({"head_initialisation": law} if law else {})
 
         with drawn() as recorded:
-            drawn_by = self._read_off(name, options, law)
-        return {"head_initialisation": drawn_by} if drawn_by else {}
+            return self._read_off(name, options, described) or {}
 
     def _input_scaling(self, name: str) -> str:
         load("timm")

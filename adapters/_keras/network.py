@@ -6,7 +6,7 @@ receives before any mask.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -61,6 +61,12 @@ def with_losses(value: Any, added: Sequence[Any]) -> Any:
     for each in added:
         value = value + ops.cast(each, value.dtype)
     return value
+
+
+def parted(split: Callable[[Any, int], Any], parts: int, *given: Any) -> Iterator[tuple[Any, ...]]:
+    """Images, labels and a mask, which may be None, in so many equal parts. split: the engine's."""
+    cut = ([each] * parts if each is None or parts == 1 else split(each, parts) for each in given)
+    return zip(*cut, strict=True)
 
 
 def mean_of(passes: Sequence[tuple[Any, Sequence[Any]]]) -> tuple[Any, Sequence[Any]]:

@@ -81,14 +81,14 @@ class TorchAdapter(Adapter):
         """The scaling that the model's default checkpoint was trained with."""
 
     def native_conventions(self, name: str, options: Mapping[str, str] | None = None) -> Conventions:
+        axes = {"input_scaling": self._input_scaling(name), **self._described(name, options or {})}
+        return Conventions(frozen_batchnorm="updates", **axes)
+
+    def _described(self, name: str, options: Mapping[str, str]) -> Mapping[str, Any]:
+        """The axes that are read off the network as the library builds it; a new head is `nn.Linear` by itself."""
         from isotune.adapters._torch.conventions import describe
 
-        axes = {"input_scaling": self._input_scaling(name), **(self._read_off(name, options or {}, describe) or {})}
-        return Conventions(frozen_batchnorm="updates", **axes, **self._of_new_head(name, options or {}))
-
-    def _of_new_head(self, name: str, options: Mapping[str, str]) -> Mapping[str, str]:
-        """`head_initialisation` where a user of the library gets no `nn.Linear` in the old one's place."""
-        return {}
+        return self._read_off(name, options, describe) or {}
 
     def placeless(self, name: str, options: Mapping[str, str] | None = None) -> frozenset[str]:
         from isotune.adapters._torch.conventions import placeless

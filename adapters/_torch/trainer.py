@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
+from functools import reduce
+from operator import add
 from typing import Any, Protocol
 
 import numpy as np
@@ -104,13 +106,14 @@ class TorchTrainer(Trainer):
 
     def _passes(self, images: Tensor, labels: Tensor, mask: Tensor | None) -> Tensor:
         """The loss; gradients are left in `.grad`."""
-        total = torch.zeros((), device=images.device)
+        losses = []
         masks = [None] * self._parts if mask is None else mask.chunk(self._parts)
         for part, targets, masked in zip(images.chunk(self._parts), labels.chunk(self._parts), masks, strict=True):
-            loss: Tensor = self._loss(part, targets, masked, self._smoothing) / self._parts
+            loss: Tensor = self._loss(part, targets, masked, self._smoothing)
+            loss = loss / self._parts if self._parts > 1 else loss
             (loss if self._scaler is None else self._scaler.scale(loss)).backward()  # type: ignore[no-untyped-call]
-            total = loss.detach() if self._parts == 1 else total + loss.detach()
-        return total
+            losses.append(loss.detach())
+        return reduce(add, losses)
 
     def loss_scaling(self) -> LossScaling | None:
         if self._scaler is None:

@@ -85,23 +85,27 @@ class Conventional(keras.optimizers.Optimizer):  # type: ignore[misc]  # Keras h
         """All variables' steps, the same on every engine; what they share is computed once, which keeps the
         traced graphs small."""
         base = ops.convert_to_tensor(learning_rate)
-        rates = {factor: base if factor == 1 else base * factor for factor in map(self.rate_of, trainable_variables)}
-        shared = {factor: self.shared(rate) for factor, rate in rates.items()}
+        common = {}
+        for multiple in dict.fromkeys(map(self.rate_of, trainable_variables)):
+            rate = base if multiple == 1 else base * multiple
+            shrinking = decay.shrinking(self.decoupled_decay, rate, self.conventions)
+            common[multiple] = rate, self.shared(rate), shrinking
         if self.penalty_decay:
             grads = [
                 grad + variable * (2 * self.penalty_decay) if self._use_weight_decay(variable) else grad
                 for grad, variable in zip(grads, trainable_variables, strict=True)
             ]
         for raw, factor, variable in zip(grads, self.factors(grads), trainable_variables, strict=True):
-            decays, rate = self._use_weight_decay(variable), rates[self.rate_of(variable)]
+            decays = self._use_weight_decay(variable)
+            rate, shared, shrinking = common[self.rate_of(variable)]
             gradient = raw if factor is None else raw * factor
             if self.coupled_decay and decays:
                 gradient = gradient + variable * self.coupled_decay
             if self.decoupled_decay and decays:
-                variable.assign_sub(variable * decay.shrinking(self.decoupled_decay, rate, self.conventions))
+                variable.assign_sub(variable * shrinking)
             index = self._get_variable_index(variable)
             slot = {name: variables[index] for name, variables in self.slots.items()}
-            variable.assign_sub(self.step_of(gradient, rate, shared[self.rate_of(variable)], slot))
+            variable.assign_sub(self.step_of(gradient, rate, shared, slot))
 
     def penalty(self) -> float:
         """What weight decay adds to the loss, of the variables as they are."""

@@ -15,7 +15,7 @@ import jax
 import keras
 import numpy as np
 
-from isotune.adapters._keras.network import mean_of, with_losses
+from isotune.adapters._keras.network import mean_of, parted, with_losses
 
 Array = np.ndarray
 Loss = Callable[[Any, Any], Any]  # (logits, labels) -> scalar
@@ -71,8 +71,7 @@ class JaxEngine:
             trained, others, slots = state
             slots = [*slots[:rate_index], rate, *slots[rate_index + 1 :]]
             passes = []
-            masks = [None] * parts if mask is None else jax.numpy.split(mask, parts)
-            for part in zip(*(jax.numpy.split(each, parts) for each in (images, labels)), masks, strict=True):
+            for part in parted(jax.numpy.split, parts, images, labels, mask):
                 (value, others), gradients = differentiate(trained, others, *part)
                 passes.append((value, gradients))
             value, gradients = mean_of(passes)

@@ -19,7 +19,7 @@ import numpy as np
 import tensorflow as tf
 
 from isotune.adapters._keras.axes.loss import Loss
-from isotune.adapters._keras.network import mean_of, with_losses
+from isotune.adapters._keras.network import mean_of, parted, with_losses
 
 Array = np.ndarray
 
@@ -85,8 +85,10 @@ class TensorFlowEngine:
         rate_spec = tf.TensorSpec((), dtype, "learning_rate")
 
         def train(images: Any, labels: Any, rate: Any, mask: Any = None) -> Any:
-            given = zip(*(_parted(each, parts) for each in (images, labels, mask)), strict=True)
-            passes = [self._differentiate(variables, part[0], part[1], loss, part[2], training) for part in given]
+            given = parted(tf.split, parts, images, labels, mask)
+            passes = [
+                self._differentiate(variables, some, theirs, loss, masked, training) for some, theirs, masked in given
+            ]
             value, gradients = mean_of(passes)
             optimizer.learning_rate.assign(rate)
             optimizer.apply(gradients, variables)
@@ -123,12 +125,6 @@ class TensorFlowEngine:
         if not tf.config.list_logical_devices("GPU"):
             return None
         return int(tf.config.experimental.get_memory_info("GPU:0")["peak"])
-
-
-def _parted(array: Any, parts: int) -> list[Any]:
-    if array is None or parts == 1:
-        return [array] * parts
-    return tf.split(array, parts)  # type: ignore[no-any-return]
 
 
 def configure(threads: int | None) -> None:

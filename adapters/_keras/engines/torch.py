@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from isotune.adapters._keras.network import adds_losses, mean_of, with_losses
+from isotune.adapters._keras.network import adds_losses, mean_of, parted, with_losses
 from isotune.adapters._torch.compiler import compiled as compiled_by_shape
 
 Array = np.ndarray
@@ -54,9 +54,8 @@ class TorchEngine:
         variables = self.network.trainable_variables
 
         def step(images: Array, labels: Array, rate: float, mask: Array | None) -> Any:
-            masks = [None] * parts if mask is None else np.split(mask, parts)
-            given = zip(np.split(images, parts), np.split(labels, parts), masks, strict=True)
-            passes = [self._loss_and_gradients(*part[:2], loss, part[2], training) for part in given]
+            given = parted(np.split, parts, images, labels, mask)
+            passes = [self._loss_and_gradients(some, theirs, loss, masked, training) for some, theirs, masked in given]
             value, gradients = mean_of(passes)
             with torch.no_grad():
                 optimizer.learning_rate.assign(rate)
