@@ -63,12 +63,10 @@ def test_every_way_has_a_name_of_its_own(bench) -> None:
     assert len(names) == len(set(names)) > 15
 
 
-def test_each_trial_says_which_command_made_it(bench, tmp_path, monkeypatch) -> None:
-    for command in ("one", "two", "two"):
-        monkeypatch.setattr("sys.argv", ["faults", command])
-        bench("kept").Kept(tmp_path, ["kills"]).add("kills", SOUND)
-    monkeypatch.setattr("sys.argv", ["faults", "three"])
-    kept = bench("kept").Kept(tmp_path, ["kills"])
+def test_each_trial_says_which_command_made_it(bench, tmp_path) -> None:
+    for command in ("faults one", "faults two", "faults two"):
+        bench("kept").Kept(tmp_path, ["kills"], command).add("kills", SOUND)
+    kept = bench("kept").Kept(tmp_path, ["kills"], "faults three")
     assert [trial["by"] for trial in kept.trials("kills")] == [0, 1, 1]
     kept.add_missed("features", "cut off", "")
     lines = (tmp_path / "reliability.md").read_text().splitlines()

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import shlex
 import shutil
 import signal
 import sys
@@ -55,7 +56,7 @@ def main() -> None:
         print("\n".join([*WAYS, SPOILED]))
         return
     signal.signal(signal.SIGINT, signal.default_int_handler)  # which a background job would hand down ignored
-    kept = Kept(options.out, WAYS, again=options.again)
+    kept = Kept(options.out, WAYS, _command(options), again=options.again)
     with contextlib.ExitStack() as stack:
         scratch = options.house or stack.enter_context(tempfile.TemporaryDirectory(prefix="isotune-faults-"))
         house = House.at(Path(scratch).absolute(), options.seeds)
@@ -66,6 +67,13 @@ def main() -> None:
         if not options.ways or SPOILED in options.ways:
             _spoil(house, kept, options.times, options.seed)
     sys.exit(not kept.sound(chosen))
+
+
+def _command(options: argparse.Namespace) -> str:
+    """The command as it stands in the page: what decides what is tried, without folders of this machine."""
+    said = {"--times": options.times, "--seeds": options.seeds, "--seed": options.seed}
+    words = (str(word) for option, value in said.items() if value for word in (option, value))
+    return shlex.join(["python", "benchmarks/validation/faults", *options.ways, *words])
 
 
 def _tried(house: House, way: str, chance: Random) -> dict[str, Any]:

@@ -111,8 +111,18 @@ def spoiled(kind: Kind, spoil: str, house: House, chance: Random) -> str:
 
 
 def _files(folder: Path, pattern: str) -> list[Path]:
-    ours = (path for path in folder.glob(pattern) if path.is_file() and path.stat().st_size)
-    return sorted(path for path in ours if path.name != "verified.json" and not path.name.startswith(".draft"))
+    return sorted(
+        path
+        for path in folder.glob(pattern)
+        if path.name != "verified.json" and not path.name.startswith(".draft") and _has_content(path)
+    )
+
+
+def _has_content(path: Path) -> bool:
+    try:
+        return path.is_file() and path.stat().st_size > 0
+    except FileNotFoundError:  # gone since the folder was listed
+        return False
 
 
 def _spoil(file: Path, spoil: str, chance: Random) -> str:
@@ -131,21 +141,27 @@ def _spoil(file: Path, spoil: str, chance: Random) -> str:
 
 
 def _left(what: str, place: str, patterns: Iterable[str]) -> Way:
-    """Kill the command at some moment, and damage a file that it left."""
+    """Kill the command at some moment, or when there is such a file, and damage one that it left."""
 
     def harm(trial: Trial) -> bool:
+        below = trial.store if place == "store" else trial.house.cache
+
+        def files() -> list[Path]:
+            return [file for pattern in patterns for file in _files(below, pattern)]
+
         with trial.started() as run:
             if not run.lasts(trial.moment()):
                 return False
+            while not files():  # a draft is there for some steps only
+                if not run.lasts(0.0):
+                    return False
             run.process.kill()
             trial.orphans += run.left_over()
             run.ended()
         trial.remember()
-        below = trial.store if place == "store" else trial.house.cache
-        files = [file for pattern in patterns for file in _files(below, pattern)]
-        if not files:
+        if not (left := files()):
             return False
-        file = trial.chance.choice(files)
+        file = trial.chance.choice(left)
         _spoil(file, trial.chance.choice(SPOILS), trial.chance)
         if what in ("record", "file of predictions"):
             trial.spoiled.add(file.relative_to(trial.store).parts[0])

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -24,11 +22,11 @@ SPOILED = "spoiled"
 class Kept:
     """What was found, in `reliability.json`, and the page of it."""
 
-    def __init__(self, out: Path, ways: Iterable[str], *, again: bool = False) -> None:
+    def __init__(self, out: Path, ways: Iterable[str], command: str, *, again: bool = False) -> None:
         self._out, file = out, out / "reliability.json"
         self._content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
         self._made = {
-            "command": " ".join(["python benchmarks/validation/faults", *map(shlex.quote, sys.argv[1:])]),
+            "command": command,
             "environment": {**machine(), **versions(*names.adapters())},
         }
         faults = self._content.setdefault("faults", {"made": [], "ways": {}})
