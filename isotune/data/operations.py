@@ -3,6 +3,9 @@
 An operation is named as in the papers (Cubuk et al., CVPR 2019, arXiv 1805.09501); what a magnitude means is its
 unit: pixels, degrees, a factor, a threshold, bits. Both are torchvision's (`torchvision/transforms/autoaugment.py`,
 `_apply_op`): the same bytes, which the tests hold against it.
+
+The last six are those of Keras's random layers (`keras/src/layers/preprocessing/image_preprocessing`), which compute
+with floating-point pixels: here each rounds to bytes, and is within one grey level of them.
 """
 
 from __future__ import annotations
@@ -11,9 +14,10 @@ import math
 from collections.abc import Callable
 
 import numpy as np
-from PIL import Image, ImageEnhance, ImageOps
+from PIL import Image, ImageEnhance, ImageOps, ImageStat
 
-Operation = Callable[[Image.Image, float], Image.Image]
+Operation = Callable[..., Image.Image]  # of an image and its magnitudes
+Drawn = list[tuple[str, *tuple[float, ...]]]  # operations, each with its magnitudes
 
 
 def _sheared(x: float, y: float) -> Operation:
@@ -47,6 +51,49 @@ def _turned(image: Image.Image, share: float) -> Image.Image:
     return Image.merge("HSV", (Image.fromarray(turned), saturation, value)).convert("RGB")
 
 
+def _rotated(image: Image.Image, degrees: float) -> Image.Image:
+    """Counter-clockwise about the centre; bilinear, what lies beyond the border mirrored."""
+    angle = math.radians(degrees)
+    cosine, sine = math.cos(angle), math.sin(angle)
+    x, y = (image.width - 1) / 2, (image.height - 1) / 2
+    return _resampled(image, (cosine, -sine, x - x * cosine + y * sine, sine, cosine, y - x * sine - y * cosine))
+
+
+def _shifted(image: Image.Image, right: float, down: float) -> Image.Image:
+    """By pixels and parts of them; bilinear, what lies beyond the border mirrored."""
+    return _resampled(image, (1.0, 0.0, -right, 0.0, 1.0, -down))
+
+
+def _resampled(image: Image.Image, matrix: tuple[float, ...]) -> Image.Image:
+    """The pixel at (x, y) is what stands at (a x + b y + c, d x + e y + f), bilinear, numbers of pixels from 0.
+
+    Mirrored, the border is repeated: b a | a b c. Pillow cuts bytes off where it interpolates them, so that it is given
+    floating-point pixels, and measures from a pixel's corner.
+    """
+    a, b, c, d, e, f = matrix
+    corners = [(x, y) for x in (0, image.width - 1) for y in (0, image.height - 1)]
+    across, along = ([p * x + q * y + r for x, y in corners] for p, q, r in ((a, b, c), (d, e, f)))
+    columns, rows = (
+        (math.ceil(max(0.0, -min(reached))) + 1, math.ceil(max(0.0, max(reached) - side + 1)) + 1)
+        for reached, side in ((across, image.width), (along, image.height))
+    )
+    padded = np.pad(np.asarray(image, np.float32), (rows, columns, (0, 0)), mode="symmetric")
+    placed = (a, b, c + columns[0] + (1 - a - b) / 2, d, e, f + rows[0] + (1 - d - e) / 2)
+    result = np.empty(np.asarray(image).shape, np.uint8)
+    for channel in range(padded.shape[2]):
+        pixels = Image.fromarray(np.ascontiguousarray(padded[..., channel]))
+        moved = pixels.transform(image.size, Image.Transform.AFFINE, placed, Image.Resampling.BILINEAR)
+        result[..., channel] = np.rint(np.asarray(moved))
+    return Image.fromarray(result)
+
+
+def _contrasted(image: Image.Image, factor: float) -> Image.Image:
+    """Each channel's distance from its mean times a factor."""
+    levels = np.arange(256)
+    table = [np.clip(np.rint((levels - mean) * factor + mean), 0, 255) for mean in ImageStat.Stat(image).mean]
+    return image.point([int(value) for value in np.concatenate(table)])
+
+
 OPERATIONS: dict[str, Operation] = {
     "identity": lambda image, _: image,
     "shear-x": _sheared(1, 0),
@@ -61,18 +108,24 @@ OPERATIONS: dict[str, Operation] = {
     "hue": _turned,
     "posterize": lambda image, bits: ImageOps.posterize(image, int(bits)),
     # what is at the threshold or above it is inverted
-    "solarize": ImageOps.solarize,  # type: ignore[dict-item]
+    "solarize": ImageOps.solarize,
     "auto-contrast": lambda image, _: ImageOps.autocontrast(image),
     "equalize": lambda image, _: ImageOps.equalize(image),
     "invert": lambda image, _: ImageOps.invert(image),
+    "turn": _rotated,
+    "shift": _shifted,
+    "mirror": lambda image, _: ImageOps.mirror(image),
+    "flip": lambda image, _: ImageOps.flip(image),
+    "half-turn": lambda image, _: image.transpose(Image.Transpose.ROTATE_180),
+    "channel-contrast": _contrasted,
 }
 
 
-def applied(image: np.ndarray, drawn: list[tuple[str, float]]) -> np.ndarray:
-    """uint8 [H, W, 3] after these operations, each with its magnitude, in their order."""
+def applied(image: np.ndarray, drawn: Drawn) -> np.ndarray:
+    """uint8 [H, W, 3] after these operations, each with its magnitudes, in their order."""
     if not drawn:
         return image
     changed = Image.fromarray(image)
-    for name, magnitude in drawn:
-        changed = OPERATIONS[name](changed, magnitude)
+    for name, *magnitudes in drawn:
+        changed = OPERATIONS[name](changed, *magnitudes)
     return np.asarray(changed)

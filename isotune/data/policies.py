@@ -4,7 +4,9 @@
 - trivial-augment: one operation at any magnitude of 31, of a wider space (Mueller and Hutter 2021, arXiv 2103.10158);
 - auto-augment: one of 25 pairs that were searched for, each with its probabilities (Cubuk et al. 2019,
   arXiv 1805.09501);
-- color-jitter: brightness, contrast, saturation and hue in a drawn order.
+- color-jitter: brightness, contrast, saturation and hue in a drawn order;
+- random-rotation, random-translation, random-flip, random-contrast: a transformation each, uniform within its bounds
+  (Keras's layers of these names, `keras/src/layers/preprocessing/image_preprocessing`).
 
 Spaces and tables are torchvision's (`torchvision/transforms/autoaugment.py`), which differ from timm's and from those
 of the papers' own code in places: the magnitudes' steps, which corner a shear leaves, what fills the border (black).
@@ -17,9 +19,19 @@ from functools import cache
 
 import numpy as np
 
-from isotune.protocols import AutoAugment, ColorJitter, Policy, RandAugment, TrivialAugment
+from isotune.data.operations import Drawn
+from isotune.protocols import (
+    AutoAugment,
+    ColorJitter,
+    Policy,
+    RandAugment,
+    RandomContrast,
+    RandomFlip,
+    RandomRotation,
+    RandomTranslation,
+    TrivialAugment,
+)
 
-Drawn = list[tuple[str, float]]  # operations of `isotune.data.operations`, and their magnitudes
 _Space = Mapping[str, tuple[Sequence[float], bool]]  # magnitudes from none to most, and whether the sign is drawn
 _WITHOUT = ((0.0,), False)  # an operation that has no magnitude
 _BINS = 31
@@ -37,6 +49,29 @@ def drawn(policy: Policy, height: int, width: int, stream: np.random.Generator) 
             return _auto_augment(policy, height, width, stream)
         case ColorJitter():
             return _color_jitter(policy, stream)
+        case _:
+            return _transformation(policy, height, width, stream)
+
+
+def _transformation(
+    policy: RandomRotation | RandomTranslation | RandomFlip | RandomContrast,
+    height: int,
+    width: int,
+    stream: np.random.Generator,
+) -> Drawn:
+    match policy:
+        case RandomRotation():
+            return [("turn", 360 * stream.uniform(-policy.turn, policy.turn))]
+        case RandomTranslation():
+            down, right = (side * stream.uniform(-share, share) for side, share in (
+                (height, policy.height), (width, policy.width),
+            ))  # fmt: skip
+            return [("shift", right, down)]
+        case RandomFlip():
+            flip = {"horizontal": "mirror", "vertical": "flip", "both": "half-turn"}[policy.axes]
+            return [(flip, 1.0)] if stream.random() < policy.probability else []
+        case RandomContrast():
+            return [("channel-contrast", stream.uniform(*policy.factor))]
 
 
 def _rand_augment(policy: RandAugment, height: int, width: int, stream: np.random.Generator) -> Drawn:
@@ -67,7 +102,7 @@ def _color_jitter(policy: ColorJitter, stream: np.random.Generator) -> Drawn:
     }  # fmt: skip
     names = [name for name, strength in strengths.items() if strength]
     order = stream.permutation(len(names))
-    drawn = []
+    drawn: Drawn = []
     for name in (names[number] for number in order):
         strength = strengths[name]
         drawn.append((name, stream.uniform(-strength if name == "hue" else max(-1.0, -strength), strength)))

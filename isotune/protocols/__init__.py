@@ -17,7 +17,11 @@ from isotune.protocols._augmentation import (
     Mixing,
     Policy,
     RandAugment,
+    RandomContrast,
     RandomErasing,
+    RandomFlip,
+    RandomRotation,
+    RandomTranslation,
     TrivialAugment,
 )
 from isotune.protocols._expected import METRICS, Expected, expected
@@ -73,7 +77,11 @@ __all__ = [
     "Protocol",
     "RMSprop",
     "RandAugment",
+    "RandomContrast",
     "RandomErasing",
+    "RandomFlip",
+    "RandomRotation",
+    "RandomTranslation",
     "Schedule",
     "Stage",
     "Step",

@@ -48,7 +48,59 @@ class ColorJitter(Strict):
         return self
 
 
-Policy = RandAugment | TrivialAugment | AutoAugment | ColorJitter
+class RandomRotation(Strict):
+    """A turn about the centre, bilinear, with what lies beyond the border mirrored (keras.layers.RandomRotation)."""
+
+    name: Literal["random-rotation"] = "random-rotation"
+    turn: float = Field(gt=0, le=1, description="share of a whole turn, to both sides")
+
+
+class RandomTranslation(Strict):
+    """A shift, bilinear, with what lies beyond the border mirrored (keras.layers.RandomTranslation)."""
+
+    name: Literal["random-translation"] = "random-translation"
+    height: float = Field(0.0, ge=0, le=1, description="share of the height, up and down")
+    width: float = Field(0.0, ge=0, le=1, description="share of the width, to both sides")
+
+    @model_validator(mode="after")
+    def something_moves(self) -> RandomTranslation:
+        if not (self.height or self.width):
+            raise ValueError("random-translation moves nothing; give height or width")
+        return self
+
+
+class RandomFlip(Strict):
+    """A flip, by one draw: `both` is both ways or neither, half a turn (keras.layers.RandomFlip's default)."""
+
+    name: Literal["random-flip"] = "random-flip"
+    axes: Literal["horizontal", "vertical", "both"] = "horizontal"
+    probability: float = Field(0.5, gt=0, le=1)
+
+
+class RandomContrast(Strict):
+    """Each channel's distance from its mean in the image, times a factor (keras.layers.RandomContrast, of which
+    RandomContrast(f) draws from 1 to 1 + f in Keras 3.15, and from 1 - f in Keras 2)."""
+
+    name: Literal["random-contrast"] = "random-contrast"
+    factor: Range = Field(description="least and greatest; 1 changes nothing")
+
+    @model_validator(mode="after")
+    def factors_increase(self) -> RandomContrast:
+        if not 0 <= self.factor[0] <= self.factor[1] != self.factor[0]:
+            raise ValueError("factor must be [least, greatest] with 0 <= least < greatest")
+        return self
+
+
+Policy = (
+    RandAugment
+    | TrivialAugment
+    | AutoAugment
+    | ColorJitter
+    | RandomRotation
+    | RandomTranslation
+    | RandomFlip
+    | RandomContrast
+)
 
 
 class RandomErasing(Strict):

@@ -13,7 +13,16 @@ from PIL import Image
 from isotune.data import policies
 from isotune.data.operations import OPERATIONS, applied
 from isotune.errors import UsageError
-from isotune.protocols import AutoAugment, ColorJitter, RandAugment, TrivialAugment
+from isotune.protocols import (
+    AutoAugment,
+    ColorJitter,
+    RandAugment,
+    RandomContrast,
+    RandomFlip,
+    RandomRotation,
+    RandomTranslation,
+    TrivialAugment,
+)
 
 autoaugment = pytest.importorskip("torchvision.transforms.autoaugment", reason="needs the extra torch")
 from torchvision.transforms import functional as F  # noqa: E402, N812
@@ -37,11 +46,14 @@ def theirs(name: str, magnitude: float) -> np.ndarray:
     )
 
 
+OF_KERAS = {"turn", "shift", "mirror", "flip", "half-turn", "channel-contrast"}  # tests/adapters/_keras holds these
+
+
 def test_every_operation_has_a_counterpart():
-    assert {*OPERATIONS} == {*THEIRS, "hue"}
+    assert {*OPERATIONS} == {*THEIRS, "hue", *OF_KERAS}
 
 
-@pytest.mark.parametrize("name", OPERATIONS)
+@pytest.mark.parametrize("name", [*THEIRS, "hue"])
 @pytest.mark.parametrize("share", [-1.0, -0.41, 0.0, 0.13, 1.0])
 def test_an_operation_gives_torchvisions_bytes(name, share):
     most = {"translate-x": 25, "translate-y": 20, "rotate": 135, "hue": 0.5}.get(name, 0.99)
@@ -119,6 +131,24 @@ def test_color_jitter_draws_every_order_and_a_uniform_factor():
     assert abs(factors.mean()) < 0.02
 
 
+def test_a_whole_shift_takes_pixels_as_they_are_and_mirrors_what_is_beyond_the_border():
+    right = applied(IMAGE, [("shift", 3.0, 0.0)])
+    np.testing.assert_array_equal(right[:, 3:], IMAGE[:, :-3])
+    np.testing.assert_array_equal(right[:, :3], IMAGE[:, 2::-1])
+    down = applied(IMAGE, [("shift", 0.0, 2.0)])
+    np.testing.assert_array_equal(down[2:], IMAGE[:-2])
+
+
+def test_a_quarter_turn_of_a_square_is_numpys_and_a_flip_is_of_its_axis():
+    square = np.ascontiguousarray(IMAGE[:, :41])
+    np.testing.assert_array_equal(applied(square, [("turn", 90.0)]), np.rot90(square))
+    np.testing.assert_array_equal(applied(IMAGE, [("mirror", 1.0)]), IMAGE[:, ::-1])
+    np.testing.assert_array_equal(applied(IMAGE, [("flip", 1.0)]), IMAGE[::-1])
+    flips = [policies.drawn(RandomFlip(axes="vertical", probability=0.2), 8, 8, STREAM) for _ in range(2000)]
+    assert np.mean([bool(each) for each in flips]) == pytest.approx(0.2, abs=0.04)
+    assert {each[0][0] for each in flips if each} == {"flip"}
+
+
 @pytest.mark.parametrize(
     ("make", "said"),
     [
@@ -127,6 +157,14 @@ def test_color_jitter_draws_every_order_and_a_uniform_factor():
         (lambda: AutoAugment(table="imagenet21k"), "table"),
         (ColorJitter, "changes nothing"),
         (lambda: ColorJitter(hue=0.6), "hue"),
+        (lambda: RandomRotation(turn=1.5), "turn"),
+        (lambda: RandomRotation(turn=0), "turn"),
+        (RandomTranslation, "moves nothing"),
+        (lambda: RandomTranslation(height=2), "height"),
+        (lambda: RandomFlip(axes="diagonal"), "axes"),
+        (lambda: RandomFlip(probability=0), "probability"),
+        (lambda: RandomContrast(factor=(1.2, 1.0)), r"least, greatest"),
+        (lambda: RandomContrast(factor=(1.0, 1.0)), r"least, greatest"),
     ],
 )
 def test_a_policy_that_cannot_be_is_refused(make, said):
