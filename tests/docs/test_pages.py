@@ -82,8 +82,9 @@ def reader(house, packages, monkeypatch) -> Reader:
                 pixels = stream.integers(0, 128, (40, 50, 3)) + 100 * number
                 Image.fromarray(pixels.astype(np.uint8)).save(place / f"{image}.png")
     (house / "benchmarks").symlink_to(ROOT / "benchmarks")
-    (house / "reports").mkdir()  # what a page writes there stays in its folder
-    shutil.copy(ROOT / "reports" / "leaderboard.json", house / "reports")
+    (house / "reports" / "standard").mkdir(parents=True)  # what a page writes there stays in its folder
+    for report in (Path("reports"), Path("reports/standard")):
+        shutil.copy(ROOT / report / "leaderboard.json", house / report)
     monkeypatch.syspath_prepend(str(house))  # as where Python is started
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     return Reader(house, os.environ, ROOT)

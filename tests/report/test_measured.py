@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,12 @@ def test_what_was_not_measured_is_none_and_comes_last(models):
     for sort in SORTS:
         values = [getattr(each, sort) for each in chosen(models, sort=sort) if each.dataset == "fashion-mnist"]
         assert values == sorted(values, reverse=SORTS[sort]), sort
+
+
+def test_where_a_figure_is_missing_accuracy_ranks(models):
+    one = models[0]
+    unmeasured = [replace(one, model=f"timm:m{each}", identical=each, inference=None) for each in (70.0, 90.0, 80.0)]
+    assert [each.identical for each in chosen(unmeasured, sort="inference")] == [90, 80, 70]
 
 
 def test_the_best_under_a_limit_is_found(models):

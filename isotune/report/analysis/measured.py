@@ -106,12 +106,18 @@ def _under(models: list[MeasuredModel], what: str, limit: float, unit: int, word
     )
 
 
-def _rank(sort: str) -> Callable[[MeasuredModel], tuple[bool, float, str]]:
-    def rank(each: MeasuredModel) -> tuple[bool, float, str]:
-        value = getattr(each, sort)
-        return value is None, 0 if value is None else -value if SORTS[sort] else value, each.model
+def _rank(sort: str) -> Callable[[MeasuredModel], tuple[bool | float | str, ...]]:
+    """Those of which it is not known come last; what is equal, and they, by accuracy."""
+
+    def rank(each: MeasuredModel) -> tuple[bool | float | str, ...]:
+        return *_standing(each, sort), *_standing(each, "accuracy"), each.model
 
     return rank
+
+
+def _standing(each: MeasuredModel, by: str) -> tuple[bool, float]:
+    value = getattr(each, by)
+    return value is None, 0.0 if value is None else -value if SORTS[by] else value
 
 
 def _row(section: SectionResult, row: RowResult) -> MeasuredModel:
