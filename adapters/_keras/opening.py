@@ -85,6 +85,12 @@ def _check_input(network: Any, size: tuple[int, int], what: str) -> None:
     if len(inputs) > 1:
         raise UsageError(f"{what} has {len(inputs)} inputs; images are one, [height, width, 3]")
     shape = tuple(inputs[0].shape[1:])
+    if len(shape) == 3 and shape[-1] == 1:
+        raise UsageError(
+            f"{what} takes one channel, and images have three, which are equal where they are grey; have the function"
+            f" take one of them: image = keras.Input(({shape[0]}, {shape[1]}, 3)); return"
+            " keras.Model(image, network(image[..., :1]))"
+        )
     if len(shape) != 3 or shape[-1] not in (None, 3):
         raise UsageError(f"{what} takes {list(shape)}; images are [height, width, 3]")
     if any(own not in (None, asked) for own, asked in zip(shape, size, strict=False)):

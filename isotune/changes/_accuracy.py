@@ -147,8 +147,15 @@ def _decided(
             return next(iter(by_images.values())).p, ""  # the same at every seed
         return None, "predictions or labels are not at hand, and nothing that is drawn at random reaches them"
     if pair.p_t is None and pair.p_permutation is None:
-        return None, pair.reason
+        return None, f"{pair.reason}; {_what_would_test(pair)}"
     return (pair.p_permutation if pair.p_t is None else pair.p_t), ""
+
+
+def _what_would_test(pair: Pair) -> str:
+    """What runs of the seeds, too few or failed, lack for a test; in words."""
+    if "failed" in pair.reason:
+        return "run what failed again, isotune run --retry-failed"
+    return "run the same seeds, two or more, on both sides (isotune run --seeds 5)"
 
 
 def _nothing_drawn(runs: Mapping[Streams, Run]) -> bool:

@@ -118,8 +118,9 @@ def of_report(name: str, board: Any) -> Side:
     runs: dict[Subject, dict[Streams, Run]] = defaultdict(dict)
     named: dict[Subject, Named] = {}
     for section in board.sections:
-        for model, checkpoint, conventions, mode, seeds, protocol, run in _runs_of(section):
+        for version, model, checkpoint, conventions, mode, seeds, protocol, run in _runs_of(section):
             subject = _subject(model, checkpoint, section, conventions, mode, protocol)
+            subject = replace(subject, model=f"{subject.model} {version}".strip())
             runs[subject][_streams(seeds)] = run
             named[subject] = Named(told.dataset(section.dataset), protocol, section.test_images)
     weights: dict[tuple[str, str], set[str]] = defaultdict(set)
@@ -143,9 +144,10 @@ def of_report(name: str, board: Any) -> Side:
     )  # fmt: skip
 
 
-def _runs_of(section: Any) -> Iterator[tuple[str, str, str, str, Seeds, Protocol, Run]]:
-    """Model, checkpoint, conventions, mode, seeds and protocol of every run of a report's section, with what it gave.
-    The steps of an evaluation stand apart from its rows there."""
+def _runs_of(section: Any) -> Iterator[tuple[str, str, str, str, str, Seeds, Protocol, Run]]:
+    """Of every run of a report's section: the content of its files where there are several, model, checkpoint,
+    conventions, mode, seeds and protocol, and what it gave. The steps of an evaluation stand apart from its rows
+    there."""
     errors = {}
     for failure in section.failed:
         errors[failure.model, failure.checkpoint, failure.conventions, failure.mode, failure.seeds] = failure.error
@@ -156,13 +158,13 @@ def _runs_of(section: Any) -> Iterator[tuple[str, str, str, str, Seeds, Protocol
                 what = (row.model, row.checkpoint, setup.conventions or conventions, row.mode, run.seeds)
                 accuracy = nan if run.accuracy is None else run.accuracy
                 gave = Run(accuracy, run.predictions, errors.pop(what, None), setup.repeated)
-                yield *what, row.protocol or section.protocol, gave
+                yield row.version, *what, row.protocol or section.protocol, gave
     for price in section.prices:
         if price.what != "native":  # which is a row's too
             what = (price.row.model, price.row.checkpoint, price.conventions, price.row.mode, price.seeds)
-            yield *what, price.protocol, Run(price.accuracy, price.predictions, None, price.same)
+            yield price.row.version, *what, price.protocol, Run(price.accuracy, price.predictions, None, price.same)
     for what, error in errors.items():  # of rows of which no run is done
-        yield *what, section.protocol, Run(nan, None, error)
+        yield "", *what, section.protocol, Run(nan, None, error)
 
 
 def _ambiguous(records: Iterable[Record]) -> set[Subject]:

@@ -75,9 +75,11 @@ def losses(record: Record) -> Iterator[tuple[int, float]]:
 
 
 def digests(record: Record) -> dict[str, str]:
-    """SHA-256 of what went in and came out, and the cell's key."""
+    """SHA-256 of what went in, the user's files among it, and came out, and the cell's key."""
     values = {
         "key": record.cell.key,
+        "network_digest": record.cell.network_digest,
+        "weights_digest": record.cell.weights_digest,
         "dataset_digest": record.cell.dataset_digest,
         "checkpoint_digest": record.checkpoint_digest,
         "predictions_digest": record.predictions_digest,

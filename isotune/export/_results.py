@@ -98,7 +98,8 @@ def _kind(section: Section) -> str:
 def _name(section: Section, row: Row, setup: SetUp) -> str:
     mode = "" if row.mode == "float32" else row.mode
     checkpoint = told.checkpoint(row.checkpoint)
-    parts = (told.model(row.model), told.dataset(section.title), checkpoint, setup.name, row.overrides, mode)
+    of = (setup.name, row.overrides, row.version, mode)
+    parts = (told.model(row.model), told.dataset(section.title), checkpoint, *of)
     return " ".join(filter(None, parts))
 
 
@@ -114,7 +115,7 @@ def _notes(section: Section, row: Row, setup: SetUp) -> str:
         "top-1 accuracy, percent", f"protocol {protocol.name} ({protocol.title}), {trained}",
         f"{section.test_images:,} test images, SHA-256 {section.dataset_digest[:16]}",
         f"{' '.join(filter(None, (setup.name, row.overrides)))} conventions, {row.mode}, checkpoint"
-        f" {told.checkpoint(row.checkpoint)}", how,
+        f" {told.checkpoint(row.checkpoint)}{f' ({row.version})' if row.version else ''}", how,
     ]  # fmt: skip
     if setup.failed:
         parts.append(f"{len(setup.failed)} more seeds failed")

@@ -19,7 +19,7 @@ import contextlib
 import hashlib
 import json
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -129,7 +129,8 @@ def read(rest: str, adapter: Adapter, model: ModelName, architecture: str, size:
     text, _, source = rest.partition("::")
     path = Path(text).expanduser()
     if path.suffix == CANONICAL_SUFFIX and _is_canonical(path):
-        return Weights.read(path)
+        canonical = Weights.read(path)
+        return replace(canonical, notes=(*canonical.notes, *_passed_over(path, source)))
     file = _File(path, model, size, beside.names(path))
     owner = parse(source) if source else model
     if (owner.adapter, owner.engine) != (model.adapter, model.engine):
@@ -147,6 +148,15 @@ def read(rest: str, adapter: Adapter, model: ModelName, architecture: str, size:
         if weights := _first(file, others, evidence=True):
             return weights
         raise error
+
+
+def _passed_over(path: Path, source: str) -> Iterator[str]:
+    """What is said of a canonical file and has no use."""
+    own = f"{path.name} is in isotune's canonical form, in which layers are numbered in the order of execution"
+    if beside.names(path) is not None:
+        yield f"{path.name}{beside.NAMES} is passed over: {own}; remove it"
+    if source:
+        yield f"::{source} is passed over: {own}, whatever model it was made from"
 
 
 def _of(file: _File, owner: ModelName) -> Weights:

@@ -116,7 +116,7 @@ def _outcome(each: Judged) -> str:
         return f"**{verdict.outcome}**: {f.text(verdict.reason)}"
     if verdict.interval90 is None:
         return f"inconclusive: {f.text(verdict.reason)}"
-    return f"inconclusive: {f.text(verdict.reason)}; {needed(verdict)}"
+    return f"inconclusive: {f.text(verdict.reason)}; {needed(each)}"
 
 
 def outcomes(findings: Iterable[Finding]) -> str:

@@ -104,7 +104,7 @@ def _row(row: Row) -> json.RowResult:
 
 
 def _named(row: Row) -> dict[str, str]:
-    return {"model": row.model, "checkpoint": row.checkpoint, "mode": row.mode, "overrides": row.overrides}
+    return {name: getattr(row, name) for name in json.RowName.model_fields}
 
 
 def _name(row: Row) -> json.RowName:
@@ -161,6 +161,7 @@ def _verdict(each: Judged) -> json.VerdictResult:
             "row": _name(each.row),
             "setup": each.setup.name,
             "published": _published(each.reference, each.disputed),
+            "images_available": each.available,
             "handed_in": each.reference.expected,
             "line": line(each) if each.reference.expected else None,
             **copied,

@@ -103,7 +103,7 @@ def _concluded(each: Judged) -> str:
         only = f"{split.only_first:,} images only theirs has right, {split.only_second:,} only ours"
         parts.append(f"{only} (McNemar p = {f.probability(split.p)})")
     if verdict.outcome == "inconclusive":
-        parts.append(needed(verdict))
+        parts.append(needed(each))
     return f"{verdict.outcome}, {'; '.join(parts)}"
 
 
@@ -115,16 +115,34 @@ def _reason(verdict: Verdict, decimals: int) -> str:
     return f"{apart}, {inside} the margin of {verdict.margin:.3g}"
 
 
-def needed(verdict: Verdict) -> str:
-    """How much more would decide what is inconclusive."""
+def needed(each: Judged) -> str:
+    """How much more would decide what is inconclusive, as far as the data set has it."""
+    verdict, there = each.verdict, each.available
     seeds, images = verdict.seeds_needed, verdict.images_needed
+    lacking = images is not None and there is not None and images > there
     ways = [f"about {f.number(seeds, 'more seed')}"] if seeds else []
     beside = " and more seeds" if verdict.trained and not seeds else ""
-    ways += [f"about {images:,} test images in all{beside}"] if images else []
+    if lacking and _all_are_theirs(each):
+        ways.append(f"all {there:,} test images{beside}")
+    elif images and not lacking:
+        ways.append(f"about {images:,} test images in all{beside}")
     if ways:
         return f"{' or '.join(ways)} for 90 % power"
+    if lacking:
+        return (
+            f"it cannot be decided on these data: 90 % power takes about {images:,} test images{beside}, and there are"
+            f" {there:,}"
+        )
     if verdict.trained and verdict.draw:
         return "it takes more seeds and more test images; how many cannot be estimated"
     if verdict.trained:
         return "the number of seeds still needed cannot be estimated"
     return "no number of our images would decide it"
+
+
+def _all_are_theirs(each: Judged) -> bool:
+    """Whether ours were drawn from theirs, and theirs are all that the data set has, of which none is drawn."""
+    draw, expected = each.verdict.draw, each.reference.expected
+    if draw is None or draw.theirs is not None or each.available == draw.images:
+        return False
+    return expected is None or (expected.test is None and expected.images in (None, each.available))

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from isotune.report.analysis.sections import Row, Section, SetUp
 
 _HUB = {"fashion-mnist": "fashion_mnist", "imagenet": "imagenet-1k"}  # ids of hf.co/datasets
+_DIGESTS = ("network_digest", "weights_digest", "beside_digest")  # of the user's files that a cell names
 _DIGITS = 6  # of an accuracy, which is a share
 
 
@@ -29,7 +30,8 @@ def model_index(records: Iterable[Record]) -> str:
 
     records: as for `write`. Every data set, protocol and set-up that a model finished gives one metric: the mean
         accuracy over seeds as a share of 1, sd and 95 % interval (Student's t) beside it from two seeds on. A data
-        set's revision is its digest. Of paths only the last part is told.
+        set's revision is its digest. Of paths only the last part is told, and beside it the content of a user's file:
+        the first digits of its SHA-256 in the model's name, all of it in `args`.
     Errors: UsageError when no run finished or huggingface_hub is not installed.
     """
     try:
@@ -42,11 +44,17 @@ def model_index(records: Iterable[Record]) -> str:
     results: dict[str, list[EvalResult]] = defaultdict(list)
     for section in sections(latest(records)):
         for row in section.rows:
-            results[row.model] += [_result(section, row, setup) for setup in row.setups]
+            results[_model(row)] += [_result(section, row, setup) for setup in row.setups]
     if not results:
         raise UsageError("there is nothing for a model card: no run has finished; run first: isotune run")
     cards = (ModelCardData(model_name=model, eval_results=results[model]) for model in sorted(results))
     return "---\n".join(f"{card.to_yaml()}\n" for card in cards)
+
+
+def _model(row: Row) -> str:
+    """ "torch:port.py:make (3f2a91c0)" of a network in a user's file."""
+    digest = row.setups[0].first.cell.network_digest
+    return f"{told.model(row.model)} ({digest[:8]})" if digest else told.model(row.model)
 
 
 def _result(section: Section, row: Row, setup: SetUp) -> EvalResult:
@@ -78,7 +86,8 @@ def _dataset(written: str) -> tuple[str, str]:
 def _variant(row: Row, setup: SetUp) -> str:
     """What tells a model's runs apart under one protocol."""
     mode = "" if row.mode == "float32" else row.mode
-    return ", ".join(filter(None, (f"{setup.name} conventions", row.overrides, mode, told.checkpoint(row.checkpoint))))
+    checkpoint = told.checkpoint(row.checkpoint)
+    return ", ".join(filter(None, (f"{setup.name} conventions", row.overrides, mode, checkpoint, row.version)))
 
 
 def _spread(setup: SetUp) -> str:
@@ -99,6 +108,7 @@ def _args(row: Row, setup: SetUp) -> dict[str, Any]:
         "mode": row.mode,
         "checkpoint": told.checkpoint(row.checkpoint),
     }
+    args |= {name: digest for name in _DIGESTS if (digest := getattr(first.cell, name))}
     if not row.evaluated:
         args["seeds"] = accuracy.n
     if first.metrics:

@@ -50,7 +50,7 @@ def _runs(content: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _named(row: Mapping[str, str]) -> str:
-    return " ".join(filter(None, (row["model"], row["checkpoint"], row["mode"], row["overrides"])))
+    return " ".join(filter(None, (row["model"], row["checkpoint"], row["mode"], row["overrides"], row.get("version"))))
 
 
 def is_leaderboard(content: Any) -> bool:

@@ -88,6 +88,9 @@ class RowName(_Part):
     checkpoint: str
     mode: str
     overrides: str = Field(description="conventions beside identical or native")
+    version: str = Field(
+        "", description="of the user's files, where another row is of the same names: network, weights, what is beside"
+    )
 
 
 class RowResult(RowName):
@@ -133,6 +136,7 @@ class VerdictResult(_Part):
     p_upper: Number = Field(description='one-sided, of "at or above +margin"')
     seeds_needed: int | None = Field(description="more seeds for 90 % power; null: it cannot be estimated")
     images_needed: int | None = Field(None, description="test images in all, likewise; null: images are not short")
+    images_available: int | None = Field(None, description="test images that the data set has; null: not known")
     handed_in: Expected | None = Field(None, description="as it was handed in; null: a number of the tables")
     line: str | None = Field(None, description="what was claimed, measured and concluded, of one handed in")
 

@@ -15,7 +15,7 @@ from isotune.statistics import POINTS, Estimate, paired_difference
 def sentence(section: Section, answers: Answers, tested: Differences, priced: Sequence[Price]) -> str:
     """What the section shows, in markdown: do the libraries agree, and what do their defaults cost? Of an evaluation a
     second one says which step costs most."""
-    agreeing = [[row for row in group if row.identical and row.plain] for group in section.twins().values()]
+    agreeing = [[row for row in group if row.identical and row.plain] for group in section.twins()]
     several = [group for group in agreeing if len(_libraries(group)) > 1]
     # the architecture that most libraries share; of equals the most accurate, which comes first
     group = max(several, key=lambda group: len(_libraries(group))) if several else list(section.rows[:1])

@@ -68,6 +68,8 @@ def facts(section: Section) -> str:
         sentences.append(
             "The checkpoints' own classifiers are evaluated: nothing is trained, and another run gives the same again."
         )
+    if edited := sorted({f.code(row.model) for row in rows if row.version}):
+        sentences.append(f"Files of {f.listing(edited)} changed between runs; each content has a row of its own.")
     if (within := section.of_the_images) is not None:
         decimals = f.decimals(section.test_images)
         sentences.append(
@@ -185,10 +187,12 @@ def failed_table(records: Sequence[Record]) -> Table | None:
         cell = record.cell
         error = f.text(record.error or "no reason was recorded")
         key = (f.code(cell.model), f.text(cell.dataset), f.text(cell.protocol.name))
-        seeds[*key, f.text(cell.conventions), f.text(cell.mode), error].append(str(cell.seeds))
-    rows = [[*key[:-1], _shortened(failed_seeds), key[-1]] for key, failed_seeds in seeds.items()]
+        drawn = cell.protocol.own_classifier is None
+        of_key = seeds[*key, f.text(cell.conventions), f.text(cell.mode), error]
+        of_key += [str(cell.seeds)] if drawn else []
+    rows = [[*key[:-1], _shortened(failed_seeds) or f.NOTHING, key[-1]] for key, failed_seeds in seeds.items()]
     columns = ["model", "data set", "protocol", "conventions", "mode", "seeds", "error"]
-    return Table(columns, rows, left=len(columns)) if rows else None
+    return Table(columns, rows, left=len(columns)).filled() if rows else None
 
 
 def _shortened(seeds: Sequence[str], most: int = 10) -> str:

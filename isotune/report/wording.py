@@ -168,7 +168,7 @@ def library(name: str) -> str:
 
 
 def row_name(row: Row, *, with_checkpoint: bool) -> str:
-    """Model, then whatever sets the row apart: mode, checkpoint, convention overrides."""
+    """Model, then whatever sets the row apart: mode, checkpoint, convention overrides, content of the user's files."""
     parts = [code(row.model)]
     if row.mode != "float32":
         parts.append(text(row.mode))
@@ -176,6 +176,8 @@ def row_name(row: Row, *, with_checkpoint: bool) -> str:
         parts.append(code(row.checkpoint))
     if row.overrides:
         parts.append(code(row.overrides))
+    if row.version:
+        parts.append(f"({text(row.version)})")
     return " ".join(parts)
 
 

@@ -139,7 +139,8 @@ class Cell(Mode):
         mode = "" if self.settings == Mode().settings else f" {self.mode}"
         own = self.protocol.own_classifier
         step = f" {own.step}" if own and own.step else ""
-        return f"{self.model} {self.dataset} {self.protocol.name}{step} {self.conventions}{mode} seed {self.seeds}"
+        seed = "" if own else f" seed {self.seeds}"  # an evaluation draws nothing
+        return f"{self.model} {self.dataset} {self.protocol.name}{step} {self.conventions}{mode}{seed}"
 
 
 def _finite(value: Any) -> Any:

@@ -42,7 +42,9 @@ def result(claim: ClaimFile, each: Judged, records: Sequence[Record]) -> dict[st
             "are": "the same" if draw is None else "a part of theirs" if draw.theirs is None else "others",
         },
         "paired": None if each.paired is None else asdict(each.paired.tested),
-        "needed": {"more_seeds": verdict.seeds_needed, "images": verdict.images_needed},
+        "needed": {
+            "more_seeds": verdict.seeds_needed, "images": verdict.images_needed, "images_available": each.available,
+        },
         "run": {
             "model": cell.model, "network_digest": cell.network_digest, "checkpoint": cell.checkpoint,
             "weights_digest": cell.weights_digest, "checkpoint_digest": records[0].checkpoint_digest,

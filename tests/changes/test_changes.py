@@ -147,7 +147,12 @@ def test_a_training_falls_by_its_seeds() -> None:
 def test_one_seed_of_a_training_concludes_nothing() -> None:
     (change,) = changes(side(runs([0.9])), side(runs([0.4]))).accuracy
     assert (change.outcome, change.p) == ("not tested", None)
-    assert "at least two" in change.reason
+    assert change.reason == (
+        "1 common seed: at least two are needed; run the same seeds, two or more, on both sides (isotune run --seeds 5)"
+    )
+    (apart,) = changes(side(runs([0.9, 0.8])), side([record(0.4, seed=7)])).accuracy
+    assert apart.reason.startswith("0 common seeds: ")
+    assert apart.reason.endswith("on both sides (isotune run --seeds 5)")
 
 
 def test_the_same_probe_at_every_seed_is_one_observation() -> None:

@@ -81,6 +81,18 @@ def test_canonical_files_come_with_their_conventions(example, tmp_path):
     assert found.weights.digest() == weights.digest()
 
 
+def test_what_a_canonical_file_has_no_use_for_is_passed_over_in_words(example, tmp_path):
+    weights = Weights(dict(random_weights({"000.dense.kernel": (192, 16), "000.dense.bias": (16,)}, 1)))
+    weights.write(tmp_path / "w.safetensors")
+    assert checkpoints.resolve(f"file:{tmp_path}/w.safetensors", *example, (64, 64)).notes == ()
+    (tmp_path / "w.safetensors.names.json").write_text('"in order"')
+    found = checkpoints.resolve(f"file:{tmp_path}/w.safetensors::example:small", *example, (64, 64))
+    names, model = found.notes
+    assert names.startswith("w.safetensors.names.json is passed over: w.safetensors is in isotune's canonical form")
+    assert model.startswith("::example:small is passed over: ")
+    assert found.weights.digest() == weights.digest()
+
+
 def test_a_file_cut_off_in_the_middle_is_refused(example, tmp_path):
     file = tmp_path / "w.safetensors"
     Weights(dict(random_weights({"000.dense.kernel": (192, 16)}, 1))).write(file)

@@ -71,12 +71,35 @@ def test_what_is_not_decided_says_what_would_decide_it() -> None:
     drawn = line(one(evaluation(0.852), "accuracy=85.0,images=50000"))
     assert "on 1,000 test images, theirs are 50,000 others: inconclusive" in drawn
     assert "90 % interval" in drawn
-    assert drawn.endswith("test images in all for 90 % power")
+    assert "it cannot be decided on these data" in drawn
     seeds = line(one(trained(0.84, 0.86), "accuracy=85.5"))
     assert "measured 85.0 % (mean of 2 seeds, sd 1.4)" in seeds
     assert "more seeds for 90 % power" in seeds
     alone = line(one(trained(0.85), "accuracy=85.0"))
     assert "inconclusive, 1 run: at least two are needed" in alone
+
+
+def test_more_images_than_there_are_decide_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    said = "accuracy=85.0,images=50000"
+    assert line(one(evaluation(0.852), said)).endswith("and there are 1,000"), "the protocol takes all that there are"
+    drawn = evaluation(0.852, test=1000)
+    there = {}
+    monkeypatch.setattr(answers.Answers, "test_images", lambda *_: there.get("images"))
+    needed = one(drawn, said).verdict.images_needed
+    assert needed is not None
+    asked = f"about {needed:,} test images"
+    assert line(one(drawn, said)).endswith(f"{asked} in all for 90 % power"), "nobody knows how many there are"
+    there["images"] = needed
+    assert line(one(drawn, said)).endswith(f"{asked} in all for 90 % power")
+    there["images"] = needed - 1
+    assert line(one(drawn, said)).endswith(
+        f"it cannot be decided on these data: 90 % power takes {asked}, and there are {needed - 1:,}"
+    )
+    whole = one(drawn, "accuracy=85.0")
+    assert whole.verdict.images_needed is not None
+    there["images"] = whole.verdict.images_needed - 1
+    told = line(one(drawn, "accuracy=85.0"))
+    assert told.endswith(f"all {there['images']:,} test images for 90 % power"), "which the number was measured on"
 
 
 def test_the_spread_of_both_counts_in_a_training() -> None:

@@ -139,6 +139,17 @@ def test_the_command_prints_it_and_writes_nothing(here, house) -> None:
     assert [path.name for path in house.iterdir() if path.name != "records"] == []
 
 
+def test_of_a_users_files_the_name_and_the_content_are_told() -> None:
+    named = {"model": "torch:/home/me/port.py:make", "checkpoint": "file:/home/me/w.pth", "weights_digest": "e" * 64}
+    records = [record(**named, network_digest=digit * 64, accuracy=0.8 + int(digit) / 100) for digit in "12"]
+    assert "/home/me" not in report.model_index(records)
+    of = cards(records)
+    assert list(of) == ["torch:port.py:make (11111111)", "torch:port.py:make (22222222)"]
+    ((first,), (second,)) = of.values()
+    assert (first.metric_value, second.metric_value) == (0.81, 0.82)
+    assert (first.metric_args["network_digest"], first.metric_args["weights_digest"]) == ("1" * 64, "e" * 64)
+
+
 def test_an_unknown_format_is_wrong_use(here) -> None:
     status, out, err = here("report", "--format", "modelindex")
     assert (status, out) == (2, "")

@@ -222,6 +222,34 @@ def test_modes_and_engines_are_rows_of_their_own(tmp_path: Path) -> None:
     ]
 
 
+def test_an_edited_file_is_a_row_of_its_own(tmp_path: Path) -> None:
+    model, seeds = "torch:port.py:make", (0, 1)
+    before = [record(model, 0.80, seed=seed, network_digest="1" * 64) for seed in seeds]
+    after = [record(model, 0.90, seed=seed, network_digest="2" * 64) for seed in seeds]
+    (board, *_) = tables(text := leaderboard(tmp_path, before + after))
+    shown = {row["model"]: (row["accuracy %, identical"], row["seeds"]) for row in board}
+    assert shown == {
+        f"`{model}` (network 22222222)": ("90.0 ± 0.0", "2"),
+        f"`{model}` (network 11111111)": ("80.0 ± 0.0", "2"),
+    }
+    assert f"Files of `{model}` changed between runs; each content has a row of its own." in text
+    content = json.loads((tmp_path / "leaderboard.json").read_text(encoding="utf-8"))
+    assert [row["version"] for row in content["sections"][0]["rows"]] == ["network 22222222", "network 11111111"]
+    assert "network" not in leaderboard(tmp_path, after), "one content needs no name"
+
+
+def test_rows_of_other_weights_under_one_name_are_not_compared(tmp_path: Path) -> None:
+    def runs(weights: str) -> list[Record]:
+        named = {"checkpoint": "file:w.pth", "weights_digest": weights * 64}
+        return [record(model, 0.8, seed=seed, **named) for model in (TORCHVISION, TIMM) for seed in (0, 1)]
+
+    leaderboard(tmp_path, runs("1") + runs("2"))
+    (section,) = json.loads((tmp_path / "leaderboard.json").read_text(encoding="utf-8"))["sections"]
+    assert len(section["rows"]) == 4
+    pairs = {(each["first"]["version"], each["second"]["version"]) for each in section["differences"]}
+    assert pairs == {("weights 11111111", "weights 11111111"), ("weights 22222222", "weights 22222222")}
+
+
 def test_speeds_of_another_size_mode_or_batch_never_enter_a_column(tmp_path: Path) -> None:
     odd = [
         speed(TIMM, 111.0, image_size=64),

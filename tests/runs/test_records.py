@@ -76,6 +76,8 @@ def test_a_changed_copy_of_a_cell_has_a_key_of_its_own() -> None:
 
 def test_names_of_cells_say_what_differs() -> None:
     assert str(cell()) == "timm:mobilenetv2_100 digits quick identical seed 0"
+    evaluation = cell().model_copy(update={"protocol": protocols.load("own-classifier")})
+    assert str(evaluation) == "timm:mobilenetv2_100 digits own-classifier identical", "nothing is drawn"
     told = str(cell(model="keras@jax:MobileNetV2", seeds=Seeds(head=1, order=2, augmentation=3), compiled=True))
     assert told == "keras@jax:MobileNetV2 digits quick identical float32 compiled seed 1/2/3"
     assert cell(model="keras@jax:MobileNetV2").adapter == "keras@jax"

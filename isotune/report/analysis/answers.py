@@ -146,6 +146,15 @@ class Answers:
         self._kept[digest] = predictions.astype(np.int32)
         return self._kept[digest]
 
+    def test_images(self, cell: Cell) -> int | None:
+        """Of the whole data set; None: it is not in the cache."""
+        from isotune import data
+
+        try:
+            return len(data.load(cell.dataset, cell.dataset_digest).test)
+        except (UsageError, OSError):
+            return None
+
     def labels(self, cell: Cell) -> np.ndarray | None:
         """Of the test images in the runs' order; None: the data set is not in the cache."""
         from isotune import data

@@ -66,7 +66,7 @@ class _Side:
     @property
     def name(self) -> str:
         row = self.row
-        return "\n".join((row.model, row.checkpoint, row.mode, row.overrides, self.setup.name))
+        return "\n".join((row.model, row.checkpoint, row.mode, row.overrides, row.version, self.setup.name))
 
 
 def differences(section: Section, answers: Answers) -> Differences:
@@ -76,7 +76,7 @@ def differences(section: Section, answers: Answers) -> Differences:
     """
     chosen: list[tuple[_Side, _Side]] = []
     left_out = 0
-    groups = sorted(section.twins().values(), key=lambda rows: -len({row.library for row in rows}))  # stable
+    groups = sorted(section.twins(), key=lambda rows: -len({row.library for row in rows}))  # stable
     for rows in groups:
         pairs = list(_pairs(rows[:MOST_ROWS]))
         if len(chosen) + len(pairs) <= MOST_PAIRS:

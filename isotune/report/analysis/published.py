@@ -30,6 +30,7 @@ class Judged:
     verdict: Verdict
     disputed: str = ""  # what else was published of the same, and why, as far as it is known
     paired: Paired | None = None  # of one handed in with its result image by image
+    available: int | None = None  # test images of the data set; None: not known
 
 
 @dataclass(frozen=True)
@@ -57,9 +58,12 @@ def published(section: Section, answers: Answers, handed: Iterable[HandedIn] = (
         matches = matching(row.setups[0].first.cell)  # a library's own and the checkpoint's conventions match alike
         for setup in row.distinct:
             judged += [
-                Judged(row, setup, reference, _verdict(section, setup, reference), _disputed(reference))
+                Judged(
+                    row, setup, reference, _verdict(section, setup, reference), _disputed(reference),
+                    available=_available(section, setup, answers),
+                )
                 for reference in matches.exact
-            ]
+            ]  # fmt: skip
         exact |= {id(reference) for reference in matches.exact}
         for near in matches.near:
             known = nearest.get(id(near.reference))
@@ -79,7 +83,17 @@ def judge_handed_in(section: Section, answers: Answers, handed: Iterable[HandedI
                     continue
                 reference = handed_in(each.expected, setup.first.cell)
                 judged = _verdict(section, setup, reference)
-                yield Judged(row, setup, reference, judged, paired=paired(setup, each.expected, answers))
+                pairs, there = paired(setup, each.expected, answers), _available(section, setup, answers)
+                yield Judged(row, setup, reference, judged, paired=pairs, available=there)
+
+
+def _available(section: Section, setup: SetUp, answers: Answers) -> int | None:
+    """Test images that the data set has: those that were taken, where the protocol takes all or more; else as many as
+    the data set in the cache has."""
+    limit = section.protocol.images.test
+    if limit is None or section.test_images < limit:
+        return section.test_images
+    return answers.test_images(setup.first.cell)
 
 
 def _verdict(section: Section, setup: SetUp, reference: Reference) -> Verdict:

@@ -1,8 +1,8 @@
 """Records and speeds to the rows of a leaderboard: one section for each data set and protocol.
 
-Nothing here is formatted. A section's rows are models, one row for each mode and checkpoint, never mixed, and the
-steps of an evaluation belong to its row; accuracies are percentages, rates images/s, memory bytes, times seconds
-(latency milliseconds).
+Nothing here is formatted. A section's rows are models, one row for each mode, checkpoint and content of the user's
+files that these name, never mixed, and the steps of an evaluation belong to its row; accuracies are percentages, rates
+images/s, memory bytes, times seconds (latency milliseconds).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from isotune.protocols import Input, Protocol
 from isotune.report.analysis.benchmark import Speed
 from isotune.report.analysis.evaluations import evaluations, recipe, recipe_key
 from isotune.report.analysis.speeds import Measured, SpeedTable
-from isotune.report.analysis.titles import Recipe, titles
+from isotune.report.analysis.titles import Contents, Recipe, contents, titles, versions
 from isotune.runs.records import Record, Seeds
 from isotune.statistics import PERCENT, Estimate, Interval, estimate, wilson
 
@@ -79,6 +79,7 @@ class Row:
     checkpoint: str
     mode: str
     overrides: str  # conventions after "identical" or "native": "input_scaling=unit"
+    version: str  # of files of the user's that other rows of the section name with another content: "network 3f2a91c0"
     identical: SetUp | None
     native: SetUp | None
     measured: Measured
@@ -117,7 +118,7 @@ class Row:
     def rank(self) -> tuple[float | str, ...]:
         """Best accuracy first, under identical conventions where there are such runs; then native."""
         means = [-setup.accuracy.mean for setup in (self.setups[0], self.setups[-1])]
-        return (*means, self.model, self.mode, self.checkpoint, self.overrides)
+        return (*means, self.model, self.mode, self.checkpoint, self.overrides, self.version)
 
 
 @dataclass(frozen=True)
@@ -151,12 +152,13 @@ class Section:
         low, high = wilson(self.rows[0].setups[0].accuracy.mean / 100, self.test_images)
         return Interval(100 * low, 100 * high)
 
-    def twins(self) -> dict[tuple[str, str], list[Row]]:
-        """Rows that can be compared: those of one architecture and checkpoint, best first."""
-        groups: dict[tuple[str, str], list[Row]] = defaultdict(list)
+    def twins(self) -> list[list[Row]]:
+        """Rows that can be compared: those of one architecture and checkpoint, a file's content with it, best first."""
+        groups: dict[tuple[str | None, ...], list[Row]] = defaultdict(list)
         for row in self.rows:
-            groups[row.architecture, row.checkpoint].append(row)
-        return dict(groups)
+            cell = row.setups[0].first.cell
+            groups[row.architecture, row.checkpoint, cell.weights_digest, cell.beside_digest].append(row)
+        return list(groups.values())
 
 
 def sections(records: Sequence[Record], speeds: Iterable[Speed] = ()) -> list[Section]:
@@ -176,10 +178,12 @@ def sections(records: Sequence[Record], speeds: Iterable[Speed] = ()) -> list[Se
 
 
 def _section(part: Sequence[Record], title: str, speeds: SpeedTable) -> Section:
-    groups: dict[tuple[str, str, str], list[Record]] = defaultdict(list)
+    groups: dict[tuple[Contents, str], list[Record]] = defaultdict(list)
     for record in part:
-        groups[record.cell.model, record.cell.checkpoint, record.cell.mode].append(record)
-    rows = [row for _, group in sorted(groups.items()) for row in _rows(group, speeds)]
+        groups[contents(record.cell), record.cell.mode].append(record)
+    words = versions(record.cell for record in part)
+    groups_in_order = sorted(groups.items())
+    rows = [replace(row, version=words[of]) for (of, _), group in groups_in_order for row in _rows(group, speeds)]
     rows.sort(key=lambda row: row.rank)
     metrics = [record.metrics for record in part if _done(record) and record.metrics]
     cell = part[0].cell
@@ -198,7 +202,7 @@ def _section(part: Sequence[Record], title: str, speeds: SpeedTable) -> Section:
 
 
 def _rows(group: Sequence[Record], speeds: SpeedTable) -> Iterator[Row]:
-    """Of the records of one model, checkpoint and mode; those alone that are done."""
+    """Of the records of one model, checkpoint, mode and content of these; those alone that are done."""
     if group[0].cell.protocol.own_classifier is not None:
         for each in evaluations([record for record in group if _done(record)]):
             if row := _row(each.what, each.records, speeds):
@@ -229,6 +233,7 @@ def _row(overrides: str, group: Sequence[Record], speeds: SpeedTable) -> Row | N
         checkpoint=cell.checkpoint,
         mode=cell.mode,
         overrides=overrides,
+        version="",
         identical=setups.get("identical"),
         native=setups.get("native"),
         measured=speeds.measured(cell.model, cell.mode, _apart(cell.conventions)[1], records),

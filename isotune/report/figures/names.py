@@ -22,7 +22,8 @@ def of_rows(rows: Iterable[Row]) -> Mapping[int, str]:
 
 def _full(row: Row, *, with_checkpoint: bool) -> str:
     mode = "" if row.mode == "float32" else row.mode
-    return " ".join(filter(None, (row.model, mode, row.checkpoint if with_checkpoint else "", row.overrides)))
+    parts = (row.model, mode, row.checkpoint if with_checkpoint else "", row.overrides, row.version)
+    return " ".join(filter(None, parts))
 
 
 def distinct(names: Sequence[str], most: int = MOST) -> list[str]:

@@ -140,6 +140,19 @@ misnamed.load(random_weights({name: array.shape for name, array in misnamed.weig
 given = dict(misnamed.activations(images))["000.conv"]
 np.testing.assert_allclose(misnamed.features(images), 2 * np.maximum(given, 0).mean((1, 2)), rtol=1e-10)
 
+# one channel of three, before a convolution of one channel and before a dense layer
+grey, dense = built(f"{UNUSUAL}:grey", scaling="unit"), built(f"{UNUSUAL}:dense", scaling="unit", size=(8, 9))
+for model in (grey, dense):
+    model.load(random_weights({name: array.shape for name, array in model.weights().items()}, 0))
+one = images[..., :1] / 255
+windows = np.lib.stride_tricks.sliding_window_view(one[..., 0], (3, 3), axis=(1, 2))
+kernel, bias = (grey.weights()[f"000.conv.{slot}"] for slot in ("kernel", "bias"))
+mapped = np.einsum("nhwij,ijo->nhwo", windows, kernel[:, :, 0]) + bias
+np.testing.assert_allclose(grey.features(images), mapped.mean((1, 2)), rtol=1e-9)
+kernel, bias = (dense.weights()[f"000.conv.{slot}"] for slot in ("kernel", "bias"))  # as wide as the image
+given = np.tensordot(one[:, :8, :9], kernel, axes=3) + bias
+np.testing.assert_allclose(dense.features(images[:, :8, :9]), given, rtol=1e-9)
+
 # a map of another size is handed on, by the first half of a separable convolution too; a Reshape does not take it
 for function, option, parting, left_out in (
     ("separable", {"stride": "2"}, "001.conv", None), ("reshaped", {"crop": "1"}, "001.conv", "002.conv"),
@@ -195,6 +208,7 @@ for function, said in WRONG.items():
     assert said in str(caught.value), function
     assert "\n" not in str(caught.value), function
 for asked, said in (
+    ({"name": f"{UNUSUAL}:one_channel"}, "Input((None, None, 3)); return keras.Model(image, network(image[..., :1]))"),
     ({"name": f"{PLAIN}:pooled", "options": {"input_shap": "1"}}, "did you mean 'input_shape'?"),
     ({"name": f"{PLAIN}:pooled", "classes": None, "checkpoint": "pretrained"}, "no classifier of its own"),
     ({"name": f"{PLAIN}:make", "checkpoint": "imagenet"}, "pretrained takes the function's own weights"),

@@ -57,3 +57,20 @@ def scaled():
     x = layers.Rescaling(1 / 255)(image)
     x = layers.Normalization(mean=[0.4, 0.5, 0.3], variance=np.array([0.2, 0.3, 0.7]))(x)
     return _classified(image, layers.Conv2D(4, 3)(x))
+
+
+def one_channel():
+    image = keras.Input((None, None, 1))
+    return _classified(image, layers.Conv2D(4, 3)(image))
+
+
+def grey():
+    """`one_channel` on images whose three channels are equal."""
+    image = keras.Input((None, None, 3))
+    return keras.Model(image, one_channel()(image[..., :1]))
+
+
+def dense():
+    """Nothing but dense layers, on the pixels of one channel."""
+    image = keras.Input((8, 9, 3))
+    return keras.Model(image, layers.Dense(3)(layers.Dense(5)(layers.Flatten()(image[..., :1]))))
