@@ -7,6 +7,7 @@ is what fresh ones would (tests/runs/test_execution.py holds a kept worker again
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from typing import Any
 
@@ -17,11 +18,20 @@ from isotune.runs import requests
 from isotune.workers.process import WorkerFailure, WorkerProcess
 
 LIBRARIES = ("torch", "timm", "keras", "planted")  # by how names begin; others may start fast, or fail on purpose
+# What a worker does not go by: pytest's own, the terminal's, and what importing scikit-learn, TensorFlow, JAX or Keras
+# sets.
+_OF_NO_USE = {
+    "PYTEST_CURRENT_TEST", "COLUMNS", "TERM", "KMP_DUPLICATE_LIB_OK", "KMP_INIT_AT_FORK", "TF2_BEHAVIOR",
+    "TPU_ML_PLATFORM", "TF_CPP_MIN_LOG_LEVEL", "KERAS_BACKEND",
+}  # fmt: skip
 LARGEST = 2 * 2**30  # bytes: a process that has grown beyond is ended, so that its memory is given back
 
 
 class WarmWorkers:
-    """Processes by what they were started with, each with one user at a time. adapters: whose, by how names begin."""
+    """Processes by what they were started with, each with one user at a time. adapters: whose, by how names begin.
+
+    Each is one of several at the same time (`shared`), whoever asks, so that all can take it.
+    """
 
     def __init__(self, adapters: tuple[str, ...] = LIBRARIES) -> None:
         self._adapters = adapters
@@ -32,8 +42,10 @@ class WarmWorkers:
         """In the place of `WorkerProcess`: one that is idle, or a new one."""
         if adapter is None or not adapter.startswith(self._adapters):
             return WorkerProcess(adapter, **how)
-        inherited = [(name, value) for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"]
-        key = repr((adapter, sorted(how.items()), sorted(inherited)))
+        how |= {"threads": how.get("threads") or _threads(), "shared": True}
+        apart = {name: value for name, value in how.items() if value and name not in ("wait", "echo")}
+        inherited = {name: value for name, value in os.environ.items() if name not in _OF_NO_USE}
+        key = repr((adapter, sorted(({"python": sys.executable} | apart).items()), sorted(inherited.items())))
         with self._lock:
             while self._idle.get(key):
                 worker = self._idle[key].pop()
@@ -52,6 +64,12 @@ class WarmWorkers:
             for worker in workers:
                 worker.end()
         self._idle.clear()
+
+
+def _threads() -> int | None:
+    """As many as are set."""
+    count = os.environ.get("OMP_NUM_THREADS", "")
+    return int(count) if count.isdecimal() else None
 
 
 class _Warm(WorkerProcess):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,23 +14,49 @@ SPECS = ["identical", "identical,loss=logits", "native"]  # the second says what
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
+ALWAYS = [
+    str(BENCHMARKS), "-p", "no:cacheprovider", "--checkpoint", "random:0",
+    "--patience=0",  # other tests disturb all rounds
+]  # fmt: skip
+SERVED = """
+import contextlib, io, json, sys
+import pytest
+for line in sys.stdin:
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        status = pytest.main(json.loads(line))
+    print(json.dumps([int(status), out.getvalue(), err.getvalue()]), flush=True)
+"""
+
+
 @pytest.fixture
 def suite(house):
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [
-            sys.executable,
-            "-m",
-            "pytest",
-            str(BENCHMARKS),
-            "-p",
-            "no:cacheprovider",
-            "--checkpoint",
-            "random:0",
-            "--patience=0",  # other tests disturb all rounds
-        ]
-        return subprocess.run([*command, *arguments], capture_output=True, text=True, check=False, cwd=house)
+        command = [sys.executable, "-m", "pytest", *ALWAYS, *arguments]
+        return subprocess.run(command, capture_output=True, text=True, check=False, cwd=house)
 
     return run
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory, packages, shared_cache):
+    """The suite where nothing is measured, run after run in one process, which imports everything once."""
+    environment = os.environ | {"PYTHONPATH": str(packages), "ISOTUNE_CACHE": str(shared_cache)}
+    with subprocess.Popen(
+        [sys.executable, "-c", SERVED], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment,
+        cwd=tmp_path_factory.mktemp("served"),
+    ) as process:  # fmt: skip
+
+        def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            asked = [*ALWAYS, *arguments]
+            process.stdin.write(json.dumps(asked) + "\n")
+            process.stdin.flush()
+            return subprocess.CompletedProcess(asked, *json.loads(process.stdout.readline()))
+
+        yield run
+        process.stdin.close()
 
 
 def test_the_suite_gives_json_that_becomes_a_leaderboard_and_can_be_compared(suite, house, isotune):
@@ -100,37 +127,37 @@ def test_a_model_that_fails_fails_its_own_tests_only(suite, house):
     assert sorted(record["status"] for record in records) == ["done", "done", "failed", "failed"]
 
 
-def test_tests_can_be_chosen_by_name(suite):
-    done = suite("--collect-only", "-q", "-k", "throughput and native and timm")
+def test_tests_can_be_chosen_by_name(served):
+    done = served("--collect-only", "-q", "-k", "throughput and native and timm")
     assert "test_throughput[native-float32-timm:mobilenetv2_100]" in done.stdout.replace("mode", ""), done.stdout
     assert "keras" not in done.stdout
 
 
-def test_the_standard_tier_has_every_network_of_the_offline_checkpoint(suite):
-    collected = suite("--tier", "standard", "--collect-only", "-q", "-k", "native and fine_tuning").stdout
+def test_the_standard_tier_has_every_network_of_the_offline_checkpoint(served):
+    listed = served("--tier", "standard", "--collect-only", "-q", "-k", "native and fine_tuning").stdout
     for model in (
         "torchvision:mobilenet_v2",
         "keras:MobileNetV2",
         *(f"timm:tf_efficientnet_lite{i}" for i in range(3)),
     ):
-        assert f"test_fine_tuning[digits-linear-probe-native-float32-{model}]" in collected
+        assert f"test_fine_tuning[digits-linear-probe-native-float32-{model}]" in listed
 
 
-def test_speeds_are_measured_in_every_layout_that_a_library_has_and_accuracies_in_its_users(suite):
-    collected = suite("--collect-only", "-q", "-k", "native and not overhead").stdout.splitlines()
-    laid_out = sorted(line.partition("::")[2] for line in collected if "channels_last" in line)
+def test_speeds_are_measured_in_every_layout_that_a_library_has_and_accuracies_in_its_users(served):
+    lines = served("--collect-only", "-q", "-k", "native and not overhead").stdout.splitlines()
+    laid_out = sorted(line.partition("::")[2] for line in lines if "channels_last" in line)
     assert laid_out == [
         f"{test}[native-float32-channels_last-{model}]"
         for test in ("test_latency", "test_throughput", "test_training_step")
         for model in ("timm:mobilenetv2_100", "torchvision:mobilenet_v2")
     ]
-    assert sum("test_fine_tuning" in line for line in collected) == 2 * 3, "protocols, models"
-    assert sum("keras" in line for line in collected) == 2 + 3, "protocols, questions of speed"
+    assert sum("test_fine_tuning" in line for line in lines) == 2 * 3, "protocols, models"
+    assert sum("keras" in line for line in lines) == 2 + 3, "protocols, questions of speed"
 
 
-def test_a_mode_that_is_a_librarys_own_is_measured_once(suite):
+def test_a_mode_that_is_a_librarys_own_is_measured_once(served):
     modes = "float32,float32-channels_last,bfloat16-channels_last-compiled"
-    collected = suite("--collect-only", "-q", "--modes", modes, "-k", "native and step or native and quick-native")
+    collected = served("--collect-only", "-q", "--modes", modes, "-k", "native and step or native and quick-native")
     chosen = [line.partition("::")[2] for line in collected.stdout.splitlines() if "::" in line]
     for test in ("test_training_step[native", "test_fine_tuning[digits-quick-native"):
         assert sorted(line for line in chosen if line.startswith(test)) == sorted([
@@ -163,8 +190,8 @@ def test_a_mode_that_is_a_librarys_own_is_measured_once(suite):
         (["--checkpoint", "random:x"], "random needs a seed"),
     ],
 )
-def test_wrong_options_are_refused_before_anything_is_collected(suite, arguments, said):
-    done = suite(*arguments)
+def test_wrong_options_are_refused_before_anything_is_collected(served, arguments, said):
+    done = served(*arguments)
     assert done.returncode == 2
     assert said in done.stderr
     assert "Traceback" not in done.stderr
