@@ -17,7 +17,8 @@ from isotune.conventions import AXES, PIXEL_AXES
 from isotune.errors import UsageError
 from isotune.protocols import SGD, Protocol, Schedule, Stage, relevant_axes
 from isotune.runs import own_classifier
-from isotune.runs.records import Cell, Seeds
+from isotune.runs.records import Cell
+from isotune.seeds import Seeds
 from isotune.workers.process import WorkerFailure, Workers
 
 _ANY_STAGE = Stage(steps=1, batch_size=1, optimizer=SGD(name="sgd"), schedule=Schedule(learning_rate=1.0))

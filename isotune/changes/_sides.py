@@ -14,7 +14,8 @@ from isotune.protocols import Protocol
 from isotune.report import Speed
 from isotune.report.analysis.answers import Predictions
 from isotune.report.analysis.sections import Streams
-from isotune.runs.records import Cell, Record, Seeds, latest
+from isotune.runs.records import Cell, Record, latest
+from isotune.seeds import Seeds
 
 Kind = Literal["records", "report"]
 Environment = dict[str, dict[str, frozenset[str]]]  # setting: adapter: the values that it had
@@ -92,7 +93,7 @@ def of_records(
     for record in kept:
         cell = record.cell
         subject = _of_cell(cell, several)
-        runs[subject][_streams(cell.seeds)] = _run(record)
+        runs[subject][cell.seeds.streams] = _run(record)
         images = max(record.metrics.test_images if record.metrics else 0, _images(named.get(subject)))
         named[subject] = Named(told.dataset(cell.dataset), cell.protocol, images)
         if record.checkpoint_digest:
@@ -121,7 +122,7 @@ def of_report(name: str, board: Any) -> Side:
         for version, model, checkpoint, conventions, mode, seeds, protocol, run in _runs_of(section):
             subject = _subject(model, checkpoint, section, conventions, mode, protocol)
             subject = replace(subject, model=f"{subject.model} {version}".strip())
-            runs[subject][_streams(seeds)] = run
+            runs[subject][seeds.streams] = run
             named[subject] = Named(told.dataset(section.dataset), protocol, section.test_images)
     weights: dict[tuple[str, str], set[str]] = defaultdict(set)
     for checkpoint, digests in board.checkpoints.items():
@@ -213,10 +214,6 @@ def _run(record: Record) -> Run:
     done = record.status == "done" and record.metrics is not None
     accuracy = 100 * record.metrics.accuracy if done and record.metrics else nan
     return Run(accuracy, record.predictions_digest if done else None, record.error, bool(record.same_as), record)
-
-
-def _streams(seeds: Seeds) -> Streams:
-    return seeds.head, seeds.order, seeds.augmentation
 
 
 def _environment(settings: Iterable[tuple[str, Mapping[str, str]]]) -> Environment:

@@ -12,6 +12,7 @@ from isotune.printable import counted, printable
 from isotune.report import wording as f
 from isotune.report.analysis.timing import Timing
 from isotune.report.wording import Table
+from isotune.seeds import Seeds
 from isotune.statistics import Estimate
 
 MOST = 100  # rows of a table, and lines, in a comment, which may have 65,536 characters
@@ -207,7 +208,7 @@ def _p(value: float | None) -> str:
 
 
 def _seed(streams: tuple[int, ...]) -> str:
-    return "/".join(map(str, dict.fromkeys(streams)))
+    return str(Seeds.from_streams(streams))
 
 
 def _speed_row(each: SpeedChange) -> list[str]:

@@ -37,7 +37,17 @@ def variance(
     checkpoint: CheckpointOption = defaults.CHECKPOINT,
     levels: Annotated[
         int | None,
-        typer.Option(help="Seeds of each stream that is drawn. [default: 10 of one stream, 4 of two, 3 of three]"),
+        typer.Option(
+            help="Seeds of each stream that is drawn. [default: 10 of one stream, 4 of two, 3 of three, 2 of more]"
+        ),
+    ] = None,
+    streams: Annotated[
+        str | None,
+        typer.Option(
+            help="Streams that get seeds of their own, with commas: head, order, augmentation, policy, erasing, mixing,"
+            " dropout. What a technique draws goes with augmentation, or order, where it is not named."
+            " [default: all that are drawn]"
+        ),
     ] = None,
     repeats: Annotated[int, typer.Option(help="Runs of the first seeds again, each in a fresh process.")] = 2,
     planned: Annotated[
@@ -49,7 +59,7 @@ def variance(
     as_json: JsonOption = False,
     jobs: Annotated[int, typer.Option(help="Workers at the same time.")] = 1,
 ) -> None:
-    """Say which source of randomness the accuracy varies by: head, order or augmentation.
+    """Say which source of randomness the accuracy varies by: head, order, augmentation, and what techniques draw.
 
     Every seed of each stream runs with every seed of the others, and the first seeds run again. Starting
     again skips what is done. A failed run is said, and exit status 1.
@@ -58,7 +68,7 @@ def variance(
         places.check_folder(out, "--out")
     study = interface().study_variance(
         split(models), dataset, protocol, conventions=conventions, checkpoint=checkpoint, levels=levels,
-        repeats=repeats, planned=planned, store=store, jobs=jobs,
+        streams=None if streams is None else split(streams), repeats=repeats, planned=planned, store=store, jobs=jobs,
     )  # fmt: skip
     if as_json:
         typer.echo(json.dumps(study.as_json(), indent=1))
@@ -70,6 +80,8 @@ def variance(
         "models": models, "dataset": dataset, "protocol": protocol, "conventions": conventions,
         "checkpoint": checkpoint, "levels": study.study.design.levels, "repeats": repeats,
     }  # fmt: skip
+    if streams is not None:
+        given["streams"] = streams
     command = "isotune variance " + " ".join(f"--{name} {shlex.quote(str(value))}" for name, value in given.items())
     typer.echo(study.write(out, command=command), err=as_json)
     if study.failed:

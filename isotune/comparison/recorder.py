@@ -26,8 +26,8 @@ from isotune.errors import UsageError
 from isotune.models import checkpoints
 from isotune.models.building import Builder
 from isotune.runs import own_classifier
-from isotune.runs.records import Seeds
 from isotune.runs.training import sample_order
+from isotune.seeds import Seeds
 from isotune.weights import HEAD, Weights, head_weights, select_trained
 
 if TYPE_CHECKING:

@@ -1,8 +1,8 @@
 """Random changes of the training images, drawn in NumPy, the same for every framework.
 
-Every image's draws come from generators of its own, keyed by seed, epoch and the image's number, so they
+Every image's draws come from generators of its own, keyed by a stream's seed, epoch and the image's number, so they
 depend neither on the order of the samples nor on the size of the batches. Mixtures are a batch's, keyed by its first
-image.
+image. Crops and flips are of the stream augmentation; policies, erasing and mixing have their own (isotune.seeds).
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from isotune.data.mixing import mixed
 from isotune.data.operations import applied
 from isotune.data.resizing import Resize, resized
 from isotune.protocols import Augmentation, Images, Input
+from isotune.seeds import Seeds
 from isotune.workers import threads
 
 _RATIO = (3 / 4, 4 / 3)  # torchvision.transforms.RandomResizedCrop's default
@@ -70,18 +71,18 @@ class Augmenter:
         """Whether images come as float32, or targets in the place of labels."""
         return self._augmentation.mixing is not None or self._augmentation.random_erasing is not None
 
-    def batch(self, epoch: int, samples: np.ndarray, seed: int) -> Batch:
+    def batch(self, epoch: int, samples: np.ndarray, seeds: Seeds) -> Batch:
         """The images with the numbers `samples`, int64 [B], as of an epoch: [B, size, size, 3] in 0..255, uint8, or
         float32 where pixels are erased or mixed; and their labels, int64 [B], or targets, float64 [B, classes], where
         images are mixed."""
-        images = np.stack([self._image(epoch, int(sample), seed) for sample in samples])
+        images = np.stack([self._image(epoch, int(sample), seeds) for sample in samples])
         labels = self.labels[samples]
         if (mixing := self._augmentation.mixing) is None:
             return images, labels
-        stream = np.random.default_rng([seed, epoch, int(samples[0]), _MIXING])
+        stream = np.random.default_rng([seeds.of("mixing"), epoch, int(samples[0]), _MIXING])
         return mixed(images, labels, self._classes, mixing, stream)
 
-    def batches(self, order: Iterable[tuple[int, np.ndarray]], seed: int) -> Iterator[Batch]:
+    def batches(self, order: Iterable[tuple[int, np.ndarray]], seeds: Seeds) -> Iterator[Batch]:
         """`batch` for every (epoch, samples) of `order`, prepared on every core while those before are in use.
 
         Grain would do the same (MapDataset over the same map). `benchmarks/validation/speed/input_pipeline.py` holds
@@ -92,7 +93,7 @@ class Augmenter:
             waiting: deque[Future[Batch]] = deque()
             try:
                 for epoch, samples in order:
-                    waiting.append(pool.submit(self.batch, epoch, samples, seed))
+                    waiting.append(pool.submit(self.batch, epoch, samples, seeds))
                     if len(waiting) > cores:
                         yield waiting.popleft().result()
                 while waiting:
@@ -100,13 +101,13 @@ class Augmenter:
             finally:
                 pool.shutdown(wait=True, cancel_futures=True)
 
-    def _image(self, epoch: int, sample: int, seed: int) -> np.ndarray:
-        image = self._cropped(epoch, sample, seed)
+    def _image(self, epoch: int, sample: int, seeds: Seeds) -> np.ndarray:
+        image = self._cropped(epoch, sample, seeds.augmentation)
         for number, policy in enumerate(self._augmentation.policy):
-            stream = np.random.default_rng([seed, epoch, sample, _POLICY, number])
+            stream = np.random.default_rng([seeds.of("policy"), epoch, sample, _POLICY, number])
             image = applied(image, policies.drawn(policy, image.shape[0], image.shape[1], stream))
         if (erasing := self._augmentation.random_erasing) is not None:
-            stream = np.random.default_rng([seed, epoch, sample, _ERASING])
+            stream = np.random.default_rng([seeds.of("erasing"), epoch, sample, _ERASING])
             image = erased(image, erasing, self._scaling, stream)
         return image
 

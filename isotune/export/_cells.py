@@ -7,10 +7,11 @@ from datetime import datetime
 
 from isotune.models import told
 from isotune.runs.records import Record, moment
+from isotune.seeds import STREAMS
 
 
 def asked(record: Record) -> dict[str, str | int]:
-    """What tells it from others: names without paths, seeds of the three streams."""
+    """What tells it from others: names without paths, the seed of each stream."""
     cell = record.cell
     return {
         "model": told.model(cell.model),
@@ -21,9 +22,7 @@ def asked(record: Record) -> dict[str, str | int]:
         "step": cell.protocol.own_classifier.step if cell.protocol.own_classifier else "",
         "conventions": cell.conventions,
         "mode": cell.mode,
-        "seed_head": cell.seeds.head,
-        "seed_order": cell.seeds.order,
-        "seed_augmentation": cell.seeds.augmentation,
+        **{f"seed_{stream}": cell.seeds.of(stream) for stream in STREAMS},
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from isotune.models import told
 from isotune.report import Speed
 from isotune.report.analysis.speeds import milliseconds
 from isotune.runs.records import Record
+from isotune.seeds import STREAMS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -85,6 +87,10 @@ def _tables(records: Sequence[Record], speeds: Sequence[Speed]) -> dict[str, pd.
     return tables
 
 
+def _seed(stream: str, record: Record) -> int:
+    return record.cell.seeds.of(stream)
+
+
 _COLUMNS: dict[str, Callable[[Record], Any]] = {
     "model": lambda record: record.cell.model,
     "architecture": lambda record: record.architecture or None,
@@ -93,9 +99,7 @@ _COLUMNS: dict[str, Callable[[Record], Any]] = {
     "protocol": lambda record: record.cell.protocol.name,
     "conventions": lambda record: record.cell.conventions,
     "mode": lambda record: record.cell.mode,
-    "seed_head": lambda record: record.cell.seeds.head,
-    "seed_order": lambda record: record.cell.seeds.order,
-    "seed_augmentation": lambda record: record.cell.seeds.augmentation,
+    **{f"seed_{stream}": partial(_seed, stream) for stream in STREAMS},
     "status": lambda record: record.status,
     "error": lambda record: record.error,
     "accuracy": lambda record: record.metrics and record.metrics.accuracy,

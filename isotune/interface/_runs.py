@@ -102,7 +102,7 @@ class Runs:
         """A pandas table with a row for each run.
 
         Accuracies are shares of 1, losses nats, times seconds, rates images/s, memory bytes; what is not known is
-        missing (NaN, None). Seeds stand in three columns, one a stream: head, order, augmentation.
+        missing (NaN, None). Seeds stand in a column a stream: seed_head, seed_order, seed_augmentation, seed_mixing ...
         """
         return export.frame(self.records)
 

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 STORE = Path(".isotune/variance")
 
 
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
+
+
 class VarianceStudy:
     """A crossed design over the seed streams, and what its runs say. A notebook shows the table.
 
@@ -87,21 +91,24 @@ def study_variance(
     conventions: Conventions = "identical",
     checkpoint: PathLike = defaults.CHECKPOINT,
     levels: int | None = None,
+    streams: str | Iterable[str] | None = None,
     repeats: int = 2,
     planned: bool = False,
     store: PathLike = STORE,
     jobs: int = 1,
     progress: bool | Progress = True,
 ) -> VarianceStudy:
-    """Say which source of randomness the accuracy varies by: head, order or augmentation.
+    """Say which source of randomness the accuracy varies by: head, order, augmentation, and what techniques draw.
 
     Every seed of each stream runs with every seed of the others, and the first seeds run again in fresh processes,
     which is the noise floor. What is done already is not run again.
 
     models, dataset, protocol, conventions, checkpoint: as of `isotune.run`, one each but for models.
-    levels: seeds of each stream that is drawn; None: 10 of one stream, 4 of two, 3 of three. repeats: runs of the first
-        seeds again. planned: only say what would run. store: folder of records, one folder a repeat. jobs, progress: as
-        of `isotune.run`.
+    levels: seeds of each stream that is drawn; None: 10 of one stream, 4 of two, 3 of three, 2 of more. streams: those
+        that get seeds of their own, of head, order, augmentation, policy, erasing, mixing and dropout; None: all that
+        the protocol draws from. repeats: runs of the first seeds again.
+    planned: only say what would run. store: folder of records, one folder a repeat. jobs, progress: as of
+        `isotune.run`.
     Errors: UsageError: a name is wrong, or the protocol draws nothing at random.
 
     >>> isotune.study_variance("torchvision:mobilenet_v2", planned=True).plan
@@ -110,7 +117,10 @@ def study_variance(
     named, lines = patterns.expanded(arguments.models(models), held)
     spec, place = arguments.spec(conventions), arguments.path(store, "store")
     levels = None if levels is None else arguments.whole(levels, "levels")
-    wanted = variance.design(recipe, spec, levels, arguments.whole(repeats, "repeats"))
+    chosen = (
+        None if streams is None else arguments.several(streams, "streams", "seed streams, such as 'order'", _is_text)
+    )
+    wanted = variance.design(recipe, spec, levels, arguments.whole(repeats, "repeats"), chosen)
     jobs, planned = arguments.count(jobs, "jobs"), arguments.flag(planned, "planned")
     with reporting(progress) as reporter:
         for line in lines:

@@ -14,8 +14,9 @@ from isotune.models import checkpoints, embedded, layouts
 from isotune.protocols import Protocol, Stage
 from isotune.protocols.schedules import learning_rates
 from isotune.runs import own_classifier
-from isotune.runs.records import Cell, Seeds
+from isotune.runs.records import Cell
 from isotune.runs.training import steps_of
+from isotune.seeds import Seeds
 
 TRAINING = "quick-fine-tune"  # says how a step of training goes, for protocols that train nothing
 

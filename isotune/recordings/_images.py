@@ -23,8 +23,8 @@ from isotune.protocols import Protocol
 from isotune.recordings._comparison import Cause, Outcome
 from isotune.recordings._fingerprints import values
 from isotune.recordings._reading import Recording
-from isotune.runs.records import Seeds
 from isotune.runs.training import sample_order, steps_of
+from isotune.seeds import Seeds
 
 Array = np.ndarray
 SEEDS = range(10)  # whose streams are tried
@@ -102,7 +102,7 @@ class _Streams:
         """uint8 [B, size, size, 3], or float32, in 0..255."""
         if (seed, step) not in self._images:
             epoch, chosen = self.order(seed)[step]
-            self._images[seed, step] = self._augmenter.batch(self._epochs + epoch, chosen, seed)[0]
+            self._images[seed, step] = self._augmenter.batch(self._epochs + epoch, chosen, Seeds.all(seed))[0]
         return self._images[seed, step]
 
 

@@ -17,9 +17,10 @@ from isotune.report.analysis.differences import Difference
 from isotune.report.analysis.judging import Finding, other_speeds
 from isotune.report.analysis.prices import Price
 from isotune.report.analysis.published import Context, Judged
-from isotune.report.analysis.sections import Row, SetUp, Streams
+from isotune.report.analysis.sections import Row, SetUp
 from isotune.report.analysis.variance import Spread, stream
-from isotune.runs.records import Record, Seeds
+from isotune.runs.records import Record
+from isotune.seeds import Seeds
 from isotune.statistics import Component, VarianceSplit
 
 
@@ -123,15 +124,13 @@ def _setup(setup: SetUp | None) -> json.SetUpResult | None:
         )
         for seed, record in setup.records.items()
     ]
-    failed = [json.Run(seeds=_seeds(seed), accuracy=nan, l2=None, predictions=None) for seed in setup.failed]
+    failed = [
+        json.Run(seeds=Seeds.from_streams(seed), accuracy=nan, l2=None, predictions=None) for seed in setup.failed
+    ]
     accuracy = json.Estimate.model_validate(setup.accuracy)
     return json.SetUpResult(
         conventions=setup.first.cell.conventions, accuracy=accuracy, runs=(*done, *failed), repeated=setup.repeated
     )
-
-
-def _seeds(streams: Streams) -> Seeds:
-    return Seeds(**dict(zip(Seeds.model_fields, streams, strict=True)))
 
 
 def _published(reference: Reference, disputed: str) -> json.Published:
@@ -195,7 +194,9 @@ def _difference(each: Difference) -> json.DifferenceResult:
             "changed": each.changed.share if each.changed else None,
             "changed_is_bound": each.changed.at_least if each.changed else None,
             "by_images": tuple(
-                json.ImageTest(seeds=_seeds(seed), only_first=m.only_first, only_second=m.only_second, p=m.p)
+                json.ImageTest(
+                    seeds=Seeds.from_streams(seed), only_first=m.only_first, only_second=m.only_second, p=m.p
+                )
                 for seed, m in each.by_images.items()
             ),
             "decided_by": each.decided_by,

@@ -15,7 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from isotune.protocols import Expected, Protocol
 from isotune.report.analysis.benchmark import Speed
 from isotune.report.analysis.sections import SetUpName
-from isotune.runs.records import Seeds
+from isotune.seeds import Seeds
 
 
 def _known(value: Any) -> Any:

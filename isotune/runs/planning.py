@@ -15,8 +15,9 @@ from isotune.progress import Progress, untold
 from isotune.protocols import Mode
 from isotune.runs import own_classifier, requests
 from isotune.runs.own_classifier import classes
-from isotune.runs.records import Cell, Seeds
+from isotune.runs.records import Cell
 from isotune.runs.store import Store
+from isotune.seeds import Seeds
 from isotune.workers.process import WorkerFailure, Workers
 
 MOST_SEEDS = 10_000

@@ -25,8 +25,8 @@ from isotune.errors import UsageError
 from isotune.progress import Progress
 from isotune.protocols import Probe
 from isotune.runs.logistic import Coordinates, Solution, finite, principal, solve
-from isotune.runs.records import Seeds
 from isotune.runs.scores import cross_entropy
+from isotune.seeds import Seeds
 from isotune.workers.disturbance import Disturbance, Watch
 
 if TYPE_CHECKING:

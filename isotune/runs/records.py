@@ -31,27 +31,12 @@ from isotune.conventions import Conventions
 from isotune.models import contents
 from isotune.protocols import Mode, Protocol
 from isotune.runs import earlier
+from isotune.seeds import Seeds
 from isotune.workers.disturbance import Disturbance
 
 
 class Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Seeds(Strict):
-    """One stream for each source of randomness, so that variance can be split by source."""
-
-    head: int = Field(ge=0, description="head initialisation")
-    order: int = Field(ge=0, description="order of the training images, the probe's held-out part, dropout masks")
-    augmentation: int = Field(ge=0, description="crops and flips")
-
-    @classmethod
-    def all(cls, seed: int) -> Seeds:
-        return cls(head=seed, order=seed, augmentation=seed)
-
-    def __str__(self) -> str:
-        values = (self.head, self.order, self.augmentation)
-        return str(self.head) if len(set(values)) == 1 else "/".join(map(str, values))
 
 
 # Of what is in a file: the content's digest, the name with its path, and the name without.

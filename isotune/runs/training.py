@@ -1,7 +1,7 @@
 """Training by a protocol's stages: the one loop that every library goes through.
 
 All that is random is drawn here, in NumPy, from the seeds of the cell: the order of the images from
-(order, stage, epoch), dropout masks from (order, stage, step), so that a position is a number. The learning rates of
+(order, stage, epoch), dropout masks from (dropout, stage, step), so that a position is a number. The learning rates of
 all steps are one array. A trainer only ever receives finished batches.
 """
 
@@ -22,7 +22,7 @@ from isotune.protocols import Averaging, Stage
 from isotune.protocols.averages import decays
 from isotune.protocols.schedules import learning_rates
 from isotune.runs.drafts import Draft, Kept, Parts
-from isotune.runs.records import Seeds
+from isotune.seeds import Seeds
 from isotune.weights import HEAD, Layer, select_trained
 from isotune.workers.disturbance import Disturbance, Watch
 
@@ -67,7 +67,7 @@ def dropout_mask(seeds: Seeds, stage: int, step: int, shape: tuple[int, int], ra
     """Inverted dropout's mask, float32: 0 with probability `rate`, else 1/(1-rate). None at rate 0."""
     if not rate:
         return None
-    kept = np.random.default_rng([seeds.order, stage, step, DROPOUT]).random(shape) >= rate
+    kept = np.random.default_rng([seeds.of("dropout"), stage, step, DROPOUT]).random(shape) >= rate
     return (kept / (1 - rate)).astype(np.float32)
 
 
@@ -233,7 +233,7 @@ class _Loop:
         every = sample_order(len(labels), stage.batch_size, stage.drop_last, self.seeds, number, start)
         order = list(islice(every, steps - start))
         numbered = [(epochs + epoch, chosen) for epoch, chosen in order]
-        batches = self.augmenter.batches(numbered, self.seeds.augmentation)
+        batches = self.augmenter.batches(numbered, self.seeds)
         began = time.perf_counter()
         for step, ((_, chosen), (images, targets)) in enumerate(zip(order, batches, strict=True), start):
             mask = dropout_mask(self.seeds, number, step, (len(chosen), features), stage.head_dropout)

@@ -1,4 +1,4 @@
-"""Which seed does the accuracy depend on? Variance by source, from runs over three seed streams."""
+"""Which seed does the accuracy depend on? Variance by source, from runs over several seed streams."""
 
 from __future__ import annotations
 
@@ -14,17 +14,14 @@ import numpy as np
 from isotune.statistics._estimates import Interval, check_confidence
 from isotune.statistics._mean_squares import Term, deviations, effects, interval, mean_squares, terms, value
 
-STREAMS = ("head", "order", "augmentation")
 Key = tuple[int, ...]  # a seed for each stream
 
 
 class Run(NamedTuple):
     """One run of a design. accuracy: any unit; NaN is a run that failed."""
 
-    head: int
-    order: int
-    augmentation: int
-    repeat: int  # counts runs of the same three seeds
+    seeds: Mapping[str, int]  # by stream; of the same streams in all runs
+    repeat: int  # counts runs of the same seeds
     accuracy: float
 
 
@@ -51,7 +48,7 @@ class VarianceBySource:
     design: Literal["crossed", "one at a time", "same seeds", "none"]
     runs: int
     components: tuple[Component, ...]
-    noise: Component | None  # None: no three seeds were run twice
+    noise: Component | None  # None: no seeds were run twice
     reason: str  # why there are no components, or empty
 
     @property
@@ -63,7 +60,7 @@ class VarianceBySource:
 def variance_by_source(
     runs: Iterable[Run], confidence: float = 0.95, *, within: Interval | None = None
 ) -> VarianceBySource:
-    """Variance components of the accuracy over the seed streams head, order and augmentation.
+    """Variance components of the accuracy over the seed streams, as the runs have them.
 
     What the runs are is recognised:
 
@@ -83,7 +80,7 @@ def variance_by_source(
     upper bound of about 14 times itself. A component that is truly 0 is covered in 97.5 % or more, not 95 %.
 
     Variances that are all zero have intervals of no width. With failed or missing runs there are no components, as
-    those that fail are not a random part. Errors: ValueError for the same seeds and repeat twice.
+    those that fail are not a random part. Errors: ValueError for the same seeds and repeat twice, or other streams.
 
     within: limits of the accuracies, `PERCENT`; no variance between them is above a quarter of their distance's square
     (Popoviciu 1935), nor is a component of it, and intervals end there.
@@ -99,36 +96,43 @@ def variance_by_source(
 
 def _variance_by_source(runs: Iterable[Run], confidence: float) -> VarianceBySource:
     check_confidence(confidence)
-    cells, failed, count = _cells(runs)
+    streams, cells, failed, count = _cells(runs)
     if not count or failed:
         reason = f"{failed} of {count} runs failed" if failed else "no runs"
         return VarianceBySource("none", count, (), None, reason)
     noise = _noise(cells, confidence)
-    levels = [sorted({key[stream] for key in cells}) for stream in range(len(STREAMS))]
+    levels = [sorted({key[stream] for key in cells}) for stream in range(len(streams))]
     varied = [stream for stream, seeds in enumerate(levels) if len(seeds) > 1]
     if not varied:
         reason = "" if noise else "1 run: at least two are needed"
         return VarianceBySource("same seeds" if noise else "none", count, (), noise, reason)
     if len(varied) > 1 and prod(map(len, levels)) == len(cells):
-        return VarianceBySource("crossed", count, _crossed(cells, levels, varied, noise, confidence), noise, "")
+        return VarianceBySource(
+            "crossed", count, _crossed(cells, streams, levels, varied, noise, confidence), noise, ""
+        )
     base = next((key for key in sorted(cells) if all(_changes(key, other) <= 1 for other in cells)), None)
     if base is None:
         reason = f"neither crossed ({len(cells)} of {prod(map(len, levels))} cells) nor one stream at a time"
         return VarianceBySource("none", count, (), noise, reason)
-    one_each = tuple(_one_at_a_time(cells, base, stream, confidence) for stream in varied)
+    one_each = tuple(_one_at_a_time(cells, base, stream, streams[stream], confidence) for stream in varied)
     return VarianceBySource("one at a time", count, one_each, noise, "")
 
 
-def _cells(runs: Iterable[Run]) -> tuple[dict[Key, np.ndarray], int, int]:
-    """Accuracies by seeds, lowest repeat first; how many failed; how many there are."""
+def _cells(runs: Iterable[Run]) -> tuple[tuple[str, ...], dict[Key, np.ndarray], int, int]:
+    """Streams; accuracies by seeds, lowest repeat first; how many failed; how many there are."""
+    streams: tuple[str, ...] = ()
     by_seeds: dict[Key, dict[int, float]] = defaultdict(dict)
     for run in runs:
-        if run.repeat in by_seeds[run[:3]]:
-            raise ValueError(f"repeat {run.repeat} of the seeds {run[:3]} appears twice")
-        by_seeds[run[:3]][run.repeat] = run.accuracy
+        streams = streams or tuple(run.seeds)
+        if set(run.seeds) != set(streams):
+            raise ValueError(f"a run has seeds of {', '.join(run.seeds)}, another of {', '.join(streams)}")
+        key = tuple(run.seeds[stream] for stream in streams)
+        if run.repeat in by_seeds[key]:
+            raise ValueError(f"repeat {run.repeat} of the seeds {key} appears twice")
+        by_seeds[key][run.repeat] = run.accuracy
     cells = {key: np.array([values[repeat] for repeat in sorted(values)]) for key, values in by_seeds.items()}
     everything = np.concatenate([*cells.values(), np.empty(0)])
-    return cells, int(np.sum(~np.isfinite(everything))), everything.size
+    return streams, cells, int(np.sum(~np.isfinite(everything))), everything.size
 
 
 def _noise(cells: Mapping[Key, np.ndarray], confidence: float) -> Component | None:
@@ -143,6 +147,7 @@ def _noise(cells: Mapping[Key, np.ndarray], confidence: float) -> Component | No
 
 def _crossed(
     cells: Mapping[Key, np.ndarray],
+    streams: Sequence[str],
     levels: Sequence[Sequence[int]],
     varied: Sequence[int],
     noise: Component | None,
@@ -160,7 +165,7 @@ def _crossed(
         if throughout > 1 and len(chosen) == len(varied) and noise:  # a mean of r runs holds 1/r of the noise
             parts.append(Term(-1 / throughout, noise.variance, prod(shape) * (throughout - 1)))
         with_noise = throughout == 1 and len(chosen) == len(varied)
-        names = tuple(STREAMS[varied[axis]] for axis in chosen)
+        names = tuple(streams[varied[axis]] for axis in chosen)
         components.append(_component(names, parts, deviations(table, chosen), confidence, with_noise=with_noise))
     if throughout > 1 and noise:
         components.append(noise)
@@ -168,11 +173,11 @@ def _crossed(
     return tuple(replace(part, share=max(part.variance, 0.0) / whole if whole else None) for part in components)
 
 
-def _one_at_a_time(cells: Mapping[Key, np.ndarray], base: Key, stream: int, confidence: float) -> Component:
+def _one_at_a_time(cells: Mapping[Key, np.ndarray], base: Key, stream: int, name: str, confidence: float) -> Component:
     values = [cells[key][0] for key in sorted(cells) if all(key[i] == base[i] for i in range(len(base)) if i != stream)]
     table = np.array(values)
     ((square, df),) = mean_squares(table).values()
-    return _component((STREAMS[stream],), [Term(1.0, square, df)], deviations(table, (0,)), confidence, with_noise=True)
+    return _component((name,), [Term(1.0, square, df)], deviations(table, (0,)), confidence, with_noise=True)
 
 
 def _component(

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import product
 from typing import TYPE_CHECKING
 
 from isotune import conventions
-from isotune.errors import UsageError
+from isotune.errors import UsageError, nearest
 from isotune.names import DEFAULT_MODELS
 from isotune.progress import Progress, untold
 from isotune.protocols import Protocol
 from isotune.runs import planning
-from isotune.runs.records import Cell, Seeds
+from isotune.runs.records import Cell
+from isotune.seeds import FORMER, STREAMS, Seeds
 
 if TYPE_CHECKING:
     from isotune.data import Dataset
     from isotune.workers.process import Workers
 
-STREAMS = tuple(Seeds.model_fields)  # head, order, augmentation
 MOST_RUNS = 10_000  # of one model
 LEVELS = {1: 10, 2: 4, 3: 3}  # seeds of each stream by the number of streams: 10, 16 or 27 runs a model
+_LEAST = 2  # of more streams
 
 
 @dataclass(frozen=True)
@@ -32,12 +33,14 @@ class Design:
     idle: dict[str, str]  # the others, which give no variance by construction: why
     levels: int  # seeds of each drawn stream: 0, 1, ...
     repeats: int  # runs of the first seeds beside the crossed one
+    held: dict[str, str] = field(default_factory=dict)  # streams that were not asked for: what becomes of each
 
     @property
     def seeds(self) -> list[Seeds]:
-        """Of the crossed runs; a stream that decides nothing keeps the seed 0."""
-        chosen = [range(self.levels if stream in self.drawn else 1) for stream in STREAMS]
-        return [Seeds(**dict(zip(STREAMS, seeds, strict=True))) for seeds in product(*chosen)]
+        """Of the crossed runs. A stream that has no seeds of its own goes with its former one, or keeps the seed 0."""
+        chosen = product(range(self.levels), repeat=len(self.drawn))
+        first = {stream: 0 for stream in STREAMS if stream not in FORMER}
+        return [Seeds(**first | dict(zip(self.drawn, seeds, strict=True))) for seeds in chosen]
 
     @property
     def runs(self) -> int:
@@ -61,20 +64,25 @@ def seeded(cell: Cell, seeds: Seeds) -> Cell:
     return Cell(**{name: getattr(cell, name) for name in Cell.model_fields} | {"seeds": seeds})
 
 
-def design(recipe: Protocol, spec: str, levels: int | None, repeats: int) -> Design:
-    """The design for a protocol under the conventions `spec`. levels: None is what LEVELS says.
+def design(
+    recipe: Protocol, spec: str, levels: int | None, repeats: int, streams: Sequence[str] | None = None
+) -> Design:
+    """The design for a protocol under the conventions `spec`. levels: None is what LEVELS says. streams: those that get
+    seeds of their own, of those that the protocol draws from; None: all.
 
-    UsageError: the protocol draws nothing at random, fewer than two levels, repeats below 0, or too many runs.
+    UsageError: the protocol draws nothing at random, or nothing from such a stream; fewer than two levels, repeats
+    below 0, or too many runs.
     """
-    reasons = _idle(recipe, spec)
-    drawn = {stream: text for stream, text in _decides(recipe).items() if stream not in reasons}
+    reasons, decides = _idle(recipe, spec), _decides(recipe)
+    drawn = {stream: decides[stream] for stream in STREAMS if stream not in reasons}
     if not drawn:
         why = "nothing is trained" if recipe.own_classifier else "; ".join(dict.fromkeys(reasons.values()))
         raise UsageError(
             f"protocol {recipe.name!r} draws nothing at random ({why}), so its runs cannot vary by seed;"
             " give one that does, such as quick-fine-tune"
         )
-    levels = LEVELS[len(drawn)] if levels is None else levels
+    drawn, held = _chosen(drawn, streams)
+    levels = LEVELS.get(len(drawn), _LEAST) if levels is None else levels
     if levels < 2 or repeats < 0:
         raise UsageError(f"levels = {levels}, repeats = {repeats}: give at least 2 levels and 0 repeats")
     if (runs := levels ** len(drawn) + repeats) > MOST_RUNS:
@@ -82,7 +90,28 @@ def design(recipe: Protocol, spec: str, levels: int | None, repeats: int) -> Des
             f"levels = {levels} of {', '.join(drawn)}, repeats = {repeats}: {runs:,} runs a model are too many; at most"
             f" {MOST_RUNS:,}"
         )
-    return Design(drawn, reasons, levels, repeats)
+    return Design(drawn, reasons, levels, repeats, held)
+
+
+def _chosen(drawn: Mapping[str, str], streams: Sequence[str] | None) -> tuple[dict[str, str], dict[str, str]]:
+    """Streams that get seeds of their own, with what each decides, those that go with it included; and the others."""
+    if streams is None:
+        return dict(drawn), {}
+    for stream in streams:
+        if stream not in STREAMS:
+            raise UsageError(f"there is no seed stream {stream!r}; {nearest(stream, STREAMS)}")
+        if stream not in drawn:
+            raise UsageError(f"the protocol draws nothing from {stream}; it draws from {', '.join(drawn)}")
+    if not streams:
+        raise UsageError(f"streams: give at least one of {', '.join(drawn)}")
+    held = {stream: FORMER.get(stream) for stream in drawn if stream not in streams}
+    texts = {}
+    for stream in (each for each in drawn if each in streams):
+        along = [drawn[other] for other, former in held.items() if former == stream]
+        texts[stream] = drawn[stream] + " with " * bool(along) + " and ".join(along)
+    return texts, {
+        stream: f"drawn with {former}" if former in texts else "seed 0 in every run" for stream, former in held.items()
+    }
 
 
 def plan(
@@ -105,12 +134,19 @@ def plan(
 
 def _decides(recipe: Protocol) -> dict[str, str]:
     """What each stream decides in a protocol that draws from it."""
-    masks = " with the dropout masks" if any(stage.head_dropout for stage in recipe.stage) else ""
-    crops, flips = recipe.augmentation.random_resized_crop, recipe.augmentation.horizontal_flip
+    augmentation = recipe.augmentation
+    crops = augmentation.random_resized_crop or augmentation.random_crop
+    changes = ["crops"] * bool(crops) + ["flips"] * bool(augmentation.horizontal_flip)
+    mixing = augmentation.mixing
+    mixtures = ["mixup"] * bool(mixing and mixing.mixup) + ["CutMix"] * bool(mixing and mixing.cutmix)
     return {
         "head": "the head's initialisation",
-        "order": "the probe's held-out part" if recipe.probe else f"the order of the images{masks}",
-        "augmentation": "the augmentation by " + " and ".join(["crops"] * bool(crops) + ["flips"] * bool(flips)),
+        "order": "the probe's held-out part" if recipe.probe else "the order of the images",
+        "augmentation": "the augmentation by " + " and ".join(changes),
+        "policy": "the operations of " + " and ".join(policy.name for policy in augmentation.policy),
+        "erasing": "what is erased",
+        "mixing": "the mixtures by " + " and ".join(mixtures),
+        "dropout": "the dropout masks",
     }
 
 
@@ -127,9 +163,16 @@ def _idle(recipe: Protocol, spec: str) -> dict[str, str]:
     elif _head_initialisation(recipe, spec) == "zeros":
         reasons["head"] = "the head starts from zeros"
     augmentation = recipe.augmentation
-    if augmentation.random_resized_crop is None and augmentation.horizontal_flip in (0, 1):
+    places = (augmentation.random_crop or 0) > recipe.input.size
+    if augmentation.random_resized_crop is None and not places and augmentation.horizontal_flip in (0, 1):
         reasons["augmentation"] = "the protocol draws no crops and no flips"
-    return reasons
+    techniques = {
+        "policy": (augmentation.policy, "the protocol has no policy of augmentation"),
+        "erasing": (augmentation.random_erasing, "the protocol erases nothing"),
+        "mixing": (augmentation.mixing, "the protocol mixes no images"),
+        "dropout": (any(stage.head_dropout for stage in recipe.stage), "the protocol has no dropout"),
+    }
+    return reasons | {stream: why for stream, (asked, why) in techniques.items() if not asked}
 
 
 def _head_initialisation(recipe: Protocol, spec: str) -> str | None:

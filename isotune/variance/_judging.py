@@ -11,6 +11,7 @@ import numpy as np
 
 from isotune.errors import UsageError
 from isotune.runs.records import Record
+from isotune.seeds import apart
 from isotune.statistics import PERCENT, Run, VarianceBySource, predictions_changed, variance_by_source
 from isotune.variance._design import Design, Study
 from isotune.variance._study import records, store
@@ -74,7 +75,10 @@ def _finding(model: str, design: Design, runs: Sequence[tuple[int, Record]], fol
         )
     else:
         sources = variance_by_source(
-            (Run(**dict(record.cell.seeds), repeat=repeat, accuracy=_accuracy(record)) for repeat, record in runs),
+            (
+                Run(seeds, repeat, _accuracy(record))
+                for seeds, (repeat, record) in zip(apart(record.cell.seeds for _, record in runs), runs, strict=True)
+            ),
             within=PERCENT,
         )
     return Finding(

@@ -33,7 +33,8 @@ def describe(study: Study, ahead: Outlook) -> Iterator[str]:
     from isotune.report import wording as f
 
     design, first = study.design, study.firsts[0]
-    drawn = f"{f.word(len(design.drawn))} of {f.word(len(design.drawn) + len(design.idle))} seed streams"
+    affecting = len(design.drawn) + len(design.held)
+    drawn = f"{f.word(affecting)} of {f.word(affecting + len(design.idle))} seed streams"
     yield f"{first.protocol.name} on {first.dataset}, {first.conventions}: {drawn} affect the result"
     yield from _streams(design)
     again = f", the first seeds {_times(design.repeats)} more" if design.repeats else ""
@@ -52,6 +53,8 @@ def _times(count: int) -> str:
 def _streams(design: Design) -> Iterator[str]:
     for stream, what in design.drawn.items():
         yield f"- {stream}: {what}, {design.levels} seeds"
+    for stream, what in design.held.items():
+        yield f"- {stream}: {what}"
     for stream, why in design.idle.items():
         yield f"- {stream}: idle, as {why}"
 
@@ -154,7 +157,7 @@ def as_json(study: Study, ahead: Outlook, findings: Sequence[Finding]) -> dict[s
                 **asdict(finding.sources),
                 "same_seeds": asdict(finding.floor),
                 "missing": finding.missing,
-                "failed": [{"seeds": dict(record.cell.seeds), "error": why} for record, why in finding.failed],
+                "failed": [{"seeds": record.cell.seeds.model_dump(), "error": why} for record, why in finding.failed],
             }
             for finding in findings
         ],

@@ -15,8 +15,9 @@ from isotune.data.augmentation import Batch
 from isotune.protocols import Optimizer, Schedule, Stage
 from isotune.runs import drafts
 from isotune.runs.drafts import Draft
-from isotune.runs.records import Cell, Seeds
+from isotune.runs.records import Cell
 from isotune.runs.training import Training, train
+from isotune.seeds import Seeds
 from isotune.weights import random_weights
 
 IMAGES, CLASSES = 14, 5

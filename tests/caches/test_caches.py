@@ -19,8 +19,8 @@ from isotune import cache, caches, data, sealing
 from isotune.errors import UsageError
 from isotune.runs.claims import Claims
 from isotune.runs.drafts import Draft, begun
-from isotune.runs.records import Seeds
 from isotune.runs.store import Store
+from isotune.seeds import Seeds
 
 DAY = 86_400
 

@@ -13,7 +13,8 @@ from isotune import changes, protocols
 from isotune.changes import Side
 from isotune.protocols import OwnClassifier
 from isotune.report import Speed
-from isotune.runs.records import Cell, Metrics, Record, Seeds, Timings, predictions_digest
+from isotune.runs.records import Cell, Metrics, Record, Timings, predictions_digest
+from isotune.seeds import Seeds
 from isotune.workers.disturbance import Disturbance
 
 QUICK = protocols.load("quick")

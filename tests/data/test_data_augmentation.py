@@ -15,6 +15,7 @@ from isotune import data
 from isotune.data.augmentation import Augmenter, crop_box
 from isotune.errors import UsageError
 from isotune.protocols import Augmentation, Images, Input
+from isotune.seeds import Seeds
 
 BOTH = Augmentation(random_resized_crop=(0.08, 1), horizontal_flip=0.5)
 FLIP = Augmentation(horizontal_flip=0.5)
@@ -39,8 +40,12 @@ def augmenter(digits: data.Dataset, augmentation: Augmentation, n: int | None = 
     return Augmenter(digits, Images(train=n), Input(size=16), augmentation)
 
 
+def batch(source: Augmenter, epoch: int, samples: np.ndarray, seed: int | Seeds) -> tuple[np.ndarray, np.ndarray]:
+    return source.batch(epoch, samples, seed if isinstance(seed, Seeds) else Seeds.all(seed))
+
+
 def images(source: Augmenter, *asked: Any) -> np.ndarray:
-    return source.batch(*asked)[0]
+    return batch(source, *asked)[0]
 
 
 @pytest.mark.parametrize("augmentation", [BOTH, FLIP, ALL, Augmentation()])
@@ -147,17 +152,17 @@ def fallback(height: int, width: int) -> tuple[int, int, int, int]:
 def test_batches_come_in_order(digits: data.Dataset) -> None:
     source = augmenter(digits, BOTH)
     order = [(epoch, np.arange(start, start + 7) % 40) for epoch in range(2) for start in range(0, 40, 7)]
-    batches = list(source.batches(iter(order), 3))
+    batches = list(source.batches(iter(order), Seeds.all(3)))
     assert len(batches) == len(order)
     for (epoch, samples), (batch, labels) in zip(order, batches, strict=True):
         assert np.array_equal(batch, images(source, epoch, samples, 3))
         assert np.array_equal(labels, source.labels[samples])
-    assert list(source.batches([], 3)) == []
+    assert list(source.batches([], Seeds.all(3))) == []
 
 
 def test_an_error_in_the_background_surfaces(digits: data.Dataset) -> None:
     source = augmenter(digits, BOTH)
-    batches = source.batches([(0, np.arange(3)), (0, np.array([99])), (0, np.arange(3))], 0)
+    batches = source.batches([(0, np.arange(3)), (0, np.array([99])), (0, np.arange(3))], Seeds.all(0))
     assert next(batches)[0].shape == (3, 16, 16, 3)
     with pytest.raises(IndexError):
         next(batches)
@@ -167,7 +172,7 @@ def test_batches_may_be_left_before_their_end(digits: data.Dataset) -> None:
     import threading
 
     before = threading.active_count()
-    batches = augmenter(digits, BOTH).batches(((0, np.arange(4)) for _ in range(1000)), 0)
+    batches = augmenter(digits, BOTH).batches(((0, np.arange(4)) for _ in range(1000)), Seeds.all(0))
     next(batches)
     batches.close()
     assert threading.active_count() == before
@@ -184,9 +189,9 @@ def test_the_images_are_those_of_the_protocol(digits: data.Dataset) -> None:
 
 def test_a_mixture_is_its_batchs_and_gives_targets(digits: data.Dataset) -> None:
     source = augmenter(digits, Augmentation(horizontal_flip=0.5, mixing={"mixup": 0.8, "cutmix": 1.0}))
-    plain, labels = augmenter(digits, FLIP).batch(2, np.arange(8), 3)
-    mixtures, targets = source.batch(2, np.arange(8), 3)
-    again, others = source.batch(2, np.arange(8), 3)[0], source.batch(2, np.arange(1, 9), 3)[0]
+    plain, labels = batch(augmenter(digits, FLIP), 2, np.arange(8), 3)
+    mixtures, targets = batch(source, 2, np.arange(8), 3)
+    again, others = images(source, 2, np.arange(8), 3), images(source, 2, np.arange(1, 9), 3)
     assert mixtures.dtype == np.float32
     assert np.array_equal(mixtures, again)
     assert not np.array_equal(mixtures[1:], others[:-1])
@@ -194,7 +199,7 @@ def test_a_mixture_is_its_batchs_and_gives_targets(digits: data.Dataset) -> None
     np.testing.assert_allclose(targets.sum(1), 1, atol=1e-12)
     assert (targets[np.arange(8), labels] > 0).any()
     assert plain.dtype == np.uint8
-    assert augmenter(digits, Augmentation(mixing={"cutmix": 1.0})).batch(2, np.arange(8), 3)[0].dtype == np.uint8
+    assert images(augmenter(digits, Augmentation(mixing={"cutmix": 1.0})), 2, np.arange(8), 3).dtype == np.uint8
 
 
 def test_a_random_crop_cuts_every_place_of_a_larger_view_as_often(digits: data.Dataset) -> None:

@@ -16,8 +16,9 @@ from isotune.executors import Local
 from isotune.models import catalogue
 from isotune.runs import desk, requests
 from isotune.runs.driver import Driver, done
-from isotune.runs.records import Cell, Seeds
+from isotune.runs.records import Cell
 from isotune.runs.store import Store
+from isotune.seeds import Seeds
 from isotune.workers import environment
 from isotune.workers.process import WorkerFailure, WorkerProcess, Workers
 

@@ -21,8 +21,9 @@ from isotune.errors import UsageError
 from isotune.export import FORMATS, export, frame
 from isotune.export._writing import file_names_of
 from isotune.report import Speed
-from isotune.runs.records import Metrics, Record, Seeds, Timings
+from isotune.runs.records import Metrics, Record, Timings
 from isotune.runs.store import Store
+from isotune.seeds import Seeds
 
 TRAINED = protocols.load("quick-fine-tune")
 BENCHMARK = ["digits=owner/digits:all"]

@@ -13,8 +13,8 @@ from isotune.conventions import affine
 from isotune.data.augmentation import Augmenter
 from isotune.errors import UsageError
 from isotune.recordings import Optimizer, Recording, Writer
-from isotune.runs.records import Seeds
 from isotune.runs.training import sample_order
+from isotune.seeds import Seeds
 
 SIZE, BATCH, STEPS = 8, 10, 8
 RECIPE = """
@@ -68,7 +68,7 @@ def drawn(recipe, seed: int = 0) -> tuple[list[np.ndarray], list[np.ndarray]]:
     protocol = protocols.load(recipe)
     augmenter = Augmenter(data.prepare("digits"), protocol.images, protocol.input, protocol.augmentation)
     order = list(islice(sample_order(len(augmenter), BATCH, False, Seeds.all(seed), 0), STEPS))
-    batches = [augmenter.batch(epoch, chosen, seed)[0] for epoch, chosen in order]
+    batches = [augmenter.batch(epoch, chosen, Seeds.all(seed))[0] for epoch, chosen in order]
     return batches, [augmenter.labels[chosen] for _, chosen in order]
 
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from isotune import protocols
 from isotune.errors import UsageError
 from isotune.reference_results import Conditions, Near, Reference, conditions, deviations, matching, references
-from isotune.runs.records import Cell, Seeds
+from isotune.runs.records import Cell
+from isotune.seeds import Seeds
 
 
 def cell(model: str, checkpoint: str, dataset: str, recipe: str | protocols.Protocol, **rest: Any) -> Cell:

@@ -9,7 +9,8 @@ import numpy as np
 
 from isotune.protocols import SGD, Images, Input, Probe, Protocol, Schedule, Stage
 from isotune.report import Speed
-from isotune.runs.records import Cell, Memory, Metrics, Record, Seeds, Timings, predictions_digest
+from isotune.runs.records import Cell, Memory, Metrics, Record, Timings, predictions_digest
+from isotune.seeds import Seeds
 
 START = datetime(2026, 1, 5, 12, tzinfo=UTC)
 QUICK = Protocol(

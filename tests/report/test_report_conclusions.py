@@ -23,8 +23,9 @@ from isotune.report.analysis.answers import Answers
 from isotune.report.analysis.differences import MOST_PAIRS, MOST_ROWS, Difference, differences
 from isotune.report.analysis.judging import Finding, judge
 from isotune.report.analysis.sections import sections
-from isotune.runs.records import Record, Seeds, predictions_digest
+from isotune.runs.records import Record, predictions_digest
 from isotune.runs.store import Store
+from isotune.seeds import Seeds
 from isotune.statistics import holm
 
 TORCHVISION, TIMM, KERAS = LIBRARIES

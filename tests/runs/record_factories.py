@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from isotune import protocols
 from isotune.conventions import Conventions
-from isotune.runs.records import Cell, Memory, Metrics, Record, Seeds, Timings
+from isotune.runs.records import Cell, Memory, Metrics, Record, Timings
+from isotune.seeds import Seeds
 
 NOW = datetime(2025, 1, 2, 3, 4, 5, tzinfo=UTC)
 QUICK = protocols.load("quick")

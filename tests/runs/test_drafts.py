@@ -17,8 +17,8 @@ from isotune.errors import UsageError
 from isotune.runs import drafts
 from isotune.runs.claims import Claims
 from isotune.runs.drafts import Draft, LeftOff, begun
-from isotune.runs.records import Seeds
 from isotune.runs.store import Store
+from isotune.seeds import Seeds
 
 HERE = {"torch": "2.9", "threads": "2", "memory": "8 GiB"}
 SAID = {"stage": 0, "step": 3}

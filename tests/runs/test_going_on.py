@@ -17,8 +17,9 @@ import pytest
 from isotune import data, names, protocols
 from isotune.runs import requests
 from isotune.runs.drafts import FOLDER, VARIABLE, begun
-from isotune.runs.records import Cell, Seeds
+from isotune.runs.records import Cell
 from isotune.runs.store import Store
+from isotune.seeds import Seeds
 from isotune.workers import environment
 from isotune.workers.worker import Worker
 

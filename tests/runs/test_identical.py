@@ -14,8 +14,9 @@ from isotune import data, protocols
 from isotune.executors import Local
 from isotune.names import DEFAULT_MODELS
 from isotune.runs.driver import Driver
-from isotune.runs.records import Cell, Seeds
+from isotune.runs.records import Cell
 from isotune.runs.store import Store
+from isotune.seeds import Seeds
 from isotune.workers import process
 from isotune.workers.process import Workers
 

@@ -12,7 +12,8 @@ from record_factories import QUICK, cell, cells
 
 from isotune import protocols
 from isotune.runs import records
-from isotune.runs.records import Cell, Metrics, Record, Seeds
+from isotune.runs.records import Cell, Metrics, Record
+from isotune.seeds import Seeds
 
 
 @given(cells)

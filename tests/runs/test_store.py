@@ -21,9 +21,10 @@ from record_factories import NOW, cell, measured, record
 from isotune.errors import Unwritable, UsageError
 from isotune.runs.claims import Claims
 from isotune.runs.desk import Desk
-from isotune.runs.records import Metrics, Record, Seeds, latest, predictions_digest
+from isotune.runs.records import Metrics, Record, latest, predictions_digest
 from isotune.runs.store import Store
 from isotune.sealing import Damaged
+from isotune.seeds import Seeds
 
 
 @given(measured)

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from isotune.errors import UsageError
 from isotune.protocols import SGD, Schedule, Stage
-from isotune.runs.records import Seeds
 from isotune.runs.scores import cross_entropy
 from isotune.runs.training import dropout_mask, layer_rates, sample_order, steps_of
+from isotune.seeds import Seeds
 from isotune.weights import Layer
 
 

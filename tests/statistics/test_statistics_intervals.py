@@ -155,7 +155,7 @@ def test_intervals_of_shares_stay_between_0_and_100_percent(values: list[float],
     )
     gap = paired_difference(dict(enumerate(values)), dict(enumerate(others)), within=POINTS)
     assert -100 <= gap.low <= gap.mean <= gap.high <= 100
-    runs = [Run(seed, order, 0, 0, others[2 * seed + order]) for seed in range(3) for order in range(2)]
+    runs = [Run({"head": seed, "order": order}, 0, others[2 * seed + order]) for seed in range(3) for order in range(2)]
     for part in variance_by_source(runs, within=PERCENT).components:
         assert part.interval.high <= 2500
     reached = verdict(values, Published(others[0]), images=100)

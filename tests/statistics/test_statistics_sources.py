@@ -18,9 +18,13 @@ from isotune.statistics import Component, Interval, Run, VarianceBySource, varia
 from isotune.statistics._mean_squares import Term, interval, mean_squares
 
 
+def run(head: int, order: int, augmentation: int, repeat: int, accuracy: float) -> Run:
+    return Run({"head": head, "order": order, "augmentation": augmentation}, repeat, accuracy)
+
+
 def crossed(table: np.ndarray) -> list[Run]:
     """Runs of a table [head, order, augmentation, repeat]."""
-    return [Run(*map(int, place), float(value)) for place, value in np.ndenumerate(table)]
+    return [run(*map(int, place), float(value)) for place, value in np.ndenumerate(table)]
 
 
 def table(*shape: int, seed: int = 0) -> np.ndarray:
@@ -87,7 +91,9 @@ def test_components_are_unbiased_for_their_sources() -> None:
 
 def test_the_seeds_names_and_the_order_of_runs_do_not_matter() -> None:
     runs = crossed(table(3, 2, 2, 1))
-    renamed = [run._replace(head=100 - run.head, repeat=7) for run in reversed(runs)]
+    renamed = [
+        each._replace(seeds={**each.seeds, "head": 100 - each.seeds["head"]}, repeat=7) for each in reversed(runs)
+    ]
     for one, other in zip(variance_by_source(runs).components, variance_by_source(renamed).components, strict=True):
         assert one.streams == other.streams
         assert other.variance == pytest.approx(one.variance, abs=1e-12)
@@ -118,8 +124,8 @@ def test_without_repeats_the_widest_interaction_holds_the_noise() -> None:
 def test_repeats_of_some_cells_give_the_noise_floor_and_leave_the_components() -> None:
     runs = crossed(table(3, 3, 1, 1))
     plain = variance_by_source(runs)
-    first = next(run for run in runs if run[:3] == (0, 0, 0)).accuracy
-    sources = variance_by_source([*runs, Run(0, 0, 0, 1, first + 0.2), Run(0, 0, 0, 2, first + 0.1)])
+    first = runs[0].accuracy
+    sources = variance_by_source([*runs, run(0, 0, 0, 1, first + 0.2), run(0, 0, 0, 2, first + 0.1)])
     assert sources.components == plain.components
     assert sources.noise is not None
     assert sources.noise.variance == pytest.approx(0.01)
@@ -128,7 +134,7 @@ def test_repeats_of_some_cells_give_the_noise_floor_and_leave_the_components() -
 
 def test_the_lowest_repeat_of_a_cell_enters_the_components() -> None:
     runs = crossed(table(3, 3, 1, 1))
-    again = [run._replace(repeat=-1, accuracy=run.accuracy + 1) for run in runs[:4]]
+    again = [each._replace(repeat=-1, accuracy=each.accuracy + 1) for each in runs[:4]]
     sources = variance_by_source([*runs, *again])
     assert (
         sources.components == variance_by_source([*again, *runs[4:]]).components != variance_by_source(runs).components
@@ -148,8 +154,8 @@ def test_reruns_that_repeat_exactly_have_no_noise() -> None:
 
 def test_one_stream_at_a_time() -> None:
     head, order = [90.1, 90.6, 89.8, 90.4], [90.1, 90.2, 90.0]
-    runs = [Run(seed, 0, 0, 0, value) for seed, value in enumerate(head)]
-    runs += [Run(0, seed, 0, 0, value) for seed, value in enumerate(order) if seed]
+    runs = [run(seed, 0, 0, 0, value) for seed, value in enumerate(head)]
+    runs += [run(0, seed, 0, 0, value) for seed, value in enumerate(order) if seed]
     sources = variance_by_source(runs)
     parts = by_streams(sources)
     assert (sources.design, sources.total, set(parts)) == ("one at a time", None, {("head",), ("order",)})
@@ -163,7 +169,7 @@ def test_one_stream_at_a_time() -> None:
 
 
 def test_only_repeats_give_only_the_noise() -> None:
-    sources = variance_by_source([Run(1, 1, 1, repeat, value) for repeat, value in enumerate([90.0, 90.2, 90.4])])
+    sources = variance_by_source([run(1, 1, 1, repeat, value) for repeat, value in enumerate([90.0, 90.2, 90.4])])
     assert (sources.design, sources.components, sources.reason) == ("same seeds", (), "")
     assert sources.noise is not None
     assert sources.noise.variance == pytest.approx(0.04)
@@ -182,11 +188,11 @@ def test_equal_accuracies_have_no_variance_anywhere(accuracy: float) -> None:
     ("runs", "reason"),
     [
         ([], "no runs"),
-        ([Run(0, 0, 0, 0, 90.0)], "1 run: at least two are needed"),
-        ([Run(0, 0, 0, 0, nan)], "1 of 1 runs failed"),
-        ([*crossed(table(3, 3, 1, 1)), Run(0, 0, 0, 1, nan)], "1 of 10 runs failed"),
+        ([run(0, 0, 0, 0, 90.0)], "1 run: at least two are needed"),
+        ([run(0, 0, 0, 0, nan)], "1 of 1 runs failed"),
+        ([*crossed(table(3, 3, 1, 1)), run(0, 0, 0, 1, nan)], "1 of 10 runs failed"),
         (crossed(table(3, 3, 1, 1))[:-1], "neither crossed (8 of 9 cells) nor one stream at a time"),
-        ([Run(s, s, s, 0, 90.0 + s) for s in range(3)], "neither crossed (3 of 27 cells) nor one stream at a time"),
+        ([run(s, s, s, 0, 90.0 + s) for s in range(3)], "neither crossed (3 of 27 cells) nor one stream at a time"),
     ],
 )
 def test_runs_that_are_no_design_say_why(runs: list[Run], reason: str) -> None:
@@ -197,7 +203,21 @@ def test_runs_that_are_no_design_say_why(runs: list[Run], reason: str) -> None:
 
 def test_the_same_run_twice_is_refused() -> None:
     with pytest.raises(ValueError, match="repeat 0 of the seeds"):
-        variance_by_source([Run(0, 0, 0, 0, 90.0), Run(0, 0, 0, 0, 90.1)])
+        variance_by_source([run(0, 0, 0, 0, 90.0), run(0, 0, 0, 0, 90.1)])
+
+
+def test_runs_of_other_streams_are_refused() -> None:
+    with pytest.raises(ValueError, match="seeds of head, another of head, order"):
+        variance_by_source([Run({"head": 0, "order": 0}, 0, 90.0), Run({"head": 0}, 1, 90.0)])
+
+
+def test_four_streams_are_split_as_three_are() -> None:
+    names = ("head", "order", "augmentation", "mixing")
+    table = 90 + np.arange(3.0)[:, None, None, None] * np.ones((3, 2, 2, 2))
+    runs = [Run(dict(zip(names, place, strict=True)), 0, float(v)) for place, v in np.ndenumerate(table)]
+    sources = variance_by_source(runs)
+    assert (sources.design, len(sources.components)) == ("crossed", 15)
+    assert {part.streams: part.variance for part in sources.components if part.variance} == {("head",): 1.0}
 
 
 @settings(max_examples=60)
@@ -206,7 +226,7 @@ def test_the_same_run_twice_is_refused() -> None:
     st.lists(st.integers(0, 5), min_size=20, max_size=20),
 )
 def test_every_set_of_runs_has_an_answer(places: set[tuple[int, int, int, int]], right: list[int]) -> None:
-    sources = variance_by_source(Run(*place, float(count)) for place, count in zip(sorted(places), right, strict=False))
+    sources = variance_by_source(run(*place, float(count)) for place, count in zip(sorted(places), right, strict=False))
     assert (sources.reason == "") == (sources.design != "none")
     for part in (*sources.components, *([sources.noise] if sources.noise else [])):
         assert np.isfinite(part.variance)
@@ -231,7 +251,7 @@ def test_the_lower_bound_leaves_zero_where_the_f_test_does(df: int, other: int) 
 
 
 def test_designs_of_two_levels_are_designs() -> None:
-    runs = [Run(*seeds, 0, 90.0 + sum(seeds)) for seeds in product((0, 1), repeat=3)]
+    runs = [run(*seeds, 0, 90.0 + sum(seeds)) for seeds in product((0, 1), repeat=3)]
     parts = by_streams(variance_by_source(runs))
     assert parts["head",].variance == pytest.approx(0.5)
     assert parts["head", "order"].variance == pytest.approx(0)

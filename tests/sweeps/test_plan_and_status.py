@@ -15,8 +15,9 @@ from record_factories import NOW, cell, record
 from isotune import sweeps
 from isotune.errors import UsageError
 from isotune.runs import claims, earlier
-from isotune.runs.records import Cell, Memory, Record, Seeds
+from isotune.runs.records import Cell, Memory, Record
 from isotune.runs.store import Store
+from isotune.seeds import Seeds
 from isotune.sweeps import _estimate
 from isotune.workers.environment import machine
 

@@ -18,10 +18,11 @@ from isotune import data, protocols, variance
 from isotune.errors import UsageError
 from isotune.executors import Local
 from isotune.runs.driver import Driver
-from isotune.runs.records import Cell, Metrics, Record, Seeds, predictions_digest
+from isotune.runs.records import Cell, Metrics, Record, predictions_digest
 from isotune.runs.store import Store
+from isotune.seeds import FORMER, STREAMS, Seeds
 from isotune.statistics import Run, variance_by_source
-from isotune.variance._design import LEVELS, STREAMS, Design, Study, seeded
+from isotune.variance._design import LEVELS, Design, Study, seeded
 from isotune.variance._figures import figure, lines
 from isotune.variance._sentences import sentence
 from isotune.variance._study import store
@@ -43,6 +44,17 @@ schedule = { learning_rate = 0.05 }
 """
 TINY = protocols.parse(TOML, "tiny.toml")
 FLIPS = TINY.model_copy(update={"augmentation": protocols.Augmentation(horizontal_flip=0.5)})
+EVERY = protocols.parse(
+    TOML.replace("batch_size = 16", "batch_size = 16\nhead_dropout = 0.2")
+    + """
+[augmentation]
+horizontal_flip = 0.5
+policy = [{ name = "rand-augment" }]
+random_erasing = { probability = 0.5 }
+mixing = { mixup = 0.4 }
+""",
+    "every.toml",
+)
 PROBE = protocols.load("quick")
 IMAGES = 1000
 
@@ -58,6 +70,7 @@ IMAGES = 1000
         (TINY, "identical,head_initialisation=zeros", ["order"]),
         (FLIPS, "identical", ["head", "order", "augmentation"]),
         (PROBE, "identical", ["order"]),
+        (EVERY, "identical", list(STREAMS)),
         (protocols.load("quick-fine-tune"), "identical", ["head", "order"]),
         (protocols.load("pytorch-tutorial"), "identical", ["head", "order", "augmentation"]),
     ],
@@ -67,7 +80,7 @@ def test_only_streams_that_decide_something_are_crossed(recipe, spec, drawn):
     assert list(design.drawn) == drawn
     assert {*design.drawn, *design.idle} == set(STREAMS)
     assert all(design.idle.values())
-    assert design.levels == LEVELS[len(drawn)]
+    assert design.levels == LEVELS.get(len(drawn), 2)
     assert design.runs == design.levels ** len(drawn) + 2
 
 
@@ -79,6 +92,7 @@ def test_only_streams_that_decide_something_are_crossed(recipe, spec, drawn):
         (PROBE.model_copy(update={"probe": protocols.Probe(l2=(1e-2,))}), 2, 1, "one L2 strength"),
         (TINY, 1, 1, "at least 2 levels"),
         (TINY, 2, -1, "0 repeats"),
+        (EVERY, 4, 0, "16,384 runs a model are too many"),
     ],
 )
 def test_a_study_that_could_say_nothing_is_refused(recipe, levels, repeats, said):
@@ -86,22 +100,53 @@ def test_a_study_that_could_say_nothing_is_refused(recipe, levels, repeats, said
         variance.design(recipe, "identical", levels, repeats)
 
 
+def test_streams_that_are_not_asked_for_go_with_their_former_one_or_stay():
+    design = variance.design(EVERY, "identical", None, 0, ["mixing", "order"])
+    assert design.drawn == {
+        "order": "the order of the images with the dropout masks", "mixing": "the mixtures by mixup"
+    }  # fmt: skip
+    still = "seed 0 in every run"
+    assert design.held == {
+        "head": still, "augmentation": still, "policy": still, "erasing": still, "dropout": "drawn with order"
+    }  # fmt: skip
+    assert [(seeds.order, seeds.of("dropout"), seeds.of("mixing")) for seeds in design.seeds[:5]] == [
+        (0, 0, 0), (0, 0, 1), (0, 0, 2), (0, 0, 3), (1, 1, 0),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("streams", "said"),
+    [
+        (["mixin"], "did you mean 'mixing'"),
+        (["policy"], "draws nothing from policy; it draws from head, order"),
+        ([], "at least one of head"),
+    ],
+)
+def test_a_stream_that_is_not_drawn_is_refused(streams, said):
+    with pytest.raises(UsageError, match=said):
+        variance.design(TINY, "identical", None, 0, streams)
+
+
 @settings(max_examples=25)
-@given(st.sets(st.sampled_from(STREAMS), min_size=1), st.integers(2, 4), st.integers(0, 3))
+@given(st.sets(st.sampled_from(STREAMS), min_size=1, max_size=4), st.integers(2, 4), st.integers(0, 3))
 def test_every_seed_of_a_stream_runs_with_every_one_of_the_others(drawn, levels, repeats):
-    design = Design(dict.fromkeys(drawn, ""), dict.fromkeys(set(STREAMS) - drawn, ""), levels, repeats)
+    drawn = [stream for stream in STREAMS if stream in drawn]
+    design = Design(dict.fromkeys(drawn, ""), dict.fromkeys(set(STREAMS) - set(drawn), ""), levels, repeats)
     seeds = design.seeds
-    assert len({str(tuple(dict(each).values())) for each in seeds}) == len(seeds) == levels ** len(drawn)
+    assert len({each.streams for each in seeds}) == len(seeds) == levels ** len(drawn)
     assert seeds[0] == Seeds.all(0)
     for stream in STREAMS:
-        assert {getattr(each, stream) for each in seeds} == set(range(levels if stream in drawn else 1))
+        varies = stream in drawn or FORMER.get(stream) in drawn  # what has no seeds of its own goes along
+        assert {each.of(stream) for each in seeds} == set(range(levels if varies else 1))
 
 
 # -- judging, on records that are made up
 
 
 def study(*models: str, drawn: tuple[str, ...] = ("head", "order"), levels: int = 3, repeats: int = 1) -> Study:
-    names = {"head": "the head's initialisation", "order": "the order of the images", "augmentation": "the flips"}
+    names = dict.fromkeys(STREAMS, "") | {
+        "head": "the head's initialisation", "order": "the order of the images", "augmentation": "the flips",
+    }  # fmt: skip
     design = Design(
         {stream: names[stream] for stream in STREAMS if stream in drawn},
         {stream: "nothing draws from it" for stream in STREAMS if stream not in drawn},
@@ -162,7 +207,7 @@ def test_components_are_those_of_the_accuracies_in_percent(tmp_path):
     asked = study(repeats=2)
     fill(tmp_path, asked, by_seed)
     finding = judged(tmp_path, asked)
-    runs = [Run(head, order, 0, 0, by_seed(Seeds(head=head, order=order, augmentation=0)) / 10)
+    runs = [Run({"head": head, "order": order}, 0, by_seed(Seeds(head=head, order=order, augmentation=0)) / 10)
             for head in range(3) for order in range(3)]  # fmt: skip
     expected = variance_by_source(runs)
     assert [part.streams for part in finding.sources.components] == [("head",), ("order",), ("head", "order")]
@@ -276,7 +321,7 @@ def test_one_stream_has_a_standard_deviation_and_no_shares(tmp_path):
 
 
 def test_three_streams_tell_their_interactions_as_one(tmp_path):
-    asked = study(drawn=STREAMS, levels=2)
+    asked = study(drawn=("head", "order", "augmentation"), levels=2)
     fill(tmp_path, asked, lambda seeds: 900 + 10 * seeds.order + 7 * seeds.head * seeds.augmentation)
     finding = judged(tmp_path, asked)
     assert len(finding.sources.components) == 7
@@ -358,13 +403,20 @@ def real(house) -> Callable[..., Study]:
     return make
 
 
+def changed(stream: str) -> Seeds:
+    """0 of all streams but this one."""
+    return Seeds(**dict.fromkeys(STREAMS, 0) | {stream: 1})
+
+
 def test_an_idle_stream_changes_no_prediction_and_a_drawn_one_does(real, house):
     first = real("example:random-features").firsts[0]
     zeros = first.model_copy(update={"conventions": "identical,head_initialisation=zeros"})
     flips = first.model_copy(update={"protocol": FLIPS})
-    for cell in (first, zeros, flips):
+    unmixed = EVERY.augmentation.model_copy(update={"mixing": None, "random_erasing": None})  # the adapter takes bytes
+    techniques = first.model_copy(update={"protocol": EVERY.model_copy(update={"augmentation": unmixed})})
+    for cell in (first, zeros, flips, techniques):
         design = variance.design(cell.protocol, cell.conventions, 2, 0)
-        alone = {stream: seeded(cell, Seeds.all(0).model_copy(update={stream: 1})) for stream in STREAMS}
+        alone = {stream: seeded(cell, changed(stream)) for stream in STREAMS}
         cells = [seeded(cell, Seeds.all(0)), *alone.values()]
         base, *others = Driver(Store(house / "records"), Local()).run(cells)
         losses = {stream: record.metrics.loss for stream, record in zip(STREAMS, others, strict=True)}
@@ -418,7 +470,7 @@ TINIEST = ("variance", "--checkpoint", "random:0", "--protocol", "./tiny.toml", 
 def test_a_plan_says_the_streams_and_runs_nothing(real, here, house):
     status, out, err = here(*TINIEST, "--models", "example:random-features", "--plan")
     assert (status, err) == (0, "")
-    assert "tiny on digits, identical: two of three seed streams affect the result" in out
+    assert "tiny on digits, identical: two of seven seed streams affect the result" in out
     assert "- order: the order of the images, 2 seeds" in out
     assert "- augmentation: idle, as the protocol draws no crops and no flips" in out
     assert "4 crossed runs, the first seeds once more, of 1 model: 5 runs, 0 of them done" in out

@@ -10,7 +10,8 @@ from isotune import protocols
 from isotune.errors import UsageError
 from isotune.protocols import OwnClassifier, expected
 from isotune.report import HandedIn
-from isotune.runs.records import Cell, Seeds
+from isotune.runs.records import Cell
+from isotune.seeds import Seeds
 from isotune.verification import keep, kept, resolve
 
 MODELS = ("timm:resnet18", "torchvision:resnet18")

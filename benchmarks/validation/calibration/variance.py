@@ -56,7 +56,10 @@ def _design(random: np.random.Generator, levels: tuple[int, int, int], repeats: 
     table = 90 + (head[:, None] + order + both)[:, :, None, None] + 0.3 * random.normal(size=(*levels, repeats))
     if images:
         table = 100 * random.binomial(images, np.clip(table / 100, 0, 1)) / images
-    return [s.Run(i, j, k, again, float(value)) for (i, j, k, again), value in np.ndenumerate(table)]
+    return [
+        s.Run({"head": i, "order": j, "augmentation": k}, again, float(value))
+        for (i, j, k, again), value in np.ndenumerate(table)
+    ]
 
 
 def split(runs: int) -> Table:

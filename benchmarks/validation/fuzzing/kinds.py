@@ -29,8 +29,9 @@ from isotune.parity import Question, Result, ResultStore, Rung
 from isotune.protocols import SGD, Input, Probe, Protocol, Schedule, Stage
 from isotune.reading import arrays, images
 from isotune.report.analysis.benchmark import read_benchmark
-from isotune.runs.records import Cell, Metrics, Record, Seeds, Timings, predictions_digest
+from isotune.runs.records import Cell, Metrics, Record, Timings, predictions_digest
 from isotune.runs.store import Store
+from isotune.seeds import Seeds
 from isotune.weights import Weights
 
 _RECIPE = Protocol(name="tiny", title="Tiny", source="-", input=Input(size=8), probe=Probe(l2=(1e-3,)))

@@ -11,7 +11,7 @@ from isotune.data.augmentation import Augmenter
 from isotune.models.building import Builder
 from isotune.protocols import Mode
 from isotune.runs import scores, training
-from isotune.runs.records import Seeds
+from isotune.seeds import Seeds
 from isotune.weights import head_weights
 from isotune.workers.worker import Worker
 

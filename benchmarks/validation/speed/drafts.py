@@ -28,7 +28,8 @@ from isotune import data, names, protocols
 from isotune.runs import drafts
 from isotune.runs.cell_runner import CellRunner
 from isotune.runs.drafts import Draft, Kept, LeftOff, Parts
-from isotune.runs.records import Cell, Seeds
+from isotune.runs.records import Cell
+from isotune.seeds import Seeds
 from isotune.workers.environment import machine, versions
 from isotune.workers.threads import settle_threads
 from isotune.workers.worker import Worker

@@ -23,6 +23,7 @@ import numpy as np
 from isotune import data
 from isotune.data.augmentation import Augmenter
 from isotune.protocols import Augmentation, Images, Input
+from isotune.seeds import Seeds
 
 IMAGES, BATCH = 512, 64
 
@@ -35,12 +36,12 @@ def pipelines(augmenter: Augmenter) -> dict[str, Callable[[], Iterator[np.ndarra
 
     def with_grain(threads: int) -> Iterator[np.ndarray]:
         source = grain.MapDataset.source([int(sample) for sample in order])
-        images = source.map(lambda sample: augmenter.batch(0, np.array([sample]), 0)[0][0]).batch(BATCH)
+        images = source.map(lambda sample: augmenter.batch(0, np.array([sample]), Seeds.all(0))[0][0]).batch(BATCH)
         options = grain.ReadOptions(num_threads=threads, prefetch_buffer_size=2 * max(1, threads))
         return iter(images.to_iter_dataset(options))
 
     return {
-        "isotune": lambda: augmenter.batches(batches, 0),
+        "isotune": lambda: augmenter.batches(batches, Seeds.all(0)),
         "grain, 1 thread": lambda: with_grain(1),
         "grain, a thread a core": lambda: with_grain(os.cpu_count() or 1),
     }

@@ -23,8 +23,9 @@ from pathlib import Path
 import numpy as np
 
 from isotune import protocols
-from isotune.runs.records import Cell, Memory, Metrics, Record, Seeds, Timings
+from isotune.runs.records import Cell, Memory, Metrics, Record, Timings
 from isotune.runs.store import Store
+from isotune.seeds import Seeds
 
 LIBRARIES = ("torchvision", "timm", "keras")
 DATASETS = ("fashion-mnist", "cifar10")  # published numbers of both are in reference_results

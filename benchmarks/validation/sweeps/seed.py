@@ -22,8 +22,8 @@ from isotune import data, protocols
 from isotune.protocols import Probe
 from isotune.runs import planning, probe, requests
 from isotune.runs.planning import Matrix
-from isotune.runs.records import Seeds
 from isotune.runs.store import Store
+from isotune.seeds import Seeds
 from isotune.workers.process import Workers
 
 FEATURES, IMAGES, TESTED, CLASSES = 1280, 1000, 797, 10

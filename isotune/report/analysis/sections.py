@@ -20,10 +20,10 @@ from isotune.report.analysis.benchmark import Speed
 from isotune.report.analysis.evaluations import evaluations, recipe, recipe_key
 from isotune.report.analysis.speeds import Measured, SpeedTable
 from isotune.report.analysis.titles import Contents, Recipe, contents, titles, versions
-from isotune.runs.records import Record, Seeds
+from isotune.runs.records import Record
 from isotune.statistics import PERCENT, Estimate, Interval, estimate, wilson
 
-Streams = tuple[int, int, int]  # a seed for each: head, order, augmentation
+Streams = tuple[int, ...]  # a seed for each of isotune.seeds.STREAMS
 SetUpName = Literal["identical", "native"]
 SET_UPS: tuple[SetUpName, ...] = ("identical", "native")
 
@@ -219,9 +219,9 @@ def _row(overrides: str, group: Sequence[Record], speeds: SpeedTable) -> Row | N
     setups: dict[str, SetUp] = {}
     for base in SET_UPS:
         runs = sorted((record for record in group if _apart(record.cell.conventions)[0] == base), key=_order)
-        done = {_streams(record.cell.seeds): record for record in runs if _done(record)}
+        done = {record.cell.seeds.streams: record for record in runs if _done(record)}
         if done:
-            setups[base] = SetUp(base, done, tuple(_streams(r.cell.seeds) for r in runs if not _done(r)))
+            setups[base] = SetUp(base, done, tuple(r.cell.seeds.streams for r in runs if not _done(r)))
     if not setups:
         return None
     main = setups.get("identical") or setups["native"]
@@ -250,13 +250,9 @@ def _apart(conventions: str) -> tuple[str, str]:
     return base.strip(), overrides.strip()
 
 
-def _streams(seeds: Seeds) -> Streams:
-    return seeds.head, seeds.order, seeds.augmentation
-
-
 def _order(record: Record) -> tuple[object, ...]:
     cell = record.cell
-    return cell.model, cell.mode, *_apart(cell.conventions), _streams(cell.seeds)
+    return cell.model, cell.mode, *_apart(cell.conventions), cell.seeds.streams
 
 
 def _with_unique_slugs(ordered: list[Section]) -> list[Section]:

@@ -7,6 +7,7 @@ from math import sqrt
 
 from isotune.report.analysis.answers import Answers
 from isotune.report.analysis.sections import Row, Section, SetUp
+from isotune.seeds import Seeds, apart
 from isotune.statistics import (
     PERCENT,
     Component,
@@ -56,12 +57,12 @@ def _split(setup: SetUp, answers: Answers) -> VarianceSplit | None:
 
 def _streams(setup: SetUp) -> VarianceBySource | None:
     """None where every run has one seed for all streams, as most have: no design, so nothing to say about it."""
-    if all(record.cell.seeds.head == record.cell.seeds.order == record.cell.seeds.augmentation
-           for record in setup.records.values()):  # fmt: skip
+    runs = setup.runs
+    if all(len(set(streams)) == 1 for streams in setup.records):
         return None
+    by_stream = apart(map(Seeds.from_streams, runs))
     variance = variance_by_source(
-        (Run(head, order, augmentation, 0, value) for (head, order, augmentation), value in setup.runs.items()),
-        within=PERCENT,
+        (Run(seeds, 0, value) for seeds, value in zip(by_stream, runs.values(), strict=True)), within=PERCENT
     )
     return variance if variance.components or variance.reason else None
 

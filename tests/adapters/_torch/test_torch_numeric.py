@@ -15,8 +15,9 @@ from isotune.adapters.keras import KerasAdapter
 from isotune.conventions import Conventions
 from isotune.errors import UsageError
 from isotune.protocols import SGD, Adam, Schedule, Stage
-from isotune.runs.records import Metrics, Seeds
+from isotune.runs.records import Metrics
 from isotune.runs.training import train
+from isotune.seeds import Seeds
 
 CPU = torch.device("cpu")
 DECAYING = Adam(name="adamw", weight_decay=0.5)

@@ -23,7 +23,8 @@ from isotune.report.figures import scatter as _scatter
 from isotune.report.figures import spread as _spread
 from isotune.report.figures import style as _style
 from isotune.report.figures.section import _speeds
-from isotune.runs.records import Record, Seeds
+from isotune.runs.records import Record
+from isotune.seeds import Seeds
 
 
 def section(records: list[Record]) -> Section:

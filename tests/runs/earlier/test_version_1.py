@@ -16,8 +16,9 @@ import pytest
 from isotune import protocols
 from isotune.report import read_benchmark
 from isotune.runs.earlier import version_1, version_2, version_3
-from isotune.runs.records import Cell, Record, Seeds
+from isotune.runs.records import Cell, Record
 from isotune.runs.store import Store
+from isotune.seeds import Seeds
 from isotune.workers.environment import versions
 
 KEPT = Path(__file__).parent / "version_1"

@@ -17,8 +17,9 @@ from isotune.reference_results import conditions, deviations, matching, referenc
 from isotune.runs import own_classifier, scores
 from isotune.runs.earlier import version_1, version_2, version_3
 from isotune.runs.preprocessing_costs import compare, costs
-from isotune.runs.records import Cell, Metrics, Seeds
+from isotune.runs.records import Cell, Metrics
 from isotune.runs.store import Store
+from isotune.seeds import Seeds
 from isotune.statistics import mcnemar, predictions_changed
 from isotune.weights import Weights, random_weights
 

@@ -9,7 +9,7 @@ from sklearn.linear_model import LogisticRegression
 
 from isotune.protocols import Probe
 from isotune.runs import logistic, probe
-from isotune.runs.records import Seeds
+from isotune.seeds import Seeds
 
 
 def clouds(images: int, features: int, classes: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -17,8 +17,8 @@ from isotune import cache
 from isotune.errors import UsageError
 from isotune.protocols import Probe
 from isotune.runs import probe
-from isotune.runs.records import Seeds
 from isotune.runs.scores import cross_entropy
+from isotune.seeds import Seeds
 from isotune.workers.disturbance import Watch
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from isotune import data, names, protocols
 from isotune.runs import requests
 from isotune.runs.cell_runner import CellRunner
-from isotune.runs.records import Cell, Seeds
+from isotune.runs.records import Cell
+from isotune.seeds import Seeds
 from isotune.workers.threads import settle_threads
 from isotune.workers.worker import Worker
 
