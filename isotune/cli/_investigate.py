@@ -28,7 +28,7 @@ def investigate(
         str,
         typer.Argument(
             help="The one to compare with: keras:MobileNetV2, keras@torch:MobileNetV2; with a recording another"
-            " recording:FOLDER, or protocol:NAME, protocol:FILE.toml:STAGE."
+            " recording:FOLDER, or protocol:NAME, protocol:FILE.toml:STAGE; with a protocol:NAME another."
         ),
     ],
     dataset: DatasetOption = defaults.DATASET,
@@ -96,8 +96,9 @@ def investigate(
     compared, each rung by itself too, given the left's values of all before it. Where one side cannot run, what the
     other shows is kept as a dump beside the report.
 
-    Of two recordings of training loops (isotune.watch in Python), or of one and a protocol, nothing is run: their
-    configurations, habits and steps are compared, and a loop's images with those that the protocol draws of --dataset.
+    Of two recordings of training loops (isotune.watch in Python), of one and a protocol, or of two protocols, nothing
+    is run: their configurations, habits, forms and steps are compared, and a loop's images with those that the protocol
+    draws of --dataset.
     """
     places.check_folder(out, "--out")
     result = interface().investigate(

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from isotune import defaults, investigation, parity
+from isotune import defaults, investigation, parity, protocols
 from isotune.errors import UsageError
 from isotune.interface import arguments
 from isotune.interface._recordings import compare, is_about_recordings
@@ -18,11 +18,12 @@ from isotune.progress import Progress
 from isotune.recordings import Comparison, Recording
 
 Compared = Model | Side | Dump
+Recorded = Recording | protocols.Protocol
 
 
 def investigate(
-    left: Compared | Recording,
-    right: Compared | Recording,
+    left: Compared | Recorded,
+    right: Compared | Recorded,
     *,
     dataset: Dataset = defaults.DATASET,
     protocol: Protocol = defaults.PROTOCOL,
@@ -58,9 +59,9 @@ def investigate(
 
     left, right: models as of `isotune.run`, an `isotune.investigation.Side` with a set-up of its own, or a dump
         (`dump:FOLDER`, or its folder as a path), which is the left one wherever it is given and has its own images.
-        Or two recordings of training loops (`recording:FOLDER`, `isotune.watch` writes them), or one and a protocol
-        (`protocol:NAME`, `protocol:NAME:STAGE`): nothing is run then, no other argument counts but the data set of the
-        loop, and what comes of it is an `isotune.recordings.Comparison`.
+        Or two recordings of training loops (`recording:FOLDER`, `isotune.watch` writes them), one and a protocol
+        (`protocol:NAME`, `protocol:NAME:STAGE`), or two protocols: nothing is run then, no other argument counts but
+        the data set of the loop, and what comes of it is an `isotune.recordings.Comparison`.
     dataset, protocol, checkpoint, conventions, numeric_mode, layout: as of `isotune.run`, one each, of both sides or of
         the left where the right has its own. left_python, right_python: other environments' interpreters.
     images: how many the ladder is walked with. steps: of training on them. seed: of the classifier.
@@ -82,8 +83,8 @@ def investigate(
             what = "price" if price else "reproducer"
             raise UsageError(f"{what}: of recordings there is none, since nothing is run; leave it out")
         return compare(left, right, dataset)
-    assert not isinstance(left, Recording)
-    assert not isinstance(right, Recording)
+    assert not isinstance(left, Recorded)
+    assert not isinstance(right, Recorded)
     first, second = _side(left, "left"), _side(right, "right")
     script = None if reproducer is None else arguments.script(reproducer, "reproducer")
     walked = investigation.investigate(

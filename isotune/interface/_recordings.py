@@ -1,4 +1,4 @@
-"""Recordings of somebody's own loop compared: with each other, or one with a protocol."""
+"""Recordings of somebody's own loop compared, with each other, or one with a protocol; and two protocols."""
 
 from __future__ import annotations
 
@@ -17,19 +17,25 @@ PROTOCOL = "protocol:"
 
 
 def is_about_recordings(*sides: object) -> bool:
-    """Whether a side is a recording: one, `recording:FOLDER`, or the path of its folder."""
-    return any(recordings.is_recording(side) or _is_folder(side) for side in sides)
+    """Whether a side is a recording (one, `recording:FOLDER`, or the path of its folder), or a protocol."""
+    return any(_is_recording(side) or _is_protocol(side) for side in sides)
 
 
 def compare(left: Any, right: Any, dataset: Any = None) -> Comparison:
-    """Two recordings, or a recording and a protocol (`protocol:NAME`, `protocol:NAME:STAGE`, a `Protocol`).
+    """Two recordings, or a recording and a protocol (`protocol:NAME`, `protocol:NAME:STAGE`, a `Protocol`), or two
+    protocols, whole.
 
     dataset: the loop's, whose images and order are held against the protocol's; None: they are not.
 
     UsageError: one of them is something else, or they cannot be compared.
     """
+    if _is_protocol(left) and _is_protocol(right):
+        return recordings.compare_protocols(_recipe(left), _recipe(right))
     if not _is_recording(left):
         left, right = right, left
+    if not _is_recording(left):
+        other = left if _is_protocol(right) else right
+        raise UsageError(f"a protocol is compared with a recording or another protocol, not with {other!r}")
     first = _opened(left)
     if isinstance(right, Protocol):
         return recordings.compare_with_protocol(first, right, dataset=_prepared(dataset))
@@ -58,6 +64,14 @@ def _prepared(dataset: Any) -> Dataset | None:
 
 def _is_recording(side: object) -> bool:
     return recordings.is_recording(side) or _is_folder(side)
+
+
+def _is_protocol(side: object) -> bool:
+    return isinstance(side, Protocol) or (isinstance(side, str) and side.startswith(PROTOCOL))
+
+
+def _recipe(side: Any) -> Protocol:
+    return side if isinstance(side, Protocol) else arguments.recipe(side.removeprefix(PROTOCOL))
 
 
 def _is_folder(side: object) -> bool:

@@ -4,7 +4,8 @@
   `isotune.watchers`, by the package that a model's class comes from), what they write is `Writer`'s;
 - `Recording(folder)` reads one again;
 - `judge(recording)` says by equations what the loop does: `Habits`;
-- `compare(a, b)` and `compare_with_protocol(a, recipe)` say where two part, and why: `Comparison`.
+- `compare(a, b)` and `compare_with_protocol(a, recipe)` say where two part, and why: `Comparison`; of two protocols
+  `compare_protocols(a, b)`.
 
 A recording is a sealed folder:
 
@@ -23,6 +24,7 @@ from isotune.recordings._comparison import Comparison
 from isotune.recordings._following import compare_with_protocol
 from isotune.recordings._format import Norm, Optimizer, TensorEntry
 from isotune.recordings._reading import PREFIX, Recording, is_recording
+from isotune.recordings._recipes import compare_protocols
 from isotune.recordings._tensors import Streamed
 from isotune.recordings._watching import watch
 from isotune.recordings._writing import OpenStep, Writer
@@ -31,5 +33,5 @@ from isotune.recordings.habits import Habits, judge
 __all__ = [
     "PREFIX", "Comparison", "Habits", "Norm", "OpenStep", "Optimizer", "Recording", "Streamed", "TensorEntry",
     "Writer", "compare",
-    "compare_with_protocol", "is_recording", "judge", "watch",
+    "compare_protocols", "compare_with_protocol", "is_recording", "judge", "watch",
 ]  # fmt: skip

@@ -22,9 +22,10 @@ _SHOWS = {
     "loss_reduction": "loss", "regularization": "loss", "accumulation": "gradients", "clipping": "gradients",
     "clip_norm": "gradients", "trained": "gradients", "left_out": "gradients", "batchnorm": "layers",
     "batchnorm_epsilon": "layers", "frozen_batchnorm": "layers", "batchnorm_momentum": "statistics after",
-    "batchnorm_running_variance": "statistics after",
+    "batchnorm_running_variance": "statistics after", "mixing": "batch", "mixing.per": "batch",
+    "mixing.partner": "batch", "mixing.law": "batch", "mixing.area": "loss",
 }  # fmt: skip
-_CONSEQUENCES = {"learning_rate"}  # told by the rates of every step
+_CONSEQUENCES = {"learning_rate", "mixing.shares"}  # told by the rates of every step; drawn, so that they differ
 
 
 def compare(left: Recording, right: Recording) -> Comparison:
@@ -129,7 +130,7 @@ def _habit_causes(ours: Habits, theirs: Habits, left: str, right: str) -> Iterat
             continue
         yield Cause(name=name, rung=_SHOWS.get(name, "step"), left=a.value, right=b.value, steps=a.steps,
                     words=f"{name}: {left}: {a.words}; {right}: {b.words}")  # fmt: skip
-    for name in ("frozen_batchnorm", "between_steps", "step", "loss", "accumulation", "regularization"):
+    for name in ("frozen_batchnorm", "between_steps", "step", "loss", "accumulation", "regularization", "mixing"):
         for mine, others, who in ((ours, theirs, left), (theirs, ours, right)):
             if name in mine and name not in others:
                 yield Cause(name=name, rung=_SHOWS.get(name, "step"), left=ours.value(name), right=theirs.value(name),

@@ -50,11 +50,21 @@ class Outcome(NamedTuple):
     unknown: tuple[str, ...] = ()
 
 
+def together(outcomes: Iterable[Outcome]) -> Outcome:
+    """Of several things, each in its order."""
+    parts = list(outcomes)
+    return Outcome(
+        tuple(cause for part in parts for cause in part.causes),
+        tuple(what for part in parts for what in part.agreed),
+        tuple(what for part in parts for what in part.unknown),
+    )
+
+
 class Comparison(_Kept):
-    """Where two loops part, why, and what was not compared."""
+    """Where two loops, a loop and a protocol, or two protocols part, why, and what was not compared."""
 
     version: Literal[1] = VERSION
-    kind: Literal["recordings", "protocol"]
+    kind: Literal["recordings", "protocol", "protocols"]
     left: str
     right: str
     configuration: dict[str, tuple[Any, Any]] = Field({}, description="what differs of versions, flags, settings")
@@ -94,21 +104,29 @@ class Comparison(_Kept):
                 )
             else:
                 yield f"In what was compared, {self.left} does what the protocol {self.right} says."
-        else:
-            if failure := self.first_failure:
-                where = f"in step {failure.step}, at the {failure.name}"
-                yield f"{self.left} and {self.right} part {where}: {failure.words}."
-            elif not self.causes:
-                worst = max((rung.error or 0.0 for rung in self.rungs), default=0.0)
-                yield f"{self.left} and {self.right} are alike in all that was compared, to {worst:.1e}."
-            else:
-                yield f"{self.left} and {self.right} do not part in the steps that both recorded."
+        elif self.kind == "protocols":
+            said = "are one recipe: they differ in nothing that a run depends on"
             if self.causes:
-                yield "They differ in " + "; ".join(cause.words for cause in self.causes) + "."
-            elif self.first_failure:
-                yield "No known cause explains it."
+                said = "differ: " + "; ".join(cause.words for cause in self.causes)
+            yield f"{self.left} and {self.right} {said}."
+        else:
+            yield from self._of_recordings()
         if self.not_compared:
             yield f"Not compared: {'; '.join(self.not_compared)}."
+
+    def _of_recordings(self) -> Iterator[str]:
+        if failure := self.first_failure:
+            where = f"in step {failure.step}, at the {failure.name}"
+            yield f"{self.left} and {self.right} part {where}: {failure.words}."
+        elif not self.causes:
+            worst = max((rung.error or 0.0 for rung in self.rungs), default=0.0)
+            yield f"{self.left} and {self.right} are alike in all that was compared, to {worst:.1e}."
+        else:
+            yield f"{self.left} and {self.right} do not part in the steps that both recorded."
+        if self.causes:
+            yield "They differ in " + "; ".join(cause.words for cause in self.causes) + "."
+        elif self.first_failure:
+            yield "No known cause explains it."
 
     def as_json(self) -> dict[str, Any]:
         """Everything, unrounded."""

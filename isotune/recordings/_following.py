@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 from isotune.conventions import Conventions
 from isotune.errors import UsageError
 from isotune.protocols import SGD, Protocol, RMSprop, Stage
-from isotune.protocols.schedules import learning_rates
-from isotune.recordings import _rates
+from isotune.recordings import _techniques
 from isotune.recordings._comparing import _equal, in_the_optimizer
-from isotune.recordings._comparison import Cause, Comparison, Outcome
+from isotune.recordings._comparison import Cause, Comparison, Outcome, together
 from isotune.recordings._reading import Recording
 from isotune.recordings.habits import Habits, judge
 from isotune.weights import Layer, select_trained
@@ -64,9 +63,17 @@ def compare_with_protocol(
     if in_loss is not None:
         causes.append(in_loss) if in_loss.words else agreed.append("weight_decay, in the loss")
     causes += _beyond(habits, clips=wanted.optimizer.clip_norm is not None)
-    _schedule(recording, wanted, causes, agreed, unknown)
-    images = _images(recording, protocol, stage - 1, dataset)
-    causes, agreed, unknown = [*causes, *images.causes], [*agreed, *images.agreed], [*unknown, *images.unknown]
+    from isotune.recordings import _schedules  # runs, which a loop that is watched does without
+
+    other = together((
+        _schedules.held_against(recording, wanted),
+        _techniques.unseen(wanted),
+        _techniques.accumulation(habits, wanted),
+        _techniques.mixing(habits, protocol.augmentation.mixing, wanted, len(recording.steps)),
+        _techniques.average(recording, protocol),
+        _images(recording, protocol, stage - 1, dataset),
+    ))  # fmt: skip
+    causes, agreed, unknown = [*causes, *other.causes], [*agreed, *other.agreed], [*unknown, *other.unknown]
     which = f" (stage {stage})" if len(protocol.stage) > 1 else ""
     return Comparison(
         kind="protocol", left=recording.name, right=protocol.name + which,
@@ -77,7 +84,7 @@ def compare_with_protocol(
 def _images(recording: Recording, protocol: Protocol, number: int, dataset: Dataset | None) -> Outcome:
     if dataset is None:
         return Outcome(unknown=("the images, their order, and how they were made",))
-    from isotune.recordings._images import held_against  # data and runs, which a loop that is watched does without
+    from isotune.recordings.images import held_against  # data and runs, which a loop that is watched does without
 
     return held_against(recording, protocol, number, dataset)
 
@@ -166,24 +173,3 @@ def _beyond(habits: Habits, *, clips: bool) -> Iterator[Cause]:
         if habits.value(name) is not None:
             yield Cause(name=name, rung=_SHOWS.get(name, "step"), left=habits.value(name), right=None,
                         words=f"{habits[name].words}, of which the protocol says nothing")  # fmt: skip
-
-
-def _schedule(recording: Recording, stage: Stage, causes: list[Cause], agreed: list[str], unknown: list[str]) -> None:
-    per_epoch, schedule = recording.about.steps_per_epoch, stage.schedule
-    steps = stage.steps or (stage.epochs or 0) * (per_epoch or 0)
-    if not steps and schedule.name == "constant":
-        steps = max(recording.every.steps, schedule.warmup_steps)
-    if not steps or (per_epoch is None and schedule.per == "epoch"):
-        unknown.append("the schedule (steps_per_epoch is not known: give it to isotune.watch)")
-        return
-    expected = learning_rates(schedule, steps, per_epoch or steps)
-    seen = recording.rates
-    if len(seen) > len(expected):
-        unknown.append(f"steps {len(expected)} to {len(seen) - 1}, which are after the protocol's stage")
-    if (parted := _rates.parting(seen, expected, per_epoch)) is None:
-        agreed.append(f"schedule ({min(len(seen), len(expected))} of {steps} steps)")
-        return
-    step, words = parted
-    words = f"from step {step} on the learning rate is not the protocol's: {words}"
-    left, right = float(seen[step]), float(expected[step])
-    causes.append(Cause(name="schedule", rung="rate", left=left, right=right, steps=(step,), words=words))

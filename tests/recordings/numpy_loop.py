@@ -11,9 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from isotune.data.mixing import mixed
+from isotune.protocols import Averaging, Mixing
 from isotune.recordings import Norm, Optimizer, Recording, Streamed, TensorEntry, Writer
+from isotune.runs.training import Average
 
 INPUTS, HIDDEN, CLASSES, IMAGES = 12, 16, 5, 8
+SIDE = 16  # of the images that are mixed
 NAMES = {
     "000.dense.kernel": (INPUTS, HIDDEN), "000.dense.bias": (HIDDEN,), "001.norm.scale": (HIDDEN,),
     "001.norm.shift": (HIDDEN,), "head.kernel": (HIDDEN, CLASSES), "head.bias": (CLASSES,),
@@ -50,6 +54,10 @@ class Loop:
     steps: int = 4
     shows_gradient: bool = True  # of the logits; Keras's hooks do not
     says: bool = True  # what its class does; else an optimizer that nobody knows
+    mixing: Mixing | None = None
+    area: str = "left"  # whose share CutMix's labels have; or "drawn"
+    average: Averaging | None = None
+    layers: dict[str, float] = field(default_factory=dict)  # factor of a layer's rate; its group comes first
 
     def record(self, folder: Path, **how: Any) -> Recording:
         stream = np.random.default_rng(self.seed)
@@ -57,6 +65,8 @@ class Loop:
         buffers = {"001.norm.mean": stream.normal(0, 1, HIDDEN).astype(F),
                    "001.norm.variance": stream.uniform(0.5, 2, HIDDEN).astype(F)}  # fmt: skip
         x = stream.normal(0, 1, (self.steps * 2 * IMAGES, INPUTS)).astype(F)
+        pixels = stream.integers(0, 256, (len(x), SIDE, SIDE, 3), dtype=np.uint8) if self.mixing else None
+        average = Average(self.average, {**w, **buffers}, self.steps) if self.average else None
         y = stream.integers(0, CLASSES, len(x))
         slots: dict[str, dict[str, np.ndarray]] = {name: {} for name in NAMES}
         writer = Writer(folder, range(self.steps), (0,), 0, 1 << 30, how.pop("steps_per_epoch", None))
@@ -70,8 +80,11 @@ class Loop:
                 chosen = np.arange(size) + number * IMAGES * 2 + place * size
                 if self.order:
                     chosen = chosen[list(self.order)]
-                step.add_pass(x[chosen])
-                self._backward(step, w, buffers, x[chosen], y[chosen], gradients)
+                if pixels is None:
+                    step.add_pass(x[chosen])
+                    self._backward(step, w, buffers, x[chosen], np.eye(CLASSES, dtype=F)[y[chosen]], gradients)
+                else:
+                    self._mixed_pass(step, w, buffers, pixels[chosen], y[chosen], gradients)
             step.raw = {name: (float(np.linalg.norm(g)), float(np.abs(g).max())) for name, g in gradients.items()
                         if name not in self.frozen}  # fmt: skip
             gradients = self._clipped({name: g for name, g in gradients.items() if name not in self.frozen})
@@ -82,10 +95,14 @@ class Loop:
             step.keep("gradients", streamed(gradients))
             described = self.optimizer(number)
             for name, g in gradients.items():
-                self._step(name, w, g, slots[name], self.rates[number], number + 1)
+                self._step(name, w, g, slots[name], self.rates[number] * self.factor_of(name), number + 1)
             step.keep("after", [*streamed(w), *streamed_slots(slots), *streamed(buffers)])
+            if average is not None:
+                if average.is_due(number + 1):
+                    average.update(number + 1, {**w, **buffers})
+                step.keep("average", streamed(average.tensors))
             step.finish(described)
-            writer.passed(self.rates[number], step.images, step.passes)
+            writer.passed(described.groups[0]["learning_rate"], step.images, step.passes)
             w = {name: (value * F(self.shrinks)).astype(F) for name, value in w.items()}
         writer.close()
         return Recording(folder)
@@ -94,20 +111,39 @@ class Loop:
         return [
             TensorEntry(
                 name=name, own=name.replace(".", "_"), kind="norm" if ".norm" in name else "dense", shape=shape,
-                buffer=name in BUFFERS, trained=name not in self.frozen, block=-1 if name.startswith("head") else 0,
+                buffer=name in BUFFERS, trained=name not in self.frozen,
+                block=-1 if name.startswith("head") else int(name[:3]),
             )
             for name, shape in {**NAMES, **BUFFERS}.items()
         ]  # fmt: skip
 
     def optimizer(self, number: int) -> Optimizer:
-        hyper = {"learning_rate": self.rates[number], **self.hyper}
+        factors = list(dict.fromkeys(self.factor_of(name) for name in NAMES))
+        groups = tuple({"learning_rate": self.rates[number] * factor, **self.hyper} for factor in factors)
         forms = {"momentum_form": self.momentum_form, "adam_epsilon": self.adam_epsilon,
                  "rmsprop_epsilon": self.rmsprop_epsilon, "weight_decay_form": self.decay}  # fmt: skip
-        members = {name: 0 for name in NAMES if name not in self.frozen}
+        members = {name: factors.index(self.factor_of(name)) for name in NAMES if name not in self.frozen}
         return Optimizer(own="Numpy", family=self.family if self.says else "unknown", forms=forms if self.says else {},
-                         groups=(hyper,), members=members, steps_taken=number)  # fmt: skip
+                         groups=groups, members=members, steps_taken=number)  # fmt: skip
+
+    def factor_of(self, name: str) -> float:
+        """Of a tensor's rate."""
+        return self.layers.get(name.rpartition(".")[0], 1.0)
+
+    def _mixed_pass(self, step: Any, w: Any, buffers: Any, pixels: Any, y: Any, gradients: Any) -> None:
+        """Of images mixed, which the network sees as means over their quarters."""
+        assert self.mixing is not None
+        images, targets = mixed(pixels, y, CLASSES, self.mixing, np.random.default_rng([self.seed, step.number]))
+        if self.area == "drawn":  # of no whole number of pixels
+            further = targets + np.sign(targets - 0.5) * 0.37 / SIDE**2
+            targets = np.where((targets > 0) & (targets < 1), further, targets)
+        scaled = images.astype(F) / F(255)
+        step.add_pass(scaled)
+        seen = scaled.reshape(len(y), 2, SIDE // 2, 2, SIDE // 2, 3).mean((2, 4)).reshape(len(y), INPUTS)
+        self._backward(step, w, buffers, seen.astype(F), targets.astype(F), gradients)
 
     def _backward(self, step: Any, w: Any, buffers: Any, x: Any, y: Any, gradients: Any) -> None:
+        """y: targets [N, CLASSES]."""
         still = "001.norm.scale" in self.frozen and self.frozen_norm == "inference"
         hidden = x @ w["000.dense.kernel"] + w["000.dense.bias"]
         mean, variance = hidden.mean(0), hidden.var(0)
@@ -128,7 +164,7 @@ class Loop:
             buffers["001.norm.variance"] = (1 - m) * buffers["001.norm.variance"] + m * variance * factor
         shares = np.exp(logits - logits.max(1, keepdims=True))
         shares /= shares.sum(1, keepdims=True)
-        target = (1 - self.smoothing) * np.eye(CLASSES, dtype=F)[y] + F(self.smoothing / CLASSES)
+        target = F(1 - self.smoothing) * y + F(self.smoothing / CLASSES)
         weight = F(1 / len(x) / (self.passes if self.divided else 1))
         loss = -float((target * np.log(shares)).sum()) * float(weight)
         loss += self.l2 * sum(float((w[name] ** 2).sum()) for name in w if name.endswith("kernel"))

@@ -91,6 +91,47 @@ def test_the_protocols_own_order_is_known_by_its_seed(seed, scaling, flip, recip
     assert agreed == [f"the images and their order (the protocol's of seed {seed}; scaled {scaling})"]
 
 
+POLICY = 'policy = [{ name = "rand-augment", magnitude = 9 }]'
+ERASING = 'random_erasing = { probability = 0.9, fill = "mean" }'
+FORMS = {  # what the protocol says, what the loop does in its place, the field and both values
+    "magnitude": (POLICY, POLICY.replace("9", "25"), "augmentation.policy.1.magnitude", 25, 9),
+    "operations": (POLICY, POLICY.replace("magnitude = 9", "operations = 1"), "augmentation.policy.1.operations", 1, 2),
+    "no policy": (POLICY, "", "augmentation.policy.1", "none", "rand-augment"),
+    "fill": (ERASING, ERASING.replace("mean", "noise"), "augmentation.random_erasing.fill", "noise", "mean"),
+    "nothing erased": ("random_erasing = {}", "", "augmentation.random_erasing", "none", "asked for"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", FORMS)
+def test_the_form_of_a_policy_or_of_erasing_is_named(case, tmp_path):
+    says, does, field, ours, theirs = FORMS[case]
+    recipes = {}
+    for name, augmentation in (("says", says), ("does", does)):
+        recipes[name] = tmp_path / f"{name}.toml"
+        recipes[name].write_text(RECIPE.replace("horizontal_flip = FLIP", augmentation))
+    batches, labels = drawn(recipes["does"], 2)
+    recording = recorded(tmp_path / "a", batches, labels)
+    found = isotune.investigate(f"recording:{recording.folder}", f"protocol:{recipes['says']}", dataset="digits")
+    (cause,) = (cause for cause in found.causes if cause.rung == "batch")
+    assert (cause.name, cause.left, cause.right) == (field, ours, theirs)
+    assert "seed 2; scaled mean-std" in cause.words
+    causes, agreed, _ = held(recording, recipes["does"])
+    assert causes == {}
+    assert agreed == ["the images and their order (the protocol's of seed 2; scaled mean-std)"]
+
+
+@pytest.mark.parametrize(
+    "augmentation", [POLICY, "random_erasing = {}", "mixing = { mixup = 1.0 }", "random_crop = 20"]
+)
+def test_a_generator_of_its_own_is_no_fault_where_images_are_changed(augmentation, tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text(RECIPE.replace("horizontal_flip = FLIP", augmentation))
+    batches, _ = drawn(path, 1_000)  # none of the seeds that are tried
+    causes, _, unknown = held(recorded(tmp_path / "a", batches), path)
+    assert causes == {}
+    assert "at random, by none of seeds 0 to 9" in unknown[0]
+
+
 def test_another_order_within_a_batch_is_said(recipe, tmp_path):
     batches, _ = drawn(recipe())
     _, agreed, _ = held(recorded(tmp_path / "a", [batch[::-1] for batch in batches]), recipe())
@@ -132,14 +173,14 @@ def test_what_no_shuffle_does_is_named(case, recipe, tmp_path):
 
 def test_two_images_that_look_alike_are_not_one_drawn_twice(recipe, tmp_path, monkeypatch):
     """Data sets have duplicates, of other labels too."""
-    from isotune.recordings import _images
+    from isotune.recordings.images import _looking_up
 
     twins = view(recipe()).copy()
     twins[7] = twins[3]
     _, labels = data.inputs(
         data.prepare("digits"), "train", protocols.load(recipe()).images, protocols.load(recipe()).input
     )
-    monkeypatch.setattr(_images, "inputs", lambda *given, **named: (twins, labels))
+    monkeypatch.setattr(_looking_up, "inputs", lambda *given, **named: (twins, labels))
     numbers = np.concatenate([shuffled(0), shuffled(1)])
     told = [labels[numbers[start : start + BATCH]] for start in range(0, len(numbers), BATCH)]
     assert held(recorded(tmp_path / "a", of(numbers, twins), told), recipe())[0] == {}

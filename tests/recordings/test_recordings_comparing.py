@@ -160,7 +160,7 @@ BREAKS = {  # the loop, and what it does otherwise than the protocol
     "an epoch late": (Loop(rates=(0.1, 0.1, 0.1, 0.1)), {"schedule"}),
     "a step late": (Loop(rates=(0.1, 0.1, 0.1, 0.01)), {"schedule"}),
     "another rate": (Loop(rates=(0.2, 0.2, 0.02, 0.02)), {"schedule"}),
-    "summed": (Loop(passes=2, divided=False), {"batch_size", "accumulation"}),
+    "summed": (Loop(passes=2, divided=False), {"batch_size", "accumulate", "accumulation"}),
     "smoothed": (Loop(smoothing=0.1), {"label_smoothing"}),
     "clipped": (Loop(clip=("global-norm", 0.3)), {"clipping"}),
     "L2 too": (Loop(l2=5e-3), {"regularization"}),
@@ -192,6 +192,7 @@ def test_a_loop_is_held_against_a_protocol(case: str, tmp_path) -> None:
     assert "the order of the images" in found.verdict
 
 
+PARTS = "batch_size = 16\naccumulate = 2\ndrop_last = true"
 NAMED = {  # what the protocol says otherwise than STAGE, the loop, what it breaks, and words of it
     "decay on biases": (('name = "mine"', 'name = "mine"\nconventions = {weight_decay_on = "kernels"}'), Loop(),
                         {"weight_decay_on"}, "everything decays, 2 x bias"),
@@ -200,9 +201,11 @@ NAMED = {  # what the protocol says otherwise than STAGE, the loop, what it brea
     "an epoch late": (("epochs = 2", "epochs = 3"), Loop(rates=(0.1,) * 4 + (0.01,) * 2, steps=6), {"schedule"},
                       "the schedule is 1 epoch (2 steps) late"),
     "in time": (("epochs = 2", "epochs = 3"), Loop(rates=(0.1,) * 2 + (0.01,) * 4, steps=6), set(), ""),
-    "accumulation that does not divide": (("batch_size = 8", "batch_size = 16"), Loop(passes=2, divided=False),
+    "accumulation that does not divide": (("batch_size = 8", PARTS), Loop(passes=2, divided=False),
                                           {"accumulation"}, "the gradient is 2 times the mean's"),
-    "accumulation that divides": (("batch_size = 8", "batch_size = 16"), Loop(passes=2), set(), ""),
+    "accumulation that divides": (("batch_size = 8", PARTS), Loop(passes=2), set(), ""),
+    "two passes, of which BatchNorm sees each": (("batch_size = 8", "batch_size = 16"), Loop(passes=2),
+                                                 {"accumulate"}, "in the loop 2"),
 }  # fmt: skip
 
 

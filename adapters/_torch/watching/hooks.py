@@ -32,6 +32,8 @@ class TorchWatching:
         self._optimizer, self._writer = optimizer, writer
         self._network: WatchedNetwork | None = None
         self._open: OpenStep | None = None
+        self._average: nn.Module | None = None
+        self._waiting: OpenStep | None = None  # a step that was taken, for the average after it
         self._images = self._passes = 0
         self._looking = False  # at the network itself, whose hooks then mean nothing
         self._staying, self._passing = contextlib.ExitStack(), contextlib.ExitStack()
@@ -58,6 +60,15 @@ class TorchWatching:
         if self._writer is not None:
             self._writer.close()
 
+    def average(self, average: nn.Module) -> None:
+        """Record this network too, which holds a moving average of the weights: as it is when the next pass begins.
+
+        average: has the same tensors under the same names, such as `AveragedModel` or a copy.
+        """
+        if not isinstance(average, nn.Module):
+            raise UsageError("average(model): give the torch.nn.Module that holds the average of the weights")
+        self._average = average
+
     def loss(self, loss: T, labels: Any = None) -> T:
         """Tell the loss of the last pass as `backward` is called on it, and the labels it was of; gives the loss.
 
@@ -72,6 +83,7 @@ class TorchWatching:
         return loss
 
     def _remove_hooks(self) -> None:
+        self._finish()
         self._passing.close()
         self._staying.close()
 
@@ -80,6 +92,8 @@ class TorchWatching:
     def _before_pass(self, module: nn.Module, given: tuple[Any, ...], named: dict[str, Any]) -> None:
         if self._looking or not torch.is_grad_enabled():  # an evaluation
             return
+        if self._waiting is not None:
+            self._finish()
         inputs = first_tensor(given) if given else first_tensor(named)
         self._passes += 1
         if inputs is not None and inputs.ndim:
@@ -125,10 +139,21 @@ class TorchWatching:
             tensors = [*self._network.weights(), *optimizers.slots(optimizer, self._network), *self._network.buffers()]
             self._open.keep("after", tensors)
             self._open.random["after"] = surroundings.random_states()
-            self._open.finish(self._described)
-            self._open = None
+            self._waiting, self._open = self._open, None
         writer.passed(self._rate, self._images, self._passes)
         self._images, self._passes, self._sample = 0, 0, {}
+        if self._average is None:  # else it is updated now
+            self._finish()
+
+    def _finish(self) -> None:
+        """The last step, with the average after it; and the recording where that was its last."""
+        writer = self._writer
+        assert writer is not None
+        if self._waiting is not None:
+            if self._average is not None and self._network is not None:
+                self._waiting.keep("average", self._network.averaged(self._average))
+            self._waiting.finish(self._described)
+            self._waiting = None
         if writer.over:
             writer.close()
 

@@ -52,6 +52,18 @@ class WatchedNetwork:
             if not isinstance(slot.tensor, nn.Parameter)
         ]
 
+    def averaged(self, other: nn.Module) -> list[Streamed]:
+        """The tensors of another network that bears the same names, or the same behind `module.`; those that it has."""
+        theirs = {
+            name.removeprefix("module."): tensor for name, tensor in [*other.named_parameters(), *other.named_buffers()]
+        }
+        known = [(slot, theirs.get(self._own.get(id(slot.tensor), ""))) for _, slot in self.slots]
+        return [
+            streamed(slot.name, slot, tensor)
+            for slot, tensor in known
+            if tensor is not None and tensor.shape == slot.tensor.shape
+        ]
+
     def gradients(self) -> list[Streamed]:
         return [
             streamed(slot.name, slot, slot.tensor.grad)

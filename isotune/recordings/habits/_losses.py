@@ -8,13 +8,17 @@ beyond it in every step alike, as a multiple of the sum of all squared kernels o
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from isotune.recordings._format import Pass, TensorEntry
 from isotune.recordings._reading import RecordedStep, Recording
+from isotune.recordings.habits import _mixtures
+from isotune.recordings.habits._mixtures import Mixture
 from isotune.weights import HEAD
 
 Array = np.ndarray
@@ -29,12 +33,14 @@ class Weighed(NamedTuple):
     smoothing: float | None
     words: str = ""
     beyond: float = 0.0  # of the loss that was told, over the cross-entropy
+    mixture: Mixture | None = None  # of two classes an image, where its labels are no hard or smoothed ones
 
 
 def habits(recording: Recording) -> Iterator[dict[str, Any]]:
     """Label smoothing, reduction, accumulation."""
     seen = {number: [_weighed(step, place, each) for place, each in enumerate(step.entry.passes)]
             for number, step in recording.steps.items()}  # fmt: skip
+    seen = _as_mixtures(seen)
     known = {number: [each for each in passes if each] for number, passes in seen.items()}
     known = {number: passes for number, passes in known.items() if passes and len(passes) == len(seen[number])}
     if not known:
@@ -45,6 +51,8 @@ def habits(recording: Recording) -> Iterator[dict[str, Any]]:
         yield penalty
         known = {number: [_without_penalty(each) for each in passes] for number, passes in known.items()}
     flat = [each for passes in known.values() for each in passes]
+    if mixtures := [each.mixture for each in flat if each.mixture is not None]:
+        yield from _mixtures.habits(mixtures)
     if smoothings := [each.smoothing for each in flat if each.smoothing is not None]:
         value = round(float(np.median(smoothings)), 4) + 0.0
         words = f"labels are smoothed by {value:g}" if value else "labels are not smoothed"
@@ -60,6 +68,20 @@ def habits(recording: Recording) -> Iterator[dict[str, Any]]:
     count = max(len(passes) for passes in known.values())
     weights = [float(np.median([each.weight or 0.0 for each in passes])) for passes in known.values()]
     yield from _reduction(weights, count, recording, numbers)
+
+
+def _as_mixtures(seen: Mapping[int, list[Weighed | None]]) -> dict[int, list[Weighed | None]]:
+    """Passes that may be of mixtures as such, where one of them can be nothing else."""
+    mixtures = [each.mixture for passes in seen.values() for each in passes if each and each.mixture]
+    shows = any(mixture.shows for mixture in mixtures)
+
+    def of(each: Weighed | None) -> Weighed | None:
+        if each is None or each.mixture is None:
+            return each
+        mixture = each.mixture
+        return Weighed(mixture.weight, mixture.smoothing, mixture=mixture) if shows else each._replace(mixture=None)
+
+    return {number: [of(each) for each in passes] for number, passes in seen.items()}
 
 
 def _penalty(recording: Recording, known: Mapping[int, list[Weighed]]) -> dict[str, Any] | None:
@@ -131,7 +153,9 @@ def _weighed(step: RecordedStep, place: int, each: Pass) -> Weighed | None:
     gradient = _of(outputs, place, "gradient")
     labels = None if each.labels is None or len(each.labels) != len(logits) else np.array(each.labels)
     if gradient is not None and np.abs(gradient).max() > 0:
-        return _from_gradient(logits, gradient, labels, each.loss)
+        weighed = _from_gradient(logits, gradient, labels, each.loss)
+        mixture = _mixture(logits, gradient, each, len(step.entry.passes)) if weighed.weight is None else None
+        return weighed._replace(mixture=mixture)
     if labels is not None and each.loss is not None and labels.max() < logits.shape[1]:
         return _from_loss(logits, labels, each.loss)
     return None
@@ -144,8 +168,7 @@ def _of(outputs: Mapping[str, Array], place: int, what: str) -> Array | None:
 
 def _from_gradient(logits: Array, gradient: Array, labels: Array | None, loss: float | None) -> Weighed:
     classes = logits.shape[1]
-    shares = np.exp(logits - logits.max(1, keepdims=True))
-    shares /= shares.sum(1, keepdims=True)
+    shares = _softmax(logits)
     known = labels is not None and labels.max() < classes
     labels = gradient.argmin(1) if labels is None or not known else labels
     hot = np.eye(classes)[labels]
@@ -166,6 +189,20 @@ def _from_gradient(logits: Array, gradient: Array, labels: Array | None, loss: f
         plain = -weight * float((target * logarithms).sum())
         beyond = loss - plain if abs(loss - plain) > _ROUNDING * max(abs(plain), 1e-3) else 0.0
     return Weighed(weight * len(logits), smoothing, beyond=beyond)
+
+
+def _mixture(logits: Array, gradient: Array, each: Pass, passes: int) -> Mixture | None:
+    mixture = _mixtures.of_gradient(_softmax(logits), gradient, passes)
+    if mixture is None or each.batch is None:
+        return mixture
+    whole = _mixtures.whole_bytes(each.batch)
+    return replace(mixture, pixels=math.prod(each.batch.shape[1:3]) if len(whole) else 0, whole=whole)
+
+
+def _softmax(logits: Array) -> Array:
+    shares: Array = np.exp(logits - logits.max(1, keepdims=True))
+    shares /= shares.sum(1, keepdims=True)
+    return shares
 
 
 def _from_loss(logits: Array, labels: Array, loss: float) -> Weighed | None:

@@ -1,0 +1,180 @@
+"""The forms of a technique, each declared once: what it means, and who does so. Two recipes told apart by them.
+
+A form is a field of a protocol of which libraries have values of their own; another number of steps is none. Whatever
+differs is said, forms first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from pydantic import BaseModel
+
+from isotune.conventions import AXES
+from isotune.protocols._protocol import Protocol
+
+_NAMES = ("name", "title", "source", "deviations", "expected")  # of a protocol, which change nothing of a run
+
+# Field, without numbers of stages and policies -> value -> what it means (who does so). "*": any other value
+FORMS: Mapping[str, Mapping[Any, str]] = {
+    "average.start": {
+        "initial": "from the weights before training (timm's ModelEmaV2, tf.train.ExponentialMovingAverage)",
+        "first": "from a copy of the weights of the first update (torch's AveragedModel, Keras's use_ema, timm's"
+        " ModelEmaV3)",
+        "zero": "from zero, corrected (optax.ema with debias)",
+    },
+    "average.warmup": {
+        "none": "the decay from the first update on (torch's AveragedModel, Keras's use_ema, timm by default)",
+        "counted": "at most (1 + n) / (10 + n) (tf.train.ExponentialMovingAverage with num_updates)",
+        "power": "at most 1 - (1 + n)^(-2/3) (timm's ModelEmaV3 with use_warmup)",
+    },
+    "average.statistics": {
+        "averaged": "BatchNorm's statistics averaged as weights are (timm, torch's AveragedModel with use_buffers)",
+        "copied": "BatchNorm's statistics of the last update (torch's AveragedModel by default, Keras's use_ema)",
+    },
+    "average.every": {
+        1: "at every step (timm, Keras's use_ema)",
+        32: "at every 32nd step (torchvision's references)",
+    },
+    "stage.schedule.start": {
+        "none": "the warm-up begins one step's rise above 0, so that no step has rate 0",
+        0.0: "the warm-up begins at rate 0 (Keras's CosineDecay with warmup_target)",
+        0.01: "the warm-up begins at a hundredth of the peak (torchvision's references)",
+        "*": "the warm-up begins at a share of the peak (timm's warmup_lr, torch's LinearLR)",
+    },
+    "stage.schedule.warmup_counts": {
+        False: "the decay begins after the warm-up (torch's SequentialLR, torchvision's references, Keras)",
+        True: "the decay has begun with the first step (timm without warmup_prefix)",
+    },
+    "stage.schedule.per": {
+        "step": "the rate changes with every step (Keras's schedules)",
+        "epoch": "the rate changes with every epoch (torchvision's references, timm by default)",
+    },
+    "stage.schedule.final": {
+        0.0: "the decay ends at 0 (torch's CosineAnnealingLR, Keras's CosineDecay by default)",
+        "*": "the decay ends at a share of the peak (timm's min_lr, Keras's alpha)",
+    },
+    "stage.accumulate": {
+        1: "one pass makes a step",
+        "*": "the mean of so many passes' gradients makes a step (Keras's gradient_accumulation_steps, timm)",
+    },
+    "stage.layer_decay": {
+        "none": "one rate for every block (torchvision's references, Keras)",
+        "*": "the rate falls from each block to the one before (timm's layer_decay)",
+    },
+    "stage.body_rate": {
+        1.0: "one rate for body and head",
+        "*": "another rate for all but the head (fastai's discriminative rates, torch's parameter groups)",
+    },
+    "augmentation.mixing.partner": {
+        "reversed": "with the batch in reverse (timm)",
+        "rolled": "with the batch turned by one (torchvision)",
+        "shuffled": "with a shuffled batch (the papers, Keras's MixUp)",
+    },
+    "augmentation.mixing.per": {
+        "batch": "one share a batch (torchvision, timm's mode batch, the papers)",
+        "pair": "one share a pair (timm's mode pair)",
+        "image": "a share an image (timm's mode elem, Keras's MixUp)",
+    },
+    "augmentation.random_erasing.fill": {
+        "mean": "zeros of the scaled image (torchvision by default, timm's mode const)",
+        "colour": "a drawn colour (timm's mode rand)",
+        "noise": "noise for every pixel (timm's mode pixel, torchvision's value random)",
+    },
+    "augmentation.policy.axes": {
+        "horizontal": "to the other side (torchvision's RandomHorizontalFlip)",
+        "vertical": "upside down (torchvision's RandomVerticalFlip)",
+        "both": "both by one draw, half a turn (Keras's RandomFlip by default)",
+    },
+    "augmentation.policy.name": {
+        "rand-augment": "torchvision's RandAugment",
+        "trivial-augment": "torchvision's TrivialAugmentWide",
+        "auto-augment": "torchvision's AutoAugment",
+        "color-jitter": "torchvision's ColorJitter",
+        "random-rotation": "Keras's RandomRotation",
+        "random-translation": "Keras's RandomTranslation",
+        "random-flip": "Keras's RandomFlip",
+        "random-contrast": "Keras's RandomContrast",
+    },
+}  # fmt: skip
+
+
+class Difference(NamedTuple):
+    """A field in which two protocols differ, and the value of each: "none" is a part that one of them has not."""
+
+    field: str  # stage.1.schedule.start, stages counted from 1
+    left: Any
+    right: Any
+
+    @property
+    def is_form(self) -> bool:
+        """Whether it is a form of a technique or an axis, or a technique that one of them has not."""
+        field = _unnumbered(self.field)
+        return bool(meaning(self.field, self.left) or any(each.startswith(f"{field}.") for each in FORMS))
+
+    def words(self, left: str, right: str) -> str:
+        """left, right: what the two are called."""
+        said = []
+        for name, value in ((left, self.left), (right, self.right)):
+            means = meaning(self.field, value)
+            said.append(f"in {name} {shown(value)}{f' ({means})' if means else ''}")
+        return f"{self.field} is {' and '.join(said)}"
+
+
+def meaning(field: str, value: Any) -> str:
+    """What a form, or the value of an axis, means and who does so; empty where it is neither."""
+    part, _, axis = field.partition(".")
+    if part == "conventions" and axis in AXES:
+        return AXES[axis].values.get(str(value), "")
+    known = FORMS.get(_unnumbered(field))
+    return known.get(value, known.get("*", "")) if known else ""
+
+
+def differences(left: Protocol, right: Protocol) -> list[Difference]:
+    """All in which two recipes differ, but names and words about them; forms first, in the order of a protocol."""
+    parted = [each for each in _parted(left, right) if each.field.partition(".")[0] not in _NAMES]
+    return sorted(parted, key=lambda each: not each.is_form)
+
+
+def _unnumbered(field: str) -> str:
+    return ".".join(part for part in field.split(".") if not part.isdecimal())
+
+
+def _parted(ours: Any, theirs: Any, field: str = "") -> Iterator[Difference]:
+    """Field by field down to plain values; of two kinds of one part (optimizers, policies) what both have."""
+    if ours == theirs:
+        return
+    parts, others = _parts(ours, field), _parts(theirs, field)
+    if not parts or not others:
+        yield Difference(field, _plain(ours), _plain(theirs))
+        return
+    several = isinstance(ours, tuple)  # one may have more of them
+    names = dict.fromkeys([*parts, *others]) if several else [name for name in parts if name in others]
+    for name in names:
+        yield from _parted(parts.get(name), others.get(name), f"{field}.{name}".lstrip("."))
+
+
+def _parts(value: Any, field: str) -> dict[str, Any]:
+    if field == "conventions":
+        return {axis.name: value.get(axis.name, axis.default) for axis in AXES.values()}
+    if isinstance(value, BaseModel):
+        return {name: getattr(value, name) for name in type(value).model_fields}
+    if isinstance(value, tuple) and value and all(isinstance(each, BaseModel) for each in value):
+        return {str(place): each for place, each in enumerate(value, 1)}
+    return {}
+
+
+def _plain(value: Any) -> Any:
+    """As a protocol's file has it; "none" of a part that is not there."""
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    if isinstance(value, tuple):
+        return [_plain(each) for each in value] or "none"
+    return "none" if value is None else value
+
+
+def shown(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{name} = {shown(each)}" for name, each in value.items()) + "}"
+    return f"{value:g}" if isinstance(value, float) else str(value)
