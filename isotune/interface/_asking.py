@@ -29,7 +29,8 @@ _SECONDS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86_400}
 @dataclass(frozen=True)
 class Request:
     """datasets: not prepared yet, unless they came so. lines: about patterns. source: where it came from, in a word.
-    checked: whether every model is known to its library. expected: published numbers, each with where it stands."""
+    checked: whether every model is known to its library. expected: published numbers, each with where it stands.
+    listed: those that protocols list, which may be about other runs."""
 
     sweep: Sweep
     datasets: Sequence[Any]
@@ -40,6 +41,7 @@ class Request:
     executor: Spec | Executor
     checked: bool
     expected: Sequence[tuple[str, Expected]] = ()
+    listed: Sequence[tuple[str, Expected]] = ()
 
 
 def asked(
@@ -78,7 +80,7 @@ def asked(
     matrix = Matrix(named, [each.name for each in wanted], recipes, specs, parse_seeds(seeds), held, mode)
     return Request(
         Sweep((matrix,)), wanted, lines, "isotune run", place, jobs, runs_in or _LOCAL, checked=False,
-        expected=[*(("expect", each) for each in arguments.expectations(expect)), *_of_protocols(recipes)],
+        expected=[("expect", each) for each in arguments.expectations(expect)], listed=[*_of_protocols(recipes)],
     )  # fmt: skip
 
 
@@ -101,10 +103,10 @@ def _of_file(
     jobs = file.jobs if jobs is None else jobs
     wanted = [arguments.dataset(name) for name in file.sweep.datasets]
     recipes = {id(recipe): recipe for matrix in file.sweep.matrices for recipe in matrix.protocols}
-    said = [*(("expect", each) for each in expected), *file.expected, *_of_protocols(recipes.values())]
+    said = [*(("expect", each) for each in expected), *file.expected]
     return Request(
         file.sweep, wanted, file.lines, path.name, store, jobs, executor or file.executor or _LOCAL, checked=True,
-        expected=said,
+        expected=said, listed=[*_of_protocols(recipes.values())],
     )  # fmt: skip
 
 

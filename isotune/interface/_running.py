@@ -122,7 +122,9 @@ def run(
             running.begin({str(names.parse(model)).partition(":")[0] for model in wanted.sweep.models})
         sets = arguments.prepared(wanted.datasets, reporter, skip_unreadable=skip_unreadable)
         cells = wanted.sweep.cells(sets)
-        handed = [verification.resolve(each, cells, where) for where, each in wanted.expected]
+        handed, elsewhere = _handed(wanted, cells)
+        for line in elsewhere:
+            reporter.note(line)
         for line in _check(cells, wanted, running, reporter):
             reporter.note(line)
         planned = sweeps.plan(cells, wanted.store, retry=retry_failed or only_failed)
@@ -229,12 +231,20 @@ def plan(
 def _comparisons(wanted: Request, cells: Sequence[Cell], sets: Mapping[str, data.Dataset]) -> list[sweeps.Comparison]:
     """What would be held against each published number. UsageError: one is about none of the cells."""
     held = []
-    for where, expected in wanted.expected:
-        number = verification.resolve(expected, cells, where)
+    for number in _handed(wanted, cells)[0]:
         about = [cell for cell in cells if cell.key in number.cells]
         line = report.foreseen(number, about, len(sets[about[0].dataset].test))
         held.append(sweeps.Comparison(line, number.cells))
     return held
+
+
+def _handed(wanted: Request, cells: Sequence[Cell]) -> tuple[list[report.HandedIn], list[str]]:
+    """The published numbers that are about these cells, and a line for each that a protocol lists of other runs.
+    UsageError: one that is handed in is about none of the cells."""
+    found = [verification.resolve(each, cells, where) for where, each in wanted.expected]
+    listed = [verification.resolve_listed(each, cells, where) for where, each in wanted.listed]
+    found += [each for each in listed if isinstance(each, report.HandedIn)]
+    return found, [each for each in listed if isinstance(each, str)]
 
 
 def status(store: PathLike = defaults.STORE) -> sweeps.Status:

@@ -71,11 +71,16 @@ class Schedule(Strict):
     final: float = Field(0.0, ge=0, lt=1, description="cosine and linear: share of the peak that is left at the end")
     per: Literal["step", "epoch"] = Field("step", description="how often the rate changes")
     milestones: tuple[int, ...] = Field((), description="step only: epochs (per = epoch) or steps after which it drops")
-    gamma: float = Field(0.1, gt=0, description="step only: factor at each milestone")
+    drop_every: float | None = Field(
+        None, gt=0, description="step only: epochs or steps from one drop to the next, in the place of milestones"
+    )
+    gamma: float = Field(0.1, gt=0, description="step only: factor at each drop")
 
     @model_validator(mode="after")
     def milestones_belong_to_step(self) -> Schedule:
-        if (self.name == "step") != bool(self.milestones):
+        if self.drop_every is not None and (self.name != "step" or self.milestones):
+            raise ValueError("drop_every belongs to name = 'step', in the place of milestones")
+        if (self.name == "step") != bool(self.milestones or self.drop_every):
             raise ValueError("milestones belong to name = 'step', which needs them")
         if list(self.milestones) != sorted(set(self.milestones)):
             raise ValueError("milestones must increase")
@@ -103,7 +108,7 @@ class Schedule(Strict):
     def without_what_came_later(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Without what is not asked for, so that the keys of earlier cells stay."""
         values: dict[str, Any] = dump(self)
-        unsaid = {"warmup_epochs": 0, "start": None, "warmup_counts": False, "final": 0.0}
+        unsaid = {"warmup_epochs": 0, "start": None, "warmup_counts": False, "final": 0.0, "drop_every": None}
         return {name: value for name, value in values.items() if name not in unsaid or value != unsaid[name]}
 
 

@@ -9,12 +9,13 @@ schedule is used: every trainer is handed the rate of each step.
     constant   peak
     cosine     peak * (final + (1 - final) * (1 + cos(pi * p)) / 2)
     linear     peak * (1 - (1 - final) * p)
-    step       peak * gamma ** (milestones passed)
+    step       peak * gamma ** (milestones passed), or gamma ** floor(epochs or steps / drop_every)
 
 p: steps since the warm-up / steps that remain after it; where the decay counts the warm-up, steps / all steps.
 
-Without warm-up, cosine is torch.optim.lr_scheduler.CosineAnnealingLR with T_max = steps (Loshchilov and Hutter
-2017, one period) and keras.optimizers.schedules.CosineDecay with decay_steps = steps; step is MultiStepLR. A warm-up
+Without warm-up, cosine is torch.optim.lr_scheduler.CosineAnnealingLR with T_max = steps (Loshchilov and Hutter 2017,
+one period) and keras.optimizers.schedules.CosineDecay with decay_steps = steps; step is MultiStepLR, and with
+drop_every StepLR, timm's --decay-epochs (which may be 2.4) and Keras's ExponentialDecay(staircase=True). A warm-up
 from f is torch's LinearLR(start_factor=f), Keras's CosineDecay(initial_learning_rate=f * peak, warmup_target=peak)
 and timm's warmup_lr_init = f * peak; timm's decay counts it unless `warmup_prefix` is set.
 """
@@ -58,7 +59,10 @@ def learning_rates(schedule: Schedule, steps: int, steps_per_epoch: int) -> np.n
         factor = 1 - (1 - schedule.final) * progress
     elif schedule.name == "step":
         counted = epoch if schedule.per == "epoch" else step
-        passed = np.searchsorted(schedule.milestones, counted, side="right")
+        if schedule.drop_every is None:
+            passed = np.searchsorted(schedule.milestones, counted, side="right")
+        else:
+            passed = np.floor_divide(counted, schedule.drop_every)
         factor = schedule.gamma**passed
     risen = (held if schedule.warmup_epochs else step) / max(warmup, 1)
     one = (steps_per_epoch if schedule.warmup_epochs and schedule.per == "epoch" else 1) / max(warmup, 1)

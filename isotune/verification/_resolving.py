@@ -44,6 +44,15 @@ def resolve(expected: Expected, cells: Iterable[Cell], where: str = "expect") ->
     return HandedIn(expected, frozenset(cell.key for cell in chosen))
 
 
+def resolve_listed(expected: Expected, cells: Iterable[Cell], where: str) -> HandedIn | str:
+    """As `resolve`, of a number that a protocol lists among others: a line where it is about nothing that is run."""
+    here = list(cells)
+    if any(_matches(expected, cell) for cell in here):
+        return resolve(expected, here, where)
+    of = ", ".join(f"{axis} {said}" for axis in _AXES[:3] if (said := getattr(expected, axis)) is not None)
+    return f"{where}: {expected} is of {of or 'conventions ' + str(expected.conventions)}, which is not run here"
+
+
 def _of(cell: Cell, axis: str) -> str:
     return cell.protocol.name if axis == "protocol" else str(getattr(cell, axis))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from importlib import resources
 
 import numpy as np
@@ -180,12 +181,18 @@ class TestBuiltin:
         assert not set(protocols.load(name).conventions) & set(NETWORK_AXES)
 
 
+SHORT = {name: f"{name}-short" for name in (
+    "augreg", "bit-hyperrule", "keras-dogs", "kornblith-logistic", "timm-cosine", "timm-ra", "torchvision-mobilenetv3",
+    "torchvision-new", "vit-500-steps",
+)} | {"vtab-1k": "vtab-short"}  # fmt: skip
+PUBLISHED = tuple(SHORT)
+
+
 def test_the_protocols_of_the_suite_are_there() -> None:
     assert set(protocols.names()) == {
-        "bit-hyperrule",
-        "bit-hyperrule-short",
-        "vit-500-steps",
-        "vit-500-steps-short",
+        *PUBLISHED,
+        *SHORT.values(),
+        "vtab",
         "fine-tune-adamw",
         "fine-tune-sgd",
         "frozen-head-sgd",
@@ -224,15 +231,73 @@ def test_vits_rates_are_its_authors() -> None:
     np.testing.assert_allclose(learning_rates(stage.schedule, 500, 97), wanted, rtol=1e-12)
 
 
-@pytest.mark.parametrize("name", ["bit-hyperrule", "vit-500-steps"])
-def test_a_short_form_takes_every_part_of_its_recipe(name: str) -> None:
-    whole, short = (protocols.load(each) for each in (name, f"{name}-short"))
+def test_vtabs_rates_are_its_authors() -> None:
+    """google-research/task_adaptation, trainer.py: tf.train.piecewise_constant, and apply_warmup_lr of 80 steps."""
+
+    def rate(step: int, boundaries: tuple[int, ...], warmup: int) -> float:
+        if step < warmup:
+            return step * 0.01 / warmup
+        return 0.01 * 0.1 ** sum(step > boundary for boundary in boundaries)
+
+    for name, steps, boundaries, warmup in (
+        ("vtab", 2500, (750, 1500, 2250), 0),
+        ("vtab-1k", 1000, (300, 600, 900), 80),
+    ):
+        rates = learning_rates(protocols.load(name).stage[0].schedule, steps, 15)
+        np.testing.assert_allclose(rates, [rate(step, boundaries, warmup) for step in range(steps)], rtol=1e-12)
+
+
+def test_timms_rates_are_its_scripts() -> None:
+    """timm/scheduler/cosine_lr.py and step_lr.py, stepped every epoch, the warm-up counted (no --warmup-prefix)."""
+    cosine = learning_rates(protocols.load("timm-cosine").stage[0].schedule, 160, 1)
+    epoch = np.arange(160)
+    warm = 1e-5 + epoch * (0.1 - 1e-5) / 5
+    wanted = np.where(epoch < 5, warm, 0.05 * (1 + np.cos(np.pi * epoch / 160)))
+    np.testing.assert_allclose(cosine, wanted, rtol=1e-9)
+    steps = learning_rates(protocols.load("timm-ra").stage[0].schedule, 450, 1)
+    epoch = np.arange(450)
+    warm = 1e-6 + epoch * (0.048 - 1e-6) / 5
+    np.testing.assert_allclose(steps, np.where(epoch < 5, warm, 0.048 * 0.97 ** (epoch // 2.4)), rtol=1e-4)
+
+
+def test_torchvisions_new_recipe_has_the_references_average() -> None:
+    """references/classification/train.py: adjust = world_size * batch_size * model_ema_steps / epochs."""
+    recipe = protocols.load("torchvision-new")
+    stage, average = recipe.stage[0], recipe.average
+    assert average.decay == pytest.approx(1 - (1 - 0.99998) * stage.batch_size * average.every / stage.epochs, abs=1e-8)
+    assert stage.batch_size / stage.accumulate == 128
+    rates = learning_rates(stage.schedule, 600, 1)
+    np.testing.assert_allclose(rates[[0, 5, 599]], [0.005, 0.5, 0.25 * (1 + np.cos(np.pi * 594 / 595))], rtol=1e-9)
+
+
+def test_kornblith_tries_45_strengths_of_the_sum_over_50000_images() -> None:
+    strengths = protocols.load("kornblith-logistic").probe.l2
+    np.testing.assert_allclose(strengths, np.logspace(-6, 5, 45) / 50_000, rtol=5e-4)
+
+
+@pytest.mark.parametrize(("name", "shorter"), SHORT.items())
+def test_a_short_form_takes_every_part_of_its_recipe(name: str, shorter: str) -> None:
+    whole, short = (protocols.load(each) for each in (name, shorter))
     for one, other in zip(whole.stage, short.stage, strict=True):
         assert set(one.model_dump()) == set(other.model_dump())
+        assert set(one.schedule.model_dump()) == set(other.schedule.model_dump())
         assert one.optimizer == other.optimizer
     assert whole.augmentation.model_dump().keys() == short.augmentation.model_dump().keys()
     assert whole.augmentation.mixing == short.augmentation.mixing
+    assert whole.augmentation.policy == short.augmentation.policy
     assert whole.conventions == short.conventions
+    assert bool(whole.average) == bool(short.average)
+    assert name in short.source or name.startswith("vtab")
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_a_published_recipe_says_its_command_its_number_and_its_cost(name: str) -> None:
+    text = resources.files(BUILTIN).joinpath(f"{name}.toml").read_text(encoding="utf-8")
+    said, whole = text[: text.index("name = ")], protocols.load(name)
+    assert f"#     isotune run --protocols {name} --models " in said
+    assert "cost on two cores" in said.lower()
+    assert re.search(r" at [0-9a-f]{6,12}\b", whole.source), whole.source
+    assert re.search(r"Expected: |published", said, re.IGNORECASE)
 
 
 def test_the_published_recipes_are_as_published() -> None:

@@ -87,6 +87,27 @@ def test_step_is_torchs_multi_step(per: str, every: int) -> None:
     np.testing.assert_allclose(learning_rates(schedule, 40, 5), theirs, rtol=1e-12)
 
 
+@pytest.mark.parametrize(("per", "every"), [("step", 1), ("epoch", 5)])
+def test_a_drop_every_so_often_is_torchs_step(per: str, every: int) -> None:
+    schedule = Schedule(name="step", learning_rate=PEAK, per=per, drop_every=3, gamma=0.5)
+    theirs = torch_rates(lambda module, optimizer: module.StepLR(optimizer, 3, gamma=0.5), 40, every)
+    np.testing.assert_allclose(learning_rates(schedule, 40, 5), theirs, rtol=1e-12)
+
+
+def test_a_drop_every_2_4_epochs_after_a_warm_up_is_timms() -> None:
+    torch = pytest.importorskip("torch")
+    scheduler = pytest.importorskip("timm.scheduler")
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=PEAK)
+    theirs = scheduler.StepLRScheduler(
+        optimizer, decay_t=2.4, decay_rate=0.97, warmup_t=5, warmup_lr_init=0.2 * PEAK, warmup_prefix=False
+    )
+    schedule = Schedule(
+        name="step", learning_rate=PEAK, per="epoch", drop_every=2.4, gamma=0.97, warmup_epochs=5, start=0.2
+    )
+    wanted = [theirs._get_lr(step // 4)[0] for step in range(400)]
+    np.testing.assert_allclose(learning_rates(schedule, 400, 4), wanted, rtol=1e-12)
+
+
 @given(st.integers(1, 100), st.integers(0, 99))
 def test_cosine_after_warm_up_is_kerass_cosine_decay(steps: int, warmup: int) -> None:
     if warmup >= steps:
@@ -159,6 +180,9 @@ def test_linear_falls_to_what_is_left() -> None:
         ({"warmup_steps": 3, "warmup_counts": True}, "cosine' or 'linear"),
         ({"final": 0.1}, "cosine' or 'linear"),
         ({"start": 1.5, "warmup_steps": 3}, "start"),
+        ({"drop_every": 2.0}, "drop_every belongs to name = 'step'"),
+        ({"name": "step", "drop_every": 2.0, "milestones": (3,)}, "in the place of milestones"),
+        ({"name": "step", "drop_every": 0.0}, "drop_every"),
     ],
 )
 def test_a_schedule_that_cannot_be_is_refused(values: dict, said: str) -> None:

@@ -12,7 +12,7 @@ from isotune.protocols import OwnClassifier, expected
 from isotune.report import HandedIn
 from isotune.runs.records import Cell
 from isotune.seeds import Seeds
-from isotune.verification import keep, kept, resolve
+from isotune.verification import keep, kept, resolve, resolve_listed
 
 MODELS = ("timm:resnet18", "torchvision:resnet18")
 
@@ -71,6 +71,19 @@ def test_overrides_and_steps_are_meant_where_they_are_named() -> None:
 def test_a_number_about_nothing_is_told(said: str, why: str) -> None:
     with pytest.raises(UsageError, match=why):
         resolve(number(said), cells())
+
+
+def test_a_number_that_a_protocol_lists_of_another_run_is_told_and_not_refused() -> None:
+    there = cells()
+    assert isinstance(resolve_listed(number(",model=timm:resnet18"), there, "here"), HandedIn)
+    told = resolve_listed(number(",model=timm:resnet50,dataset=cifar10"), there, "protocol quick: expected")
+    assert told == (
+        "protocol quick: expected: 85.0 % is of model timm:resnet50, dataset cifar10, which is not run here"
+    )
+    told = resolve_listed(number(",conventions=nativ"), there, "x")
+    assert told == "x: 85.0 % is of conventions nativ, which is not run here"
+    with pytest.raises(UsageError, match="of which model is it"):
+        resolve_listed(number(), there, "here")
 
 
 def test_a_store_keeps_what_was_handed_in(tmp_path: Path) -> None:
