@@ -57,7 +57,7 @@ def refusal(text: str) -> str:
         (PROBE + "[evaluation]\nbatchsize = 2", "evaluation.batchsize: unknown key; did you mean 'batch_size'?"),
         (STAGE + "[augmentation]\nhorizontal_flop = 0.5", "augmentation.horizontal_flop: unknown key; did you mean"),
         (STAGE.replace("epochs", "epoks"), "stage.0.epoks: unknown key; did you mean 'epochs'?"),
-        (STAGE + "warmup = 3", "stage.0.schedule.warmup: unknown key; one of: final, gamma, learning_rate"),
+        (STAGE + "warmup = 3", "stage.0.schedule.warmup: unknown key; one of: drop_every, final, gamma"),
         (
             STAGE.replace('"sgd"', '"adam"\nmomentum = 0.9'),
             "stage.0.optimizer.momentum: unknown key; one of: beta1, beta2, clip_norm, epsilon, name, weight_decay",
@@ -141,7 +141,8 @@ def test_no_text_ends_in_anything_but_a_protocol_or_one_line(text: str) -> None:
 def test_a_protocol_survives_json() -> None:
     for name in protocols.names():
         loaded = protocols.load(name)
-        assert protocols.Protocol.model_validate_json(loaded.model_dump_json()) == loaded
+        recipe = loaded.model_copy(update={"expected": ()})  # which is no part of it
+        assert protocols.Protocol.model_validate_json(loaded.model_dump_json()) == recipe
 
 
 def test_a_file_is_read_by_its_path(tmp_path, monkeypatch) -> None:
