@@ -241,10 +241,10 @@ def _comparisons(wanted: Request, cells: Sequence[Cell], sets: Mapping[str, data
 def _handed(wanted: Request, cells: Sequence[Cell]) -> tuple[list[report.HandedIn], list[str]]:
     """The published numbers that are about these cells, and a line for each that a protocol lists of other runs.
     UsageError: one that is handed in is about none of the cells."""
-    found = [verification.resolve(each, cells, where) for where, each in wanted.expected]
+    about = [verification.resolve(each, cells, where) for where, each in wanted.expected]
     listed = [verification.resolve_listed(each, cells, where) for where, each in wanted.listed]
-    found += [each for each in listed if isinstance(each, report.HandedIn)]
-    return found, [each for each in listed if isinstance(each, str)]
+    about += [each for each in listed if isinstance(each, report.HandedIn)]
+    return about, [each for each in listed if isinstance(each, str)]
 
 
 def status(store: PathLike = defaults.STORE) -> sweeps.Status:
