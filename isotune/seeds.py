@@ -23,7 +23,7 @@ class Seeds(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     head: int = Field(ge=0, description="head initialisation")
-    order: int = Field(ge=0, description="order of the training images, the probe's held-out part")
+    order: int = Field(ge=0, description="order of the training images, what is held out of them")
     augmentation: int = Field(ge=0, description="crops and flips")
     policy: int | None = Field(None, ge=0, description="operations of policies and magnitudes; null: as augmentation")
     erasing: int | None = Field(None, ge=0, description="rectangles that are erased; null: as augmentation")

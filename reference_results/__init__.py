@@ -36,7 +36,8 @@ share, one input size each. All of them have the columns below.
 | statistic | what the value is of the runs: single, mean, median, range, not-stated |
 | spread, spread_kind | over the runs, in the value's unit: none; sd; standard-error; range, written `52.5..60.2` |
 | protocol | explained in `protocols.csv`; isotune's name where isotune has the protocol |
-| selection | the epoch reported: last, best (on the images reported), `best of 25`, `epoch 22`; empty: not stated |
+| selection | the epoch reported: last, best (on the images reported), `best of 25`, `best held out`, |
+| | `mean of last 5`, `epoch 22`; empty: not stated |
 | size_px, crop | side of the network's input; its share of the resized side, of which the centre is cut |
 | resize | what is resized: shorter-side, squash (both sides), none; empty: not stated |
 | interpolation | of the resize |

@@ -16,7 +16,7 @@ from isotune.errors import UsageError, nearest
 from isotune.reference_results._tables import architecture, default_checkpoint
 
 if TYPE_CHECKING:
-    from isotune.protocols import Protocol
+    from isotune.protocols import Protocol, Report
 
 # isotune's names of data sets that the tables name otherwise. A folder with the name of an archive that its
 # makers publish is taken to be it.
@@ -42,6 +42,11 @@ SPLITS = {
         ("cifar10", "cifar100", "fashion-mnist", "flowers102", "oxford-pets", "food101", "dtd", "aircraft", "cars",
          "svhn", "stanford-dogs"), "test",
     ),
+}  # fmt: skip
+
+# Which accuracy of a training is reported, as the tables name it.
+SELECTIONS: dict[Report, str] = {
+    "last": "last", "best": "best held out", "mean-of-last": "mean of last", "best-on-test": "best"
 }  # fmt: skip
 
 
@@ -79,7 +84,7 @@ class Conditions:
     resize: str | None  # shorter-side, squash
     interpolation: str | None
     metric: str = "top-1"
-    selection: str = "last"  # the epoch that is reported
+    selection: str = "last"  # the step that is reported, as `SELECTIONS` has it
     engine: str | None = None  # None: the adapter's default
     conventions: str = "identical"
     numeric_mode: str = "float32"
@@ -118,9 +123,17 @@ def conditions(cell: OfCell, **stated: Any) -> Conditions:
         numeric_mode=cell.numeric_mode,
         changes=_changes(recipe),
         deviations=recipe.deviations,
+        selection=_selection(recipe),
         test_images=recipe.images.test,
     )
     return with_stated(of_cell, stated)
+
+
+def _selection(recipe: Protocol) -> str:
+    rule = recipe.selection
+    if rule is None:
+        return "last"
+    return f"{SELECTIONS[rule.reports]} {rule.last}" if rule.reports == "mean-of-last" else SELECTIONS[rule.reports]
 
 
 def with_stated(given: Conditions, stated: dict[str, Any]) -> Conditions:

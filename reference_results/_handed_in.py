@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from isotune.protocols import Expected
-from isotune.reference_results._conditions import OfCell, conditions
+from isotune.reference_results._conditions import SELECTIONS, OfCell, conditions
 from isotune.reference_results._schema import Reference
 
 METRICS = {
@@ -24,7 +24,7 @@ def handed_in(expected: Expected, cell: OfCell) -> Reference:
         rounding=expected.rounding or 10.0**-expected.decimals,
         runs=runs, statistic="single" if runs == 1 else "mean" if runs else "not-stated",
         spread=expected.spread, spread_kind="none" if expected.spread is None else "sd", low=None, high=None,
-        protocol=here.protocol, selection=here.selection, size_px=here.size_px, crop=here.crop,
+        protocol=here.protocol, selection=SELECTIONS[expected.at or "last"], size_px=here.size_px, crop=here.crop,
         resize=here.resize or "", interpolation=here.interpolation or "", evaluation="",
         measured_by="handed in", trust="low", source=expected.source, location="", note="", file="", expected=expected,
     )  # fmt: skip

@@ -68,7 +68,7 @@ class Reference:
     low: float | None  # of a range
     high: float | None
     protocol: str  # explained in protocols.csv; isotune's name where isotune has it
-    selection: str  # the epoch that is reported: last, best, best of N, epoch N
+    selection: str  # the epoch that is reported: last, best, best of N, best held out, mean of last N, epoch N
     size_px: int | None  # side of the network's input
     crop: float | None  # size over the resized side
     resize: str
@@ -120,6 +120,7 @@ IDENTITY = tuple(
 
 _SLUG = re.compile(r"[a-z0-9][a-z0-9.-]*")
 _CITATION = re.compile(r"[A-Za-z0-9][\w.-]*")
+_SELECTION = r"(|last|best( of [1-9][0-9]*| held out)?|(mean of last|epoch) [1-9][0-9]*)"
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 
 
@@ -141,8 +142,8 @@ def parse(row: Mapping[str, str], file: str = "") -> Reference:
     _check(row["unit"] == metric.unit, "unit", f"{row['unit']!r} where {row['metric']} is in {metric.unit}")
     value, rounding = parse_value(row["value"], row["rounding"])
     _check(metric.least <= value <= metric.most, "value", f"{value:g} {metric.unit} is out of range")
-    _check(bool(re.fullmatch(r"(|last|best( of [1-9][0-9]*)?|epoch [1-9][0-9]*)", row["selection"])), "selection",
-           f"{row['selection']!r} is none of last, best, best of N, epoch N")  # fmt: skip
+    _check(bool(re.fullmatch(_SELECTION, row["selection"])), "selection",
+           f"{row['selection']!r} is none of last, best [of N, held out], mean of last N, epoch N")  # fmt: skip
     runs = _whole(row, "runs", 1, 1_000_000)
     _check((row["statistic"] == "single") == (runs == 1), "statistic", f"{row['statistic']!r} of {runs} runs")
     spread, low, high = parse_spread(row["spread"], row["spread_kind"])

@@ -105,8 +105,8 @@ def run(
         list[str] | None,
         typer.Option(
             metavar="accuracy=PERCENT,source=URL",
-            help="A published number that the runs are held against; also spread=, seeds=, images=, at-least, margin=,"
-            " test=, model=: 'isotune verify --help' explains them. Repeatable.",
+            help="A published number that the runs are held against; also at=, spread=, seeds=, images=, at-least,"
+            " margin=, test=, model=: 'isotune verify --help' explains them. Repeatable.",
         ),
     ] = None,
     python: PythonOption = None,

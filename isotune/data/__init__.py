@@ -13,8 +13,9 @@ arithmetic of pixels is in `decoding` and `resizing`. Modules whose name begins 
 
 from isotune.data._preparing import Availability, describe, load, prepare, status
 from isotune.data._views import inputs, subset
-from isotune.data.dataset import Dataset, Split, encoded
+from isotune.data.dataset import Dataset, Split, SplitName, encoded
 from isotune.data.decoding import Unreadable, decode
+from isotune.data.resizing import Place
 from isotune.data.sources.imagenet import outputs, synsets
 from isotune.data.sources.naming import names
 from isotune.data.sources.splitting import was_split
@@ -22,7 +23,9 @@ from isotune.data.sources.splitting import was_split
 __all__ = [
     "Availability",
     "Dataset",
+    "Place",
     "Split",
+    "SplitName",
     "Unreadable",
     "decode",
     "describe",

@@ -21,7 +21,7 @@ import numpy as np
 
 from isotune import cache, sealing
 from isotune.data.dataset import Dataset, FileSplit, Split, SplitName
-from isotune.data.resizing import Resize, fixed_view
+from isotune.data.resizing import Place, Resize, fixed_view
 from isotune.data.writing import mapped
 from isotune.errors import UsageError, nearest
 from isotune.progress import untold
@@ -73,8 +73,10 @@ def inputs(
     *,
     resize: Resize = "antialias",
     decode: str = "pillow",
+    place: Place = "centre",
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The protocol's fixed view: uint8 [n, size, size, 3], memory-mapped and read-only, and labels int64 [n].
+    """The protocol's fixed view: uint8 [n, size, size, 3], memory-mapped and read-only, and labels int64 [n]. place: of
+    the crop.
 
     UsageError: the split is empty, too small for its classes, or there is no room on the disk.
     MissingExtra: the library that decodes is not installed.
@@ -83,6 +85,8 @@ def inputs(
     key |= {"input": input.model_dump(mode="json"), "resize": resize}
     if resize in ("nearest", "opencv-area"):  # whatever the protocol's interpolation says
         key["input"]["interpolation"] = "nearest"
+    if place != "centre":
+        key["place"] = place
     shape = (len(indices), input.size, input.size, 3)
 
     def build(folder: Path) -> None:
@@ -90,7 +94,7 @@ def inputs(
         view = mapped(folder / "images.npy", shape)
 
         def fill(position: int) -> None:
-            view[position] = fixed_view(part.image(int(indices[position])), input, resize)
+            view[position] = fixed_view(part.image(int(indices[position])), input, resize, place)
 
         for _ in threads.each(fill, range(len(indices))):
             pass

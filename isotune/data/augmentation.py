@@ -11,6 +11,7 @@ import math
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from copy import copy
 
 import numpy as np
 
@@ -62,6 +63,14 @@ class Augmenter:
             if (side := augmentation.random_crop) is not None:
                 viewed = Input(size=side, interpolation=input.interpolation)
             self._view, self.labels = inputs(dataset, "train", images, viewed, resize=resize, decode=decode)
+        self._numbers = np.arange(len(self.labels))
+
+    def only(self, numbers: np.ndarray) -> Augmenter:
+        """The same of the images with these numbers alone, int64 [n], which are 0 to n-1 there; what is drawn for an
+        image is as among all."""
+        part = copy(self)
+        part._numbers, part.labels = self._numbers[numbers], self.labels[numbers]
+        return part
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -75,11 +84,12 @@ class Augmenter:
         """The images with the numbers `samples`, int64 [B], as of an epoch: [B, size, size, 3] in 0..255, uint8, or
         float32 where pixels are erased or mixed; and their labels, int64 [B], or targets, float64 [B, classes], where
         images are mixed."""
-        images = np.stack([self._image(epoch, int(sample), seeds) for sample in samples])
+        numbers = self._numbers[samples]
+        images = np.stack([self._image(epoch, int(number), seeds) for number in numbers])
         labels = self.labels[samples]
         if (mixing := self._augmentation.mixing) is None:
             return images, labels
-        stream = np.random.default_rng([seeds.of("mixing"), epoch, int(samples[0]), _MIXING])
+        stream = np.random.default_rng([seeds.of("mixing"), epoch, int(numbers[0]), _MIXING])
         return mixed(images, labels, self._classes, mixing, stream)
 
     def batches(self, order: Iterable[tuple[int, np.ndarray]], seeds: Seeds) -> Iterator[Batch]:

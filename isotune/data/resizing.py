@@ -17,7 +17,9 @@ The `resize` axis says by which filter, the protocol says to what size.
   a = -3/4, and nearest without half a pixel. `opencv-area`: its INTER_AREA, whatever the protocol's interpolation says.
 
 Sizes follow torchvision: `resize = N` makes the shorter side N and the longer int(N * long / short), then
-a square is cut from the centre; `squash` goes straight to the square.
+a square is cut from the centre; `squash` goes straight to the square. Three crops are the squares at the start, in the
+middle and at the end of the longer side: left, centre and right, of a portrait top, centre and bottom (Szegedy et al.
+2015, "Going deeper with convolutions", section 7, without the further crops that it takes of each).
 """
 
 from __future__ import annotations
@@ -33,6 +35,7 @@ from isotune.protocols import Input
 
 Resize = Literal["antialias", "plain", "nearest", "opencv", "opencv-area"]
 Interpolation = Literal["nearest", "bilinear", "bicubic"]
+Place = Literal["start", "centre", "end"]  # of a crop, along the longer side
 
 _PILLOW = {
     "nearest": Image.Resampling.NEAREST,
@@ -41,10 +44,10 @@ _PILLOW = {
 }
 
 
-def fixed_view(image: np.ndarray, input: Input, resize: Resize) -> np.ndarray:
+def fixed_view(image: np.ndarray, input: Input, resize: Resize, place: Place = "centre") -> np.ndarray:
     """uint8 [size, size, 3]: the image resized and cut as the protocol's input says, without randomness."""
     height, width = resized_size(image.shape[0], image.shape[1], input)
-    return center_crop(resized(image, height, width, resize, input.interpolation), input.size)
+    return crop(resized(image, height, width, resize, input.interpolation), input.size, place)
 
 
 def resized_size(height: int, width: int, input: Input) -> tuple[int, int]:
@@ -56,10 +59,15 @@ def resized_size(height: int, width: int, input: Input) -> tuple[int, int]:
     return input.resize, int(input.resize * width / height)
 
 
-def center_crop(image: np.ndarray, size: int) -> np.ndarray:
-    """The central [size, size] part of an image that is at least that large; torchvision's rounding."""
-    top = round((image.shape[0] - size) / 2.0)
-    left = round((image.shape[1] - size) / 2.0)
+def crop(image: np.ndarray, size: int, place: Place = "centre") -> np.ndarray:
+    """A [size, size] part of an image that is at least that large: the central one, by torchvision's rounding, or at an
+    end of the longer side, of a square image its width."""
+    height, width = image.shape[:2]
+    top, left = round((height - size) / 2.0), round((width - size) / 2.0)
+    if place != "centre" and height > width:
+        top = 0 if place == "start" else height - size
+    elif place != "centre":
+        left = 0 if place == "start" else width - size
     return image[top : top + size, left : left + size]
 
 

@@ -73,7 +73,9 @@ def _cost(recipe: Protocol) -> str:
     if recipe.probe:
         trained = "all training images" if train is None else f"at most {train:,} training images"
         return f"features of {trained} and {tested}, once for all seeds"
-    return "; ".join(_stage(stage, train) for stage in recipe.stage)
+    trained = "; ".join(_stage(stage, train) for stage in recipe.stage)
+    grid = recipe.selection.grid if recipe.selection else None
+    return f"{trained}, {1 + len(grid.combinations)} times, to choose hyper-parameters" if grid else trained
 
 
 def _stage(stage: Stage, images: int | None) -> str:

@@ -39,6 +39,7 @@ from isotune.protocols._protocol import (
     Step,
 )
 from isotune.protocols._reading import load, names, parse
+from isotune.protocols._selection import REPORTS, Grid, Report, Selection, Values, with_values
 from isotune.protocols._stages import (
     SGD,
     Adam,
@@ -55,6 +56,7 @@ __all__ = [
     "LAYOUTS",
     "METRICS",
     "NUMERIC_MODES",
+    "REPORTS",
     "SGD",
     "Adam",
     "Augmentation",
@@ -63,6 +65,7 @@ __all__ = [
     "ColorJitter",
     "Evaluation",
     "Expected",
+    "Grid",
     "Images",
     "Input",
     "InputChange",
@@ -82,10 +85,13 @@ __all__ = [
     "RandomFlip",
     "RandomRotation",
     "RandomTranslation",
+    "Report",
     "Schedule",
+    "Selection",
     "Stage",
     "Step",
     "TrivialAugment",
+    "Values",
     "expected",
     "explain",
     "layout",
@@ -95,4 +101,5 @@ __all__ = [
     "optimizer_features",
     "parse",
     "relevant_axes",
+    "with_values",
 ]

@@ -12,6 +12,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from isotune.errors import UsageError
 from isotune.protocols._explaining import explain
+from isotune.protocols._selection import Report
 from isotune.protocols._strict import Strict
 
 # Fields of a record's metrics that are shares, in the words of a report.
@@ -51,6 +52,7 @@ class Expected(Strict):
     )
     top5: _Percent | None = Field(None, description="top-5, percent; one of the three is given")
     mean_per_class: _Percent | None = Field(None, description="accuracy, mean over the classes, percent")
+    at: Report | None = Field(None, description="which accuracy of a training it is; absent: that after the last step")
     source: _Name = Field(description="where it is published: a URL, a DOI, title and table")
     spread: float | None = Field(None, ge=0, le=100, description="standard deviation over the seeds, points")
     seeds: int | None = Field(None, ge=1, le=1_000_000, description="runs that it is the mean of")

@@ -8,7 +8,9 @@ from pydantic import BaseModel, ValidationError
 
 from isotune.errors import nearest
 
-_TAGS = ("sgd", "adam", "adamw", "rmsprop", "int", "literal['squash']")  # of unions: no part of a field's path
+_UNIONS = {"resize": "a whole number of pixels or 'squash'", "every": "a whole number of steps above 0, or 'epoch'"}
+_ALTERNATIVES = ("int", "constrained-int", "literal['squash']", "literal['epoch']")
+_TAGS = ("sgd", "adam", "adamw", "rmsprop", *_ALTERNATIVES)  # of unions: no part of a field's path
 _PATTERNS = {"name": "lower-case letters, digits and dashes", "trained": "head, last:N, from:LAYER or all"}
 
 
@@ -35,10 +37,12 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
             message = f"name {first['ctx']['tag']!r} is unknown; {nearest(first['ctx']['tag'], tags)}"
         case "union_tag_not_found":
             message = "name is missing"
+        case "too_short":
+            message = "is empty; give at least one"
         case "string_pattern_mismatch" if last in _PATTERNS:
             message = f"must be {_PATTERNS[str(last)]}{shown}"
-        case _ if last in ("int", "literal['squash']"):
-            message = f"must be a whole number of pixels or 'squash'{shown}"
+        case _ if last in _ALTERNATIVES and path[-1] in _UNIONS:
+            message = f"must be {_UNIONS[str(path[-1])]}{shown}"
         case _ if field == "stage":
             message = "each stage is a table of its own, under [[stage]]"
         case _:

@@ -11,6 +11,7 @@ from isotune.conventions import parse as parse_conventions
 from isotune.errors import UsageError, nearest
 from isotune.protocols._augmentation import Augmentation
 from isotune.protocols._expected import Expected
+from isotune.protocols._selection import Selection, with_values
 from isotune.protocols._stages import Averaging, Stage
 from isotune.protocols._strict import Strict
 
@@ -129,6 +130,10 @@ class Evaluation(Strict):
     """How the test images are evaluated, and what a verdict against a published number allows."""
 
     batch_size: int = Field(64, gt=0)
+    views: Literal["centre", "three-crop"] = Field(
+        "centre", description="three-crop: the squares at both ends of the longer side and in the middle, of which the"
+        " probabilities are averaged"
+    )  # fmt: skip
     margin: float | None = Field(
         None, gt=0, description="of verdicts against published numbers, percentage points; absent: a point or the"
         " published spread, whichever is larger, and half a unit of its last digit"
@@ -161,6 +166,7 @@ class Protocol(Strict):
     probe: Probe | None = None
     stage: tuple[Stage, ...] = ()
     average: Averaging | None = Field(None, description="over all stages; it is evaluated in the weights' place")
+    selection: Selection | None = Field(None, description="absent: the accuracy after the last step counts")
     own_classifier: OwnClassifier | None = None
     evaluation: Evaluation = Evaluation()
     conventions: dict[str, Any] = Field(default_factory=dict, description="recipe axes; the rest have their defaults")
@@ -181,6 +187,31 @@ class Protocol(Strict):
             raise ValueError("an average is of weights that are trained: it needs a [[stage]]")
         if self.probe and self.augmentation != Augmentation():
             raise ValueError("a probe's features are computed once: it cannot have [augmentation]")
+        if self.evaluation.views == "three-crop":
+            if not self.stage:
+                raise ValueError('evaluation.views = "three-crop" is of what is trained: it needs a [[stage]]')
+            if self.input.resize == "squash":
+                raise ValueError(
+                    'evaluation.views = "three-crop" cuts along the longer side, and input.resize = "squash" leaves'
+                    f" none; give the shorter side, resize = {self.input.size} say"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def selection_is_of_what_is_trained(self) -> Protocol:
+        rule = self.selection
+        if rule is None:
+            return self
+        if not self.stage:
+            has = "a probe has a held-out part of its own" if self.probe else "own_classifier trains nothing"
+            raise ValueError(f"selection is of trainings: it needs a [[stage]]; {has}")
+        if (asked := rule.needs_one_stage) and len(self.stage) > 1:
+            raise ValueError(f"selection.{asked} is of one [[stage]], and there are {len(self.stage)}; leave it out")
+        for values in rule.grid.combinations if rule.grid else ():
+            try:
+                with_values(self.stage[0], values)
+            except UsageError as error:
+                raise ValueError(f"selection.grid: {error}") from None
         return self
 
     @model_validator(mode="after")
@@ -199,12 +230,13 @@ class Protocol(Strict):
 
     @model_serializer(mode="wrap")
     def without_what_came_later(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Without `own_classifier`, `average` and `evaluation.margin` where there is none, so that the keys of earlier
-        cells stay what they were."""
+        """Without `own_classifier`, `average`, `selection` and what is not said of `evaluation`, so that the keys of
+        earlier cells stay what they were."""
         values: dict[str, Any] = dump(self)
-        for late in ("own_classifier", "average"):
+        for late in ("own_classifier", "average", "selection"):
             if values.get(late) is None:
                 values.pop(late, None)
-        if "evaluation" in values and values["evaluation"].get("margin") is None:
-            values["evaluation"].pop("margin", None)
+        for late, unsaid in (("margin", None), ("views", "centre")):
+            if "evaluation" in values and values["evaluation"].get(late) == unsaid:
+                values["evaluation"].pop(late, None)
         return values

@@ -57,18 +57,28 @@ class Schedule(Strict):
     A warm-up starts at a share 0 of the peak in Keras, 0.01 in torchvision's references; timm's decay counts it.
     """
 
-    name: Literal["constant", "cosine", "linear", "step"] = "constant"
+    name: Literal["constant", "cosine", "linear", "step", "one-cycle"] = "constant"
     learning_rate: float = Field(gt=0, description="the peak")
     warmup_steps: int = Field(0, ge=0, description="linear, with every step")
     warmup_epochs: int = Field(0, ge=0, description="linear, as often as `per` says")
     start: float | None = Field(
         None, ge=0, lt=1, description="share of the peak at the first step;"
-        " absent: one step's rise, so that no step has rate 0"
+        " absent: one step's rise, so that no step has rate 0; one-cycle: 1/25"
     )  # fmt: skip
     warmup_counts: bool = Field(
         False, description="the decay has begun with the first step: the warm-up ends in the midst of it"
     )
-    final: float = Field(0.0, ge=0, lt=1, description="cosine and linear: share of the peak that is left at the end")
+    final: float = Field(
+        0.0, ge=0, lt=1, description="cosine, linear and one-cycle: share of the peak that is left at the end"
+    )
+    rise: float = Field(
+        0.25, gt=0, lt=1, description="one-cycle only: share of the steps up to the peak; fastai 0.25, torch 0.3"
+    )
+    anneal: Literal["cosine", "linear"] = Field("cosine", description="one-cycle only: how it rises and falls")
+    reach: Literal["after", "last"] = Field(
+        "after", description="one-cycle only: the final share would come one step after the last, as in fastai, or is"
+        " that of the last step, as in torch"
+    )  # fmt: skip
     per: Literal["step", "epoch"] = Field("step", description="how often the rate changes")
     milestones: tuple[int, ...] = Field((), description="step only: epochs (per = epoch) or steps after which it drops")
     drop_every: float | None = Field(
@@ -94,21 +104,43 @@ class Schedule(Strict):
     def one_warmup(self) -> Schedule:
         if self.warmup_steps and self.warmup_epochs:
             raise ValueError("give either warmup_steps or warmup_epochs")
+        if self.name == "one-cycle":
+            return self
         if not (self.warmup_steps or self.warmup_epochs) and (self.start is not None or self.warmup_counts):
             raise ValueError("start and warmup_counts belong to a warm-up: give warmup_steps or warmup_epochs")
         if self.final and self.name not in ("cosine", "linear"):
-            raise ValueError("final belongs to name = 'cosine' or 'linear'")
+            raise ValueError("final belongs to name = 'cosine' or 'linear', or to 'one-cycle'")
         if self.warmup_counts and self.name not in ("cosine", "linear"):
             raise ValueError(
                 "warmup_counts belongs to name = 'cosine' or 'linear'; milestones always count the warm-up"
             )
         return self
 
+    @model_validator(mode="after")
+    def one_cycle(self) -> Schedule:
+        if self.name != "one-cycle":
+            apart = {"rise": 0.25, "anneal": "cosine", "reach": "after"}
+            if stray := next((name for name, value in apart.items() if getattr(self, name) != value), None):
+                raise ValueError(f"{stray} belongs to name = 'one-cycle'")
+            return self
+        if self.warmup_steps or self.warmup_epochs or self.warmup_counts:
+            raise ValueError("a one-cycle rises by itself: give rise in the place of a warm-up")
+        if self.per == "epoch":
+            raise ValueError("a one-cycle changes with every step: leave out per")
+        if self.start == 0:
+            raise ValueError("start of a one-cycle is above 0, 0.04 say: a step of rate 0 changes nothing")
+        if self.reach == "last" and not self.final:
+            raise ValueError('reach = "last" gives the last step what is left of the peak: give final, 4e-6 say')
+        return self
+
     @model_serializer(mode="wrap")
     def without_what_came_later(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Without what is not asked for, so that the keys of earlier cells stay."""
         values: dict[str, Any] = dump(self)
-        unsaid = {"warmup_epochs": 0, "start": None, "warmup_counts": False, "final": 0.0, "drop_every": None}
+        unsaid = {
+            "warmup_epochs": 0, "start": None, "warmup_counts": False, "final": 0.0, "rise": 0.25, "anneal": "cosine",
+            "reach": "after", "drop_every": None,
+        }  # fmt: skip
         return {name: value for name, value in values.items() if name not in unsaid or value != unsaid[name]}
 
 

@@ -4,7 +4,7 @@
 
 Libraries differ in how it begins, warms up and treats BatchNorm's statistics. All of that but the last is in the decay
 d of each update, so that those are computed here, as one array, and the average is kept in NumPy, for every library
-alike (isotune.runs.training.Average).
+alike (isotune.runs.selection.averaging.Average).
 
     start      first    d = 0 at the first update, which copies: Keras's `use_ema`, torch's `AveragedModel`, timm's V3
                initial  d from the first update on, on the weights before training: timm's V2, TensorFlow's averages

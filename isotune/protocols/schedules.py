@@ -10,6 +10,8 @@ schedule is used: every trainer is handed the rate of each step.
     cosine     peak * (final + (1 - final) * (1 + cos(pi * p)) / 2)
     linear     peak * (1 - (1 - final) * p)
     step       peak * gamma ** (milestones passed), or gamma ** floor(epochs or steps / drop_every)
+    one-cycle  from `start` of the peak to the peak in a share `rise` of the steps, then to `final` of it, each by half
+               a cosine or by a line
 
 p: steps since the warm-up / steps that remain after it; where the decay counts the warm-up, steps / all steps.
 
@@ -18,6 +20,11 @@ one period) and keras.optimizers.schedules.CosineDecay with decay_steps = steps;
 drop_every StepLR, timm's --decay-epochs (which may be 2.4) and Keras's ExponentialDecay(staircase=True). A warm-up
 from f is torch's LinearLR(start_factor=f), Keras's CosineDecay(initial_learning_rate=f * peak, warmup_target=peak)
 and timm's warmup_lr_init = f * peak; timm's decay counts it unless `warmup_prefix` is set.
+
+One-cycle (Smith 2018, arXiv 1803.09820) is fastai's `fit_one_cycle` with rise = pct_start, start = 1/div and
+final = 1/div_final: step i of N is at i/N of the training. With reach = "last" it is torch's OneCycleLR of two phases,
+start = 1/div_factor and final = start/final_div_factor: the peak is at step rise * N - 1, the end at step N - 1. Both
+move the momentum against the rate; here it stays.
 """
 
 from __future__ import annotations
@@ -47,6 +54,8 @@ def learning_rates(schedule: Schedule, steps: int, steps_per_epoch: int) -> np.n
         )
         raise UsageError(f"schedule.{written} is more than the {steps} steps that are trained")
 
+    if schedule.name == "one-cycle":
+        return schedule.learning_rate * _one_cycle(schedule, steps)
     step = np.arange(steps)
     epoch = step // steps_per_epoch
     held = epoch * steps_per_epoch if schedule.per == "epoch" else step  # the step that decides the rate
@@ -70,3 +79,20 @@ def learning_rates(schedule: Schedule, steps: int, steps_per_epoch: int) -> np.n
     rising = risen + one if start is None else start + (1 - start) * risen
     rates: np.ndarray = schedule.learning_rate * np.where(step < warmup, rising, factor)
     return rates
+
+
+def _one_cycle(schedule: Schedule, steps: int) -> np.ndarray:
+    """Shares of the peak, float64 [steps]."""
+    early = 1 if schedule.reach == "last" else 0  # by how many steps peak and end come earlier
+    peak, end = schedule.rise * steps - early, steps - early
+    start = 1 / 25 if schedule.start is None else schedule.start  # fastai's div, torch's div_factor
+    step = np.arange(steps)
+    rising = _annealed(schedule, start, 1.0, step / peak) if peak > 0 else np.ones(steps)
+    falling = _annealed(schedule, 1.0, schedule.final, (step - peak) / max(end - peak, 1e-12))
+    return np.where(step <= peak, rising, falling)
+
+
+def _annealed(schedule: Schedule, begin: float, end: float, progress: np.ndarray) -> np.ndarray:
+    moved = (1 - np.cos(np.pi * progress)) / 2 if schedule.anneal == "cosine" else progress
+    shares: np.ndarray = begin + (end - begin) * moved
+    return shares

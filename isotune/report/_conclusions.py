@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from isotune.reference_results import Reference, cited
 from isotune.report import wording as f
-from isotune.report._evaluation import confusions, prices, prices_intro, scores
+from isotune.report._evaluation import confusions, prices, prices_intro, scores, selected, selected_intro
 from isotune.report._handed_in import line, needed
 from isotune.report._tables import board, facts
 from isotune.report.analysis.differences import ALPHA, Difference
@@ -35,6 +35,8 @@ class View:
     board: Table | None
     handed_in: list[str]
     scores: Table | None
+    selected: Table | None
+    selected_intro: str
     prices: Table | None
     prices_intro: str
     prices_images: list[str]
@@ -59,6 +61,8 @@ def view(finding: Finding, images: Opened | None = None) -> View:
         board=board(section) if section.rows else None,
         handed_in=[f.text(line(each)) for each in finding.published.verdicts if each.reference.expected],
         scores=scores(section),
+        selected=selected(section),
+        selected_intro=selected_intro(section),
         prices=prices(finding, anchors),
         prices_intro=prices_intro(finding),
         prices_images=[anchors[id(each)] for each in finding.prices if id(each) in anchors],

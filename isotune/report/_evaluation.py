@@ -1,16 +1,21 @@
-"""Of an evaluation of checkpoints' own classifiers: all scores, what each step costs, what was taken for what."""
+"""Of an evaluation of checkpoints' own classifiers: all scores, what each step costs, what was taken for what. Of
+trainings that select: every accuracy by name, and what the choice cost."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
+from isotune.protocols import REPORTS, Report
 from isotune.report import wording as f
 from isotune.report.analysis.evaluations import described
 from isotune.report.analysis.judging import Finding
 from isotune.report.analysis.prices import Price
 from isotune.report.analysis.sections import Section
 from isotune.report.wording import Table
+from isotune.runs.records import Record
+from isotune.statistics import PERCENT, estimate
 
 _CONFUSIONS = 3  # models of a section whose confusion is shown
 
@@ -116,3 +121,95 @@ def confusions(section: Section) -> list[tuple[str, Table]]:
             counts = [[name, *map(str, line)] for name, line in zip(names, metrics.confusion, strict=True)]
             tables.append((f.row_name(row, with_checkpoint=True), Table(["class", *names], counts)))
     return tables
+
+
+def selected(section: Section) -> Table | None:
+    """Every accuracy by what it is of, over seeds, and what the choice cost. None: of protocols that select nothing."""
+    rule = section.protocol.selection
+    if rule is None:
+        return None
+    decimals = f.decimals(section.test_images)
+    columns = [
+        "model", "set-up", *(f"{_NAMES[name]} %" for name in REPORTS), "per class %", "best step", "ended after step",
+        "chosen", "trainings", "choosing s",
+    ]  # fmt: skip
+    rows = [
+        [
+            f.row_name(row, with_checkpoint=len(section.checkpoints) > 1),
+            setup.name,
+            *(f.accuracy(estimate(_shares(records, name), within=PERCENT), decimals) for name in REPORTS),
+            f.accuracy(estimate(_per_class(records), within=PERCENT), decimals),
+            _each(records, "best_step"),
+            _each(records, "stopped"),
+            f.text(_chosen(records)),
+            f.significant(_mean([r.timings.trainings for r in records if r.timings])),
+            f.significant(_mean([r.timings.choosing for r in records if r.timings and r.timings.choosing is not None])),
+        ]
+        for row in section.rows
+        for setup in row.distinct
+        if (records := [r for r in setup.records.values() if r.metrics and r.metrics.selected])
+    ]
+    return Table(columns, rows, left=2).filled() if rows else None
+
+
+_NAMES: Mapping[Report, str] = {
+    "last": "last step", "best": "best step, held out", "mean-of-last": "mean of the last",
+    "best-on-test": "best step, on the test images",
+}  # fmt: skip
+
+
+def _shares(records: Sequence[Record], name: Report) -> list[float]:
+    """Percent, by seed; without those that have it not."""
+    each = [r.metrics.selected.accuracy.get(name) for r in records if r.metrics and r.metrics.selected]
+    return [100 * share for share in each if share is not None]
+
+
+def _per_class(records: Sequence[Record]) -> list[float]:
+    return [100 * r.metrics.mean_per_class for r in records if r.metrics and r.metrics.mean_per_class is not None]
+
+
+def _each(records: Sequence[Record], name: str) -> str:
+    """ "40", or "20 to 40" over the seeds."""
+    values = [getattr(r.metrics.selected, name) for r in records if r.metrics]
+    steps = sorted(value for value in values if value is not None)
+    if not steps:
+        return f.NOTHING
+    return f"{steps[0]:,}" if steps[0] == steps[-1] else f"{steps[0]:,} to {steps[-1]:,}"
+
+
+def _chosen(records: Sequence[Record]) -> str:
+    """What every seed chose; of several choices how often each was."""
+    counts: Counter[str] = Counter()
+    for record in records:
+        values = record.metrics.selected.chosen if record.metrics and record.metrics.selected else None
+        if values:
+            counts[", ".join(f"{name} {value:g}" for name, value in values.items())] += 1
+    if len(counts) <= 1:
+        return next(iter(counts), f.NOTHING)
+    return "; ".join(f"{values} ({count})" for values, count in counts.most_common())
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return sum(values) / len(values) if values else None
+
+
+def selected_intro(section: Section) -> str:
+    """What counts, what it was chosen by, and what that took from the training; empty where nothing is selected."""
+    rule = section.protocol.selection
+    if rule is None:
+        return ""
+    said = [f"What counts is the accuracy {REPORTS[rule.reports]}."]
+    if rule.reports == "best-on-test":
+        said.append("It is chosen on the images that it is measured on, so it is an upper bound, and no test.")
+    held = {r.metrics.selected.held_out_images for row in section.rows for setup in row.setups
+            for r in setup.records.values() if r.metrics and r.metrics.selected}  # fmt: skip
+    if images := max(held, default=0):
+        left = "the last training has them too" if not rule.keeps_out else "nothing is trained on them"
+        said.append(f"{f.number(images, 'training image')} are held out, by whose {_METRICS[rule.metric]} it is chosen;"
+                    f" {left}. The test images are looked at afterwards.")  # fmt: skip
+    if rule.grid:
+        said.append(f"Hyper-parameters are chosen among {f.number(len(rule.grid.combinations), 'combination')}.")
+    return " ".join(said)
+
+
+_METRICS = {"accuracy": "accuracy", "mean_per_class": "mean per-class accuracy", "loss": "loss"}

@@ -11,7 +11,7 @@ from isotune.reference_results import handed_in
 from isotune.report import wording as f
 from isotune.report.analysis.answers import Answers, Predictions
 from isotune.report.analysis.handed_in import HandedIn
-from isotune.report.analysis.published import Judged, drawn_of, judge_handed_in, margin_of, number_of
+from isotune.report.analysis.published import Judged, drawn_of, judge_handed_in, margin_of, number_of, of_step
 from isotune.report.analysis.sections import sections
 from isotune.runs.records import Cell, Record, latest
 from isotune.statistics import Draw, Verdict
@@ -34,7 +34,8 @@ def line(each: Judged) -> str:
     assert expected is not None
     metric = "" if expected.metric == "accuracy" else f"{METRICS[expected.metric]} "
     ours = "nothing measured" if verdict.effect is None else f"measured {_measured(each)} on {_images(verdict)}"
-    return f"claimed {metric}{expected}{_of_runs(each)} ({one_line(expected.source)}), {ours}: {_concluded(each)}"
+    step = of_step(expected, each.setup.first.cell.protocol)
+    return f"claimed {metric}{expected}{step}{_of_runs(each)} ({one_line(expected.source)}), {ours}: {_concluded(each)}"
 
 
 def foreseen(number: HandedIn, cells: Iterable[Cell], test_images: int) -> str:
@@ -56,7 +57,8 @@ def foreseen(number: HandedIn, cells: Iterable[Cell], test_images: int) -> str:
     within = "as a bound" if expected.at_least else f"margin {margin:.3g} points"
     said = "" if expected.metric == "accuracy" else f"{metric} "
     source = one_line(expected.source)
-    return f"claimed {said}{expected} ({source}) against {ours} of {row} on {_of_images(draw, images)}; {within}"
+    step = of_step(expected, first.protocol)
+    return f"claimed {said}{expected}{step} ({source}) against {ours} of {row} on {_of_images(draw, images)}; {within}"
 
 
 def _measured(each: Judged) -> str:

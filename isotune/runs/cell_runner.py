@@ -18,7 +18,6 @@ import numpy as np
 
 from isotune import data, names
 from isotune.conventions import NETWORK_AXES, Conventions
-from isotune.data.augmentation import Augmenter
 from isotune.errors import UsageError
 from isotune.models import contents
 from isotune.models.building import Builder, Built
@@ -27,6 +26,7 @@ from isotune.runs import own_classifier, probe, scores, training
 from isotune.runs.drafts import Draft
 from isotune.runs.own_classifier import classes
 from isotune.runs.records import WITHOUT_LAW, Cell, Memory, Metrics, Record, Timings, predictions_digest
+from isotune.runs.selection.fine_tuning import FineTuning
 from isotune.weights import Weights, head_weights
 from isotune.workers import memory
 from isotune.workers.disturbance import Watch
@@ -106,7 +106,9 @@ class CellRunner:
             logits, truth, metrics, timings = self._own_classifier(cell, built, dataset, progress)
         else:
             built.reset(head)
-            logits, truth, metrics, timings = self._train(cell, built, dataset, progress, draft)
+            kept = draft and draft.under(self.builder.environment(built))
+            tuning = FineTuning(cell, built, dataset, lambda: built.reset(head), progress, kept, self.alone)
+            logits, truth, metrics, timings = tuning.run()
         predictions = logits.argmax(axis=1)
         record = Record(
             cell=cell,
@@ -214,52 +216,6 @@ class CellRunner:
             table = scores.confusion(logits.argmax(axis=1), truth, len(dataset.classes))
             metrics |= {"classes": dataset.classes, "confusion": tuple(map(tuple, table.tolist()))}
         return logits, truth, metrics, {"evaluation": seconds, "disturbance": watch.seen}
-
-    def _train(  # type: ignore[no-untyped-def]
-        self, cell: Cell, built: Built, dataset: data.Dataset, progress: Progress, draft: Draft | None
-    ):
-        protocol = cell.protocol
-        test, truth = self._inputs(cell, built, dataset, "test")
-        axes = built.conventions
-        augmenter = Augmenter(
-            dataset, protocol.images, protocol.input, protocol.augmentation, resize=axes.resize, decode=axes.decode,
-            scaling=axes.input_scaling,
-        )  # fmt: skip
-        labels = augmenter.labels
-        steps = sum(training.steps_of(stage, len(labels))[0] for stage in protocol.stage)
-        average = None
-        if protocol.average is not None:
-            average = training.Average(protocol.average, built.model.weights(), steps)
-        kept = draft and draft.under(self.builder.environment(built))
-        result = training.train(
-            built.model, protocol.stage, augmenter, labels, cell.seeds, progress, kept, alone=self.alone,
-            average=average,
-        )  # fmt: skip
-        began = time.perf_counter()
-        logits = training.logits_in_batches(built.model, test, protocol.evaluation.batch_size, progress)
-        last = None
-        if average is not None:
-            last = float((logits.argmax(axis=1) == truth).mean())
-            built.model.load(average.tensors)
-            logits = training.logits_in_batches(built.model, test, protocol.evaluation.batch_size, progress)
-        metrics = {
-            "last_accuracy": last,
-            "train_images": len(labels),
-            "train_loss": tuple(result.losses),
-            "loss_scale": result.loss_scale,
-            "skipped_steps": result.skipped_steps,
-        }
-        timings = {
-            "first_step": result.first_step,
-            "training": result.seconds,
-            "training_images": result.images,
-            "disturbance": result.disturbance,
-            "evaluation": time.perf_counter() - began,
-            "resumed": result.resumed,
-            "before": result.before,
-            "alone": result.alone,
-        }
-        return logits, truth, metrics, timings
 
 
 def _check_files(cell: Cell) -> None:

@@ -16,6 +16,7 @@ from isotune.protocols import Mode
 from isotune.runs import own_classifier, requests
 from isotune.runs.own_classifier import classes
 from isotune.runs.records import Cell
+from isotune.runs.selection import checking
 from isotune.runs.store import Store
 from isotune.seeds import Seeds
 from isotune.workers.process import WorkerFailure, Workers
@@ -205,13 +206,19 @@ def check_models(
 
 
 def check_images(dataset: data.Dataset, recipe: protocols.Protocol) -> None:
-    """Refuse a protocol that takes fewer images than the data set has classes."""
+    """Refuse a protocol that takes fewer images than the data set has classes, or selects by what cannot be."""
     taken = min(recipe.images.train or len(dataset.train), len(dataset.train))
     if len(dataset.classes) > taken:
         raise UsageError(
             f"{recipe.name}: images.train = {taken} is fewer than the {len(dataset.classes)} classes of {dataset.name};"
             f" give at least {len(dataset.classes)}"
         )
+    if recipe.selection or recipe.average:
+        labels = dataset.train.labels
+        try:
+            checking.check(recipe, labels[data.subset(labels, recipe.images.train)])
+        except UsageError as error:
+            raise UsageError(f"{recipe.name}: {error}") from None
 
 
 def parse_seeds(seeds: str | int | Iterable[int]) -> list[int]:

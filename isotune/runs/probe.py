@@ -21,11 +21,11 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from isotune import cache, sealing
-from isotune.errors import UsageError
 from isotune.progress import Progress
 from isotune.protocols import Probe
 from isotune.runs.logistic import Coordinates, Solution, finite, principal, solve
 from isotune.runs.scores import cross_entropy
+from isotune.runs.selection import holding_out
 from isotune.seeds import Seeds
 from isotune.workers.disturbance import Disturbance, Watch
 
@@ -163,7 +163,7 @@ def fit(
     """
     with threadpool_limits(limits=1):  # one thread, so that the result does not depend on their number
         began = time.perf_counter()
-        fitted_on, held_out = _split(labels, probe.held_out, seeds.order)
+        fitted_on, held_out = holding_out.split(labels, probe.held_out, seeds.order, "probe.held_out")
         final = np.arange(len(labels)) if probe.refit else fitted_on
         if probe.standardise:
             best, begin = _choose(probe, _standardised(train, test, fitted_on), labels, fitted_on, held_out)
@@ -212,16 +212,3 @@ def _choose(
         if loss is not None and loss < least:
             least, best, chosen = loss, l2, solution
     return best, chosen
-
-
-def _split(labels: np.ndarray, held_out: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """(fitted, held-out) indices, stratified; a class of one image stays in the fitted part."""
-    stream = np.random.default_rng([seed, 0x9806E])
-    held: list[np.ndarray] = []
-    for label in np.unique(labels):
-        members = stream.permutation(np.flatnonzero(labels == label))
-        held.append(members[: min(len(members) - 1, max(1, round(held_out * len(members))))])
-    chosen = np.sort(np.concatenate(held)).astype(np.int64)
-    if not len(chosen):
-        raise UsageError("probe.held_out: no class has two training images, so none can be held out; give more")
-    return np.setdiff1d(np.arange(len(labels)), chosen), chosen

@@ -31,6 +31,7 @@ from isotune.conventions import Conventions
 from isotune.models import contents
 from isotune.protocols import Mode, Protocol
 from isotune.runs import earlier
+from isotune.runs.selection.selected import Selected
 from isotune.seeds import Seeds
 from isotune.workers.disturbance import Disturbance
 
@@ -144,7 +145,10 @@ WITHOUT_LAW: Mapping[str, str] = {  # of these there is no distribution over cla
 
 
 class Metrics(Strict):
-    accuracy: float = Field(ge=0, le=1, description="share of the test images that are classified correctly")
+    accuracy: float = Field(
+        ge=0, le=1, description="share of the test images that are classified correctly; of a mean over several"
+        " evaluations (selected), their mean"
+    )  # fmt: skip
     last_accuracy: float | None = Field(
         None, ge=0, le=1, description="that of the weights after the last step, where their average is evaluated"
     )
@@ -172,6 +176,9 @@ class Metrics(Strict):
         " column's",
     )
     classes: tuple[str, ...] | None = Field(None, description="of confusion, in the order of its rows")
+    selected: Selected | None = Field(
+        None, description="of a protocol that selects: which accuracy counts, every one by name, and what chose it"
+    )
     train_loss: tuple[Loss, ...] = Field((), description="mean training loss of every epoch, nats; None likewise")
     test_images: int = Field(gt=0)
     train_images: int = Field(ge=0, description="0: nothing was trained")
@@ -196,9 +203,15 @@ class Metrics(Strict):
         return ", ".join(f"{name} {value}" for name, value in said.items() if value)
 
     @property
+    def of_predictions(self) -> float:
+        """The accuracy of the predictions that are kept: of a mean over evaluations those after the last step."""
+        averaged = self.selected is not None and self.selected.reports == "mean-of-last"
+        return self.selected.accuracy["last"] if self.selected is not None and averaged else self.accuracy
+
+    @property
     def whole(self) -> bool:
         """Whether the accuracy is that of a whole number of images."""
-        right = self.accuracy * self.test_images
+        right = self.of_predictions * self.test_images
         return abs(right - round(right)) < 1e-6
 
 
@@ -213,6 +226,11 @@ class Timings(Strict):
     training: float | None = Field(None, description="training steps after the first, or the probe's fits")
     training_images: int = Field(0, ge=0, description="images that went through those steps")
     evaluation: float | None = Field(None, description="logits of the test images")
+    choosing: float | None = Field(
+        None, ge=0, description="of a protocol that selects: evaluations while training, and the trainings that only"
+        " choose hyper-parameters"
+    )  # fmt: skip
+    trainings: int = Field(1, ge=1, description="that counts, and those that only choose hyper-parameters")
     features: float | None = Field(
         None, description="a probe's feature extraction after the first batch; shared by seeds"
     )
@@ -301,6 +319,8 @@ class Record(Strict):
         line = f"{self.cell}: {self.metrics.accuracy:.2%} of {self.metrics.test_images}"
         if self.cell.protocol.own_classifier is not None:
             line += f" ({self.metrics.beside_accuracy})"
+        if self.metrics.selected is not None:
+            line += f" {self.metrics.selected.line}"
         if self.timings and (resumed := self.timings.resumed):
             line += f"; went on from a draft after step {', '.join(f'{step:,}' for step in resumed)}"
         seen = self.timings.disturbance if self.timings and self.timings.alone else None

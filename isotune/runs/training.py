@@ -11,17 +11,18 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import TYPE_CHECKING, SupportsFloat
+from typing import TYPE_CHECKING, Any, SupportsFloat
 
 import numpy as np
 
 from isotune.data.augmentation import Augmenter
 from isotune.errors import UsageError
 from isotune.progress import Progress
-from isotune.protocols import Averaging, Stage
-from isotune.protocols.averages import decays
+from isotune.protocols import Stage
 from isotune.protocols.schedules import learning_rates
 from isotune.runs.drafts import Draft, Kept, Parts
+from isotune.runs.selection.averaging import Average
+from isotune.runs.selection.evaluations import Evaluations
 from isotune.seeds import Seeds
 from isotune.weights import HEAD, Layer, select_trained
 from isotune.workers.disturbance import Disturbance, Watch
@@ -29,7 +30,6 @@ from isotune.workers.disturbance import Disturbance, Watch
 if TYPE_CHECKING:
     from isotune.adapters.base import Model, Trainer
 
-_STATISTICS = (".mean", ".variance")  # BatchNorm's
 DROPOUT = 0xD409  # separates the masks' streams from the order's
 
 
@@ -47,6 +47,17 @@ class Training:
     resumed: tuple[int, ...] = ()  # steps, of all stages, after which it went on from a draft
     before: float = 0.0  # of first_step and seconds, what was before the last of them
     alone: bool = True  # in the parts before
+
+
+@dataclass(frozen=True)
+class Among:
+    """A training's place among several of one cell. before, total: steps of those before it, and of all; said: what a
+    draft is to tell of those before; kept: the cell's draft, where it is of this training."""
+
+    before: int
+    total: int
+    said: Mapping[str, Any]
+    kept: Kept | None = None
 
 
 def sample_order(
@@ -103,14 +114,18 @@ def train(
     *,
     alone: bool = True,
     average: Average | None = None,
+    evaluations: Evaluations | None = None,
+    among: Among | None = None,
 ) -> Training:
     """Run all stages on the model, from a draft on where there is one; bitwise the same end. labels: int64 [N], in the
-    order of the augmenter's images. alone: no other worker runs meanwhile. average: is kept up. LeftOff: as
-    `Draft.write` says."""
+    order of the augmenter's images. alone: no other worker runs meanwhile. average: is kept up. evaluations: are taken,
+    and may end it. among: of several trainings, this one's place. LeftOff: as `Draft.write` says."""
     _check_techniques(model, stages, augmenter)
-    total = sum(steps_of(stage, len(labels))[0] for stage in stages)
-    loop = _Loop(model, stages, augmenter, labels, seeds, progress, draft, total, alone, average)
-    kept = draft.read(total) if draft is not None else None
+    if among is None:
+        total = sum(steps_of(stage, len(labels))[0] for stage in stages)
+        among = Among(0, total, {}, draft.read(total) if draft is not None else None)
+    loop = _Loop(model, stages, augmenter, labels, seeds, progress, draft, among, alone, average, evaluations)
+    kept = among.kept
     if kept is not None and (trainer := loop.resumed(kept)) is not None:
         return loop.run(kept.said["stage"], kept.said["step"], trainer)
     return loop.run()
@@ -129,37 +144,9 @@ def _check_techniques(model: Model, stages: tuple[Stage, ...], augmenter: Augmen
         )
 
 
-class Average:
-    """That of one training. initial: the tensors before it, canonical names. steps: of all stages."""
-
-    def __init__(self, averaging: Averaging, initial: Mapping[str, np.ndarray], steps: int) -> None:
-        self._averaging = averaging
-        self._decays = decays(averaging, steps // averaging.every)
-        self.tensors = {name: np.array(array) for name, array in initial.items()}
-
-    def is_due(self, step: int) -> bool:
-        """Whether there is an update after so many steps, from 1."""
-        return step % self._averaging.every == 0
-
-    def update(self, step: int, weights: Mapping[str, np.ndarray]) -> None:
-        """weights: those after so many steps."""
-        decay = self._decays[step // self._averaging.every - 1]
-        for name, array in weights.items():
-            copied = self._averaging.statistics == "copied" and name.endswith(_STATISTICS)
-            kept = self.tensors[name].dtype.type(0.0 if copied else decay)
-            if kept:
-                self.tensors[name] = self.tensors[name] * kept + array * (1 - kept)
-            else:
-                self.tensors[name] = np.array(array)
-
-    def restore(self, tensors: Mapping[str, np.ndarray]) -> None:
-        """As it was in a draft."""
-        self.tensors = {name: np.array(array) for name, array in tensors.items()}
-
-
 @dataclass
 class _Loop:
-    """One training, or a part of one. total: steps, of all stages; done: of these; begun: when this part began."""
+    """One training, or a part of one. taken: its steps, of all stages; begun: of these, when this part began."""
 
     model: Model
     stages: tuple[Stage, ...]
@@ -168,12 +155,13 @@ class _Loop:
     seeds: Seeds
     progress: Progress
     draft: Draft | None
-    total: int
+    among: Among
     alone: bool
     average: Average | None = None
+    evaluations: Evaluations | None = None
     result: Training = field(default_factory=Training)
     pending: list[SupportsFloat] = field(default_factory=list)  # losses of the epoch
-    done: int = 0
+    taken: int = 0
     begun: int = 0
     earlier: Disturbance | None = None
 
@@ -189,9 +177,11 @@ class _Loop:
         said = dict(kept.said["training"])
         if self.average is not None:
             self.average.restore(kept.parts["average"])
+        if self.evaluations is not None:
+            self.evaluations.restore(kept.said["evaluations"], kept.parts)
         self.earlier = Disturbance.model_validate(said.pop("disturbance"))
-        self.done = self.begun = kept.said["done"]
-        resumed = (*said.pop("resumed"), self.done)
+        self.taken = self.begun = kept.said["done"]
+        resumed = (*said.pop("resumed"), self.among.before + self.taken)
         self.result = Training(**said, resumed=resumed, losses=kept.parts["losses"]["epochs"].tolist())
         self.result.before = self.result.first_step + self.result.seconds
         self.pending = list(kept.parts["losses"]["steps"])
@@ -245,22 +235,34 @@ class _Loop:
             else:
                 result.images += len(chosen)
             if step + 1 == steps or (step + 1) % an_epoch == 0:
-                result.losses.append(float(np.mean([float(loss) for loss in self.pending])))
-                self.pending.clear()
-            self.done += 1
-            if self.average is not None and self.average.is_due(self.done):
-                self.average.update(self.done, self.model.weights())
-            self.progress("training", self.done, self.total)
+                self._end_epoch()
+            self.taken += 1
+            if self.average is not None and self.average.is_due(self.taken):
+                self.average.update(self.taken, self.model.weights())
+            self.progress("training", self.among.before + self.taken, self.among.total)
+            if self.evaluations is not None and self.evaluations.is_due(self.taken):
+                self.model.synchronize()
+                result.seconds += time.perf_counter() - began
+                self.evaluations.take(self.taken, self.model, trainer, self.average)
+                began = time.perf_counter()
+                if self.evaluations.stop:
+                    break
             if self.draft is not None and step + 1 < steps and self.draft.due(self._left()):
                 self.model.synchronize()
                 result.seconds += time.perf_counter() - began
                 self._keep(self.draft, number, step + 1, trainer)
                 began = time.perf_counter()
+        self._end_epoch()
         self.model.synchronize()
         result.seconds += time.perf_counter() - began
         if (scaling := trainer.loss_scaling()) is not None:
             result.loss_scale = scaling.scale
             result.skipped_steps = (result.skipped_steps or 0) + scaling.skipped
+
+    def _end_epoch(self) -> None:
+        if self.pending:
+            self.result.losses.append(float(np.mean([float(loss) for loss in self.pending])))
+            self.pending.clear()
 
     def _keep(self, draft: Draft, stage: int, step: int, trainer: Trainer) -> None:
         """Write the draft, before step `step` of a stage."""
@@ -271,26 +273,34 @@ class _Loop:
             "disturbance": self._of_all_parts(self.watch.look()).model_dump(),
             "alone": self.alone and self.result.alone,
         }
-        position = {"stage": stage, "step": step, "done": self.done, "training": said}
+        position = {"stage": stage, "step": step, "done": self.taken, "training": said, **self.among.said}
+        if self.evaluations is not None:
+            position["evaluations"] = self.evaluations.said
 
         def parts() -> Parts:
             averages = {} if self.average is None else {"average": self.average.tensors}
-            return {"trainer": trainer.snapshot(), "losses": losses, **averages}
+            evaluated = {} if self.evaluations is None else self.evaluations.parts
+            return {"trainer": trainer.snapshot(), "losses": losses, **averages, **evaluated}
 
-        draft.write(self.done, self.total, position, parts, self._left())
+        draft.write(self.among.before + self.taken, self.among.total, position, parts, self._left())
 
     def _left(self) -> float:
-        """Seconds that the training takes still, at the pace of this part."""
-        return (time.perf_counter() - self.since) / (self.done - self.begun) * (self.total - self.done)
+        """Seconds that this training and those after it take still, at the pace of this part."""
+        left = self.among.total - self.among.before - self.taken
+        return (time.perf_counter() - self.since) / (self.taken - self.begun) * left
 
     def _of_all_parts(self, seen: Disturbance) -> Disturbance:
         return seen if self.earlier is None else seen.after(self.earlier, self.watch.seconds, self.result.before)
 
 
-def logits_in_batches(model: Model, images: np.ndarray, batch_size: int, progress: Progress) -> np.ndarray:
-    """[N, classes] in inference mode."""
+def logits_in_batches(
+    model: Model, images: np.ndarray, batch_size: int, progress: Progress, numbers: np.ndarray | None = None
+) -> np.ndarray:
+    """[N, classes] in inference mode. numbers: of the images that are evaluated, int64 [N]; absent: all."""
     parts = []
-    for start in range(0, len(images), batch_size):
-        parts.append(model.logits(np.ascontiguousarray(images[start : start + batch_size])))
-        progress("evaluating", min(start + batch_size, len(images)), len(images))
+    total = len(images) if numbers is None else len(numbers)
+    for start in range(0, total, batch_size):
+        batch = slice(start, start + batch_size)
+        parts.append(model.logits(np.ascontiguousarray(images[batch if numbers is None else numbers[batch]])))
+        progress("evaluating", min(start + batch_size, total), total)
     return np.concatenate(parts)

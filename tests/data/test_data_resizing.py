@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from isotune.data.resizing import center_crop, fixed_view, resized, resized_size
+from isotune.data.resizing import crop, fixed_view, resized, resized_size
 from isotune.protocols import Input
 
 SIZES = [(8, 8), (9, 31), (57, 40), (33, 100), (64, 63)]
@@ -167,4 +167,4 @@ def test_plain_bicubic_clips_where_the_kernel_overshoots() -> None:
 
 def test_centre_crop_rounds_half_to_even_as_torchvision() -> None:
     source = np.arange(11 * 13 * 3, dtype=np.int64).reshape(11, 13, 3)
-    assert np.array_equal(center_crop(source, 8), source[2:10, 2:10])  # 1.5 -> 2, 2.5 -> 2
+    assert np.array_equal(crop(source, 8), source[2:10, 2:10])  # 1.5 -> 2, 2.5 -> 2

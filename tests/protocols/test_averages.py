@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from isotune.errors import UsageError
 from isotune.protocols import Averaging, Protocol
 from isotune.protocols.averages import decays
-from isotune.runs.training import Average
+from isotune.runs.selection.averaging import Average
 
 STREAM = np.random.default_rng(0)
 PATH = [{"a.kernel": STREAM.normal(size=(3, 4)), "a.mean": STREAM.normal(size=4)} for _ in range(12)]

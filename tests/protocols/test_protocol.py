@@ -57,7 +57,7 @@ def refusal(text: str) -> str:
         (PROBE + "[evaluation]\nbatchsize = 2", "evaluation.batchsize: unknown key; did you mean 'batch_size'?"),
         (STAGE + "[augmentation]\nhorizontal_flop = 0.5", "augmentation.horizontal_flop: unknown key; did you mean"),
         (STAGE.replace("epochs", "epoks"), "stage.0.epoks: unknown key; did you mean 'epochs'?"),
-        (STAGE + "warmup = 3", "stage.0.schedule.warmup: unknown key; one of: drop_every, final, gamma"),
+        (STAGE + "warmup = 3", "stage.0.schedule.warmup: unknown key; one of: warmup_counts, warmup_epochs"),
         (
             STAGE.replace('"sgd"', '"adam"\nmomentum = 0.9'),
             "stage.0.optimizer.momentum: unknown key; one of: beta1, beta2, clip_norm, epsilon, name, weight_decay",

@@ -199,3 +199,51 @@ def test_what_is_not_asked_for_leaves_no_trace_in_a_protocols_key() -> None:
 def test_a_warm_up_of_epochs_longer_than_the_training_is_refused() -> None:
     with pytest.raises(UsageError, match=r"warmup_epochs = 3 \(15 steps\) is more than the 10 steps"):
         learning_rates(Schedule(name="cosine", learning_rate=PEAK, warmup_epochs=3), 10, 5)
+
+
+@pytest.mark.parametrize("anneal", ["cosine", "linear"])
+@pytest.mark.parametrize(("steps", "rise"), [(40, 0.3), (37, 0.25), (10, 0.99)])
+def test_one_cycle_that_ends_at_the_last_step_is_torchs(anneal: str, steps: int, rise: float) -> None:
+    strategy = {"cosine": "cos", "linear": "linear"}[anneal]
+    how = {"pct_start": rise, "div_factor": 10.0, "final_div_factor": 100.0, "anneal_strategy": strategy}
+    theirs = torch_rates(
+        lambda module, optimizer: module.OneCycleLR(
+            optimizer, max_lr=PEAK, total_steps=steps, cycle_momentum=False, **how
+        ),
+        steps,
+    )
+    schedule = Schedule(
+        name="one-cycle", learning_rate=PEAK, rise=rise, start=0.1, final=1e-3, anneal=anneal, reach="last"
+    )
+    np.testing.assert_allclose(learning_rates(schedule, steps, 7), theirs, rtol=1e-9)
+
+
+@given(st.integers(1, 200), st.floats(0.01, 0.99), st.floats(0.01, 0.99), st.floats(0, 0.5))
+def test_one_cycle_is_fastais(steps: int, rise: float, start: float, final: float) -> None:
+    """fastai/callback/schedule.py, combined_cos: step i of N is at i/N of the training."""
+    theirs = []
+    for place in np.arange(steps) / steps:
+        begin, end, progress = (start, 1, place / rise) if place < rise else (1, final, (place - rise) / (1 - rise))
+        theirs.append(PEAK * (begin + (1 + np.cos(np.pi * (1 - progress))) * (end - begin) / 2))
+    schedule = Schedule(name="one-cycle", learning_rate=PEAK, rise=rise, start=start, final=final)
+    np.testing.assert_allclose(learning_rates(schedule, steps, 7), theirs, rtol=1e-9)
+
+
+def test_one_cycle_starts_at_a_25th_of_the_peak() -> None:
+    assert learning_rates(Schedule(name="one-cycle", learning_rate=PEAK), 40, 7)[0] == pytest.approx(PEAK / 25)
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"name": "one-cycle", "warmup_steps": 3}, "rises by itself"),
+        ({"name": "one-cycle", "per": "epoch"}, "with every step"),
+        ({"name": "one-cycle", "reach": "last"}, "give final"),
+        ({"name": "one-cycle", "start": 0.0}, "above 0"),
+        ({"name": "cosine", "rise": 0.3}, "rise belongs to name = 'one-cycle'"),
+        ({"name": "cosine", "anneal": "linear"}, "anneal belongs to name = 'one-cycle'"),
+    ],
+)
+def test_a_one_cycle_that_cannot_be_is_refused(values: dict, said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        Schedule(learning_rate=PEAK, **values)

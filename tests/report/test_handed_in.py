@@ -11,10 +11,11 @@ from report_factories import FINE_TUNE, default_run, predictions, record
 
 from isotune import protocols
 from isotune.errors import UsageError
-from isotune.protocols import Images, OwnClassifier, expected
+from isotune.protocols import Images, OwnClassifier, Selection, expected
 from isotune.report import HandedIn, Judged, Leaderboard, judged, line
 from isotune.report.analysis import answers
 from isotune.runs.records import Record
+from isotune.runs.selection.selected import Selected
 from isotune.statistics import Draw
 
 URL = "https://example.org/t2"
@@ -124,6 +125,65 @@ def test_the_other_metric_is_held_against_itself() -> None:
     assert one([with_top5], "top5=97.0").verdict.outcome == "reproduced"
     lacking = one([run], "top5=97.0").verdict
     assert (lacking.outcome, lacking.reason) == ("inconclusive", "top-5 was not measured")
+
+
+HELD = Selection(held_out=0.1, every="epoch", reports="best")
+
+
+def selecting(*shares: dict[str, float], rule: Selection = HELD) -> list[Record]:
+    """A seed each: accuracies by what they are of."""
+    records = trained(*(share[rule.reports] for share in shares))
+    recipe = FINE_TUNE.model_copy(update={"selection": rule})
+    chosen = [
+        Selected(reports=rule.reports, accuracy=share, mean_per_class=share, best_step=40, held_out_images=200)
+        for share in shares
+    ]
+    return [
+        each.model_copy(
+            update={
+                "cell": each.cell.model_copy(update={"protocol": recipe}),
+                "metrics": each.metrics.model_copy(update={"selected": one}),
+                "timings": each.timings.model_copy(update={"choosing": 3.0, "trainings": 1}),
+            }
+        )
+        for each, one in zip(records, chosen, strict=True)
+    ]
+
+
+def test_a_best_step_is_not_compared_with_a_last_one() -> None:
+    alone = one(trained(0.85, 0.851, 0.849), "accuracy=85.0,at=best")
+    assert alone.verdict.outcome == "inconclusive"
+    assert alone.verdict.effect is None
+    assert line(alone) == (
+        f"claimed 85.0 % at the step that is best on held-out images ({URL}), nothing measured: inconclusive, accuracy"
+        " at the step that is best on held-out images was not measured; what counts in these runs is that after the"
+        " last step"
+    )
+    untested = one(selecting({"best": 0.85, "last": 0.84}), "accuracy=85.0,at=best-on-test")
+    assert "at the step that is best on the test images was not measured" in line(untested)
+
+
+def test_each_is_compared_with_what_was_measured_under_its_name() -> None:
+    runs = selecting(*({"best": 0.85 + d, "last": 0.80 + d} for d in (0.001, 0.0, -0.001)))
+    for said, at in (("accuracy=85.0,at=best", "best on held-out images"), ("accuracy=80.0", "after the last step")):
+        judged_one = one(runs, said)
+        assert judged_one.verdict.outcome == "reproduced"
+        assert f" % {at}" in line(judged_one) or f" % at the step that is {at}" in line(judged_one)
+    assert one(runs, "accuracy=85.0").verdict.outcome == "different", "it is held against the last step"
+    assert one(runs, "mean_per_class=85.0,at=best").verdict.outcome == "reproduced"
+
+
+def test_the_report_names_every_accuracy_and_what_choosing_cost() -> None:
+    page = Leaderboard(selecting({"best": 0.85, "last": 0.8}, {"best": 0.87, "last": 0.82})).markdown()
+    assert "What counts is the accuracy at the step that is best on held-out images." in page
+    assert "200 training images are held out" in page
+    rows = [each for each in page.splitlines() if "last step %" in each]
+    assert len(rows) == 1
+    assert "best step, held out %" in rows[0]
+    assert "mean of the last" not in rows[0], "it was not measured"
+    on_test = Selection(every="epoch", reports="best-on-test")
+    page = Leaderboard(selecting({"best-on-test": 0.85, "last": 0.8}, rule=on_test)).markdown()
+    assert "so it is an upper bound, and no test" in page
 
 
 def test_a_leaderboard_shows_what_was_handed_in(tmp_path: Path) -> None:

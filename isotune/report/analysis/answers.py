@@ -113,7 +113,7 @@ class Answers:
         one, two = self._of(first), self._of(second)
         if one is not None and two is not None and one.shape == two.shape:
             return Changed(100 * predictions_changed(one, two), False)
-        accuracies = [record.metrics.accuracy for record in (first, second) if record.metrics]
+        accuracies = [record.metrics.of_predictions for record in (first, second) if record.metrics]
         return Changed(100 * abs(accuracies[0] - accuracies[1]), True)
 
     def _right(self, record: Record) -> np.ndarray | None:
@@ -122,7 +122,7 @@ class Answers:
         if answers is None or labels is None or answers.shape != labels.shape or record.metrics is None:
             return None
         right: np.ndarray = answers == labels
-        return right if abs(right.mean() - record.metrics.accuracy) < 1e-9 else None
+        return right if abs(right.mean() - record.metrics.of_predictions) < 1e-9 else None
 
     def _of(self, record: Record) -> np.ndarray | None:
         """The record's own predictions, or None: not kept, damaged, or those of another run of the cell."""

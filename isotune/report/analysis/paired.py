@@ -31,6 +31,10 @@ def paired(setup: SetUp, expected: Expected, answers: Answers) -> Paired | None:
     """
     if expected.predictions is None or expected.metric != "accuracy":
         return None
+    selection = setup.first.cell.protocol.selection
+    kept = "last" if selection is None or selection.reports == "mean-of-last" else selection.reports
+    if (expected.at or "last") != kept:  # our predictions are of another step
+        return None
     where = f"predictions {expected.predictions}"
     theirs = reading.arrays.array(Path(expected.predictions).expanduser(), where)
     ours = answers.right(setup)

@@ -8,12 +8,13 @@ from functools import cache
 from math import nan
 from typing import Any
 
-from isotune.protocols import METRICS, Expected, Protocol
+from isotune.protocols import METRICS, REPORTS, Expected, Protocol, Report
 from isotune.reference_results import Near, Reference, contradictions, handed_in, matching, published_spread
 from isotune.report.analysis.answers import Answers
 from isotune.report.analysis.handed_in import HandedIn
 from isotune.report.analysis.paired import Paired, paired
 from isotune.report.analysis.sections import Row, Section, SetUp
+from isotune.runs.records import Record
 from isotune.statistics import Draw, Verdict, verdict
 from isotune.statistics import Published as Number
 
@@ -106,7 +107,9 @@ def _verdict(section: Section, setup: SetUp, reference: Reference) -> Verdict:
     draw = drawn(section, reference)
     reason = ""
     if expected and None in values:
-        reason = f"{METRICS[expected.metric]} was not measured"
+        step = of_step(expected, section.protocol)
+        reason = f"{METRICS[expected.metric]}{step} was not measured"
+        reason += f"; what counts in these runs is that {REPORTS[reported(section.protocol)]}" if step else ""
     elif expected and expected.metric == "mean_per_class" and draw:
         reason = "of other test images the uncertainty of a mean over classes is not known"
     if reason:
@@ -140,10 +143,32 @@ def margin_of(reference: Reference, protocol: Protocol) -> float | None:
 
 def _values(setup: SetUp, expected: Expected | None) -> list[Any]:
     """Percent, by run; NaN where a run failed, None where it did not measure what is claimed."""
-    if expected is None or expected.metric == "accuracy":
+    if expected is None:
         return list(setup.runs.values())
-    measured = [getattr(record.metrics, expected.metric, None) for record in setup.records.values()]
+    measured = [_measured(record, expected) for record in setup.records.values()]
     return [None if share is None else 100 * share for share in measured] + [nan] * len(setup.failed)
+
+
+def _measured(record: Record, expected: Expected) -> float | None:
+    """Share of 1, of the step that is claimed; None: it was not measured. What counts as the run's accuracy may be
+    that of another step."""
+    at, metrics = expected.at or "last", record.metrics
+    if metrics is None or metrics.selected is None:
+        share: float | None = getattr(metrics, expected.metric, None) if at == "last" else None
+        return share
+    by_step: dict[str, float] = getattr(metrics.selected, expected.metric, {})
+    return by_step.get(at)
+
+
+def of_step(expected: Expected, protocol: Protocol) -> str:
+    """In words, which accuracy of a training is claimed, where that is to be said; begins with a blank."""
+    said = expected.at is not None or reported(protocol) != "last"
+    return f" {REPORTS[expected.at or 'last']}" if said else ""
+
+
+def reported(protocol: Protocol) -> Report:
+    """Which accuracy of a training counts."""
+    return protocol.selection.reports if protocol.selection else "last"
 
 
 def drawn(section: Section, reference: Reference) -> Draw | None:

@@ -18,6 +18,7 @@ from isotune.errors import UsageError
 from isotune.protocols import Probe
 from isotune.runs import probe
 from isotune.runs.scores import cross_entropy
+from isotune.runs.selection.holding_out import split
 from isotune.seeds import Seeds
 from isotune.workers.disturbance import Watch
 
@@ -48,7 +49,7 @@ def test_the_fit_minimises_mean_cross_entropy_plus_half_l2():
 
 def test_the_strength_is_the_one_with_the_lowest_held_out_cross_entropy():
     train, labels = clouds(200, 4)
-    _, held_out = probe._split(labels, 0.2, 0)
+    _, held_out = split(labels, 0.2, 0, "held_out")
     losses = {}
     for l2 in (1e-4, 1e-3, 1e-2, 1e-1, 1.0):
         recipe = Probe(l2=(l2,), refit=False)
@@ -105,7 +106,7 @@ def test_the_number_of_threads_does_not_change_the_result():
 def test_the_held_out_part_is_stratified_and_leaves_every_class_something(counts, share, seed):
     labels = np.repeat(np.arange(len(counts)), counts)
     assume(max(counts) > 1)
-    fitted, held = probe._split(labels, share, seed)
+    fitted, held = split(labels, share, seed, "held_out")
     assert sorted([*fitted, *held]) == list(range(len(labels)))
     for label, count in enumerate(counts):
         assert (labels[fitted] == label).sum() >= 1

@@ -1,0 +1,138 @@
+"""Evaluations while training: their curve, the weights of the best, those of the last few, and when to stop.
+
+What they keep is in the canonical form of weights, in NumPy, and goes into a draft with the rest: a part `best`, and
+`recent-0`, `recent-1`, ... from the earliest on.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from isotune.protocols import Selection
+from isotune.runs.selection.averaging import Average
+
+if TYPE_CHECKING:
+    from isotune.adapters.base import Model, Trainer
+
+Tensors = Mapping[str, np.ndarray]
+Score = Callable[["Model"], float | None]  # by the protocol's metric; None: it is not finite
+
+
+def due(rule: Selection, lengths: Iterable[tuple[int, int]]) -> list[int]:
+    """After which steps, counted from 1 over all stages, there is an evaluation; the last step is among them.
+
+    lengths: of each stage, steps and steps an epoch. An epoch that a stage ends in ends with it.
+    """
+    after: set[int] = set()
+    total = 0
+    for steps, an_epoch in lengths:
+        if rule.every == "epoch":
+            after.update(range(total + an_epoch, total + steps + 1, an_epoch), [total + steps])
+        total += steps
+    if isinstance(rule.every, int):
+        after.update(range(rule.every, total + 1, rule.every))
+    return sorted(after | {total})
+
+
+class Evaluations:
+    """Those of one training.
+
+    after: steps, as `due` gives them. score: of a model's weights; None: nothing is evaluated, and weights are kept
+    alone. keeps: weights, which a training that only chooses hyper-parameters needs not. seconds: that they took;
+    before: of these, in the parts of the training before this one.
+    """
+
+    def __init__(self, rule: Selection, after: Iterable[int], score: Score | None, *, keeps: bool = True) -> None:
+        self._rule, self._after, self._score = rule, frozenset(after), score
+        self.curve: list[tuple[int, float | None]] = []
+        self.best: Tensors | None = None
+        self.best_step: int | None = None
+        self.recent: deque[Tensors] = deque(maxlen=(rule.last or 0) if keeps else 0)
+        self.seconds = self.before = 0.0
+        self._keeps_best = keeps and rule.every is not None and score is not None
+
+    def is_due(self, step: int) -> bool:
+        return step in self._after
+
+    @property
+    def stop(self) -> bool:
+        """Whether the training is to end here: no new best in so many evaluations."""
+        steps = [step for step, _ in self.curve]
+        return (
+            self._rule.patience is not None
+            and self.best_step is not None
+            and len(steps) - 1 - steps.index(self.best_step) >= self._rule.patience
+        )
+
+    @property
+    def last_step(self) -> int:
+        """After which the latest was."""
+        return self.curve[-1][0]
+
+    @property
+    def stopped(self) -> int | None:
+        """Steps after which the training was ended before its time."""
+        return self.last_step if self.stop and self.last_step < max(self._after) else None
+
+    def take(self, step: int, model: Model, trainer: Trainer, average: Average | None) -> None:
+        """Evaluate, after so many steps. Where there is an average it is what is evaluated, and kept; the training
+        goes on as if nothing had been."""
+        began = time.perf_counter()
+        if average is None:
+            self._take(step, model, model.weights)
+        else:
+            state, tensors = trainer.snapshot(), average.tensors
+            model.load(tensors)
+            self._take(step, model, lambda: tensors)
+            trainer.restore(state)
+        self.seconds += time.perf_counter() - began
+
+    def _take(self, step: int, model: Model, weights: Callable[[], Tensors]) -> None:
+        value = self._score(model) if self._score is not None else None
+        best = self._score is not None and self._is_best(value)
+        self.curve.append((step, value))
+        kept: Tensors = {}
+        if self.recent.maxlen or (best and self._keeps_best):
+            kept = {name: np.array(array) for name, array in weights().items()}
+        self.recent.append(kept)
+        if best:
+            self.best_step, self.best = step, kept if self._keeps_best else None
+
+    def _is_best(self, value: float | None) -> bool:
+        """The first is until another is better; what is finite is better than what is not."""
+        if self.best_step is None:
+            return True
+        former = dict(self.curve)[self.best_step]
+        if value is None or former is None:
+            return value is not None
+        return better(self._rule, value, former)
+
+    # -- in a draft
+
+    @property
+    def said(self) -> dict[str, Any]:
+        return {"curve": self.curve, "best_step": self.best_step, "seconds": self.seconds}
+
+    @property
+    def parts(self) -> dict[str, Tensors]:
+        parts = {f"recent-{place}": tensors for place, tensors in enumerate(self.recent)}
+        return parts if self.best is None else {"best": self.best, **parts}
+
+    def restore(self, said: Mapping[str, Any], parts: Mapping[str, Tensors]) -> None:
+        """As it was in a draft."""
+        self.curve = [(step, value) for step, value in said["curve"]]
+        self.best_step, self.seconds = said["best_step"], said["seconds"]
+        self.before = self.seconds
+        self.best = parts.get("best")
+        self.recent.clear()
+        self.recent.extend(parts[f"recent-{place}"] for place in range(len(self.curve)) if f"recent-{place}" in parts)
+
+
+def better(rule: Selection, value: float, than: float) -> bool:
+    """By the protocol's metric."""
+    return value < than if rule.metric == "loss" else value > than

@@ -1,0 +1,212 @@
+"""Fine-tunings that select, on a small network in NumPy: what is reported is what it is called, by other ways round."""
+
+from __future__ import annotations
+
+import io
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from isotune import data, names, protocols
+from isotune.runs import requests
+from isotune.runs.drafts import VARIABLE, begun
+from isotune.runs.records import Cell, Record
+from isotune.runs.selection import fine_tuning
+from isotune.runs.store import Store
+from isotune.seeds import Seeds
+from isotune.workers.worker import Worker
+
+EXAMPLE = "example:random-features"
+SEEDS = Seeds(head=1, order=2, augmentation=3)
+RECIPE = """
+name = "chosen"
+title = "What is chosen on held-out images"
+source = "this test"
+images = { train = 100, test = 60 }
+input = { size = 16 }
+augmentation = { horizontal_flip = 0.5 }
+%s
+[[stage]]
+epochs = 4
+batch_size = 16
+optimizer = { name = "adam" }
+schedule = { learning_rate = 0.02 }
+"""
+HELD = '[selection]\nheld_out = 0.3\nevery = "epoch"\n'  # of 70 images, 5 steps an epoch
+
+
+class Killed(KeyboardInterrupt):
+    pass
+
+
+@pytest.fixture
+def run(house, monkeypatch):
+    """Runs the recipe with more of it, in a store of its own; with `kills`, ended after these steps and gone on."""
+    monkeypatch.setenv(VARIABLE, "1e-9")  # a draft after every step
+
+    def run(more: str = "", top: str = "", store: str = "whole", kills=(), recipe=lambda text: text) -> Record:
+        protocol = protocols.parse(recipe(RECIPE % top) + more, "chosen.toml")
+        cell = Cell(
+            model=EXAMPLE, checkpoint="random:0", dataset="digits", dataset_digest=data.prepare("digits").digest,
+            protocol=protocol, seeds=SEEDS, numeric_mode="float64",
+        )  # fmt: skip
+
+        class Watched(Worker):
+            def progress(self, what, done, total):
+                if what == "training" and end is not None and done > end:
+                    raise Killed
+
+        for end in (*kills, None):
+            worker = Watched(names.load_adapter(names.parse(EXAMPLE)), io.StringIO())
+            try:
+                requests.run(worker, cell.model_dump(mode="json"), str(Path(store).resolve()))
+            except Killed:
+                assert [one.done for one in begun(Path(store))] == [end]
+        record = Store(Path(store)).read(cell)
+        assert record is not None
+        return record
+
+    return run
+
+
+def of_steps(steps: int):
+    return lambda text: text.replace("epochs = 4", f"steps = {steps}")
+
+
+def test_the_best_step_is_the_end_of_a_training_of_so_many_steps(run) -> None:
+    record = run(HELD + 'reports = "best"')
+    chosen = record.metrics.selected
+    assert [step for step, _ in chosen.curve] == [5, 10, 15, 20]
+    values = dict(chosen.curve)
+    assert values[chosen.best_step] == max(values.values())
+    assert chosen.held_out_images == 30
+    assert record.metrics.train_images == 70
+    shorter = run("[selection]\nheld_out = 0.3\n", recipe=of_steps(chosen.best_step))
+    assert record.metrics.accuracy == chosen.accuracy["best"] == shorter.metrics.accuracy
+    assert record.predictions_digest == shorter.predictions_digest
+    assert shorter.metrics.selected.curve == ((chosen.best_step, values[chosen.best_step]),)
+    assert chosen.accuracy["last"] == run(HELD).metrics.accuracy
+
+
+def test_the_mean_of_the_last_is_that_of_trainings_that_end_there(run) -> None:
+    record = run('[selection]\nevery = 8\nlast = 2\nreports = "mean-of-last"', recipe=of_steps(20))
+    ends = [run(recipe=of_steps(steps)).metrics for steps in (16, 20)]
+    assert [step for step, _ in record.metrics.selected.curve] == [8, 16, 20]
+    for metric in ("accuracy", "mean_per_class"):
+        assert getattr(record.metrics, metric) == pytest.approx(np.mean([getattr(end, metric) for end in ends]))
+    assert record.metrics.selected.accuracy["last"] == ends[1].accuracy == record.metrics.of_predictions
+    assert record.metrics.train_images == 100, "nothing is held out"
+    assert run(recipe=of_steps(20)).predictions_digest == record.predictions_digest, "evaluations change nothing"
+
+
+def test_the_best_on_the_test_images_is_the_best_of_all(run) -> None:
+    record = run('[selection]\nevery = 4\nreports = "best-on-test"', recipe=of_steps(12))
+    ends = [run(recipe=of_steps(steps)).metrics.accuracy for steps in (4, 8, 12)]
+    chosen = record.metrics.selected
+    assert [value for _, value in chosen.curve] == ends
+    assert record.metrics.accuracy == max(ends)
+    assert chosen.accuracy == {"last": ends[2], "best-on-test": max(ends)}
+    assert "at the step that is best on the test images" in record.line
+
+
+def test_early_stopping_ends_where_nothing_gets_better(run) -> None:
+    """At a rate of nothing no evaluation is better than the first."""
+    frozen = lambda text: text.replace("0.02", "1e-30").replace("epochs = 4", "steps = 200")  # noqa: E731
+    record = run("[selection]\nheld_out = 0.3\nevery = 2\npatience = 3", recipe=frozen)
+    assert record.metrics.selected.stopped == 8
+    assert record.metrics.selected.best_step == 2
+    assert len(record.metrics.selected.curve) == 4
+    assert record.timings.training_images == 16 * 6 + 6, "8 steps, one of them short, without the first"
+    assert "ended after step 8" in record.line
+
+
+GRID = "[selection]\nheld_out = 0.3\n[selection.grid]\nlearning_rate = [1e-5, 0.02]\nsteps = [4, 12]\n"
+
+
+def test_a_grid_chooses_what_trainings_one_by_one_would_have_chosen(run) -> None:
+    record = run(GRID)
+    tried = {(one.values["learning_rate"], one.values["steps"]): one for one in record.metrics.selected.tried}
+    for (rate, steps), one in tried.items():
+        alone = run(
+            "[selection]\nheld_out = 0.3",
+            recipe=lambda text, rate=rate, steps=int(steps): of_steps(steps)(text).replace("0.02", f"{rate}"),
+        )
+        assert alone.metrics.selected.curve == ((steps, one.score),)
+        assert one.steps == steps
+    best = max(tried, key=lambda values: tried[values].score)
+    assert tuple(record.metrics.selected.chosen.values()) == best
+    again = run(recipe=lambda text: of_steps(int(best[1]))(text).replace("0.02", f"{best[0]}"))
+    assert record.predictions_digest == again.predictions_digest, "trained on all images with the chosen values"
+    assert (record.metrics.train_images, record.timings.trainings) == (100, 5)
+    assert record.timings.choosing >= sum(one.seconds for one in record.metrics.selected.tried) > 0
+    assert f"chosen among 4: learning_rate = {best[0]:g}, steps = {best[1]:g}" in record.line
+
+
+AVERAGE = 'average = { decay = 0.8, start = "first" }'
+
+
+@pytest.mark.parametrize(
+    ("more", "top", "kills"),
+    [
+        (HELD + 'reports = "best"\nlast = 2\npatience = 3', AVERAGE, (1, 5, 12, 19)),
+        (GRID.replace("held_out = 0.3", 'held_out = 0.3\nevery = 3\nlast = 2\nreports = "best"') + "refit = false",
+         "", (3, 9, 17, 35)),
+        (GRID, AVERAGE, (2, 18, 33)),
+    ],
+    ids=["best-of-an-average", "grid", "grid-refitted"],
+)  # fmt: skip
+def test_a_choice_that_is_killed_goes_on_to_bitwise_the_same_end(run, more, top, kills) -> None:
+    assert all(first < second for first, second in pairwise(kills))
+    whole, parts = run(more, top), run(more, top, "parts", kills)
+
+    def compared(record: Record):
+        chosen = record.metrics.selected
+        tried = [one.model_copy(update={"seconds": 0.0}) for one in chosen.tried]
+        return record.metrics.model_copy(update={"selected": chosen.model_copy(update={"tried": tuple(tried)})})
+
+    assert compared(parts) == compared(whole)
+    assert parts.predictions_digest == whole.predictions_digest
+    assert parts.timings.resumed == kills
+
+
+@pytest.mark.parametrize("more", [HELD + 'reports = "best"', GRID])
+def test_the_test_images_are_not_read_before_all_is_chosen(run, monkeypatch, more) -> None:
+    order = []
+    inputs, train = data.inputs, fine_tuning.train
+
+    def watched(dataset, part, *rest, **how):
+        order.append(part)
+        return inputs(dataset, part, *rest, **how)
+
+    monkeypatch.setattr(fine_tuning.data, "inputs", watched)
+    monkeypatch.setattr(fine_tuning, "train", lambda *rest, **how: (order.append("trained"), train(*rest, **how))[1])
+    record = run(more)
+    assert order.index("test") > len(order) - 1 - order[::-1].index("trained")
+    assert record.metrics.selected.held_out_images == 30
+
+
+def test_three_crops_are_averaged_and_held_out_images_with_them(run) -> None:
+    wider = lambda text: text.replace("{ size = 16 }", "{ size = 16, resize = 24 }")  # noqa: E731
+    crops = '\n[evaluation]\nviews = "three-crop"\n'
+    one, three = run(recipe=wider), run(crops, recipe=wider)
+    assert one.metrics.train_loss == three.metrics.train_loss
+    assert one.metrics.loss != three.metrics.loss
+    assert run(HELD + crops, recipe=wider).metrics.selected.curve != run(HELD, recipe=wider).metrics.selected.curve
+
+
+@pytest.mark.parametrize(
+    ("more", "top", "said"),
+    [
+        ('[selection]\nevery = "epoch"\nlast = 9', "", "selection.last = 9 is more than the 4 evaluations in the 28"),
+        ("[selection]\nevery = 99\nlast = 2", "", "selection.every = 99 is more than the 28 steps of 100 training"),
+        ("", "average = { decay = 0.9, every = 99 }", "average.every = 99 is more than the 28 steps of 100"),
+    ],
+)
+def test_what_the_images_do_not_allow_is_refused_before_anything_runs(house, here, more, top, said) -> None:
+    Path("chosen.toml").write_text(RECIPE % top + more)
+    asked = ("--models", EXAMPLE, "--checkpoint", "random:0", "--protocols", "./chosen.toml", "--seeds", "1")
+    status, _, err = here("run", *asked)
+    assert status == 2
+    assert f"chosen: {said}" in err
