@@ -144,7 +144,7 @@ def _protocols(protocols: Sequence[Protocol]) -> list[str]:
         lines.append(
             f"{f.code(protocol.name)}, {f.text(protocol.title)}; source: {f.text(protocol.source)}{deviations}"
         )
-    return lines
+    return list(dict.fromkeys(lines))  # steps of an evaluation are of one protocol
 
 
 def _digest(digest: str) -> str:

@@ -189,3 +189,8 @@ def test_a_model_card_has_the_evaluation_and_not_its_steps(steps: list[Record], 
     assert len(re.findall("type: accuracy", text)) == 2, "identical and native"
     assert "nothing drawn at random" in " ".join(text.split())
     assert "seed" not in text
+
+
+def test_the_steps_protocol_is_named_once(steps: list[Record], kept: Kept) -> None:
+    protocols = Leaderboard(steps).markdown().partition("Protocols:")[2].split("\n\n")[1].splitlines()
+    assert [line.partition(",")[0] for line in protocols] == ["- `own-classifier`"]

@@ -1,20 +1,32 @@
 """What does an evaluation of a classifier cost beside the bare library?
 
-    python benchmarks/validation/speed/own_classifier.py --rounds 5
+    python benchmarks/validation/speed/own_classifier.py --claims CLAIM.toml --out reports/evaluation-speed.md
 
 1,000 images of 96 pixels, uint8, through `mobilenet_v2` with random weights and its 1,000 outputs, 64 at a time, from
 the images to the scores. By hand: scaled, through the library's own network (a torch loop under `no_grad`, Keras's
 `predict`), the greatest of ten outputs, the accuracy. Torch's batches are contiguous, as `ToTensor` and a `DataLoader`
 make them; an array that is only permuted is channels_last, which is faster, and a mode of isotune's. isotune: what a
 cell does with the images, columns of ten classes, every score. Both in one process, in turn; the first round, which
-compiles, is not counted. Prints a markdown table: medians of seconds, and of the ratios of rounds with their range.
-Goal: 1.2 at most.
+compiles, is not counted. Goal: 1.2 at most.
+
+--claims: claim files, with what they name beside them; `isotune verify` of each is timed as a command, with an empty
+cache and store. Goal: 30 s at most for 1,000 images.
+
+Writes markdown tables, of the first medians of seconds, and of the ratios of rounds with their range; without --out it
+prints them. What else the machine did is said by its load average, since a ratio of neighbouring rounds stands it
+better than seconds do.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
 import time
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
@@ -25,6 +37,7 @@ from isotune.models.building import Builder
 from isotune.protocols import Mode, OwnClassifier
 from isotune.runs import scores, training
 from isotune.runs.own_classifier import classes
+from isotune.workers.environment import machine, versions
 from isotune.workers.process import WorkerProcess
 from isotune.workers.worker import Worker
 
@@ -103,22 +116,75 @@ def rounds(worker: Worker, library: str, count: int) -> list[tuple[float, float]
     return seconds[1:]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--libraries", default=",".join(MODELS))
-    asked = parser.parse_args()
-    print("| library | by hand s | isotune s | isotune / by hand |\n| --- | ---: | ---: | ---: |")
-    for library in asked.libraries.split(","):
+def evaluations(libraries: list[str], count: int) -> str:
+    lines = ["| library | by hand s | isotune s | isotune / by hand |", "| --- | ---: | ---: | ---: |"]
+    for library in libraries:
         worker = WorkerProcess(library, environment={"PYTHONPATH": str(Path(__file__).parent)})
         try:
-            taken = worker.ask("own_classifier:rounds", library=library, count=asked.rounds)
+            taken = worker.ask("own_classifier:rounds", library=library, count=count)
         finally:
             worker.stop()
         ratios = sorted(ours / hand for hand, ours in taken)
         hand, ours = (median(each[place] for each in taken) for place in (0, 1))
         shown = f"{median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f})"
-        print(f"| {library} | {hand:.2f} | {ours:.2f} | {shown} |", flush=True)
+        lines.append(f"| {library} | {hand:.2f} | {ours:.2f} | {shown} |")
+    return "\n".join(lines)
+
+
+def verifications(claims: list[Path]) -> str:
+    lines = ["| claim | model | s | |", "| --- | --- | ---: | --- |"]
+    for claim in claims:
+        with tempfile.TemporaryDirectory(prefix="isotune-verify-") as folder:
+            place = shutil.copytree(claim.absolute().parent, Path(folder) / "claims", ignore=_largest)
+            command = [sys.executable, "-m", "isotune.cli", "verify", claim.name, "--store", f"{folder}/store"]
+            environment = os.environ | {"ISOTUNE_CACHE": f"{folder}/cache"}
+            began = time.perf_counter()
+            done = subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True, check=False)
+            seconds = time.perf_counter() - began
+            outcome = {0: "reproduced", 1: "different", 3: "inconclusive"}.get(done.returncode, "failed")
+        model = tomllib.loads(claim.read_text(encoding="utf-8"))["model"]
+        lines.append(f"| {claim.stem} | `{model}` | {seconds:.1f} | {outcome} |")
+    return "\n".join(lines)
+
+
+def _largest(_: str, names: list[str]) -> list[str]:
+    """What no claim names: images as they were downloaded."""
+    return [name for name in names if "." not in name]
+
+
+def report(parts: list[str], loads: tuple[float, float], command: str) -> str:
+    facts = {**machine(), **versions(*MODELS)}
+    evidence = ", ".join(f"{key} {value}" for key, value in facts.items() if key != "memory")
+    about = f"""# What an evaluation costs
+
+{IMAGES:,} images of {SIZE} pixels through a checkpoint's own classifier, `mobilenet_v2` with 1,000 outputs: isotune,
+with every score, beside a loop by hand over the bare library, in one process, in turn, batches of {BATCH}. Medians of
+seconds, and of the ratios of rounds with their range. Goal: 1.2 at most.
+"""
+    if len(parts) > 1:
+        parts = [parts[0], "`isotune verify`, from the command to its end, with an empty cache. Goal: 30 s.", parts[1]]
+    load = f"Load average of the machine {loads[0]:.1f} before, {loads[1]:.1f} after"
+    return "\n\n".join([about.rstrip(), *parts, f"{load}. Made by `{command}`. {evidence}."]) + "\n"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--libraries", default=",".join(MODELS))
+    parser.add_argument("--claims", type=Path, nargs="+", default=[], metavar="CLAIM.toml")
+    parser.add_argument("--out", type=Path, help="where the report goes")
+    asked = parser.parse_args()
+    before = os.getloadavg()[0]
+    parts = [evaluations(asked.libraries.split(","), asked.rounds)]
+    if asked.claims:
+        parts.append(verifications(asked.claims))
+    claims = f" --claims {' '.join(each.name for each in asked.claims)}" if asked.claims else ""
+    given = f"--rounds {asked.rounds}{claims} --out {asked.out}"
+    text = report(parts, (before, os.getloadavg()[0]), f"python benchmarks/validation/speed/own_classifier.py {given}")
+    if asked.out:
+        asked.out.write_text(text, encoding="utf-8")
+    else:
+        print(text)
 
 
 if __name__ == "__main__":
