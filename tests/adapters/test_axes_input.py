@@ -6,12 +6,10 @@ from __future__ import annotations
 import io
 import itertools
 import json
-import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
+from keras_processes import process_of
 from PIL import Image
 from test_axes_network import ENGINES, agrees_with_torch, outcomes
 
@@ -23,16 +21,6 @@ from isotune.protocols import Images, Input
 pytestmark = pytest.mark.xdist_group("keras")
 STRIPES = np.zeros((64, 64, 3), np.uint8)
 STRIPES[:, 2::4] = 255  # every fourth column white; shrunk to a quarter, a sample lies between columns 1 and 2
-DECODERS = """
-import io, json, sys, numpy as np, tensorflow as tf
-from PIL import Image
-data = open(sys.argv[1], "rb").read()
-pillow = np.asarray(Image.open(io.BytesIO(data)).convert("RGB")).astype(int)
-kinds = {"default": tf.io.decode_image(data, channels=3)}
-for method in ("INTEGER_FAST", "INTEGER_ACCURATE"):
-    kinds[method] = tf.io.decode_jpeg(data, channels=3, dct_method=method)
-print(json.dumps({name: int(np.abs(image.numpy() - pillow).max()) for name, image in kinds.items()}))
-"""
 
 
 @pytest.fixture(scope="module")
@@ -68,11 +56,8 @@ def test_tensorflow_decodes_by_a_faster_transform_up_to_5_grey_levels_off(photog
 
 def test_tensorflows_accurate_transform_is_pillows(photograph, tmp_path):
     (tmp_path / "wave.jpg").write_bytes(photograph)
-    command = [sys.executable, "-c", DECODERS, tmp_path / "wave.jpg"]
-    environment = os.environ | {"CUDA_VISIBLE_DEVICES": ""}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
-    assert done.returncode == 0, done.stderr[-3000:]
-    greatest = json.loads(done.stdout)
+    process_of("tensorflow").run("facts/decoding.py", tmp_path / "wave.jpg", tmp_path / "greatest.json")
+    greatest = json.loads((tmp_path / "greatest.json").read_text())
     assert greatest["default"] == greatest["INTEGER_FAST"] > 0
     assert greatest["INTEGER_ACCURATE"] == 0
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from keras_processes import process_of
 from PIL import Image
 
 from isotune.data.resizing import crop, fixed_view, resized, resized_size
@@ -41,18 +39,7 @@ def clear_of_edges(source: int, target: int) -> np.ndarray:
     return (2 * np.arange(target) + 1) * source % (2 * target) != 0
 
 
-TENSORFLOW = """
-import sys, numpy as np, tensorflow as tf
-with np.load(sys.argv[1]) as cases:
-    results = {}
-    for key in cases.files:
-        _, height, width, method = key.split(",")
-        result = tf.image.resize(cases[key], (int(height), int(width)), method=method, antialias=False)
-        results[key] = np.asarray(result, np.float64)
-np.savez(sys.argv[2], **results)
-"""
-
-
+@pytest.mark.xdist_group("keras")
 def test_plain_and_nearest_are_those_of_tensorflow(tmp_path: Path) -> None:
     pytest.importorskip("importlib.metadata").version("tensorflow")
     cases = {
@@ -62,12 +49,7 @@ def test_plain_and_nearest_are_those_of_tensorflow(tmp_path: Path) -> None:
         for method in ("bilinear", "bicubic", "nearest")
     }
     np.savez(tmp_path / "cases.npz", **cases)
-    subprocess.run(
-        [sys.executable, "-c", TENSORFLOW, str(tmp_path / "cases.npz"), str(tmp_path / "results.npz")],
-        check=True,
-        capture_output=True,
-        env=os.environ | {"CUDA_VISIBLE_DEVICES": ""},
-    )
+    process_of("tensorflow").run("facts/resizing.py", tmp_path / "cases.npz", tmp_path / "results.npz")
     with np.load(tmp_path / "results.npz") as results:
         assert sorted(results.files) == sorted(cases)
         for key, source in cases.items():

@@ -110,13 +110,14 @@ PROVED = """
 import isotune
 
 
-@isotune.identical("torchvision:mobilenet_v3_small", "timm:mobilenetv3_small_100", batch=2)
+@isotune.identical("torchvision:mobilenet_v3_small", "timm:mobilenetv3_small_100", batch=2, only="inference")
 def test_sound():
     pass
 
 
 @isotune.identical(
-    "torchvision:mobilenet_v2:width_mult=0.35", "planted:mobilenet_v2:fault=epsilon-changed:width_mult=0.35", batch=2
+    "torchvision:mobilenet_v2:width_mult=0.35", "planted:mobilenet_v2:fault=epsilon-changed:width_mult=0.35", batch=2,
+    only="inference",
 )
 def test_planted():
     pass
