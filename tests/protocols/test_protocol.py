@@ -183,8 +183,8 @@ class TestBuiltin:
 
 
 SHORT = {name: f"{name}-short" for name in (
-    "augreg", "bit-hyperrule", "keras-dogs", "kornblith-logistic", "timm-cosine", "timm-ra", "torchvision-mobilenetv3",
-    "torchvision-new", "vit-500-steps",
+    "augreg", "bit-hyperrule", "fastai-fine-tune", "keras-dogs", "kornblith-fine-tune", "kornblith-logistic",
+    "timm-cosine", "timm-ra", "torchvision-mobilenetv3", "torchvision-new", "vit-500-steps",
 )} | {"vtab-1k": "vtab-short"}  # fmt: skip
 PUBLISHED = tuple(SHORT)
 
@@ -259,6 +259,20 @@ def test_timms_rates_are_its_scripts() -> None:
     epoch = np.arange(450)
     warm = 1e-6 + epoch * (0.048 - 1e-6) / 5
     np.testing.assert_allclose(steps, np.where(epoch < 5, warm, 0.048 * 0.97 ** (epoch // 2.4)), rtol=1e-4)
+
+
+def test_fastais_rates_are_its_authors() -> None:
+    """fastai/callback/schedule.py: fine_tune(1), whose cycles are combined_cos of the share of the batches done."""
+
+    def rates(steps: int, rise: float, start: float, peak: float) -> np.ndarray:
+        share, end = np.arange(steps) / steps, peak / 1e5
+        rising = start + (1 + np.cos(np.pi * (1 - share / rise))) * (peak - start) / 2
+        falling = peak + (1 + np.cos(np.pi * (1 - (share - rise) / (1 - rise)))) * (end - peak) / 2
+        return np.where(share < rise, rising, falling)
+
+    head, everything = protocols.load("fastai-fine-tune").stage
+    np.testing.assert_allclose(learning_rates(head.schedule, 92, 92), rates(92, 0.99, 2e-3 / 25, 2e-3), rtol=1e-9)
+    np.testing.assert_allclose(learning_rates(everything.schedule, 92, 92), rates(92, 0.3, 2e-4, 1e-3), rtol=1e-9)
 
 
 def test_torchvisions_new_recipe_has_the_references_average() -> None:
