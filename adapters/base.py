@@ -77,8 +77,8 @@ class Recipe:
     parts: int = 1  # so many passes make a step, each of an equal part of its images: their gradients' mean
 
 
-# Targets in the place of labels, with float32 images; `Recipe.parts`; `Recipe.rates`.
-TECHNIQUES = frozenset({"mixed targets", "accumulated gradients", "rates of layers"})
+# Targets in the place of labels, with float32 images; `Recipe.parts`; `Recipe.rates`; `Model.branches`.
+TECHNIQUES = frozenset({"mixed targets", "accumulated gradients", "rates of layers", "stochastic depth"})
 
 
 @dataclass(frozen=True)
@@ -353,6 +353,11 @@ class Model(ABC):
     def layers(self) -> list[Layer]:
         """The layers that own tensors, in the order of execution, the head last."""
 
+    def branches(self) -> tuple[str, ...]:
+        """The residual branches that a step may leave out, in the order of execution, each by the last layer in it. One
+        that cannot be told exactly is a UsageError: then none of the network's can be left out."""
+        raise UsageError("stochastic depth: this model's adapter knows no residual branches")
+
     @abstractmethod
     def weights(self) -> Weights:
         """All tensors in canonical form, float32 (float64 in that mode)."""
@@ -425,12 +430,19 @@ class Trainer(ABC):
 
     @abstractmethod
     def step(
-        self, images: Array, labels: Array, learning_rate: float, feature_mask: Array | None = None
+        self,
+        images: Array,
+        labels: Array,
+        learning_rate: float,
+        feature_mask: Array | None = None,
+        branch_masks: Array | None = None,
     ) -> SupportsFloat:
         """One step of training; the mean loss before it, which may still be under way on the device.
 
         images: [N, H, W, 3] in 0..255, uint8, or float32 where pixels are mixed. labels: int64 [N], or targets, float64
         [N, classes] whose rows sum to 1. feature_mask: [N, D] multiplied into the features (dropout, already scaled).
+        branch_masks: [N, B] multiplied into what each of `Model.branches` adds to its shortcut; given with "stochastic
+        depth" alone.
         """
 
     @abstractmethod

@@ -46,7 +46,7 @@ def execution_order(output: Node) -> list[Step]:
     sources: dict[Node, tuple[Node, ...]] = {}  # of every node: the nearest nodes with layers, itself included
     feeds: dict[Node, tuple[Node, ...]] = {}  # of a node with layers: those that feed it
     rank: dict[Node, tuple[int, str]] = {}  # of a node with layers: length of its chain, digest of what is below it
-    for node in _inputs_first([output], lambda node: node.inputs):
+    for node in inputs_first([output], lambda node: node.inputs):
         below = tuple(dict.fromkeys(source for given in node.inputs for source in sources[given]))
         if not node.layers:
             sources[node] = below
@@ -59,7 +59,7 @@ def execution_order(output: Node) -> list[Step]:
     names = _names(output)
     last = sorted(sources[output], key=lambda source: (-rank[source][0], rank[source][1]))
     steps: dict[Any, Step] = {}
-    for node in _inputs_first(last, lambda node: feeds[node]):
+    for node in inputs_first(last, lambda node: feeds[node]):
         given = tuple(dict.fromkeys(layer for source in feeds[node] for layer in source.layers))
         for layer in node.layers:
             steps.setdefault(layer, Step(layer, tuple(other for other in given if other != layer), names[node]))
@@ -70,7 +70,7 @@ def limits(output: Node) -> tuple[Limit, ...]:
     """Those of the operations that `output` depends on, with the layers before each."""
     before: dict[Node, tuple[Any, ...]] = {}  # of every node: the nearest layers at or before it
     listed = []
-    for node in _inputs_first([output], lambda node: node.inputs):
+    for node in inputs_first([output], lambda node: node.inputs):
         before[node] = tuple(node.layers) or tuple(
             dict.fromkeys(layer for each in node.inputs for layer in before[each])
         )
@@ -82,7 +82,7 @@ def limits(output: Node) -> tuple[Limit, ...]:
 def _names(output: Node) -> dict[Node, tuple[str, ...]]:
     """Of every node, the operations without tensors between the layers that feed it and itself, each name once."""
     names: dict[Node, tuple[str, ...]] = {}
-    for node in _inputs_first([output], lambda node: node.inputs):
+    for node in inputs_first([output], lambda node: node.inputs):
         names[node] = tuple(dict.fromkeys(name for given in node.inputs for name in _through(given, names)))
     return names
 
@@ -96,7 +96,7 @@ def _shape(node: Node) -> tuple[int, ...]:
     return tuple(side for side in node.shape if side != 1)  # a dense layer may be a 1x1 convolution
 
 
-def _inputs_first(ends: Sequence[Node], inputs: Callable[[Node], Sequence[Node]]) -> Iterator[Node]:
+def inputs_first(ends: Sequence[Node], inputs: Callable[[Node], Sequence[Node]]) -> Iterator[Node]:
     """Depth first, each node once, after all that it reads; without recursion, since networks are deep."""
     done: set[Node] = set()
     for end in ends:

@@ -4,7 +4,7 @@ Head, order and augmentation always have theirs. What a technique draws came lat
 it was drawn from until then, unless it is given one of its own: the draws are the same for the same number.
 
     policy, erasing, mixing    as augmentation
-    dropout                    as order
+    dropout, depth             as order
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
-FORMER = {"policy": "augmentation", "erasing": "augmentation", "mixing": "augmentation", "dropout": "order"}
+FORMER = {
+    "policy": "augmentation", "erasing": "augmentation", "mixing": "augmentation", "dropout": "order", "depth": "order",
+}  # fmt: skip
 
 
 class Seeds(BaseModel):
@@ -29,6 +31,7 @@ class Seeds(BaseModel):
     erasing: int | None = Field(None, ge=0, description="rectangles that are erased; null: as augmentation")
     mixing: int | None = Field(None, ge=0, description="shares, boxes and partners of mixtures; null: as augmentation")
     dropout: int | None = Field(None, ge=0, description="dropout masks; null: as order")
+    depth: int | None = Field(None, ge=0, description="branches left out by stochastic depth; null: as order")
 
     @classmethod
     def all(cls, seed: int) -> Seeds:

@@ -45,7 +45,7 @@ _RESIDUAL = r"(conv\d+_block\d+)_"
 _MBCONV = r"(block\d+[a-z])_"
 _NUMBERED = r"(block\d+)_"
 _DENSE = r"((?:conv\d+_block\d+|pool\d+))_"
-_CONVNEXT = r"(stage_\d+_block_\d+|downsampling_(?:block|layernorm|conv)_\d+)"
+_CONVNEXT = r"(stage_\d+_block_\d+|(?:(?<=downsampling_layernorm_)|(?<=downsampling_conv_))\d+)"
 _SEPARABLE = r"conv_(?:dw|pw)_(\d+)"
 
 APPLICATIONS: dict[str, Application] = {

@@ -9,6 +9,7 @@ import keras
 
 from isotune.adapters._keras.graph.limits import own_limit
 from isotune.adapters.execution_order import Node, Step, execution_order, limits
+from isotune.adapters.residual import Branch, branches, unknown
 from isotune.weights import Limit
 
 _SILENT = ("InputLayer", "Identity", "Dropout", "Flatten", "Reshape", "Transpose", "Cast", "GetItem")
@@ -35,6 +36,18 @@ def trace_end(model: Any) -> Step:
     return execution_order(Node([Graph().of(model.outputs[0])], ["end"]))[-1]
 
 
+def trace_branches(model: Any) -> list[tuple[Branch, Any]]:
+    """The residual branches of `model`, each with the operation that adds it to its shortcut. UsageError: not known
+    exactly."""
+    graph = Graph()
+    known = branches(graph.of(model.outputs[0]))
+    operations = graph.operations()
+    adding = [operations[branch.sum] for branch in known]
+    if len(set(map(id, adding))) < len(adding):
+        raise unknown("one layer adds several to their shortcuts")
+    return list(zip(known, adding, strict=True))
+
+
 def trace_limits(model: Any) -> tuple[Limit, ...]:
     """What changes only some values in `model`."""
     return limits(Graph().of(model.outputs[0]))
@@ -45,6 +58,7 @@ class Graph:
 
     def __init__(self) -> None:
         self._nodes: dict[tuple[int, int], Node] = {}
+        self._operations: dict[Node, Any] = {}
         self._instead: dict[int, Any] = {}  # id of a nested model's tensor -> the tensor that it stands for
 
     def of(self, tensor: Any) -> Node:
@@ -58,8 +72,13 @@ class Graph:
                 continue
             stack.pop()
             inputs = [self._nodes[_key(call)] for call in given]
-            self._nodes.setdefault(_key((operation, index)), _node(operation, inputs))
+            node = self._nodes.setdefault(_key((operation, index)), _node(operation, inputs))
+            self._operations[node] = operation
         return self._nodes[_key(end)]
+
+    def operations(self) -> dict[Node, Any]:
+        """Of the nodes so far."""
+        return self._operations
 
     def resolved(self, tensor: Any) -> tuple[Any, int]:  # of tensors that `of` has come by
         """(operation, index of its call) that makes the tensor, within nested models."""

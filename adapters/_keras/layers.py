@@ -150,8 +150,12 @@ def parts(model: Any, block_pattern: str, *, scales_itself: bool) -> list[Part]:
 
 def limits_of(model: Any, body: list[Part]) -> tuple[Limit, ...]:
     """model: under its conventions. body: the canonical layers of it."""
-    names = {(part.owner, part.form if part.form in _HALVES else ""): part.layer.name for part in body}
-    return tuple(limit.behind(names) for limit in trace_limits(model))
+    return tuple(limit.behind(layer_names(body)) for limit in trace_limits(model))
+
+
+def layer_names(body: list[Part]) -> dict[tuple[str, str], str]:
+    """Canonical names by what `trace` calls the layers."""
+    return {(part.owner, part.form if part.form in _HALVES else ""): part.layer.name for part in body}
 
 
 def is_buffer(name: str) -> bool:
@@ -161,7 +165,7 @@ def is_buffer(name: str) -> bool:
 
 def head_part(library_name: str, body: list[Part] | None = None, end: Step | None = None) -> Part:
     """body, end: the layers before, and how their network ends (`trace_end`)."""
-    named = {(part.owner, part.form if part.form in _HALVES else ""): part.layer.name for part in body or ()}
+    named = layer_names(body or [])
     inputs = tuple(named[layer] for layer in end.inputs) if end else ()
     return Part(Layer(HEAD, "dense", -1, library_name, inputs, end.between if end else ()), HEAD, "dense")
 

@@ -13,7 +13,7 @@ from isotune.adapters._keras.axes import norms
 from isotune.adapters._keras.axes.input import own_scaling, scaling_layers, settle_scaling
 from isotune.adapters._keras.axes.loss import Loss
 from isotune.adapters._keras.axes.optimizers import make_optimizer, reset
-from isotune.adapters._keras.layers import SCALING, Part, Tensor, flatten, is_buffer, tensors
+from isotune.adapters._keras.layers import SCALING, Part, Tensor, flatten, is_buffer, layer_names, tensors
 from isotune.adapters._keras.network import Network
 from isotune.adapters._keras.numeric import numeric
 from isotune.adapters._keras.trainer import KerasTrainer
@@ -36,9 +36,9 @@ class Engine(Protocol):
 
     def make_step(
         self, optimizer: Any, loss: Loss, training: bool, parts: int
-    ) -> Callable[[Array, Array, float, Array | None], SupportsFloat]:
-        """step(images, labels, learning rate, feature mask) for what is trainable now; training: whether BatchNorm
-        uses and tracks batch statistics; parts: as in `Recipe`."""
+    ) -> Callable[[Array, Array, float, Array | None, Array | None], SupportsFloat]:
+        """step(images, labels, learning rate, feature mask, branch masks) for what is trainable now; training: whether
+        BatchNorm uses and tracks batch statistics; parts: as in `Recipe`."""
 
     def synchronize(self) -> None: ...
 
@@ -76,6 +76,10 @@ class KerasModel(Model):
 
     def layers(self) -> list[Layer]:
         return [part.layer for part in self._parts]
+
+    def branches(self) -> tuple[str, ...]:
+        names = layer_names(self._parts)
+        return tuple(names[layer] for layer in self.network.branches().layers)
 
     def weights(self) -> Weights:
         with self.numeric():

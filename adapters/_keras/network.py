@@ -7,11 +7,13 @@ receives before any mask.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import keras
 from keras import ops
 
+from isotune.adapters._keras.graph.branches import Branches
 from isotune.adapters.base import Ending
 from isotune.conventions import affine
 
@@ -31,6 +33,13 @@ class Network(keras.Model):  # type: ignore[misc]  # Keras has no types
         bgr, scale, offset = affine(scaling)
         self._reverse = bgr
         self._affine = None if scaling == "none" else (scale.astype(self._pixels), offset.astype(self._pixels))
+        self._branches: Branches | None = None
+
+    def branches(self) -> Branches:
+        """Of the base. UsageError: not known exactly."""
+        if self._branches is None:
+            self._branches = Branches(self.base)
+        return self._branches
 
     def scaled(self, images: Any) -> Any:
         """What the base gets of images."""
@@ -42,8 +51,11 @@ class Network(keras.Model):  # type: ignore[misc]  # Keras has no types
             pixels = pixels * scale + offset
         return pixels
 
-    def call(self, images: Any, training: bool = False, feature_mask: Any = None) -> tuple[Any, Any]:
-        features = self.base(self.scaled(images), training=training)
+    def call(
+        self, images: Any, training: bool = False, feature_mask: Any = None, branch_masks: Any = None
+    ) -> tuple[Any, Any]:
+        with nullcontext() if branch_masks is None else self.branches().masked(branch_masks):
+            features = self.base(self.scaled(images), training=training)
         masked = features if feature_mask is None else features * ops.cast(feature_mask, features.dtype)
         return features, self.head(masked)
 
@@ -64,7 +76,7 @@ def with_losses(value: Any, added: Sequence[Any]) -> Any:
 
 
 def parted(split: Callable[[Any, int], Any], parts: int, *given: Any) -> Iterator[tuple[Any, ...]]:
-    """Images, labels and a mask, which may be None, in so many equal parts. split: the engine's."""
+    """Images, labels and masks, which may be None, in so many equal parts. split: the engine's."""
     cut = ([each] * parts if each is None or parts == 1 else split(each, parts) for each in given)
     return zip(*cut, strict=True)
 

@@ -13,6 +13,7 @@ from isotune.adapters._keras.axes.optimizers import slots
 from isotune.adapters._keras.layers import Tensor, is_buffer
 from isotune.adapters._keras.network import Network
 from isotune.adapters.base import Array, Recipe, Trainer
+from isotune.adapters.residual import check_masks
 from isotune.errors import UsageError
 
 
@@ -24,6 +25,7 @@ class Trainable(Protocol):
     def numeric(self) -> AbstractContextManager[None]: ...
     def freeze(self, trained: frozenset[str]) -> None: ...
     def checked(self, images: Array, *, mixed: bool = False) -> Array: ...
+    def branches(self) -> tuple[str, ...]: ...
     def named_tensors(self) -> dict[str, Tensor]: ...
 
 
@@ -35,13 +37,21 @@ class KerasTrainer(Trainer):
         self._variables = model.network.trainable_variables
 
     def step(
-        self, images: Array, labels: Array, learning_rate: float, feature_mask: Array | None = None
+        self,
+        images: Array,
+        labels: Array,
+        learning_rate: float,
+        feature_mask: Array | None = None,
+        branch_masks: Array | None = None,
     ) -> SupportsFloat:
+        if branch_masks is not None:
+            check_masks(branch_masks, images, self.model.branches())
         with self.model.numeric():
             self.model.freeze(self.recipe.trained)  # another trainer may have been at work on the model
             penalty = getattr(self.optimizer, "penalty", float)()
             labels = labels if labels.ndim == 2 else np.asarray(labels, np.int64)
-            loss = self._step(self.model.checked(images, mixed=True), labels, learning_rate, feature_mask)
+            images = self.model.checked(images, mixed=True)
+            loss = self._step(images, labels, learning_rate, feature_mask, branch_masks)
             return float(loss) + penalty if penalty else loss
 
     def state(self) -> dict[str, Array]:

@@ -156,6 +156,7 @@ class TorchAdapter(Adapter):
         model.own_axes, model.left_out = own_axes, tuple(left_out)
         model.random, model.limits = random, of_layers(dataflow.limits, model.module_layers)
         model.ending, model.ended = dataflow.ending, bool(dataflow.ending)
+        model.image_size = image_size
         if isinstance(checkpoint, Weights):
             shapes = {slot.name: slot.shape for _, slot in model.slots()}
             what = f"{self.name}:{name}"

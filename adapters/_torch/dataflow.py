@@ -71,8 +71,20 @@ def trace(net: nn.Module, size: _Size) -> Dataflow:
         output = _through(net, leaves, image, training=False)
     if not isinstance(output, Tensor) or output.grad_fn is None:
         return Dataflow()
-    graph = _graph(output.grad_fn, image, owners)
+    graph = _graph(output.grad_fn, image, owners).get(output.grad_fn, Node())
     return Dataflow(execution_order(graph), maps, calls, limits(graph), ending(output))
+
+
+def nodes(net: nn.Module, size: _Size) -> tuple[Any, dict[Any, Node]] | None:
+    """autograd's function of what `net` gives in training mode, and the nodes of that and of all before it by their
+    functions, layers as in `Dataflow`; None: its forward does not run without data, or gives no tensor."""
+    owners: dict[int, str] = {}
+    leaves = _leaves(net, owners)
+    image = _image(leaves, size)
+    output = _through(net, leaves, image, training=True)
+    if not isinstance(output, Tensor) or output.grad_fn is None:
+        return None
+    return output.grad_fn, _graph(output.grad_fn, image, owners)
 
 
 def passed(net: nn.Module, size: _Size, *, training: bool) -> None:
@@ -147,9 +159,9 @@ def _removed(handle: Any) -> Iterator[None]:
         handle.remove()
 
 
-def _graph(end: Any, image: Tensor, owners: dict[int, str]) -> Node:
-    """autograd's graph as nodes. What does not depend on the image (a kernel being standardised) is part of the
-    operation that reads it."""
+def _graph(end: Any, image: Tensor, owners: dict[int, str]) -> dict[Any, Node]:
+    """autograd's graph as nodes, by its functions. What does not depend on the image (a kernel being standardised) is
+    part of the operation that reads it."""
     nodes: dict[Any, Node] = {}
     constants: dict[Any, list[Tensor]] = {}  # of what does not depend on the image: the parameters in it
     stack = [end]
@@ -176,7 +188,7 @@ def _graph(end: Any, image: Tensor, owners: dict[int, str]) -> Node:
             layers = tuple(dict.fromkeys(owners[id(leaf)] for leaf in parameters if id(leaf) in owners))
             shape = max((_canonical(leaf) for leaf in parameters), key=_size, default=())
             nodes[function] = Node(inputs, layers, shape, name := _name(function), limit(name, function))
-    return nodes.get(end, Node())
+    return nodes
 
 
 def _name(function: Any) -> str:

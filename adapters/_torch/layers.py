@@ -230,7 +230,7 @@ def _block_key(net: nn.Module, name: str) -> tuple[str, bool]:
     for depth, part in enumerate(name.split(".") if name else (), start=1):
         node = node.get_submodule(part)
         path = f"{path}.{part}" if path else part
-        if path != name and not _is_opened(node, depth):
+        if (path != name or _is_composite(node)) and not _is_opened(node, depth):
             return path, False
     return name, True
 

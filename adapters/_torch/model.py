@@ -9,7 +9,7 @@ device. Nothing here waits for the device but what hands out arrays.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ from isotune.adapters._torch.compiler import compiled
 from isotune.adapters._torch.conventions import describe
 from isotune.adapters._torch.dataflow import Dataflow, with_calls
 from isotune.adapters._torch.device import clocks, loud, synchronize
+from isotune.adapters._torch.graph.branches import Branches, find, masked
 from isotune.adapters._torch.layers import (
     BuffersKept,
     ModuleLayer,
@@ -38,6 +39,7 @@ from isotune.adapters._torch.step_graph import Recorder, recorder
 from isotune.adapters._torch.trainer import TorchTrainer
 from isotune.adapters.base import INPUT, TECHNIQUES, Array, Layout, Model, NumericMode, Recipe
 from isotune.adapters.handing_on import Pass, shown
+from isotune.adapters.residual import unknown
 from isotune.conventions import Conventions, affine
 from isotune.errors import UsageError, nearest
 from isotune.excerpts import Excerpt, NotWritten
@@ -100,6 +102,8 @@ class TorchModel(Model):
         self._cross_entropy = cross_entropy(conventions.loss)
         self._infer = self.compile(self._inference)
         self._mode: object = None
+        self.image_size: tuple[int, int] | None = None  # that it was built for; None: not known
+        self._branches: Branches | None = None
 
     # -- structure and weights
 
@@ -110,6 +114,18 @@ class TorchModel(Model):
         for owner in self.module_layers:
             for slot in owner.slots:
                 yield owner, slot
+
+    def branches(self) -> tuple[str, ...]:
+        names = {owner.layer.library_name: owner.layer.name for owner in self.module_layers}
+        return tuple(names[layer] for layer in self._found_branches().layers)
+
+    def _found_branches(self) -> Branches:
+        if self._branches is None:
+            if self.image_size is None:
+                raise unknown("nothing says for which size of images it was built")
+            self._branches = find(self.net, self.image_size)
+            self._tap.seen = None
+        return self._branches
 
     def weights(self) -> Weights:
         """All tensors, copied. `conventions`: the network axes as the network has them."""
@@ -246,10 +262,19 @@ class TorchModel(Model):
         """Logits of NCHW images in 0..255 on the device, through scaling and network."""
         return self.precision.forward(self.net, self.scaled(images))
 
-    def loss(self, images: Tensor, labels: Tensor, mask: Tensor | None, label_smoothing: float) -> Tensor:
-        """Mean loss, a scalar; mask: [N, D] multiplied into the features."""
+    def loss(
+        self,
+        images: Tensor,
+        labels: Tensor,
+        mask: Tensor | None,
+        label_smoothing: float,
+        branch_masks: Tensor | None = None,
+    ) -> Tensor:
+        """Mean loss, a scalar; mask: [N, D] multiplied into the features; branch_masks: as of `Trainer.step`."""
         self._tap.mask = mask
-        logits = self.forward(images)
+        scaled = self.scaled(images)
+        with nullcontext() if branch_masks is None else masked(self._found_branches(), branch_masks):
+            logits = self.precision.forward(self.net, scaled)
         self._tap.mask = self._tap.seen = None
         return self._cross_entropy(logits, labels, label_smoothing)
 

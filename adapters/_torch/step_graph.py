@@ -27,8 +27,9 @@ _COMPARED = 2  # steps that are computed both ways
 _MODES = ("float32", "tf32", "bfloat16")  # float16's loss scale is read at every step; float64 is for proofs
 _BITS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
 
-Passes = Callable[[Tensor, Tensor, Tensor | None], Tensor]
-"""(images, labels, feature mask) on the device -> loss, gradients left in `.grad`, which is None before."""
+Passes = Callable[..., Tensor]
+"""(images, labels, feature mask, branch masks) on the device, of which masks may be None -> loss, gradients left in
+`.grad`, which is None before."""
 
 
 class Recorder(Protocol):
@@ -94,8 +95,7 @@ class StepGraph:
         self._gave_up = False
         self.said = "not captured yet"
 
-    def __call__(self, images: Tensor, labels: Tensor, mask: Tensor | None) -> Tensor:
-        inputs = (images, labels, mask)
+    def __call__(self, *inputs: Tensor | None) -> Tensor:
         shapes = [None if one is None else (one.shape, one.stride(), one.dtype) for one in inputs]
         self._shapes = self._shapes or shapes
         if self._gave_up or shapes != self._shapes:
@@ -118,7 +118,7 @@ class StepGraph:
     def _plain(self, *inputs: Tensor | None) -> Tensor:
         for tensor in self._tensors:
             tensor.grad = None
-        return self._passes(*inputs)  # type: ignore[arg-type]
+        return self._passes(*inputs)
 
     def _capture(self, inputs: Sequence[Tensor | None]) -> None:
         self._inputs = [None if one is None else one.clone() for one in inputs]

@@ -20,6 +20,7 @@ from isotune.adapters._torch.numeric import Precision
 from isotune.adapters._torch.step_graph import Recorder, StepGraph
 from isotune.adapters._torch.updater import Updater
 from isotune.adapters.base import Array, LossScaling, Recipe, Trainer
+from isotune.adapters.residual import check_masks
 from isotune.conventions import Conventions
 from isotune.errors import UsageError, nearest
 from isotune.weights import Layer
@@ -38,7 +39,10 @@ class Trainable(Protocol):
 
     def layers(self) -> list[Layer]: ...
     def slots(self) -> Iterator[tuple[ModuleLayer, Slot]]: ...
-    def loss(self, images: Tensor, labels: Tensor, mask: Tensor | None, label_smoothing: float) -> Tensor: ...
+    def loss(
+        self, images: Tensor, labels: Tensor, mask: Tensor | None, label_smoothing: float, branch_masks: Tensor | None
+    ) -> Tensor: ...
+    def branches(self) -> tuple[str, ...]: ...
     def recorder(self) -> Recorder | None: ...
     def computing(self) -> AbstractContextManager[None]: ...
     def compile(self, function: Callable[..., Any]) -> Callable[..., Any]: ...
@@ -88,12 +92,21 @@ class TorchTrainer(Trainer):
             trained = [slot.tensor for slot in self._trained]
             self.graph = StepGraph(self._passes, trained, list(model.net.buffers()), recorder)
 
-    def step(self, images: Array, labels: Array, learning_rate: float, feature_mask: Array | None = None) -> Tensor:
+    def step(
+        self,
+        images: Array,
+        labels: Array,
+        learning_rate: float,
+        feature_mask: Array | None = None,
+        branch_masks: Array | None = None,
+    ) -> Tensor:
         model = self._model
+        if branch_masks is not None:
+            check_masks(branch_masks, images, model.branches())
         model.set_mode(self, self._train)
         with model.computing():
-            mask = None if feature_mask is None else model.to_mask(feature_mask)
-            inputs = model.to_device(images, mixed=True), model.to_labels(labels), mask
+            masks = (None if mask is None else model.to_mask(mask) for mask in (feature_mask, branch_masks))
+            inputs = model.to_device(images, mixed=True), model.to_labels(labels), *masks
             if self.graph is not None:
                 loss = self.graph(*inputs)
             else:
@@ -104,12 +117,12 @@ class TorchTrainer(Trainer):
             self._updater.step(learning_rate)
         return loss if penalty is None else loss + penalty
 
-    def _passes(self, images: Tensor, labels: Tensor, mask: Tensor | None) -> Tensor:
-        """The loss; gradients are left in `.grad`."""
+    def _passes(self, *inputs: Tensor | None) -> Tensor:
+        """The loss; gradients are left in `.grad`. inputs: as of `step_graph.Passes`."""
         losses = []
-        masks = [None] * self._parts if mask is None else mask.chunk(self._parts)
-        for part, targets, masked in zip(images.chunk(self._parts), labels.chunk(self._parts), masks, strict=True):
-            loss: Tensor = self._loss(part, targets, masked, self._smoothing)
+        cut = ([None] * self._parts if each is None else each.chunk(self._parts) for each in inputs)
+        for images, labels, mask, branch_masks in zip(*cut, strict=True):
+            loss: Tensor = self._loss(images, labels, mask, self._smoothing, branch_masks)
             loss = loss / self._parts if self._parts > 1 else loss
             (loss if self._scaler is None else self._scaler.scale(loss)).backward()  # type: ignore[no-untyped-call]
             losses.append(loss.detach())

@@ -45,7 +45,7 @@ def variance(
         str | None,
         typer.Option(
             help="Streams that get seeds of their own, with commas: head, order, augmentation, policy, erasing, mixing,"
-            " dropout. What a technique draws goes with augmentation, or order, where it is not named."
+            " dropout, depth. What a technique draws goes with augmentation, or order, where it is not named."
             " [default: all that are drawn]"
         ),
     ] = None,

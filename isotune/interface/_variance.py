@@ -105,8 +105,8 @@ def study_variance(
 
     models, dataset, protocol, conventions, checkpoint: as of `isotune.run`, one each but for models.
     levels: seeds of each stream that is drawn; None: 10 of one stream, 4 of two, 3 of three, 2 of more. streams: those
-        that get seeds of their own, of head, order, augmentation, policy, erasing, mixing and dropout; None: all that
-        the protocol draws from. repeats: runs of the first seeds again.
+        that get seeds of their own, of head, order, augmentation, policy, erasing, mixing, dropout and depth; None: all
+        that the protocol draws from. repeats: runs of the first seeds again.
     planned: only say what would run. store: folder of records, one folder a repeat. jobs, progress: as of
         `isotune.run`.
     Errors: UsageError: a name is wrong, or the protocol draws nothing at random.

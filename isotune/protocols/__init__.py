@@ -48,6 +48,7 @@ from isotune.protocols._stages import (
     RMSprop,
     Schedule,
     Stage,
+    StochasticDepth,
     optimizer_features,
     relevant_axes,
 )
@@ -90,6 +91,7 @@ __all__ = [
     "Selection",
     "Stage",
     "Step",
+    "StochasticDepth",
     "TrivialAugment",
     "Values",
     "expected",

@@ -162,6 +162,27 @@ class Averaging(Strict):
     )
 
 
+class StochasticDepth(Strict):
+    """Residual branches are left out at random in training, by masks drawn in NumPy (isotune.protocols.depth).
+
+    Of the L blocks with a branch, from 0, block l has the rate l/(L-1) of the whole in `linear`: timm's vision
+    transformers, ResNets and ConvNeXts, torchvision's Swins and ConvNeXts, Keras's ConvNeXts; (l+1)/L in
+    `linear-from-first`: the paper, arXiv 1603.09382; l/L with every block counted, those without a branch too, in
+    `linear-over-all`: the EfficientNets of all three.
+    """
+
+    rate: float = Field(gt=0, lt=1, description="share of the images without a branch: of the last, or of each")
+    law: Literal["linear", "linear-from-first", "linear-over-all", "constant"] = Field(
+        "linear", description="how the rate grows from block to block"
+    )
+    per: Literal["image", "batch"] = Field(
+        "image", description="each image has its own draw, or the images of a pass share one"
+    )
+    scaled: bool = Field(
+        True, description="a branch that is kept is divided by the share that is kept; false: it is not"
+    )  # fmt: skip
+
+
 class Stage(Strict):
     """One stretch of training. The optimizer starts afresh in each stage."""
 
@@ -175,6 +196,7 @@ class Stage(Strict):
         "training", description="of trained layers: batch statistics, or the running ones"
     )
     head_dropout: float = Field(0.0, ge=0, lt=1, description="on the features; masks are drawn outside, in NumPy")
+    stochastic_depth: StochasticDepth | None = Field(None, description="residual branches left out at random")
     accumulate: int = Field(
         1, gt=0, description="passes whose gradients' mean makes a step, each of an equal part of the batch"
     )
@@ -214,7 +236,7 @@ class Stage(Strict):
     def without_what_came_later(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Without what is not asked for, so that the keys of earlier cells stay."""
         values: dict[str, Any] = dump(self)
-        unsaid = {"accumulate": 1, "layer_decay": None, "body_rate": 1.0}
+        unsaid = {"stochastic_depth": None, "accumulate": 1, "layer_decay": None, "body_rate": 1.0}
         return {name: value for name, value in values.items() if name not in unsaid or value != unsaid[name]}
 
 

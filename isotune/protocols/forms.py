@@ -55,6 +55,21 @@ FORMS: Mapping[str, Mapping[Any, str]] = {
         0.0: "the decay ends at 0 (torch's CosineAnnealingLR, Keras's CosineDecay by default)",
         "*": "the decay ends at a share of the peak (timm's min_lr, Keras's alpha)",
     },
+    "stage.stochastic_depth.law": {
+        "linear": "from 0 at the first block with a branch to the rate at the last (timm's ViT and ResNet,"
+        " torchvision's Swin, the ConvNeXts)",
+        "linear-from-first": "a share of the rate at the first block already (the paper, arXiv 1603.09382)",
+        "linear-over-all": "from 0, every block counted, so that none has the whole rate (the EfficientNets)",
+        "constant": "one rate for all branches",
+    },
+    "stage.stochastic_depth.per": {
+        "image": "a draw for each image (timm, torchvision's row, Keras)",
+        "batch": "one draw for the images of a pass (torchvision's batch, the paper)",
+    },
+    "stage.stochastic_depth.scaled": {
+        True: "a branch that is kept is divided by its share (timm, torchvision, Keras)",
+        False: "a branch that is kept stays as it is (timm's scale_by_keep=False)",
+    },
     "stage.accumulate": {
         1: "one pass makes a step",
         "*": "the mean of so many passes' gradients makes a step (Keras's gradient_accumulation_steps, timm)",

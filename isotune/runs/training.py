@@ -1,8 +1,8 @@
 """Training by a protocol's stages: the one loop that every library goes through.
 
 All that is random is drawn here, in NumPy, from the seeds of the cell: the order of the images from
-(order, stage, epoch), dropout masks from (dropout, stage, step), so that a position is a number. The learning rates of
-all steps are one array. A trainer only ever receives finished batches.
+(order, stage, epoch), masks of dropout and stochastic depth from (their seed, stage, step), so that a position is a
+number. The learning rates of all steps are one array. A trainer only ever receives finished batches.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from isotune.data.augmentation import Augmenter
 from isotune.errors import UsageError
 from isotune.progress import Progress
 from isotune.protocols import Stage
+from isotune.protocols.depth import branch_masks, drop_rates
 from isotune.protocols.schedules import learning_rates
 from isotune.runs.drafts import Draft, Kept, Parts
 from isotune.runs.selection.averaging import Average
@@ -137,11 +138,14 @@ def _check_techniques(model: Model, stages: tuple[Stage, ...], augmenter: Augmen
         "mixed targets": augmenter.mixes,
         "accumulated gradients": any(stage.accumulate > 1 for stage in stages),
         "rates of layers": any(stage.layer_decay is not None or stage.body_rate != 1 for stage in stages),
+        "stochastic depth": (drops := any(stage.stochastic_depth for stage in stages)),
     }
     if missing := [technique for technique, needed in asked.items() if needed and technique not in model.techniques]:
         raise UsageError(
             f"this model's adapter trains without {', '.join(missing)}; take another, or the protocol's out"
         )
+    if drops:
+        model.branches()  # refuses a network of which they are not known
 
 
 @dataclass
@@ -220,6 +224,9 @@ class _Loop:
         stage, labels, result = self.stages[number], self.labels, self.result
         steps, an_epoch = steps_of(stage, len(labels))
         rates = learning_rates(stage.schedule, steps, an_epoch)
+        drop = None
+        if (depth := stage.stochastic_depth) is not None:
+            drop = drop_rates(depth, self.model.layers(), self.model.branches())
         every = sample_order(len(labels), stage.batch_size, stage.drop_last, self.seeds, number, start)
         order = list(islice(every, steps - start))
         numbered = [(epochs + epoch, chosen) for epoch, chosen in order]
@@ -227,7 +234,10 @@ class _Loop:
         began = time.perf_counter()
         for step, ((_, chosen), (images, targets)) in enumerate(zip(order, batches, strict=True), start):
             mask = dropout_mask(self.seeds, number, step, (len(chosen), features), stage.head_dropout)
-            self.pending.append(trainer.step(images, targets, float(rates[step]), mask))
+            branches = []
+            if depth is not None and drop is not None:
+                branches = [branch_masks(depth, drop, self.seeds, number, step, len(chosen), stage.accumulate)]
+            self.pending.append(trainer.step(images, targets, float(rates[step]), mask, *branches))
             if step == start:
                 self.model.synchronize()
                 result.first_step += time.perf_counter() - began

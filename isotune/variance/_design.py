@@ -147,6 +147,7 @@ def _decides(recipe: Protocol) -> dict[str, str]:
         "erasing": "what is erased",
         "mixing": "the mixtures by " + " and ".join(mixtures),
         "dropout": "the dropout masks",
+        "depth": "the branches that are left out",
     }
 
 
@@ -171,6 +172,7 @@ def _idle(recipe: Protocol, spec: str) -> dict[str, str]:
         "erasing": (augmentation.random_erasing, "the protocol erases nothing"),
         "mixing": (augmentation.mixing, "the protocol mixes no images"),
         "dropout": (any(stage.head_dropout for stage in recipe.stage), "the protocol has no dropout"),
+        "depth": (any(stage.stochastic_depth for stage in recipe.stage), "the protocol leaves out no branches"),
     }
     return reasons | {stream: why for stream, (asked, why) in techniques.items() if not asked}
 

@@ -42,9 +42,9 @@ class Pictures:
         self.images = stream.integers(0, 256, (IMAGES, *size, 3), dtype=np.uint8)
         self.labels = stream.integers(0, CLASSES, IMAGES)
 
-    def batches(self, order: Iterable[tuple[int, np.ndarray]], seed: int) -> Iterator[Batch]:
+    def batches(self, order: Iterable[tuple[int, np.ndarray]], seeds: Seeds) -> Iterator[Batch]:
         for epoch, samples in order:
-            yield self.images[samples] ^ np.uint8((37 * epoch + seed) % 256), self.labels[samples]
+            yield self.images[samples] ^ np.uint8((37 * epoch + seeds.augmentation) % 256), self.labels[samples]
 
 
 def stages(*optimizers: Optimizer, trained: Sequence[str] = ("all",), **changes) -> tuple[Stage, ...]:

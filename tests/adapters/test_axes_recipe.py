@@ -150,9 +150,22 @@ def test_no_step_of_a_warm_up_has_rate_0_and_the_rest_is_keras_cosine(engine):
 # -- techniques: ten steps of each
 
 
-@pytest.mark.parametrize("technique", ["mixing", "accumulation", "layer_rates"])
+@pytest.mark.parametrize("technique", ["mixing", "accumulation", "layer_rates", "stochastic_depth"])
 def test_every_engine_trains_as_torch_does(engine, technique):
     agrees_with_torch(engine, technique, bound=1e-9)
+
+
+def test_what_is_left_out_of_every_image_neither_acts_nor_learns(engine):
+    """In each of its forms the masks are others, in parts too; under masks of 0 a branch's layers stay."""
+    found = outcomes(engine)
+    losses = [found[key] for key in found if key.startswith("stochastic_depth/") and key.endswith("/losses")]
+    assert len({tuple(each.round(6)) for each in losses}) == len(losses) == 9
+    within = ("002", "003", "004", "005", "006", "007", "008", "011", "012")
+    start = {key.rpartition("/")[2]: array for key, array in found.items() if key.startswith("branched/")}
+    stays = {name: np.array_equal(found[f"stochastic_depth/zeros/{name}"], array) for name, array in start.items()}
+    assert all(stays[name] for name in start if name[:3] in within and not name.endswith((".mean", ".variance")))
+    assert not any(stays[name] for name in start if name in ("000.conv.kernel", "009.conv.kernel", "head.kernel"))
+    assert not any(stays[name] for name in start if name.endswith(".mean"))
 
 
 def test_two_passes_are_two_batches_to_batchnorm_and_one_step(engine):

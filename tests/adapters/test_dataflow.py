@@ -15,6 +15,8 @@ from isotune.adapters._torch.dataflow import Dataflow, trace
 from isotune.adapters._torch.layers import canonical_layers, classifier_name
 from isotune.adapters.execution_order import Node, Step, execution_order
 from isotune.adapters.flattening import Flattened
+from isotune.adapters.residual import branches
+from isotune.errors import UsageError
 
 IMAGE = Node()
 
@@ -322,3 +324,79 @@ def test_what_changes_only_some_values_is_known_with_its_ends_and_the_layer_befo
     assert limits == [wanted]
     assert trace(net, (5, 6)).limits[0].after == ("conv",)
     assert trace(Through(lambda x: (2 * x).flatten(1)), (5, 6)).limits == ()
+
+
+# -- residual branches, in graphs written by hand
+
+
+def norm(name: str, given: Node) -> Node:
+    return layer(name, given, shape=(8,))
+
+
+def added(*inputs: Node) -> Node:
+    return Node(inputs, name="Add")
+
+
+def branches_of(output: Node) -> list[tuple[str, int]]:
+    return [(branch.layer, branch.operand) for branch in branches(output)]
+
+
+STEM = layer("stem", IMAGE)
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_what_is_added_to_the_blocks_input_is_the_branch(first):
+    branch = norm("norm", layer("conv2", Node([layer("conv1", STEM)], name="Relu")))
+    assert branches_of(added(branch, STEM) if first else added(STEM, branch)) == [("norm", 0 if first else 1)]
+
+
+def test_a_projection_is_a_shortcut_behind_a_pooling_and_through_nodes_that_compute_nothing_too():
+    branch = norm("norm2", layer("conv2", norm("norm1", layer("conv1", STEM))))
+    shortcut = norm("norm0", layer("conv0", Node([Node([STEM], name="AvgPool")])))
+    assert branches_of(added(Node([shortcut]), branch)) == [("norm2", 1)]
+
+
+def test_a_gate_within_a_branch_ends_it_where_it_runs_last():
+    conv = norm("norm", layer("conv", STEM))
+    gated = Node([conv, layer("gate", Node([conv], name="Mean"))], name="Mul")
+    assert branches_of(added(gated, STEM)) == [("gate", 0)]
+
+
+def test_two_branches_of_a_block_and_one_within_another_stand_in_the_order_of_execution():
+    attended = added(STEM, layer("attention", STEM))
+    inner = added(layer("inner", attended), attended)
+    assert branches_of(added(attended, layer("outer", inner))) == [("attention", 1), ("inner", 0), ("outer", 1)]
+
+
+def test_a_constant_that_is_added_makes_no_residual_sum():
+    placed = Node([STEM], ["positions"], (1, 4, 8), name="Add")
+    assert branches_of(added(placed, layer("attention", placed))) == [("attention", 1)]
+
+
+def wide() -> Node:
+    return layer("wide", layer("wider", STEM))
+
+
+AFTER = layer("after", STEM)
+SPLIT = Node([STEM], name="Split")
+STEP = layer("step", SPLIT)
+PARALLEL = added(STEM, layer("left", STEM)), added(STEM, layer("right", STEM))
+OTHERS = {
+    "two branches (NASNet)": added(layer("left", STEM), layer("right", STEM)),
+    "two inputs": added(AFTER, Node([layer("left", AFTER), STEM], name="Mul")),
+    "a shortcut of two convolutions (HRNet)": added(wide(), layer("c3", layer("c2", layer("c1", STEM)))),
+    "read elsewhere (Res2Net)": Node([STEP, layer("next", added(STEP, SPLIT))], name="Cat"),
+    "three operands": added(STEM, layer("left", STEM), layer("right", STEM)),
+    "itself": added(STEM, STEM),
+    "a branch without layers": added(STEM, Node([STEM], name="AvgPool")),
+    "side by side": Node([layer("one", PARALLEL[0]), layer("other", PARALLEL[1])], name="Cat"),
+    "added by another name": Node([STEM, layer("left", STEM)], name="Lerp"),
+    "nothing added": layer("last", STEM),
+}
+
+
+@pytest.mark.parametrize("case", OTHERS)
+def test_a_network_with_a_sum_of_another_kind_is_refused(case):
+    good = added(OTHERS[case], layer("conv", OTHERS[case])) if case != "nothing added" else OTHERS[case]
+    with pytest.raises(UsageError, match=r"not known exactly, since .*; take another model"):
+        branches(good)

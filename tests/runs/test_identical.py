@@ -40,6 +40,7 @@ RECIPE = protocols.parse(
     epochs = 3
     batch_size = 16
     drop_last = true
+    stochastic_depth = { rate = 0.2, law = "linear-over-all" }
     accumulate = 2
     layer_decay = 0.9
     label_smoothing = 0.1
@@ -51,6 +52,7 @@ RECIPE = protocols.parse(
     trained = "last:3"
     epochs = 1
     batch_size = 16
+    stochastic_depth = { rate = 0.5, law = "constant", per = "batch", scaled = false }
     optimizer = { name = "adamw", weight_decay = 0.01 }
     schedule = { learning_rate = 1e-3 }
 

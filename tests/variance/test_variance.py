@@ -45,7 +45,7 @@ schedule = { learning_rate = 0.05 }
 TINY = protocols.parse(TOML, "tiny.toml")
 FLIPS = TINY.model_copy(update={"augmentation": protocols.Augmentation(horizontal_flip=0.5)})
 EVERY = protocols.parse(
-    TOML.replace("batch_size = 16", "batch_size = 16\nhead_dropout = 0.2")
+    TOML.replace("batch_size = 16", "batch_size = 16\nhead_dropout = 0.2\nstochastic_depth = { rate = 0.1 }")
     + """
 [augmentation]
 horizontal_flip = 0.5
@@ -92,7 +92,7 @@ def test_only_streams_that_decide_something_are_crossed(recipe, spec, drawn):
         (PROBE.model_copy(update={"probe": protocols.Probe(l2=(1e-2,))}), 2, 1, "one L2 strength"),
         (TINY, 1, 1, "at least 2 levels"),
         (TINY, 2, -1, "0 repeats"),
-        (EVERY, 4, 0, "16,384 runs a model are too many"),
+        (EVERY, 4, 0, "65,536 runs a model are too many"),
     ],
 )
 def test_a_study_that_could_say_nothing_is_refused(recipe, levels, repeats, said):
@@ -103,11 +103,13 @@ def test_a_study_that_could_say_nothing_is_refused(recipe, levels, repeats, said
 def test_streams_that_are_not_asked_for_go_with_their_former_one_or_stay():
     design = variance.design(EVERY, "identical", None, 0, ["mixing", "order"])
     assert design.drawn == {
-        "order": "the order of the images with the dropout masks", "mixing": "the mixtures by mixup"
-    }  # fmt: skip
+        "order": "the order of the images with the dropout masks and the branches that are left out",
+        "mixing": "the mixtures by mixup",
+    }
     still = "seed 0 in every run"
     assert design.held == {
-        "head": still, "augmentation": still, "policy": still, "erasing": still, "dropout": "drawn with order"
+        "head": still, "augmentation": still, "policy": still, "erasing": still,
+        "dropout": "drawn with order", "depth": "drawn with order",
     }  # fmt: skip
     assert [(seeds.order, seeds.of("dropout"), seeds.of("mixing")) for seeds in design.seeds[:5]] == [
         (0, 0, 0), (0, 0, 1), (0, 0, 2), (0, 0, 3), (1, 1, 0),
@@ -413,7 +415,9 @@ def test_an_idle_stream_changes_no_prediction_and_a_drawn_one_does(real, house):
     zeros = first.model_copy(update={"conventions": "identical,head_initialisation=zeros"})
     flips = first.model_copy(update={"protocol": FLIPS})
     unmixed = EVERY.augmentation.model_copy(update={"mixing": None, "random_erasing": None})  # the adapter takes bytes
-    techniques = first.model_copy(update={"protocol": EVERY.model_copy(update={"augmentation": unmixed})})
+    whole = tuple(stage.model_copy(update={"stochastic_depth": None}) for stage in EVERY.stage)  # it has no branches
+    recipe = EVERY.model_copy(update={"augmentation": unmixed, "stage": whole})
+    techniques = first.model_copy(update={"protocol": recipe})
     for cell in (first, zeros, flips, techniques):
         design = variance.design(cell.protocol, cell.conventions, 2, 0)
         alone = {stream: seeded(cell, changed(stream)) for stream in STREAMS}
@@ -470,7 +474,7 @@ TINIEST = ("variance", "--checkpoint", "random:0", "--protocol", "./tiny.toml", 
 def test_a_plan_says_the_streams_and_runs_nothing(real, here, house):
     status, out, err = here(*TINIEST, "--models", "example:random-features", "--plan")
     assert (status, err) == (0, "")
-    assert "tiny on digits, identical: two of seven seed streams affect the result" in out
+    assert "tiny on digits, identical: two of eight seed streams affect the result" in out
     assert "- order: the order of the images, 2 seeds" in out
     assert "- augmentation: idle, as the protocol draws no crops and no flips" in out
     assert "4 crossed runs, the first seeds once more, of 1 model: 5 runs, 0 of them done" in out

@@ -38,9 +38,10 @@ class JaxEngine:
         return np.asarray(features), np.asarray(logits)
 
     def _differentiator(self, loss: Loss, training: bool) -> Callable[..., Any]:
-        def value(trained: list[Any], others: list[Any], images: Any, labels: Any, mask: Any) -> Any:
+        def value(trained: list[Any], others: list[Any], images: Any, labels: Any, mask: Any, branches: Any) -> Any:
+            masks = {"feature_mask": mask, "branch_masks": branches}
             (_, logits), others, added = self.network.stateless_call(
-                trained, others, images, training=training, feature_mask=mask, return_losses=True
+                trained, others, images, training=training, return_losses=True, **masks
             )
             return with_losses(loss(logits, labels), added), others
 
@@ -52,14 +53,14 @@ class JaxEngine:
 
         def gradients(images: Array, labels: Array) -> tuple[Any, list[Any]]:
             values = [variable.value for variable in trained], [variable.value for variable in others]
-            (value, _), gradients = differentiate(*values, images, labels, None)
+            (value, _), gradients = differentiate(*values, images, labels, None, None)
             return value, gradients
 
         return gradients
 
     def make_step(
         self, optimizer: Any, loss: Loss, training: bool, parts: int
-    ) -> Callable[[Array, Array, float, Array | None], Any]:
+    ) -> Callable[[Array, Array, float, Array | None, Array | None], Any]:
         differentiate = self._differentiator(loss, training)
         trained_variables = self.network.trainable_variables
         other_variables = self.network.non_trainable_variables
@@ -67,11 +68,11 @@ class JaxEngine:
         rate_index = next(i for i, v in enumerate(optimizer_variables) if v is optimizer.learning_rate)
         rate_dtype = optimizer.learning_rate.dtype
 
-        def train(state: Any, images: Any, labels: Any, rate: Any, mask: Any) -> Any:
+        def train(state: Any, images: Any, labels: Any, rate: Any, mask: Any, branches: Any) -> Any:
             trained, others, slots = state
             slots = [*slots[:rate_index], rate, *slots[rate_index + 1 :]]
             passes = []
-            for part in parted(jax.numpy.split, parts, images, labels, mask):
+            for part in parted(jax.numpy.split, parts, images, labels, mask, branches):
                 (value, others), gradients = differentiate(trained, others, *part)
                 passes.append((value, gradients))
             value, gradients = mean_of(passes)
@@ -81,9 +82,9 @@ class JaxEngine:
         compiled = jax.jit(train, donate_argnums=0)
         everything = (trained_variables, other_variables, optimizer_variables)
 
-        def step(images: Array, labels: Array, rate: float, mask: Array | None) -> Any:
+        def step(images: Array, labels: Array, rate: float, mask: Array | None, branches: Array | None) -> Any:
             state = tuple([variable.value for variable in group] for group in everything)
-            value, state = compiled(state, images, labels, np.asarray(rate, rate_dtype), mask)
+            value, state = compiled(state, images, labels, np.asarray(rate, rate_dtype), mask, branches)
             for group, values in zip(everything, state, strict=True):
                 for variable, new in zip(group, values, strict=True):
                     variable._value = new  # assign() would check and convert each; shapes cannot have changed

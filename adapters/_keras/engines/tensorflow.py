@@ -53,7 +53,7 @@ class TensorFlowEngine:
 
             def compute(images: Any, labels: Any, smoothing: Any) -> Any:
                 smoothed = functools.partial(loss, smoothing=smoothing)
-                return self._differentiate(variables, images, labels, smoothed, None, training)
+                return self._differentiate(variables, images, labels, smoothed, training)
 
             self._graphs[key] = self._graph(compute, self.images, self.labels, tf.TensorSpec((), dtype, "smoothing"))
         graph, smoothing = self._graphs[key], tf.constant(loss.smoothing, dtype)
@@ -65,29 +65,31 @@ class TensorFlowEngine:
         images: Any,
         labels: Any,
         loss: Callable[[Any, Any], Any],
-        mask: Any,
         training: bool,
+        **masks: Any,
     ) -> tuple[Any, Any]:
+        """masks: as `Network.call` takes them."""
         values = [variable.value for variable in variables]
         # watching only what is trained keeps the backward pass out of a frozen beginning
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(values)
-            value = loss(self.network(images, training=training, feature_mask=mask)[1], labels)
+            value = loss(self.network(images, training=training, **masks)[1], labels)
             value = with_losses(value, self.network.losses)
         gradients = tape.gradient(value, values, unconnected_gradients=tf.UnconnectedGradients.ZERO)
         return value, gradients
 
     def make_step(
         self, optimizer: Any, loss: Loss, training: bool, parts: int
-    ) -> Callable[[Array, Array, float, Array | None], Any]:
+    ) -> Callable[[Array, Array, float, Array | None, Array | None], Any]:
         variables = self.network.trainable_variables
         dtype = tf.as_dtype(optimizer.learning_rate.dtype)
         rate_spec = tf.TensorSpec((), dtype, "learning_rate")
 
-        def train(images: Any, labels: Any, rate: Any, mask: Any = None) -> Any:
-            given = parted(tf.split, parts, images, labels, mask)
+        def train(images: Any, labels: Any, rate: Any, masks: dict[str, Any]) -> Any:
+            given = parted(tf.split, parts, images, labels, *masks.values())
             passes = [
-                self._differentiate(variables, some, theirs, loss, masked, training) for some, theirs, masked in given
+                self._differentiate(variables, some, theirs, loss, training, **dict(zip(masks, masked, strict=True)))
+                for some, theirs, *masked in given
             ]
             value, gradients = mean_of(passes)
             optimizer.learning_rate.assign(rate)
@@ -95,25 +97,27 @@ class TensorFlowEngine:
             return value
 
         @functools.cache
-        def graph(pixels: str, classes: int | None, masked: bool) -> Any:
+        def graph(pixels: str, classes: int | None, masked: tuple[str, ...]) -> Any:
             """classes: of targets; None: labels."""
             images = tf.TensorSpec(self.images.shape, pixels, "images")
             labels = self.labels if classes is None else tf.TensorSpec((None, classes), dtype, "targets")
-            # the mask has the features' dtype, whatever NumPy's is
-            mask = [tf.TensorSpec((None, None), dtype, "feature_mask")] if masked else []
-            return self._graph(train, images, labels, rate_spec, *mask)
+            # the masks have the features' dtype, whatever NumPy's is
+            masks = {name: tf.TensorSpec((None, None), dtype, name) for name in masked}
+            return self._graph(train, images, labels, rate_spec, masks)
 
-        def step(images: Array, labels: Array, rate: float, mask: Array | None) -> Any:
-            plain = images.dtype == np.uint8 and labels.ndim == 1 and mask is None and parts == 1
+        def step(images: Array, labels: Array, rate: float, mask: Array | None, branches: Array | None) -> Any:
+            given = {"feature_mask": mask, "branch_masks": branches}
+            masks = {name: tf.constant(each, dtype) for name, each in given.items() if each is not None}
+            plain = images.dtype == np.uint8 and labels.ndim == 1 and not masks and parts == 1
             if dtype == tf.float64 and plain and not self.compile:
                 value, gradients = self._gradients(loss, training)(images, labels)
                 optimizer.learning_rate.assign(rate)
                 optimizer.apply(gradients, variables)
                 return value
             classes = labels.shape[1] if labels.ndim == 2 else None
-            given = [tf.constant(images), tf.constant(labels, tf.int64 if classes is None else dtype)]
-            given += [tf.constant(rate, dtype)] + ([] if mask is None else [tf.constant(mask, dtype)])
-            return graph(images.dtype.name, classes, mask is not None)(*given)
+            targets = tf.constant(labels, tf.int64 if classes is None else dtype)
+            run = graph(images.dtype.name, classes, tuple(masks))
+            return run(tf.constant(images), targets, tf.constant(rate, dtype), masks)
 
         return step
 

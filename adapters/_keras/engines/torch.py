@@ -34,10 +34,12 @@ class TorchEngine:
         return features.cpu().to(_exact(features)).numpy(), logits.cpu().to(_exact(logits)).numpy()
 
     def _loss_and_gradients(
-        self, images: Array, labels: Array, loss: Loss, mask: Array | None, training: bool
+        self, images: Array, labels: Array, loss: Loss, training: bool, *masks: Array | None
     ) -> tuple[Any, list[Any]]:
-        mask_tensor = None if mask is None else self._tensor(mask)
-        _, logits = self.forward(self._tensor(images), training=training, feature_mask=mask_tensor)
+        """masks: of the features, of the branches."""
+        given = dict(zip(("feature_mask", "branch_masks"), masks, strict=False))
+        tensors = {name: self._tensor(mask) for name, mask in given.items() if mask is not None}
+        _, logits = self.forward(self._tensor(images), training=training, **tensors)
         value = loss(logits, self._tensor(labels))
         if self.adds_losses:
             value = with_losses(value, self.network.losses)
@@ -46,16 +48,18 @@ class TorchEngine:
         return value.detach(), list(gradients)
 
     def make_gradients(self, loss: Loss) -> Callable[[Array, Array], tuple[Any, list[Any]]]:
-        return lambda images, labels: self._loss_and_gradients(images, labels, loss, None, True)
+        return lambda images, labels: self._loss_and_gradients(images, labels, loss, True)
 
     def make_step(
         self, optimizer: Any, loss: Loss, training: bool, parts: int
-    ) -> Callable[[Array, Array, float, Array | None], Any]:
+    ) -> Callable[[Array, Array, float, Array | None, Array | None], Any]:
         variables = self.network.trainable_variables
 
-        def step(images: Array, labels: Array, rate: float, mask: Array | None) -> Any:
-            given = parted(np.split, parts, images, labels, mask)
-            passes = [self._loss_and_gradients(some, theirs, loss, masked, training) for some, theirs, masked in given]
+        def step(images: Array, labels: Array, rate: float, *masks: Array | None) -> Any:
+            given = parted(np.split, parts, images, labels, *masks)
+            passes = [
+                self._loss_and_gradients(some, theirs, loss, training, *masked) for some, theirs, *masked in given
+            ]
             value, gradients = mean_of(passes)
             with torch.no_grad():
                 optimizer.learning_rate.assign(rate)

@@ -10,7 +10,7 @@ from contextlib import nullcontext
 
 import numpy as np
 from axes_network import network_experiments
-from axes_recipe import recipe_experiments, technique_experiments
+from axes_recipe import depth_experiments, recipe_experiments, technique_experiments
 
 
 class Lab:
@@ -32,6 +32,7 @@ class Keras(Lab):
         self.adapter = KerasAdapter(engine)
         self.adapter.environment()
         from networks import (
+            branched,  # noqa: F401
             gated,  # noqa: F401
             micro,  # noqa: F401
             residual,  # noqa: F401
@@ -95,7 +96,12 @@ class Torch(Lab):
 def main(name, out):
     library, _, engine = name.partition("@")
     lab = Keras(engine) if library == "keras" else Torch()
-    found = {**network_experiments(lab), **recipe_experiments(lab), **technique_experiments(lab)}
+    found = {
+        **network_experiments(lab),
+        **recipe_experiments(lab),
+        **technique_experiments(lab),
+        **depth_experiments(lab),
+    }
     if engine == "tensorflow":
         import keras
 

@@ -1,15 +1,18 @@
 """Experiments on the axes of the optimizer: trajectories of a kernel and a bias under given gradients; keys AXIS/VALUE.
 Each trajectory is [steps, values], the kernel's values first. And on techniques of training, ten steps each; keys
-TECHNIQUE/VALUE/...
+TECHNIQUE/VALUE/... (of stochastic depth, what it starts from is branched/...)
 """
 
 import numpy as np
-from axes_network import micro
+from axes_network import NETWORK, micro
 
 from isotune.adapters.base import Recipe
 from isotune.conventions import Conventions
-from isotune.protocols import SGD, Adam, RMSprop, Schedule
+from isotune.protocols import SGD, Adam, RMSprop, Schedule, StochasticDepth
+from isotune.protocols.depth import branch_masks, drop_rates
 from isotune.protocols.schedules import learning_rates
+from isotune.seeds import Seeds
+from isotune.weights import random_weights
 
 KERAS = {  # all of which Keras's own optimizers have; with TensorFlow, they are taken
     "momentum_form": "rate-inside",
@@ -119,4 +122,41 @@ def technique_experiments(lab):
             losses = [trainer.step(*batch(step), rate, mask) for step, rate in enumerate(STEPS)]
             found[f"{key}/{form}/losses"] = np.array([float(loss) for loss in losses])
             found |= {f"{key}/{form}/{name}": array for name, array in model.weights().items()}
+    return found
+
+
+SEEDS = Seeds(head=1, order=2, augmentation=3)
+FORMS = {
+    "image": {},
+    "batch": {"per": "batch"},
+    "unscaled": {"scaled": False, "law": "linear-from-first"},
+    "constant": {"law": "constant"},
+}
+
+
+def depth_experiments(lab):
+    model = lab.model("Branched", Conventions(**NETWORK | {"batchnorm_momentum": 0.25}))
+    start = random_weights({name: array.shape for name, array in model.weights().items()}, 7)
+    layers, branches = model.layers(), model.branches()
+    every = frozenset(layer.name for layer in layers)
+    plain = Recipe(DYADIC.model_copy(update={"weight_decay": 0.0}), every), None
+    parted = Recipe(ADAM, every, parts=2), np.tile(np.float32([0, 2, 2]), (8, 2))
+    found = {f"branched/{name}": array for name, array in start.items()}
+
+    def run(case, recipe, dropout, masks):
+        model.load(start)
+        trainer = model.trainer(recipe)
+        given = zip(IMAGES, LABELS, STEPS, masks, strict=True)
+        losses = [trainer.step(images, labels, rate / 16, dropout, mask) for images, labels, rate, mask in given]
+        found[f"stochastic_depth/{case}/losses"] = np.array([float(loss) for loss in losses])
+        found.update({f"stochastic_depth/{case}/{name}": array for name, array in model.weights().items()})
+
+    for case, changes in FORMS.items():
+        depth = StochasticDepth(rate=0.5, **changes)
+        rates = drop_rates(depth, layers, branches)
+        found[f"stochastic_depth/{case}/rates"] = rates
+        for parts, recipe in ((1, plain), (2, parted)):
+            masks = [branch_masks(depth, rates, SEEDS, 0, step, 8, parts) for step in range(10)]
+            run(f"{case} {parts}", *recipe, masks)
+    run("zeros", *plain, np.zeros((10, 8, 3), np.float32))
     return found

@@ -1,4 +1,4 @@
-"""The networks of tiny.py, micro.py and residual.py in torch's own layers, and the adapter that builds them."""
+"""The networks of the folder `networks` in torch's own layers, and the adapter that builds them."""
 
 import torch
 from torch import nn
@@ -80,6 +80,50 @@ class Residual(nn.Module):
         return self.head(self.block(self.stem(images)).mean((2, 3)))
 
 
+class Gate(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.bn = nn.Conv2d(4, 4, 3, padding=1, bias=False), nn.BatchNorm2d(4)
+        self.gate = nn.Conv2d(4, 4, 1)
+
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
+        branch = self.bn(self.conv(maps))
+        branch = branch * self.gate(branch.mean((2, 3), keepdim=True)).sigmoid()
+        branch += maps
+        return branch
+
+
+class Projected(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.downsample = nn.Sequential(nn.Conv2d(4, 6, 1, 2, bias=False), nn.BatchNorm2d(6))
+        self.conv1, self.bn1 = nn.Conv2d(4, 4, 3, 2, 1, bias=False), nn.BatchNorm2d(4)
+        self.conv2, self.bn2 = nn.Conv2d(4, 6, 3, padding=1, bias=False), nn.BatchNorm2d(6)
+
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
+        return torch.add(self.downsample(maps), self.bn2(self.conv2(self.bn1(self.conv1(maps)).relu())))
+
+
+class Dense(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm, self.dense = nn.LayerNorm(6, eps=1e-6), nn.Linear(6, 6)
+
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
+        return maps + self.dense(self.norm(maps.permute(0, 2, 3, 1))).permute(0, 3, 1, 2)
+
+
+class Branched(nn.Module):
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(3, 4, 3, 2, 1, bias=False), nn.BatchNorm2d(4))
+        self.block1, self.block2, self.block3 = Gate(), Projected(), Dense()
+        self.head = nn.Linear(6, classes)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.head(self.block3(self.block2(self.block1(self.stem(images)))).mean((2, 3)))
+
+
 class TwinAdapter(TorchAdapter):
     name = "twins"
     engines = engines("torchvision")
@@ -88,7 +132,8 @@ class TwinAdapter(TorchAdapter):
         return ()
 
     def _network(self, name, checkpoint, size, options):
-        return {"Tiny": Tiny, "Micro": Micro, "Residual": Residual, "Gated": Gated}[name](classes=3)
+        networks = {"Tiny": Tiny, "Micro": Micro, "Residual": Residual, "Gated": Gated, "Branched": Branched}
+        return networks[name](classes=3)
 
     def _classifier(self, net):
         return "head"

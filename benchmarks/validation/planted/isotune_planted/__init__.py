@@ -74,7 +74,7 @@ def _when_trained(model: Any, fault: Fault, seed: int) -> None:
 def _batches(trainer: Any, fault: Fault) -> None:
     step, memory = trainer.step, dict[str, Any]()
 
-    def stepped(images: Any, labels: Any, learning_rate: float, feature_mask: Any = None) -> Any:
-        return step(*fault.plant(images, labels, memory), learning_rate, feature_mask)
+    def stepped(images: Any, labels: Any, learning_rate: float, *masks: Any) -> Any:
+        return step(*fault.plant(images, labels, memory), learning_rate, *masks)
 
     trainer.step = stepped
