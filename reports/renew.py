@@ -1,4 +1,5 @@
-"""Write "How to read this" of the committed leaderboards again, after a change of its words or of what they explain.
+"""Write "How to read this" of the committed leaderboards again, and reports that are made of a JSON beside them, after
+a change of their words or of what they explain.
 
     python reports/renew.py
 
@@ -10,6 +11,8 @@ from __future__ import annotations
 
 import json
 import re
+import runpy
+import sys
 from pathlib import Path
 
 from isotune.report._reading import renewed
@@ -27,7 +30,18 @@ def renewed_report(leaderboard: Path) -> str:
     return text if version >= 3 else _BRACKETS.sub(_QUARTILES, text)
 
 
+def renewed_augmentation(data: Path) -> str:
+    """augmentation.md, of augmentation.json."""
+    room = HERE.parent / "benchmarks" / "validation" / "augmentation"
+    sys.path.insert(0, str(room))
+    text: str = runpy.run_path(str(room / "report.py"))["report"](json.loads(data.read_text(encoding="utf-8")))
+    return text
+
+
 if __name__ == "__main__":
+    measured = HERE / "augmentation.json"
+    measured.with_suffix(".md").write_text(renewed_augmentation(measured), encoding="utf-8")
+    print(measured.with_suffix(".md"))
     for path in sorted(HERE.rglob("leaderboard.md")):
         path.write_text(renewed_report(path), encoding="utf-8")
         print(path)

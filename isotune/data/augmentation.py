@@ -20,7 +20,7 @@ from isotune.data._views import chosen, inputs
 from isotune.data.dataset import Dataset
 from isotune.data.erasing import erased
 from isotune.data.mixing import mixed
-from isotune.data.operations import applied
+from isotune.data.operations import Drawn, applied
 from isotune.data.resizing import Resize, resized
 from isotune.protocols import Augmentation, Images, Input
 from isotune.seeds import Seeds
@@ -113,9 +113,11 @@ class Augmenter:
 
     def _image(self, epoch: int, sample: int, seeds: Seeds) -> np.ndarray:
         image = self._cropped(epoch, sample, seeds.augmentation)
+        operations: Drawn = []
         for number, policy in enumerate(self._augmentation.policy):
             stream = np.random.default_rng([seeds.of("policy"), epoch, sample, _POLICY, number])
-            image = applied(image, policies.drawn(policy, image.shape[0], image.shape[1], stream))
+            operations += policies.drawn(policy, image.shape[0], image.shape[1], stream)
+        image = applied(image, operations)
         if (erasing := self._augmentation.random_erasing) is not None:
             stream = np.random.default_rng([seeds.of("erasing"), epoch, sample, _ERASING])
             image = erased(image, erasing, self._scaling, stream)

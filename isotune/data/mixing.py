@@ -26,20 +26,24 @@ def mixed(
     count = len(images)
     partners = _partners(mixing, count, stream)
     shares, cut = _drawn(mixing, count, stream)
-    given, result = images, images.astype(np.float32) if mixing.mixup else images.copy()
+    result = np.empty(images.shape, np.float32 if mixing.mixup else images.dtype)
+    other = np.empty(images.shape[1:], np.float32)  # one for all: memory that is new takes as long as the arithmetic
     boxes: dict[int, tuple[slice, slice]] = {}
     for number in range(count):
         source = _source(mixing, number, count)
         if shares[source] == 1:
-            continue
-        if cut[source]:
+            result[number] = images[number]
+        elif cut[source]:
             if source not in boxes:
                 boxes[source], shares[source] = _box(images.shape[1], images.shape[2], shares[source], stream)
             rows, columns = boxes[source]
-            result[number, rows, columns] = given[partners[number], rows, columns]
+            result[number] = images[number]
+            result[number, rows, columns] = images[partners[number], rows, columns]
         else:
             share = np.float32(shares[source])
-            result[number] = given[number] * share + given[partners[number]] * (1 - share)
+            np.multiply(images[number], share, out=result[number])
+            np.multiply(images[partners[number]], 1 - share, out=other)
+            result[number] += other
     kept = np.array([shares[_source(mixing, number, count)] for number in range(count)])[:, None]
     targets = np.eye(classes)[labels]
     return result, targets * kept + targets[partners] * (1 - kept)
