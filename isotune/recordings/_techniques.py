@@ -42,7 +42,8 @@ def accumulation(habits: Habits, stage: Stage) -> Outcome:
 
 def unseen(stage: Stage) -> Outcome:
     """Techniques of which a recording shows nothing that is looked at."""
-    return Outcome(unknown=("head_dropout",) if stage.head_dropout else ())
+    techniques = {"head_dropout": stage.head_dropout, "stochastic_depth": stage.stochastic_depth}
+    return Outcome(unknown=tuple(name for name, asked in techniques.items() if asked))
 
 
 # -- mixtures

@@ -343,7 +343,7 @@ def test_the_command_line_compares_two_protocols(here, tmp_path) -> None:
 def test_every_declared_form_is_a_field_of_a_protocol_with_these_values() -> None:
     parts = protocols.Protocol.model_json_schema()["$defs"]
     owners = {"average": "Averaging", "schedule": "Schedule", "stage": "Stage", "mixing": "Mixing",
-              "random_erasing": "RandomErasing"}  # fmt: skip
+              "random_erasing": "RandomErasing", "stochastic_depth": "StochasticDepth"}  # fmt: skip
     for field, values in protocols.forms.FORMS.items():
         *_, part, name = field.split(".")
         if part != "policy":  # of several kinds
