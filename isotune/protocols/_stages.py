@@ -55,6 +55,8 @@ class Schedule(Strict):
     """The learning rate of every step, computed once as one array (isotune.protocols.schedules.learning_rates).
 
     A warm-up starts at a share 0 of the peak in Keras, 0.01 in torchvision's references; timm's decay counts it.
+    A one-cycle rises for 0.25 of the steps in fastai, whose final share comes one step after the last, and for 0.3 in
+    torch, whose last step has it.
     """
 
     name: Literal["constant", "cosine", "linear", "step", "one-cycle"] = "constant"
@@ -71,13 +73,11 @@ class Schedule(Strict):
     final: float = Field(
         0.0, ge=0, lt=1, description="cosine, linear and one-cycle: share of the peak that is left at the end"
     )
-    rise: float = Field(
-        0.25, gt=0, lt=1, description="one-cycle only: share of the steps up to the peak; fastai 0.25, torch 0.3"
-    )
+    rise: float = Field(0.25, gt=0, lt=1, description="one-cycle only: share of the steps up to the peak")
     anneal: Literal["cosine", "linear"] = Field("cosine", description="one-cycle only: how it rises and falls")
     reach: Literal["after", "last"] = Field(
-        "after", description="one-cycle only: the final share would come one step after the last, as in fastai, or is"
-        " that of the last step, as in torch"
+        "after", description="one-cycle only: the final share would come one step after the last, or is that of"
+        " the last step"
     )  # fmt: skip
     per: Literal["step", "epoch"] = Field("step", description="how often the rate changes")
     milestones: tuple[int, ...] = Field((), description="step only: epochs (per = epoch) or steps after which it drops")
