@@ -110,7 +110,7 @@ PROVED = """
 import isotune
 
 
-@isotune.identical("torchvision:mobilenet_v3_small", "timm:mobilenetv3_small_100", batch=2, only="inference")
+@isotune.identical("torchvision:mobilenet_v3_small", "timm:mobilenetv3_small_100", batch=2)
 def test_sound():
     pass
 
