@@ -86,7 +86,9 @@ class Evaluations:
         if average is None:
             self._take(step, model, model.weights)
         else:
-            state, tensors = trainer.snapshot(), average.tensors
+            tensors = average.tensors
+            # copies: what a trainer gives may be a view of its variables, which the average is put into
+            state = {name: np.array(array) for name, array in trainer.snapshot().items()}
             model.load(tensors)
             self._take(step, model, lambda: tensors)
             trainer.restore(state)

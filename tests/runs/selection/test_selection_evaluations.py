@@ -26,9 +26,15 @@ class Counted:
         return self.tensors
 
     def load(self, tensors) -> None:
-        self.tensors = dict(tensors)
+        for name, array in tensors.items():
+            self.tensors[name][...] = array
 
-    snapshot, restore = weights, load  # of its trainer
+    def snapshot(self):
+        return self.tensors  # a view of what it trains, as a trainer's may be
+
+    def restore(self, state) -> None:
+        for name, array in state.items():
+            self.tensors[name][...] = array
 
 
 def evaluated(values, **rule) -> Evaluations:
