@@ -142,7 +142,7 @@ def selected(section: Section) -> Table | None:
             _each(records, "best_step"),
             _each(records, "stopped"),
             f.text(_chosen(records)),
-            f.significant(_mean([r.timings.trainings for r in records if r.timings])),
+            f.significant(_mean([r.timings.trainings for r in records if r.timings and r.timings.trainings])),
             f.significant(_mean([r.timings.choosing for r in records if r.timings and r.timings.choosing is not None])),
         ]
         for row in section.rows

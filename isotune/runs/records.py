@@ -230,7 +230,9 @@ class Timings(Strict):
         None, ge=0, description="of a protocol that selects: evaluations while training, and the trainings that only"
         " choose hyper-parameters"
     )  # fmt: skip
-    trainings: int = Field(1, ge=1, description="that counts, and those that only choose hyper-parameters")
+    trainings: int | None = Field(
+        None, ge=1, description="of a protocol that selects: that which counts, and those that only choose"
+    )
     features: float | None = Field(
         None, description="a probe's feature extraction after the first batch; shared by seeds"
     )

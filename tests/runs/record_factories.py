@@ -35,7 +35,8 @@ cells = st.builds(
     cell,
     model=st.text(min_size=1, max_size=20),
     checkpoint=st.text(max_size=20),
-    protocol=st.sampled_from([protocols.load(name) for name in protocols.names()]),
+    # what is expected of a protocol is no part of a cell's JSON
+    protocol=st.sampled_from([protocols.load(name).model_copy(update={"expected": ()}) for name in protocols.names()]),
     seeds=st.builds(Seeds, head=st.integers(0, 9), order=st.integers(0, 9), augmentation=st.integers(0, 2**40)),
     numeric_mode=st.sampled_from(["float32", "bfloat16", "float64"]),
     layout=st.sampled_from([None, "contiguous", "channels_last"]),

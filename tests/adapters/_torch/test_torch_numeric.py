@@ -52,7 +52,7 @@ def test_tf32_is_on_for_the_calls_of_its_model_only(monkeypatch):
         one.trainer(recipe(one)).step(*batch(), RATE)
         list(one.activations(batch()[0]))
     assert seen == [(True, True)] * 6 + [(False, False)] * 6, "forward and backward"
-    monkeypatch.setattr(model, "forward", lambda _images: 1 / 0)
+    monkeypatch.setattr(model, "scaled", lambda _images: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         model.gradients(*batch())
     assert flags() == (False, False)
