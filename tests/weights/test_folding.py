@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
+import os
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from keras_processes import process_of
 
 from isotune.errors import UsageError, WeightsMismatch
 from isotune.models import hints
@@ -266,8 +267,20 @@ def test_one_library_that_cannot_be_listed_does_not_hide_the_others(monkeypatch)
 SMALL = ["MobileNet", "MobileNetV2", "MobileNetV3Small", "MobileNetV3Large", "EfficientNetB0", "ResNet50", "ResNet50V2"]
 
 
-@pytest.mark.xdist_group("keras")
 def test_keras_lists_as_many_parameters_as_its_models_have():
-    """Counted without allocating; the others were counted so too (Keras 3.15.1), and NASNetMobile on TensorFlow."""
+    """Counted without allocating; the others were counted so too (Keras 3.15.1), and NASNetMobile on TensorFlow. In a
+    process of its own: scripts that share one add applications to the list."""
     pytest.importorskip("h5py", reason="needs the extra keras")
-    process_of("torch").run("facts/parameters.py", json.dumps(SMALL))
+    code = (
+        "import math, keras; from isotune.adapters.keras import KerasAdapter\n"
+        "listed = {info.name: info.parameters for info in KerasAdapter('torch').models()}\n"
+        "assert all(listed.values()) and len(listed) == 40\n"
+        f"for name in {SMALL}:\n"
+        "    with keras.device('meta'):\n"
+        "        model = getattr(keras.applications, name)(weights=None)\n"
+        "    assert listed[name] == sum(math.prod(v.shape) for v in model.trainable_variables), name\n"
+    )
+    environment = os.environ | {"KERAS_BACKEND": "torch"}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
