@@ -73,3 +73,12 @@ def test_a_side_answers_with_what_it_took(side: str, asked: dict[str, Any], what
         assert answer[what] > 0
         assert answer["disturbance"]["others"] >= 0
     assert len(done.stdout.splitlines()) == 2
+
+
+@pytest.mark.parametrize("bench", ["augmentation", "performance"])
+def test_a_word_that_no_measurement_has_is_refused_and_no_report_is_written(bench: str, tmp_path: Path) -> None:
+    command = [sys.executable, str(ROOM.with_name(bench)), "--only", "nonsense", "--out", str(tmp_path / "out")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "--only nonsense: no measurement has" in done.stderr.splitlines()[-1]
+    assert not list(tmp_path.iterdir())

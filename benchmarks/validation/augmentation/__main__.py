@@ -83,7 +83,7 @@ QUESTIONS = {"beside": beside, "against": against}
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--only", default="", help="comma-separated parts of names: beside,mixup; see --list")
+    parser.add_argument("--only", default="", help="parts that a name has all of: beside,mixup; see --list")
     parser.add_argument("--list", action="store_true", help="names of the measurements, and nothing else")
     parser.add_argument("--fresh", action="store_true", help="measure again what is there")
     parser.add_argument("--rounds", type=int, default=7, help="six give intervals with 95 %%")
@@ -97,6 +97,8 @@ def main() -> None:
              if question != "beside" or technique != techniques.PLAIN]  # fmt: skip
     parts = [part for part in options.only.split(",") if part]
     chosen = [name for name in every if all(part in name for part in parts)]
+    if not chosen:
+        parser.error(f"--only {options.only}: no measurement has all of that in its name; --list names them")
     if options.list:
         print("\n".join(chosen))
         return

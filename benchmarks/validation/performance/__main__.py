@@ -95,6 +95,8 @@ def main() -> None:
     asked = measurements(options)
     parts = [part for part in options.only.split(",") if part]
     chosen = {name: each for name, each in asked.items() if not parts or any(part in name for part in parts)}
+    if not chosen:
+        parser.error(f"--only {options.only}: no measurement has that in its name; --list names them")
     if options.list:
         print("\n".join(chosen))
         return
