@@ -297,6 +297,7 @@ def test_a_short_form_takes_every_part_of_its_recipe(name: str, shorter: str) ->
         assert set(one.model_dump()) == set(other.model_dump())
         assert set(one.schedule.model_dump()) == set(other.schedule.model_dump())
         assert one.optimizer == other.optimizer
+        assert one.stochastic_depth == other.stochastic_depth
     assert whole.augmentation.model_dump().keys() == short.augmentation.model_dump().keys()
     assert whole.augmentation.mixing == short.augmentation.mixing
     assert whole.augmentation.policy == short.augmentation.policy
@@ -325,5 +326,8 @@ def test_the_published_recipes_are_as_published() -> None:
     assert [stage.schedule.learning_rate for stage in cats.stage] == [1e-4, 1e-5]
     assert [stage.optimizer.name for stage in cats.stage] == ["adam", "rmsprop"]
     assert {stage.head_dropout for stage in cats.stage} == {0.2}
+    dropped = protocols.StochasticDepth(rate=0.2, law="linear-over-all")  # by the image, scaled
+    for name in ("timm-ra", "keras-dogs"):
+        assert {stage.stochastic_depth for stage in protocols.load(name).stage} == {dropped}, name
     head = protocols.load("frozen-head-sgd")
     assert (head.input.resize, head.input.size, head.stage[0].trained) == (256, 224, "head")
