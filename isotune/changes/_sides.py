@@ -147,8 +147,8 @@ def of_report(name: str, board: Any) -> Side:
 
 def _runs_of(section: Any) -> Iterator[tuple[str, str, str, str, str, Seeds, Protocol, Run]]:
     """Of every run of a report's section: the content of its files where there are several, model, checkpoint,
-    conventions, mode, seeds and protocol, and what it gave. The steps of an evaluation stand apart from its rows
-    there."""
+    conventions, mode, seeds and protocol, and what it gave. The steps of an evaluation, and a library's defaults each
+    by itself, stand apart from the rows there."""
     errors = {}
     for failure in section.failed:
         errors[failure.model, failure.checkpoint, failure.conventions, failure.mode, failure.seeds] = failure.error
@@ -164,6 +164,14 @@ def _runs_of(section: Any) -> Iterator[tuple[str, str, str, str, str, Seeds, Pro
         if price.what != "native":  # which is a row's too
             what = (price.row.model, price.row.checkpoint, price.conventions, price.row.mode, price.seeds)
             yield price.row.version, *what, price.protocol, Run(price.accuracy, price.predictions, None, price.same)
+    for default in section.defaults:
+        row, setup = default.row, default.setup
+        for run in setup.runs:
+            conventions = setup.conventions or f"identical,{default.what}"
+            what = (row.model, row.checkpoint, conventions, row.mode, run.seeds)
+            accuracy = nan if run.accuracy is None else run.accuracy
+            gave = Run(accuracy, run.predictions, errors.pop(what, None), setup.repeated)
+            yield row.version, *what, section.protocol, gave
     for what, error in errors.items():  # of rows of which no run is done
         yield "", *what, section.protocol, Run(nan, None, error)
 

@@ -109,6 +109,14 @@ def run(
             " margin=, test=, model=: 'isotune verify --help' explains them. Repeatable.",
         ),
     ] = None,
+    price: Annotated[
+        bool,
+        typer.Option(
+            "--price",
+            help="Also each default of a library's own by itself, identical otherwise: what each costs. 'isotune"
+            " report' shows it.",
+        ),
+    ] = False,
     python: PythonOption = None,
     skip_unreadable: SkipUnreadableOption = False,
     verify: Annotated[
@@ -137,7 +145,7 @@ def run(
             "numeric_mode": numeric_mode, "layout": layout, "compiled": compiled,
         }  # fmt: skip
     if plan:
-        planned = interface().plan(**asked, retry_failed=retry_failed, expect=expect or ())
+        planned = interface().plan(**asked, retry_failed=retry_failed, expect=expect or (), price=price)
         typer.echo(json.dumps(planned.json()) if as_json else "\n".join(planned.lines()))
         return
     if as_json:
@@ -145,6 +153,7 @@ def run(
     runs = interface().run(
         **asked, fresh=fresh, pythons=pythons(python or []), verify=verify, retry_failed=retry_failed,
         only_failed=only_failed, stop_after=stop_after or None, time_limit=time_limit or None, expect=expect or (),
+        price=price,
     )  # fmt: skip
     store = runs.store
     if judged := runs.judged_lines():

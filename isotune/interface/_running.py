@@ -54,6 +54,7 @@ def run(
     stop_after: str | float | None = None,
     time_limit: str | float | None = None,
     expect: arguments.Expectation | Iterable[arguments.Expectation] = (),
+    price: bool = False,
     workers: Workers | None = None,
     progress: bool | Progress = True,
 ) -> Runs:
@@ -88,7 +89,8 @@ def run(
         and a fine-tuning that takes more than a minute longer is left off, to go on from there in the next call.
         time_limit: likewise, after which a run is given up and has failed. expect: published numbers that runs are held
         against, `runs.judged()`: "accuracy=85.0,source=URL", a dictionary, an `isotune.protocols.Expected`; or several.
-        workers: run in these, which are left
+        price: also run, beside each identical run, one for each default of the library's own by itself: what it costs,
+        in the report. workers: run in these, which are left
         running for the next call (`isotune.workers.process.Workers`). progress: shown, not shown, or a function that is
         told (what, done, total).
     Of a sweep of more than 2,000 cells the records are counted in `runs.unread` and not given.
@@ -102,6 +104,7 @@ def run(
     fresh, verify = arguments.flag(fresh, "fresh"), arguments.flag(verify, "verify")
     skip_unreadable = arguments.flag(skip_unreadable, "skip_unreadable")
     retry_failed, only_failed = arguments.flag(retry_failed, "retry_failed"), arguments.flag(only_failed, "only_failed")
+    price = arguments.flag(price, "price")
     wanted = asked(
         models, datasets, protocols, seeds, conventions, checkpoint=checkpoint, numeric_mode=numeric_mode,
         layout=layout, compiled=compiled, store=store, jobs=jobs, executor=executor, expect=expect,
@@ -122,6 +125,8 @@ def run(
             running.begin({str(names.parse(model)).partition(":")[0] for model in wanted.sweep.models})
         sets = arguments.prepared(wanted.datasets, reporter, skip_unreadable=skip_unreadable)
         cells = wanted.sweep.cells(sets)
+        if price:
+            cells = _priced(cells, running)
         handed, elsewhere = _handed(wanted, cells)
         for line in elsewhere:
             reporter.note(line)
@@ -163,6 +168,12 @@ def run(
     return Runs(records, store=wanted.store, kept=driver.kept, left=driver.left, unread=unread, handed_in=handed)
 
 
+def _priced(cells: Sequence[Cell], workers: Workers | None) -> list[Cell]:
+    """workers: of this machine; None: the cells run elsewhere, and libraries here are asked alone."""
+    with Workers() if workers is None else nullcontext(workers) as asked:
+        return planning.with_own_defaults(cells, asked)
+
+
 def _check(cells: Sequence[Cell], wanted: Request, workers: Workers | None, reporter: Reporter) -> Iterator[str]:
     """Build each model, which fetches its checkpoint and finds what is wrong before anything runs; of many, or where
     they run elsewhere, only the names are looked up, and what is wrong with one is its cells' failure. Lines on what a
@@ -199,18 +210,19 @@ def plan(
     skip_unreadable: bool = False,
     retry_failed: bool = False,
     expect: arguments.Expectation | Iterable[arguments.Expectation] = (),
+    price: bool = False,
     progress: bool | Progress = True,
 ) -> sweeps.Plan:
     """What `run` would do: which cells there are, what of them is done, what the rest takes, and what would be held
-    against which published number (`expect`). No model is built and nothing is run; data sets are prepared, since their
-    content is a part of what a cell is.
+    against which published number (`expect`). Nothing is run, and no library is asked but for its defaults (`price`);
+    data sets are prepared, since their content is a part of what a cell is.
 
     Arguments and errors as of `run`.
 
     >>> print(*isotune.plan("torchvision:mobilenet_v2", "digits", "quick", seeds=5).lines())
     """
     skip_unreadable = arguments.flag(skip_unreadable, "skip_unreadable")
-    retry_failed = arguments.flag(retry_failed, "retry_failed")
+    retry_failed, price = arguments.flag(retry_failed, "retry_failed"), arguments.flag(price, "price")
     wanted = asked(
         models, datasets, protocols, seeds, conventions, checkpoint=checkpoint, numeric_mode=numeric_mode,
         layout=layout, compiled=compiled, store=store, jobs=jobs, executor=executor, expect=expect,
@@ -224,6 +236,8 @@ def plan(
             patterns.check_listed(wanted.sweep.models)
         sets = arguments.prepared(wanted.datasets, reporter, skip_unreadable=skip_unreadable)
         cells = wanted.sweep.cells(sets)
+        if price:
+            cells = _priced(cells, None)
         held = _comparisons(wanted, cells, sets)
         return sweeps.plan(cells, wanted.store, retry=retry_failed, jobs=wanted.jobs or 1, comparisons=held)
 

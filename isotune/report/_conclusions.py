@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from isotune.reference_results import Reference, cited
 from isotune.report import wording as f
+from isotune.report._defaults import defaults, defaults_intro
 from isotune.report._evaluation import confusions, prices, prices_intro, scores, selected, selected_intro
 from isotune.report._handed_in import line, needed
 from isotune.report._tables import board, facts
@@ -40,6 +41,8 @@ class View:
     prices: Table | None
     prices_intro: str
     prices_images: list[str]
+    defaults: Table | None
+    defaults_intro: str
     confusions: list[tuple[str, Table]]
     verdicts: Table | None
     unmatched: str
@@ -66,6 +69,8 @@ def view(finding: Finding, images: Opened | None = None) -> View:
         prices=prices(finding, anchors),
         prices_intro=prices_intro(finding),
         prices_images=[anchors[id(each)] for each in finding.prices if id(each) in anchors],
+        defaults=defaults(finding),
+        defaults_intro=defaults_intro(finding),
         confusions=confusions(section),
         verdicts=verdicts(finding),
         unmatched=unmatched(finding),

@@ -13,6 +13,7 @@ from isotune.report import _schema as json
 from isotune.report._conclusions import conclusion
 from isotune.report._handed_in import line
 from isotune.report.analysis.benchmark import Speed
+from isotune.report.analysis.defaults import DefaultCost
 from isotune.report.analysis.differences import Difference
 from isotune.report.analysis.judging import Finding, other_speeds
 from isotune.report.analysis.prices import Price
@@ -88,6 +89,7 @@ def _section(finding: Finding) -> json.SectionResult:
         differences=tuple(map(_difference, finding.differences.compared)),
         differences_left_out=finding.differences.left_out,
         prices=tuple(map(_price, finding.prices)),
+        defaults=tuple(map(_default, finding.defaults)),
         spread=tuple(map(_spread, finding.spreads)),
         failed=tuple(map(_failure, section.failed)),
     )
@@ -203,6 +205,23 @@ def _difference(each: Difference) -> json.DifferenceResult:
             "p": each.p,
             "holds": each.holds,
             "conclusion": conclusion(each).strip("*"),
+        }
+    )
+
+
+def _default(each: DefaultCost) -> json.DefaultResult:
+    difference = each.difference
+    return json.DefaultResult.model_validate(
+        {
+            "row": _name(each.row),
+            "what": each.default.what,
+            "setup": _setup(each.default.setup),
+            "gap": difference.gap,
+            "changed": difference.changed.share if difference.changed else None,
+            "changed_is_bound": difference.changed.at_least if difference.changed else None,
+            "decided_by": difference.decided_by,
+            "p_holm": difference.p,
+            "holds": difference.holds,
         }
     )
 

@@ -42,11 +42,17 @@ def _runs(content: Mapping[str, Any]) -> Iterator[str]:
         for price in section.get("prices", ()):  # steps of an evaluation, which knows no seeds; once rows of their own
             base, _, overrides = price["conventions"].partition(",")
             yield f"{_named({**price['row'], 'overrides': overrides})} {of} {base} seed 0"
+        for default in section.get("defaults", ()):  # likewise once rows of their own
+            named = _named({**default["row"], "overrides": default["what"]})
+            yield from (f"{named} {of} identical {_seed(run)}" for run in default["setup"]["runs"])
         for row in section["rows"]:
             for setup in _SET_UPS:
                 for run in (row[setup] or {}).get("runs", ()):
-                    seeds = "/".join(map(str, dict.fromkeys(run["seeds"].values())))
-                    yield f"{_named(row)} {of} {setup} seed {seeds}"
+                    yield f"{_named(row)} {of} {setup} {_seed(run)}"
+
+
+def _seed(run: Mapping[str, Any]) -> str:
+    return f"seed {'/'.join(map(str, dict.fromkeys(run['seeds'].values())))}"
 
 
 def _named(row: Mapping[str, str]) -> str:

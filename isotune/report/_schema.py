@@ -203,6 +203,20 @@ class PriceResult(_Part):
     predictions: str | None = Field(description="SHA-256 of the predictions")
 
 
+class DefaultResult(_Part):
+    """One default of a library's by itself: runs that are identical but for it, less the identical runs."""
+
+    row: RowName
+    what: str = Field(description="the axis with its value, stride2_padding=same")
+    setup: SetUpResult = Field(description="its runs")
+    gap: Estimate = Field(description="points, paired by seed")
+    changed: Number = Field(description="percent of the test images that were given a different class")
+    changed_is_bound: bool | None = Field(description="predictions are not available: at least this share changed")
+    decided_by: Literal["seeds", "images"]
+    p_holm: Number = Field(description="after Holm's correction for the defaults of this row")
+    holds: bool
+
+
 class Source(_Part):
     """Variance by one source; the streams' components may be negative, which means that none was found."""
 
@@ -255,6 +269,7 @@ class SectionResult(_Part):
     differences: tuple[DifferenceResult, ...]
     differences_left_out: int = Field(description="rows that were not compared, because there are too many")
     prices: tuple[PriceResult, ...] = Field((), description="of an evaluation's steps")
+    defaults: tuple[DefaultResult, ...] = Field((), description="of a library's, each by itself, where they were run")
     spread: tuple[SpreadResult, ...]
     failed: tuple[Failure, ...]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from isotune.conventions import AXES, written_value
 from isotune.errors import Unwritable
 from isotune.models.building import Builder
 from isotune.protocols import Mode
@@ -90,6 +91,23 @@ def check(worker: Worker, model: str, checkpoint: str, size: int, own: bool = Fa
         known = worker.kept(Builder).class_names(model, checkpoint)
         answer |= {"outputs": own_classifier.outputs_of(built.model, size), "names": list(known)}
     return answer
+
+
+def own_defaults(worker: Worker, cell: dict[str, Any]) -> list[str]:
+    """The specs `identical,AXIS=VALUE`, each with one default of the library's that can matter to the cell."""
+    asked, builder = Cell.model_validate(cell), worker.kept(Builder)
+    recipe = asked.protocol
+    identical, native = (
+        builder.conventions(asked.model, asked.checkpoint, spec, recipe.input.size, recipe.conventions)
+        for spec in ("identical", "native")
+    )
+    mattering = builder.mattering(asked.model, recipe.stage)
+    values = {axis: getattr(native, axis) for axis in AXES if axis in mattering}
+    return [
+        f"identical,{axis}={written_value(value)}"
+        for axis, value in values.items()
+        if value != getattr(identical, axis)
+    ]
 
 
 def environment(worker: Worker) -> dict[str, str]:

@@ -59,14 +59,17 @@ class Differences:
 
 
 @dataclass(frozen=True)
-class _Side:
+class Side:
+    """One of the two that are compared. what: that is done otherwise than in the row's own runs."""
+
     row: Row
     setup: SetUp
+    what: str = ""
 
     @property
     def name(self) -> str:
         row = self.row
-        return "\n".join((row.model, row.checkpoint, row.mode, row.overrides, row.version, self.setup.name))
+        return "\n".join((row.model, row.checkpoint, row.mode, row.overrides, row.version, self.setup.name, self.what))
 
 
 def differences(section: Section, answers: Answers) -> Differences:
@@ -74,7 +77,7 @@ def differences(section: Section, answers: Answers) -> Differences:
 
     Of too many, those of the architectures that most libraries share are compared; of equals those of the best model.
     """
-    chosen: list[tuple[_Side, _Side]] = []
+    chosen: list[tuple[Side, Side]] = []
     left_out = 0
     groups = sorted(section.twins(), key=lambda rows: -len({row.library for row in rows}))  # stable
     for rows in groups:
@@ -84,14 +87,17 @@ def differences(section: Section, answers: Answers) -> Differences:
             left_out += len(rows[MOST_ROWS:])
         elif pairs:
             left_out += len(rows)
-    judged = [
-        _judged(first, second, pair, answers) for (first, second), pair in zip(chosen, _compared(chosen), strict=True)
-    ]
-    corrected = holm([each.p for each in judged])
-    return Differences(tuple(replace(each, p=p) for each, p in zip(judged, corrected, strict=True)), left_out)
+    return Differences(judged(chosen, answers), left_out)
 
 
-def _judged(first: _Side, second: _Side, pair: Pair, answers: Answers) -> Difference:
+def judged(pairs: Sequence[tuple[Side, Side]], answers: Answers) -> tuple[Difference, ...]:
+    """The difference of each pair, all of them one question and corrected together."""
+    each = [_judged(*pair, told, answers) for pair, told in zip(pairs, _compared(pairs), strict=True)]
+    corrected = holm([one.p for one in each])
+    return tuple(replace(one, p=p) for one, p in zip(each, corrected, strict=True))
+
+
+def _judged(first: Side, second: Side, pair: Pair, answers: Answers) -> Difference:
     """With p not yet corrected."""
     by_images = answers.right_by_one(first.setup, second.setup)
     own_classifier = first.setup.first.cell.protocol.own_classifier is not None
@@ -116,10 +122,10 @@ def _judged(first: _Side, second: _Side, pair: Pair, answers: Answers) -> Differ
     )
 
 
-def _pairs(rows: Sequence[Row]) -> Iterator[tuple[_Side, _Side]]:
+def _pairs(rows: Sequence[Row]) -> Iterator[tuple[Side, Side]]:
     """What is compared, the better row first: each two under identical conventions, each two as they come, each row's
     own two set-ups."""
-    sides = {name: [_Side(row, setup) for row in rows for setup in row.setups if setup.name == name]
+    sides = {name: [Side(row, setup) for row in rows for setup in row.setups if setup.name == name]
              for name in SET_UPS}  # fmt: skip
     for name, each in sides.items():
         for first, second in combinations(each, 2):
@@ -130,9 +136,9 @@ def _pairs(rows: Sequence[Row]) -> Iterator[tuple[_Side, _Side]]:
         if row.evaluated:  # a price, among those of its steps
             continue
         if row.identical and row.native and not row.native.repeated and common_seeds(row.identical, row.native):
-            yield _Side(row, row.identical), _Side(row, row.native)
+            yield Side(row, row.identical), Side(row, row.native)
 
 
-def _compared(chosen: Sequence[tuple[_Side, _Side]]) -> tuple[Pair, ...]:
+def _compared(chosen: Sequence[tuple[Side, Side]]) -> tuple[Pair, ...]:
     runs = {side.name: side.setup.runs for pair in chosen for side in pair}
     return compare_all(runs, [(first.name, second.name) for first, second in chosen])

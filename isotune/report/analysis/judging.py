@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from isotune.report._sentence import sentence
 from isotune.report.analysis.answers import Answers
 from isotune.report.analysis.benchmark import Speed
+from isotune.report.analysis.defaults import DefaultCost, default_costs
 from isotune.report.analysis.differences import Differences, differences
 from isotune.report.analysis.handed_in import HandedIn
 from isotune.report.analysis.prices import Price, prices
@@ -23,6 +24,7 @@ class Finding:
     published: Published
     differences: Differences
     prices: tuple[Price, ...]
+    defaults: tuple[DefaultCost, ...]
     spreads: tuple[Spread, ...]
 
 
@@ -34,6 +36,7 @@ def judge(section: Section, answers: Answers, handed: Iterable[HandedIn] = ()) -
         published(section, answers, handed),
         tested,
         priced,
+        default_costs(section, answers),
         spreads(section, answers),
     )
 

@@ -1,7 +1,8 @@
 """Records and speeds to the rows of a leaderboard: one section for each data set and protocol.
 
 Nothing here is formatted. A section's rows are models, one row for each mode, checkpoint and content of the user's
-files that these name, never mixed, and the steps of an evaluation belong to its row; accuracies are percentages, rates
+files that these name, never mixed; the steps of an evaluation, and of a training the runs with one of its library's
+defaults, belong to its row; accuracies are percentages, rates
 images/s, memory bytes, times seconds (latency milliseconds).
 """
 
@@ -15,6 +16,7 @@ from functools import cached_property
 from math import nan
 from typing import Literal
 
+from isotune import conventions
 from isotune.protocols import Input, Protocol
 from isotune.report.analysis.benchmark import Speed
 from isotune.report.analysis.evaluations import evaluations, recipe, recipe_key
@@ -73,6 +75,14 @@ def common_seeds(first: SetUp, second: SetUp) -> list[Streams]:
 
 
 @dataclass(frozen=True)
+class OwnDefault:
+    """Runs of a row that are identical but for one axis, which has the value that the library's own users get."""
+
+    what: str  # "stride2_padding=same"
+    setup: SetUp
+
+
+@dataclass(frozen=True)
 class Row:
     model: str
     architecture: str
@@ -84,6 +94,7 @@ class Row:
     native: SetUp | None
     measured: Measured
     steps: tuple[Record, ...] = ()  # of an evaluation, each with one thing done otherwise
+    defaults: tuple[OwnDefault, ...] = ()  # of a training
 
     @property
     def library(self) -> str:
@@ -211,7 +222,22 @@ def _rows(group: Sequence[Record], speeds: SpeedTable) -> Iterator[Row]:
     parts: dict[str, list[Record]] = defaultdict(list)
     for record in group:
         parts[_apart(record.cell.conventions)[1]].append(record)
-    yield from (row for what, part in sorted(parts.items()) if (row := _row(what, part, speeds)))
+    rows = {what: row for what, part in sorted(parts.items()) if (row := _row(what, part, speeds))}
+    if plain := rows.get(""):
+        own = {what: row.identical for what, row in rows.items() if row.identical and _is_own_default(what, row, plain)}
+        yield replace(plain, defaults=tuple(OwnDefault(what, setup) for what, setup in own.items()))
+        rows = {what: row for what, row in rows.items() if what and what not in own}
+    yield from rows.values()
+
+
+def _is_own_default(what: str, row: Row, plain: Row) -> bool:
+    """Whether `row` is `plain`, identical, but for one axis, which has there what it has in the native runs."""
+    native = plain.native and plain.native.first.conventions
+    if not what or row.native or not row.identical or not plain.identical or not native:
+        return False
+    (axis, *others), ours = conventions.parse(f"identical,{what}")[1], row.identical.first.conventions
+    same = not others and ours is not None and getattr(ours, axis) == getattr(native, axis)
+    return same and bool(common_seeds(plain.identical, row.identical))
 
 
 def _row(overrides: str, group: Sequence[Record], speeds: SpeedTable) -> Row | None:

@@ -1,4 +1,5 @@
-"""Differences with their intervals against the margin: to published numbers, between rows, and what steps cost.
+"""Differences with their intervals against the margin: to published numbers, between rows, and what steps and single
+defaults cost.
 
 Each line is one difference, a filled mark where it is distinguishable (a verdict `different`, or a difference that
 holds after correction), an open one where it is not. The band is the margin within which a verdict says `reproduced`;
@@ -60,6 +61,8 @@ def parts(finding: Finding) -> tuple[list[Part], int]:
           )),
         *(Part(f"one thing done otherwise: {short(full[id(row)], 64)}", tuple(_prices(finding, row)))
           for row in finding.section.rows if row.evaluated),
+        *(Part(f"one of its own defaults: {short(full[id(row)], 64)}", tuple(_defaults(finding, row)))
+          for row in finding.section.rows if row.defaults),
     ]  # fmt: skip
     room, drawn = MOST, []
     for part in everything:
@@ -137,6 +140,20 @@ def _prices(finding: Finding, row: Row) -> Iterator[Line]:
             yield Line(
                 name, row.library, price.points, None, margin, price.holds, words if price.holds else f"{words} n.d."
             )  # fmt: skip
+
+
+def _defaults(finding: Finding, row: Row) -> Iterator[Line]:
+    """Of one row, without those that change no prediction."""
+    decimals = f.decimals(finding.section.test_images)
+    several = sum(bool(other.defaults) for other in finding.section.rows) > 1
+    margin = finding.section.protocol.evaluation.margin or _POINT
+    for each in finding.defaults:
+        gap = each.difference.gap
+        if each.row is row and not each.changes_nothing and not isnan(gap.mean):
+            name = f"{each.default.what}, {of_rows(finding.section.rows)[id(row)]}" if several else each.default.what
+            interval = None if isnan(gap.margin) else Interval(gap.low, gap.high)
+            words = f.gap(gap, decimals) + ("" if each.difference.holds else " n.d.")
+            yield Line(name, row.library, gap.mean, interval, margin, each.difference.holds, words)
 
 
 def _draw(axes: Axes, level: float, line: Line) -> None:
