@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, nullcontext, suppress
 from dataclasses import dataclass
 
-from isotune import data, defaults, names, places, report, sealing, sweeps, verification
+from isotune import attribution, data, defaults, names, places, report, sealing, sweeps, verification
 from isotune.errors import Unavailable, UsageError
 from isotune.executors import Executor, Spec, find
 from isotune.interface import arguments
@@ -126,7 +126,7 @@ def run(
         sets = arguments.prepared(wanted.datasets, reporter, skip_unreadable=skip_unreadable)
         cells = wanted.sweep.cells(sets)
         if price:
-            cells = _priced(cells, running)
+            cells = _priced(cells, sets, running)
         handed, elsewhere = _handed(wanted, cells)
         for line in elsewhere:
             reporter.note(line)
@@ -168,10 +168,10 @@ def run(
     return Runs(records, store=wanted.store, kept=driver.kept, left=driver.left, unread=unread, handed_in=handed)
 
 
-def _priced(cells: Sequence[Cell], workers: Workers | None) -> list[Cell]:
+def _priced(cells: Sequence[Cell], sets: Mapping[str, data.Dataset], workers: Workers | None) -> list[Cell]:
     """workers: of this machine; None: the cells run elsewhere, and libraries here are asked alone."""
-    with Workers() if workers is None else nullcontext(workers) as asked:
-        return planning.with_own_defaults(cells, asked)
+    with Workers() if workers is None else nullcontext(workers) as asking:
+        return attribution.with_own_defaults(cells, sets, asking)
 
 
 def _check(cells: Sequence[Cell], wanted: Request, workers: Workers | None, reporter: Reporter) -> Iterator[str]:
@@ -237,7 +237,7 @@ def plan(
         sets = arguments.prepared(wanted.datasets, reporter, skip_unreadable=skip_unreadable)
         cells = wanted.sweep.cells(sets)
         if price:
-            cells = _priced(cells, None)
+            cells = _priced(cells, sets, None)
         held = _comparisons(wanted, cells, sets)
         return sweeps.plan(cells, wanted.store, retry=retry_failed, jobs=wanted.jobs or 1, comparisons=held)
 

@@ -11,8 +11,16 @@ from typing import TYPE_CHECKING
 
 from isotune.reference_results import Reference, cited
 from isotune.report import wording as f
-from isotune.report._defaults import defaults, defaults_intro
-from isotune.report._evaluation import confusions, prices, prices_intro, scores, selected, selected_intro
+from isotune.report._evaluation import (
+    confusions,
+    defaults,
+    defaults_intro,
+    prices,
+    prices_intro,
+    scores,
+    selected,
+    selected_intro,
+)
 from isotune.report._handed_in import line, needed
 from isotune.report._tables import board, facts
 from isotune.report.analysis.differences import ALPHA, Difference

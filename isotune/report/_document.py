@@ -13,10 +13,9 @@ from isotune.report import _schema as json
 from isotune.report._conclusions import conclusion
 from isotune.report._handed_in import line
 from isotune.report.analysis.benchmark import Speed
-from isotune.report.analysis.defaults import DefaultCost
 from isotune.report.analysis.differences import Difference
 from isotune.report.analysis.judging import Finding, other_speeds
-from isotune.report.analysis.prices import Price
+from isotune.report.analysis.prices import DefaultCost, Price
 from isotune.report.analysis.published import Context, Judged
 from isotune.report.analysis.sections import Row, SetUp
 from isotune.report.analysis.variance import Spread, stream

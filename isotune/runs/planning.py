@@ -102,33 +102,6 @@ def cells(matrix: Matrix, prepared: Mapping[str, data.Dataset]) -> list[Cell]:
     return made
 
 
-def with_own_defaults(planned: Iterable[Cell], workers: Workers) -> list[Cell]:
-    """The cells, and after each that is plainly `identical` the same once for each default of its library's that can
-    matter to it, with that one alone. Of an evaluation, whose steps are cells already, there is none.
-
-    UsageError: no cell is identical and trained, or a model cannot be built.
-    """
-    known: dict[tuple[str, ...], list[str]] = {}
-    made: list[Cell] = []
-    for cell in planned:
-        made.append(cell)
-        if cell.conventions != "identical" or cell.protocol.own_classifier:
-            continue
-        asked = (cell.model, cell.checkpoint, cell.protocol.model_dump_json())
-        if asked not in known:
-            try:
-                known[asked] = workers[cell.adapter].ask(requests.own_defaults, cell=cell.model_dump(mode="json"))
-            except WorkerFailure as error:
-                raise UsageError(f"{cell.model} cannot be built: {error}") from None
-        made += (cell.model_copy(update={"conventions": spec}) for spec in known[asked])
-    if not known:
-        raise UsageError(
-            "price: a default is priced against runs that are identical but for it; give conventions identical too, and"
-            " a protocol that trains"
-        )
-    return list({cell.key: cell for cell in made}.values())
-
-
 def check_cells(
     planned: Iterable[Cell], workers: Workers, progress: Progress = untold
 ) -> dict[tuple[str, str, int], str]:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from isotune import data
 from isotune.changes import Changes, Side, changes, of_records, of_report
+from isotune.conventions import Conventions
 from isotune.errors import UsageError
 from isotune.protocols import Images
 from isotune.report import Leaderboard, read_leaderboard
@@ -380,9 +381,29 @@ def test_a_report_of_evaluations_holds_the_cells_that_its_records_are() -> None:
         record(0.7, protocol=squashed),
         record(0.95, protocol=wide, model="timm:resnet18"),
     ]
+    _holds_the_cells(records)
+
+
+def test_a_report_of_a_librarys_defaults_holds_the_cells_that_its_records_are() -> None:
+    """They stand apart from the rows too."""
+    plain, same = Conventions(), Conventions(stride2_padding="same")
+    records = [
+        record(accuracy, seed=seed, conventions=spec).model_copy(update={"conventions": axes})
+        for seed in (0, 1)
+        for spec, accuracy, axes in (
+            ("identical", 0.9, plain), ("native", 0.8, same), ("identical,stride2_padding=same", 0.85, same)
+        )
+    ]  # fmt: skip
+    failed = record(None, seed=2, conventions="identical,stride2_padding=same")
+    assert Leaderboard(records).json()["sections"][0]["defaults"]
+    _holds_the_cells([*records, failed])
+
+
+def _holds_the_cells(records: list[Record]) -> None:
     first, second = of_records("a", records), of_report("b", read_leaderboard(Leaderboard(records).json(), "b"))
     assert set(first.runs) == set(second.runs)
     for subject, by_seed in first.runs.items():
         for streams, run in by_seed.items():
             told = second.runs[subject][streams]
-            assert (told.accuracy, told.predictions, told.repeats) == (run.accuracy, run.predictions, run.repeats)
+            assert (told.predictions, told.repeats) == (run.predictions, run.repeats)
+            assert told.accuracy == pytest.approx(run.accuracy, abs=0, nan_ok=True)

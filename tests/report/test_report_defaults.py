@@ -10,9 +10,8 @@ import pytest
 from report_factories import FINE_TUNE, record
 
 from isotune import report
-from isotune.changes import _sides
 from isotune.conventions import Conventions
-from isotune.report import _defaults
+from isotune.report import _evaluation as evaluation
 from isotune.report.analysis.answers import Answers
 from isotune.report.analysis.judging import Finding, judge
 from isotune.report.analysis.sections import sections
@@ -59,9 +58,9 @@ def test_each_default_is_a_price_of_its_row_and_no_row():
     dear, nothing = found.defaults
     assert dear.default.what == "stride2_padding=same"
     assert dear.difference.gap.mean == pytest.approx(-4.84)
-    assert _defaults.outcome(dear) == "**falls**"
+    assert evaluation.default_outcome(dear) == "**falls**"
     assert nothing.default.what == "batchnorm_momentum=0.01"
-    assert _defaults.outcome(nothing) == "no prediction changes"
+    assert evaluation.default_outcome(nothing) == "no prediction changes"
 
 
 def test_what_is_no_default_of_the_library_stays_a_row():
@@ -91,12 +90,12 @@ def test_the_defaults_of_a_row_are_corrected_together_and_a_weak_one_does_not_ho
     assert both["stride2_padding=same"].difference.p == pytest.approx(
         2 * finding([*PLAIN, *PADDING]).defaults[0].difference.p
     )
-    assert _defaults.outcome(both["batchnorm_momentum=0.01"]) == "not distinguishable with 5 seeds"
+    assert evaluation.default_outcome(both["batchnorm_momentum=0.01"]) == "not distinguishable with 5 seeds"
 
 
 def test_one_seed_is_not_called_a_price_that_holds():
     found = finding([*runs("identical", 0, seeds=1), *runs("native", -6, seeds=1), *PADDING[:1]])
-    assert _defaults.outcome(found.defaults[0]) == "not tested: 1 common seed: at least two are needed"
+    assert evaluation.default_outcome(found.defaults[0]) == "not tested: 1 common seed: at least two are needed"
 
 
 def test_the_report_shows_them_adds_them_up_and_its_json_has_every_run(tmp_path: Path):
@@ -107,8 +106,7 @@ def test_the_report_shows_them_adds_them_up_and_its_json_has_every_run(tmp_path:
     content = board.json()
     (section,) = content["sections"]
     assert section["defaults"][0]["holds"]
-    told = [each[3] for each in _sides._runs_of(report.read_leaderboard(content, "x").sections[0])]
-    assert told.count("identical,stride2_padding=same") == 5
+    assert len(section["defaults"][0]["setup"]["runs"]) == 5
     (tmp_path / "out").mkdir()
     row = section["rows"][0] | {"overrides": "stride2_padding=same", "identical": section["defaults"][0]["setup"]}
     before = {"sections": [section | {"rows": [*section["rows"], row | {"native": None}], "defaults": []}]}

@@ -12,9 +12,8 @@ from record_factories import QUICK
 from isotune import data
 from isotune.errors import UsageError
 from isotune.executors import Local
-from isotune.runs import requests
 from isotune.runs.driver import Driver
-from isotune.runs.planning import Matrix, cells, check_cells, parse_seeds, plan, replaced, with_own_defaults
+from isotune.runs.planning import Matrix, cells, check_cells, parse_seeds, plan, replaced
 from isotune.runs.store import Store
 from isotune.workers.process import Workers
 
@@ -38,18 +37,6 @@ def test_models_take_turns_within_conventions_within_seeds(planned):
         for adapter in ("example", "faulty")
     ]
     assert len({cell.key for cell in cells}) == len(cells)
-
-
-def test_each_default_of_a_library_is_priced_by_itself(house):
-    matrix = Matrix(models=["example:random-features"], checkpoint="random:0", protocols=["quick-fine-tune"], seeds=[0])
-    with Workers() as workers:
-        plain = plan(matrix, {"digits": data.prepare("digits")}, workers)
-        priced = with_own_defaults(plain, workers)
-        native = workers["example"].ask(requests.own_defaults, cell=plain[0].model_dump(mode="json"))
-        with pytest.raises(UsageError, match=r"price: .* give conventions identical too"):
-            with_own_defaults(plain[1:], workers)
-    assert [cell.conventions for cell in priced] == ["identical", *native, "native"]
-    assert native == ["identical,head_initialisation=zeros"]
 
 
 def test_one_thing_spelled_in_two_ways_is_one_cell(planned):

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from isotune.report._sentence import sentence
 from isotune.report.analysis.answers import Answers
 from isotune.report.analysis.benchmark import Speed
-from isotune.report.analysis.defaults import DefaultCost, default_costs
 from isotune.report.analysis.differences import Differences, differences
 from isotune.report.analysis.handed_in import HandedIn
-from isotune.report.analysis.prices import Price, prices
+from isotune.report.analysis.prices import DefaultCost, Price, default_costs, prices
 from isotune.report.analysis.published import Published, published
 from isotune.report.analysis.sections import Section
 from isotune.report.analysis.variance import Spread, spreads

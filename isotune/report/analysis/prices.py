@@ -1,7 +1,9 @@
-"""What each step of an evaluation costs: what is done otherwise, against the evaluation itself, image by image.
+"""What one thing done otherwise costs: a step of an evaluation, or one of the library's own defaults in a training.
 
-Both saw the same images, and nothing is drawn at random, so McNemar's exact test decides. The steps of one row are one
-question, and corrected together.
+Of an evaluation both saw the same images, and nothing is drawn at random, so McNemar's exact test decides, image by
+image. Of trainings those that are identical but for one default are paired by seed with the identical ones; all
+defaults at once, the row's native runs, stand among the differences of the section (`differences`). The steps of one
+row are one question, and its defaults another, each corrected together.
 """
 
 from __future__ import annotations
@@ -10,8 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from isotune.report.analysis.answers import Answers, Changed
-from isotune.report.analysis.differences import ALPHA
-from isotune.report.analysis.sections import Row, Section
+from isotune.report.analysis.differences import ALPHA, Difference, Side, judged
+from isotune.report.analysis.sections import OwnDefault, Row, Section
 from isotune.runs.preprocessing_costs import otherwise
 from isotune.runs.records import Record
 from isotune.statistics import McNemar, holm
@@ -70,3 +72,34 @@ def _of(row: Row, answers: Answers) -> Iterator[Price]:
             points = 100 * (record.metrics.accuracy - base.metrics.accuracy)
             changed, test = answers.changed_between(base, record), answers.tested(base, record)
         yield Price(row, record, otherwise(record.cell), points, changed, test)
+
+
+@dataclass(frozen=True)
+class DefaultCost:
+    """Of one default of a row. difference: with it less identical, points."""
+
+    row: Row
+    default: OwnDefault
+    difference: Difference
+
+    @property
+    def changes_nothing(self) -> bool:
+        """Every prediction of every seed is the identical run's."""
+        changed = self.difference.changed
+        return changed is not None and changed.share == 0 and not changed.at_least
+
+
+def default_costs(section: Section, answers: Answers) -> tuple[DefaultCost, ...]:
+    """Of every row that ran them, the dearest default first, those that change no prediction last."""
+    told: list[DefaultCost] = []
+    for row in section.rows:
+        if row.identical is None:
+            continue
+        base = Side(row, row.identical)
+        pairs = [(base, Side(row, default.setup, default.what)) for default in row.defaults]
+        costs = [
+            DefaultCost(row, default, difference)
+            for default, difference in zip(row.defaults, judged(pairs, answers), strict=True)
+        ]
+        told += sorted(costs, key=lambda each: (each.changes_nothing, each.difference.gap.mean, each.default.what))
+    return tuple(told)
