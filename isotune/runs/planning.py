@@ -6,6 +6,7 @@ import itertools
 import operator
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import Any
 
 from isotune import conventions, data, defaults, names, protocols
@@ -106,19 +107,31 @@ def check_cells(
     planned: Iterable[Cell], workers: Workers, progress: Progress = untold
 ) -> dict[tuple[str, str, int], str]:
     """Build each model of these cells once, from its checkpoint: digests of what was loaded, by model, checkpoint and
-    size of the input; of the checkpoint's own classifier none. UsageError: one cannot be built."""
+    size of the input; of the checkpoint's own classifier none. UsageError: one cannot be built, or a protocol can train
+    none of its models; where it can train others, the cells of one fail by themselves."""
     loaded: dict[tuple[str, str, int], str] = {}
     planned, sizes = list(planned), dict[tuple[str, bool], dict[str, int]]()
+    trained: dict[str, dict[str, protocols.Protocol]] = {}
+    impossible: dict[tuple[str, str], str] = {}  # (protocol, model) -> why
     for each in planned:
+        if each.protocol.stage:
+            trained.setdefault(each.model, {})[each.protocol.name] = each.protocol
         asked = sizes.setdefault((each.checkpoint, each.protocol.own_classifier is not None), {})
         asked[each.model] = min(each.protocol.input.size, asked.get(each.model, each.protocol.input.size))
     for (checkpoint, own), asked in sorted(sizes.items()):
-        checked = check_models(asked, checkpoint, asked, workers, own=own, deadly=True, progress=progress)
+        checked = check_models(
+            asked, checkpoint, asked, workers, own=own, trained={} if own else trained, deadly=True, progress=progress
+        )
+        for model, answer in checked.items():
+            impossible |= {(name, model): why for name, why in answer["impossible"].items()}
         if own:
             evaluated = (each for each in planned if each.protocol.own_classifier and each.checkpoint == checkpoint)
             _check_classes([each for each in evaluated if each.model in checked], checked)
         else:
             loaded |= {(model, checkpoint, asked[model]): each["digest"] for model, each in checked.items()}
+    for (name, model), why in impossible.items():
+        if all((name, other) in impossible for other, recipes in trained.items() if name in recipes):
+            raise UsageError(f"{name}: {model}: {why}")
     return loaded
 
 
@@ -166,6 +179,7 @@ def check_models(
     workers: Workers,
     *,
     own: bool = False,
+    trained: Mapping[str, Mapping[str, protocols.Protocol]] = MappingProxyType({}),
     deadly: bool = False,
     progress: Progress = untold,
 ) -> dict[str, dict[str, Any]]:
@@ -188,8 +202,9 @@ def check_models(
             for chance in (1, 2):  # a worker that dies may have been killed from outside
                 try:
                     checked[name] = workers[adapter].ask(
-                        requests.check, model=name, checkpoint=checkpoint, size=side, own=own
-                    )
+                        requests.check, model=name, checkpoint=checkpoint, size=side, own=own,
+                        protocols=[each.model_dump(mode="json") for each in trained.get(name, {}).values()],
+                    )  # fmt: skip
                     break
                 except WorkerFailure as error:
                     if not error.died or (chance == 2 and not deadly):

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from isotune.conventions import AXES, written_value
-from isotune.errors import Unwritable
+from isotune.errors import Unwritable, UsageError
 from isotune.models.building import Builder
-from isotune.protocols import Mode
-from isotune.runs import claims, own_classifier
+from isotune.protocols import Mode, Protocol
+from isotune.runs import claims, own_classifier, training
 from isotune.runs.cell_runner import CellRunner
 from isotune.runs.drafts import Draft, LeftOff
 from isotune.runs.records import Cell
@@ -77,8 +78,11 @@ def forget(worker: Worker) -> None:
     worker.forget()
 
 
-def check(worker: Worker, model: str, checkpoint: str, size: int, own: bool = False) -> dict[str, Any]:
-    """Build the model once, so that its checkpoint is in its cache and fits: {"digest", "architecture"}.
+def check(
+    worker: Worker, model: str, checkpoint: str, size: int, own: bool = False, protocols: Sequence[dict[str, Any]] = ()
+) -> dict[str, Any]:
+    """Build the model once, so that its checkpoint is in its cache and fits: {"digest", "architecture", "impossible":
+    name of each of the protocols that cannot train it -> why}.
 
     own: with the checkpoint's own classifier: {"outputs", "names": of these, as far as the adapter knows} too.
     """
@@ -87,6 +91,12 @@ def check(worker: Worker, model: str, checkpoint: str, size: int, own: bool = Fa
         classes=own_classifier.classes_to_build(checkpoint) if own else 1, size=size, keep=False,
     )  # fmt: skip
     answer: dict[str, Any] = {"digest": built.initial.without_head().digest(), "architecture": built.architecture}
+    answer["impossible"] = {}
+    for recipe in map(Protocol.model_validate, protocols):
+        try:
+            training.check(built.model, recipe.stage, mixes=recipe.augmentation.mixing is not None)
+        except UsageError as error:
+            answer["impossible"][recipe.name] = str(error)
     if own:
         known = worker.kept(Builder).class_names(model, checkpoint)
         answer |= {"outputs": own_classifier.outputs_of(built.model, size), "names": list(known)}

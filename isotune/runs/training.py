@@ -121,7 +121,7 @@ def train(
     """Run all stages on the model, from a draft on where there is one; bitwise the same end. labels: int64 [N], in the
     order of the augmenter's images. alone: no other worker runs meanwhile. average: is kept up. evaluations: are taken,
     and may end it. among: of several trainings, this one's place. LeftOff: as `Draft.write` says."""
-    _check_techniques(model, stages, augmenter)
+    check(model, stages, mixes=augmenter.mixes)
     if among is None:
         total = sum(steps_of(stage, len(labels))[0] for stage in stages)
         among = Among(0, total, {}, draft.read(total) if draft is not None else None)
@@ -132,10 +132,12 @@ def train(
     return loop.run()
 
 
-def _check_techniques(model: Model, stages: tuple[Stage, ...], augmenter: Augmenter) -> None:
-    """UsageError: an adapter that was written before a technique would leave it out without a word."""
+def check(model: Model, stages: Sequence[Stage], *, mixes: bool) -> None:
+    """UsageError: the model has not the layers that a stage trains, or nothing of which branches are left out; or its
+    adapter was written before a technique, and would leave it out without a word. mixes: batches bring mixed targets.
+    """
     asked = {
-        "mixed targets": augmenter.mixes,
+        "mixed targets": mixes,
         "accumulated gradients": any(stage.accumulate > 1 for stage in stages),
         "rates of layers": any(stage.layer_decay is not None or stage.body_rate != 1 for stage in stages),
         "stochastic depth": (drops := any(stage.stochastic_depth for stage in stages)),
@@ -144,6 +146,11 @@ def _check_techniques(model: Model, stages: tuple[Stage, ...], augmenter: Augmen
         raise UsageError(
             f"this model's adapter trains without {', '.join(missing)}; take another, or the protocol's out"
         )
+    for number, stage in enumerate(stages):
+        try:
+            select_trained(model.layers(), stage.trained)
+        except UsageError as error:
+            raise UsageError(f"stage.{number}: {error}") from None
     if drops:
         model.branches()  # refuses a network of which they are not known
 

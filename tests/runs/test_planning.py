@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from record_factories import QUICK
 
-from isotune import data
+from isotune import data, protocols
 from isotune.errors import UsageError
 from isotune.executors import Local
 from isotune.runs.driver import Driver
@@ -37,6 +37,22 @@ def test_models_take_turns_within_conventions_within_seeds(planned):
         for adapter in ("example", "faulty")
     ]
     assert len({cell.key for cell in cells}) == len(cells)
+
+
+def test_a_protocol_that_can_train_none_of_its_models_is_refused_before_anything_runs(planned):
+    def recipe(**stage):
+        short = protocols.load("vtab-short")
+        return short.model_copy(update={"stage": (short.stage[0].model_copy(update=stage),)})
+
+    for stage, said in (
+        ({"trained": "from:050.conv"}, "vtab-short: example:random-features: stage.0: trained = .*no such layer"),
+        ({"stochastic_depth": protocols.StochasticDepth(rate=0.1)}, "trains without stochastic depth"),
+    ):
+        with pytest.raises(UsageError, match=said):
+            planned(protocols=[recipe(**stage)], seeds=[0])
+    other = "torchvision:mobilenet_v2:width_mult=0.35"  # which has such a layer: the cells of the first fail alone
+    both = ["example:random-features", other]
+    assert planned(models=both, protocols=[recipe(trained="from:050.conv")], seeds=[0], conventions=["identical"])
 
 
 def test_one_thing_spelled_in_two_ways_is_one_cell(planned):
