@@ -25,14 +25,16 @@ from isotune.conventions import AXES, NETWORK_AXES, OPTIMIZER_AXES, PIXEL_AXES
 from isotune.errors import UsageError
 from isotune.models import checkpoints
 from isotune.models.building import Builder
+from isotune.protocols.trained import trained_layers
 from isotune.runs import own_classifier
 from isotune.runs.training import sample_order
 from isotune.seeds import Seeds
-from isotune.weights import HEAD, Weights, head_weights, select_trained
+from isotune.weights import HEAD, Weights, head_weights
 
 if TYPE_CHECKING:
     from isotune.adapters.base import Model, Trainer
     from isotune.models.building import Built
+    from isotune.protocols import Stage
     from isotune.workers.worker import Worker
 
 Array = np.ndarray
@@ -88,7 +90,7 @@ class Recorder:
             "places": [place.model_dump() for place in _places(built.model)],
             "between": {layer.name: list(layer.between) for layer in built.model.layers() if layer.between},
             "inputs": {layer.name: list(layer.inputs) for layer in built.model.layers()},
-            "trained": _trained(built.model, inputs.stage.trained),
+            "trained": _trained(built.model, inputs.stage),
             "environment": self._builder.environment(built),
             "parameters": built.parameters,
             "keeps": self._builder.keeps(built.parameters),
@@ -304,11 +306,11 @@ def _trainer(built: Built, request: Request) -> Trainer:
 
     model, stage = built.model, request.inputs.stage
     if request.trained is None or stage.trained == "all":
-        trained = select_trained(model.layers(), stage.trained)
+        trained = trained_layers(stage, model.layers(), model.weights)
     else:
         trained = _chosen([layer.name for layer in model.layers()], request.names, set(request.trained))
     recipe = Recipe(
-        stage.optimizer, frozenset(trained), stage.label_smoothing, stage.batchnorm, built.conventions,
+        stage.optimizer, frozenset(trained), stage.label_smoothing, stage.statistics, built.conventions,
         request.inputs.cleared,
     )  # fmt: skip
     return model.trainer(recipe)
@@ -325,10 +327,10 @@ def _chosen(layers: Sequence[str], names: Mapping[str, str], trained: set[str]) 
     return chosen
 
 
-def _trained(model: Model, trained: str) -> list[str] | str:
+def _trained(model: Model, stage: Stage) -> list[str] | str:
     """In their order; or why it cannot be."""
     try:
-        chosen = select_trained(model.layers(), trained)
+        chosen = trained_layers(stage, model.layers(), model.weights)
     except UsageError as error:
         return str(error)
     return [layer.name for layer in model.layers() if layer.name in chosen]

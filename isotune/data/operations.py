@@ -4,8 +4,10 @@ An operation is named as in the papers (Cubuk et al., CVPR 2019, arXiv 1805.0950
 unit: pixels, degrees, a factor, a threshold, bits. Both are torchvision's (`torchvision/transforms/autoaugment.py`,
 `_apply_op`): the same bytes, which the tests hold against it.
 
-The last six are those of Keras's random layers (`keras/src/layers/preprocessing/image_preprocessing`), which compute
-with floating-point pixels: here each rounds to bytes, and is within one grey level of them.
+Those of timm (`timm/data/auto_augment.py`) move an image by parts of pixels, bilinear or bicubic, over the mean of
+ImageNet as gray. The last six are those of Keras's random layers
+(`keras/src/layers/preprocessing/image_preprocessing`), which compute with floating-point pixels: here each rounds to
+bytes, and is within one grey level of them.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from PIL import Image, ImageEnhance, ImageOps, ImageStat
 
 Operation = Callable[..., Image.Image]  # of an image and its magnitudes
 Drawn = list[tuple[str, *tuple[float, ...]]]  # operations, each with its magnitudes
+_GRAY = (124, 116, 104)  # 255 * (0.485, 0.456, 0.406), as timm's loader has it
 
 
 def _sheared(x: float, y: float) -> Operation:
@@ -37,6 +40,30 @@ def _translated(x: int, y: int) -> Operation:
 
 def _moved(image: Image.Image, matrix: tuple[float, ...]) -> Image.Image:
     return image.transform(image.size, Image.Transform.AFFINE, matrix, Image.Resampling.NEAREST, fillcolor=0)
+
+
+def _finely_moved(matrix: Callable[[float], tuple[float, ...]]) -> Operation:
+    """By parts of pixels, over gray; timm's."""
+
+    def move(image: Image.Image, magnitude: float, cubic: float) -> Image.Image:
+        return image.transform(image.size, Image.Transform.AFFINE, matrix(magnitude), _finely(cubic), fillcolor=_GRAY)
+
+    return move
+
+
+def _finely(cubic: float) -> Image.Resampling:
+    return Image.Resampling.BICUBIC if cubic else Image.Resampling.BILINEAR
+
+
+def _brightened_where_dark(image: Image.Image, added: float) -> Image.Image:
+    """timm's SolarizeAdd: levels below 128, by so many."""
+    table = [min(255, level + int(added)) if level < 128 else level for level in range(256)]
+    return image.point(table * 3)
+
+
+def _posterized(image: Image.Image, bits: float) -> Image.Image:
+    """So many of eight bits stay: with none, black, which Pillow refuses and timm's small magnitudes ask for."""
+    return ImageOps.posterize(image, int(bits)) if bits >= 1 else Image.new(image.mode, image.size)
 
 
 def _enhanced(by: Callable[[Image.Image], ImageEnhance._Enhance]) -> Operation:
@@ -106,12 +133,18 @@ OPERATIONS: dict[str, Operation] = {
     "contrast": _enhanced(ImageEnhance.Contrast),
     "sharpness": _enhanced(ImageEnhance.Sharpness),
     "hue": _turned,
-    "posterize": lambda image, bits: ImageOps.posterize(image, int(bits)),
+    "posterize": _posterized,
     # what is at the threshold or above it is inverted
     "solarize": ImageOps.solarize,
     "auto-contrast": lambda image, _: ImageOps.autocontrast(image),
     "equalize": lambda image, _: ImageOps.equalize(image),
     "invert": lambda image, _: ImageOps.invert(image),
+    "solarize-add": _brightened_where_dark,
+    "timm-rotate": lambda image, degrees, cubic: image.rotate(degrees, _finely(cubic), fillcolor=_GRAY),
+    "timm-shear-x": _finely_moved(lambda slope: (1.0, slope, 0.0, 0.0, 1.0, 0.0)),
+    "timm-shear-y": _finely_moved(lambda slope: (1.0, 0.0, 0.0, slope, 1.0, 0.0)),
+    "timm-translate-x": _finely_moved(lambda pixels: (1.0, 0.0, pixels, 0.0, 1.0, 0.0)),
+    "timm-translate-y": _finely_moved(lambda pixels: (1.0, 0.0, 0.0, 0.0, 1.0, pixels)),
     "turn": _rotated,
     "shift": _shifted,
     "mirror": lambda image, _: ImageOps.mirror(image),

@@ -1,6 +1,8 @@
 """Policies of augmentation: which operations an image goes through, drawn in NumPy.
 
 - rand-augment: so many operations of fourteen, all at one magnitude of 31 (Cubuk et al. 2020, arXiv 1909.13719);
+- timm-rand-augment: so many operations of fifteen, each by chance, at a magnitude of 10 that may vary (timm,
+  `timm/data/auto_augment.py`), with its borders: gray, and bilinear or bicubic by chance;
 - trivial-augment: one operation at any magnitude of 31, of a wider space (Mueller and Hutter 2021, arXiv 2103.10158);
 - auto-augment: one of 25 pairs that were searched for, each with its probabilities (Cubuk et al. 2019,
   arXiv 1805.09501);
@@ -8,8 +10,9 @@
 - random-rotation, random-translation, random-flip, random-contrast: a transformation each, uniform within its bounds
   (Keras's layers of these names, `keras/src/layers/preprocessing/image_preprocessing`).
 
-Spaces and tables are torchvision's (`torchvision/transforms/autoaugment.py`), which differ from timm's and from those
-of the papers' own code in places: the magnitudes' steps, which corner a shear leaves, what fills the border (black).
+Other spaces and the tables are torchvision's (`torchvision/transforms/autoaugment.py`), which differ from timm's and
+from those of the papers' own code in places: the magnitudes' steps, which corner a shear leaves, what fills the border
+(black).
 """
 
 from __future__ import annotations
@@ -29,6 +32,7 @@ from isotune.protocols import (
     RandomFlip,
     RandomRotation,
     RandomTranslation,
+    TimmRandAugment,
     TrivialAugment,
 )
 
@@ -36,6 +40,11 @@ _Space = Mapping[str, tuple[Sequence[float], bool]]  # magnitudes from none to m
 _WITHOUT = ((0.0,), False)  # an operation that has no magnitude
 _BINS = 31
 _BINS_OF_TABLES = 10
+_PLAIN = ("auto-contrast", "equalize", "invert")  # of timm's, those that have no magnitude
+_OF_TIMM = (
+    *_PLAIN, "timm-rotate", "posterize", "solarize", "solarize-add", "color", "contrast", "brightness", "sharpness",
+    "timm-shear-x", "timm-shear-y", "timm-translate-x", "timm-translate-y",
+)  # fmt: skip
 
 
 def drawn(policy: Policy, height: int, width: int, stream: np.random.Generator) -> Drawn:
@@ -43,6 +52,8 @@ def drawn(policy: Policy, height: int, width: int, stream: np.random.Generator) 
     match policy:
         case RandAugment():
             return _rand_augment(policy, height, width, stream)
+        case TimmRandAugment():
+            return _timm_rand_augment(policy, height, width, stream)
         case TrivialAugment():
             return _trivial_augment(stream)
         case AutoAugment():
@@ -79,6 +90,32 @@ def _rand_augment(policy: RandAugment, height: int, width: int, stream: np.rando
     names = ("identity", *(name for name in space if name != "invert"))
     chosen = [names[stream.integers(len(names))] for _ in range(policy.operations)]
     return [(name, _at(space, name, policy.magnitude, stream)) for name in chosen]
+
+
+def _timm_rand_augment(policy: TimmRandAugment, height: int, width: int, stream: np.random.Generator) -> Drawn:
+    chosen: Drawn = []
+    for _ in range(policy.operations):
+        name = _OF_TIMM[stream.integers(len(_OF_TIMM))]
+        if stream.random() < policy.probability:
+            magnitude = policy.magnitude + policy.noise * stream.standard_normal()
+            chosen.append((name, *_of_timm(name, float(np.clip(magnitude / 10, 0.0, 1.0)), height, width, stream)))
+    return chosen
+
+
+def _of_timm(name: str, share: float, height: int, width: int, stream: np.random.Generator) -> tuple[float, ...]:
+    """What an operation is told at this share of the greatest magnitude: what moves an image, the way in a drawn
+    direction, and whether by bicubic interpolation; bits that stay, a threshold, what is added, a factor less 1."""
+    most = {
+        "timm-rotate": 30.0, "timm-shear-x": 0.3, "timm-shear-y": 0.3, "timm-translate-x": 0.45 * width,
+        "timm-translate-y": 0.45 * height,
+    }  # fmt: skip
+    if name in most:
+        way = share * most[name]
+        return (-way if stream.random() < 0.5 else way, float(stream.random() < 0.5))
+    whole = {"posterize": 4, "solarize": 256, "solarize-add": 110}
+    if name in whole:
+        return (int(share * whole[name]),)
+    return (0.0,) if name in _PLAIN else (share * 1.8 - 0.9,)
 
 
 def _trivial_augment(stream: np.random.Generator) -> Drawn:

@@ -22,6 +22,7 @@ from isotune.protocols._augmentation import (
     RandomFlip,
     RandomRotation,
     RandomTranslation,
+    TimmRandAugment,
     TrivialAugment,
 )
 from isotune.protocols._expected import METRICS, Expected, expected
@@ -92,6 +93,7 @@ __all__ = [
     "Stage",
     "Step",
     "StochasticDepth",
+    "TimmRandAugment",
     "TrivialAugment",
     "Values",
     "expected",

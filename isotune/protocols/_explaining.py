@@ -28,6 +28,8 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
     given = first["input"]
     shown = f" (is {given!r})" if isinstance(given, str | int | float | bool) else ""
     match first["type"]:
+        case "extra_forbidden" if _is_of_a_stage(model, path):
+            message = f"belongs to a [[stage]]{', and a probe trains nothing step by step' * (path[0] == 'probe')}"
         case "extra_forbidden":
             message = f"unknown key; {nearest(str(last), fields_at(model, tuple(parents)))}"
         case "missing":
@@ -35,6 +37,8 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
         case "union_tag_invalid":
             tags = [tag.strip(" '") for tag in first["ctx"]["expected_tags"].split(",")]
             message = f"name {first['ctx']['tag']!r} is unknown; {nearest(first['ctx']['tag'], tags)}"
+        case "model_type":
+            message = f"must be a table, of {', '.join(fields_at(model, first['loc']))}{shown}"
         case "union_tag_not_found":
             message = "name is missing"
         case "too_short":
@@ -48,6 +52,10 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
         case _:
             message = first["msg"].removeprefix("Value error, ") + shown
     return f"{field}: {message}" if field else message
+
+
+def _is_of_a_stage(model: type[BaseModel], path: list[int | str]) -> bool:
+    return "stage" in model.model_fields and path[0] != "stage" and path[-1] in fields_at(model, ("stage", 0))
 
 
 def fields_at(model: type[BaseModel], loc: tuple[str | int, ...]) -> list[str]:

@@ -192,8 +192,10 @@ class Stage(Strict):
     batch_size: int = Field(gt=0)
     drop_last: bool = Field(False, description="leave out an epoch's last batch when it is short")
     label_smoothing: float = Field(0.0, ge=0, lt=1)
-    batchnorm: Literal["training", "inference"] = Field(
-        "training", description="of trained layers: batch statistics, or the running ones"
+    batchnorm: Literal["training", "inference", "frozen"] = Field(
+        "training",
+        description="of trained layers: batch statistics, or the running ones; frozen: the running ones, and no"
+        " BatchNorm is trained",
     )
     head_dropout: float = Field(0.0, ge=0, lt=1, description="on the features; masks are drawn outside, in NumPy")
     stochastic_depth: StochasticDepth | None = Field(None, description="residual branches left out at random")
@@ -209,6 +211,11 @@ class Stage(Strict):
     body_rate: float = Field(1.0, gt=0, description="by what the learning rate of all but the head is multiplied")
     optimizer: Optimizer
     schedule: Schedule
+
+    @property
+    def statistics(self) -> Literal["training", "inference"]:
+        """In which mode the BatchNorms of trained layers are."""
+        return "training" if self.batchnorm == "training" else "inference"
 
     @model_validator(mode="after")
     def epochs_or_steps(self) -> Stage:

@@ -70,6 +70,12 @@ FORMS: Mapping[str, Mapping[Any, str]] = {
         True: "a branch that is kept is divided by its share (timm, torchvision, Keras)",
         False: "a branch that is kept stays as it is (timm's scale_by_keep=False)",
     },
+    "stage.batchnorm": {
+        "training": "trained BatchNorms take the batch's statistics and track them (torch and Keras in training)",
+        "inference": "trained BatchNorms take the running statistics (Keras's base_model(x, training=False))",
+        "frozen": "no BatchNorm is trained, and each takes the running statistics (trainable = False of Keras's"
+        " BatchNormalization, timm's and torchvision's FrozenBatchNorm2d)",
+    },
     "stage.accumulate": {
         1: "one pass makes a step",
         "*": "the mean of so many passes' gradients makes a step (Keras's gradient_accumulation_steps, timm)",
@@ -104,6 +110,7 @@ FORMS: Mapping[str, Mapping[Any, str]] = {
     },
     "augmentation.policy.name": {
         "rand-augment": "torchvision's RandAugment",
+        "timm-rand-augment": "timm's RandAugment",
         "trivial-augment": "torchvision's TrivialAugmentWide",
         "auto-augment": "torchvision's AutoAugment",
         "color-jitter": "torchvision's ColorJitter",

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 from isotune.conventions import Conventions
 from isotune.errors import UsageError
 from isotune.protocols import SGD, Protocol, RMSprop, Stage
+from isotune.protocols.trained import trained_layers
 from isotune.recordings import _techniques
 from isotune.recordings._comparing import _equal, in_the_optimizer
 from isotune.recordings._comparison import Cause, Comparison, Outcome, together
 from isotune.recordings._reading import Recording
 from isotune.recordings.habits import Habits, judge
-from isotune.weights import Layer, select_trained
+from isotune.weights import Layer
 
 if TYPE_CHECKING:
     from isotune.data import Dataset
@@ -116,6 +117,10 @@ def _of_stage(stage: Stage, conventions: Conventions) -> Iterator[Expected]:
         yield "clip_norm", optimizer.clip_norm, f"a norm of {optimizer.clip_norm:g}"
     yield "label_smoothing", stage.label_smoothing, f"{stage.label_smoothing:g}"
     yield "loss_reduction", "mean", "the mean"
+    if stage.batchnorm == "frozen":
+        yield "frozen_batchnorm", "inference", "that all BatchNorms are frozen, in inference mode"
+        yield "trained", stage.trained, f"{stage.trained} but BatchNorm"
+        return
     yield "batchnorm", stage.batchnorm, f"{stage.batchnorm} mode"
     if stage.trained != "all":
         yield "frozen_batchnorm", conventions.frozen_batchnorm, conventions.frozen_batchnorm
@@ -139,7 +144,7 @@ def _trained(recording: Recording, stage: Stage) -> tuple[Any, Any]:
     """Layers that are trained, and those that the protocol trains; both as the protocol's words where they agree."""
     layers = {entry.layer: Layer(entry.layer, entry.kind, entry.block, entry.own) for entry in recording.about.tensors}
     try:
-        wanted = select_trained(list(layers.values()), stage.trained)
+        wanted = trained_layers(stage, list(layers.values()), lambda: [entry.name for entry in recording.about.tensors])
     except UsageError:
         return None, stage.trained
     seen = {name.rpartition(".")[0] for step in recording.steps.values() for name in step.tensors("gradients")

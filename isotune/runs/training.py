@@ -21,11 +21,12 @@ from isotune.progress import Progress
 from isotune.protocols import Stage
 from isotune.protocols.depth import branch_masks, drop_rates
 from isotune.protocols.schedules import learning_rates
+from isotune.protocols.trained import trained_layers
 from isotune.runs.drafts import Draft, Kept, Parts
 from isotune.runs.selection.averaging import Average
 from isotune.runs.selection.evaluations import Evaluations
 from isotune.seeds import Seeds
-from isotune.weights import HEAD, Layer, select_trained
+from isotune.weights import HEAD, Layer
 from isotune.workers.disturbance import Disturbance, Watch
 
 if TYPE_CHECKING:
@@ -148,7 +149,7 @@ def check(model: Model, stages: Sequence[Stage], *, mixes: bool) -> None:
         )
     for number, stage in enumerate(stages):
         try:
-            select_trained(model.layers(), stage.trained)
+            trained_layers(stage, model.layers(), model.weights)
         except UsageError as error:
             raise UsageError(f"stage.{number}: {error}") from None
     if drops:
@@ -217,12 +218,12 @@ class _Loop:
         from isotune.adapters.base import Recipe
 
         layers = self.model.layers()
-        trained = frozenset(select_trained(layers, stage.trained))
+        trained = frozenset(trained_layers(stage, layers, self.model.weights))
         rates = tuple(
             (name, rate) for name, rate in layer_rates(layers, stage).items() if name in trained and rate != 1
         )
         recipe = Recipe(
-            stage.optimizer, trained, stage.label_smoothing, stage.batchnorm, rates=rates, parts=stage.accumulate
+            stage.optimizer, trained, stage.label_smoothing, stage.statistics, rates=rates, parts=stage.accumulate
         )
         return self.model.trainer(recipe)
 

@@ -150,7 +150,7 @@ def test_no_step_of_a_warm_up_has_rate_0_and_the_rest_is_keras_cosine(engine):
 # -- techniques: ten steps of each
 
 
-@pytest.mark.parametrize("technique", ["mixing", "accumulation", "layer_rates", "stochastic_depth"])
+@pytest.mark.parametrize("technique", ["mixing", "accumulation", "layer_rates", "stochastic_depth", "frozen_norms"])
 def test_every_engine_trains_as_torch_does(engine, technique):
     agrees_with_torch(engine, technique, bound=1e-9)
 
@@ -166,6 +166,13 @@ def test_what_is_left_out_of_every_image_neither_acts_nor_learns(engine):
     assert all(stays[name] for name in start if name[:3] in within and not name.endswith((".mean", ".variance")))
     assert not any(stays[name] for name in start if name in ("000.conv.kernel", "009.conv.kernel", "head.kernel"))
     assert not any(stays[name] for name in start if name.endswith(".mean"))
+
+
+def test_frozen_norms_neither_learn_nor_track_and_the_rest_learns(engine):
+    found = outcomes(engine)
+    start = {key.partition("/")[2]: array for key, array in found.items() if key.startswith("micro/")}
+    stays = {name for name, array in start.items() if np.array_equal(found[f"frozen_norms/sgd/logits/{name}"], array)}
+    assert stays == {f"001.norm.{slot}" for slot in ("scale", "shift", "mean", "variance")}
 
 
 def test_two_passes_are_two_batches_to_batchnorm_and_one_step(engine):

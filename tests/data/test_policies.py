@@ -21,10 +21,12 @@ from isotune.protocols import (
     RandomFlip,
     RandomRotation,
     RandomTranslation,
+    TimmRandAugment,
     TrivialAugment,
 )
 
 autoaugment = pytest.importorskip("torchvision.transforms.autoaugment", reason="needs the extra torch")
+from timm.data import auto_augment as timms  # noqa: E402
 from torchvision.transforms import functional as F  # noqa: E402, N812
 
 STREAM = np.random.default_rng(0)
@@ -46,11 +48,16 @@ def theirs(name: str, magnitude: float) -> np.ndarray:
     )
 
 
+OF_TIMM = {
+    "solarize-add": "SolarizeAdd", "timm-rotate": "Rotate", "timm-shear-x": "ShearX", "timm-shear-y": "ShearY",
+    "timm-translate-x": "TranslateX", "timm-translate-y": "TranslateY",
+}  # fmt: skip
+GRAY = {"img_mean": (124, 116, 104)}  # as timm's loader has it of ImageNet's mean
 OF_KERAS = {"turn", "shift", "mirror", "flip", "half-turn", "channel-contrast"}  # tests/adapters/_keras holds these
 
 
 def test_every_operation_has_a_counterpart():
-    assert {*OPERATIONS} == {*THEIRS, "hue", *OF_KERAS}
+    assert {*OPERATIONS} == {*THEIRS, "hue", *OF_TIMM, *OF_KERAS}
 
 
 @pytest.mark.parametrize("name", [*THEIRS, "hue"])
@@ -59,6 +66,46 @@ def test_an_operation_gives_torchvisions_bytes(name, share):
     most = {"translate-x": 25, "translate-y": 20, "rotate": 135, "hue": 0.5}.get(name, 0.99)
     magnitude = {"posterize": 5 + round(3 * share), "solarize": 127.5 * (1 + share)}.get(name, most * share)
     np.testing.assert_array_equal(applied(IMAGE, [(name, magnitude)]), theirs(name, magnitude))
+
+
+@pytest.mark.parametrize("name", policies._OF_TIMM)
+@pytest.mark.parametrize("level", [0.0, 0.4, 5.3, 9.0, 10.0])
+def test_an_operation_of_timms_rand_augment_gives_its_bytes_at_each_level(name, level, monkeypatch):
+    """Of both directions and interpolations, as drawn here and forced there."""
+    relative = {"timm-translate-x": "TranslateXRel", "timm-translate-y": "TranslateYRel"}
+    theirs = relative.get(name) or OF_TIMM.get(name) or THEIRS[name]
+    for number in range(8):
+        drawn = policies._of_timm(name, level / 10, *IMAGE.shape[:2], np.random.default_rng(number))
+        backwards, cubic = drawn[0] < 0, bool(drawn[1:] and drawn[1])
+        monkeypatch.setattr(timms.random, "random", lambda backwards=backwards: float(backwards))
+        resampling = Image.Resampling.BICUBIC if cubic else Image.Resampling.BILINEAR
+        operation = timms.AugmentOp(theirs, 1.0, level, GRAY | {"interpolation": resampling})
+        black = name == "posterize" and level < 2.5  # of no bits, which timm asks for and Pillow refuses by now
+        wanted = np.zeros_like(IMAGE) if black else np.asarray(operation(Image.fromarray(IMAGE)))
+        np.testing.assert_array_equal(applied(IMAGE, [(name, *drawn)]), wanted, err_msg=str(drawn))
+
+
+def test_timms_rand_augment_draws_what_timms_does():
+    """Its operations, each as often, the share that takes place, and magnitudes whose normal is cut off at 10."""
+    policy = TimmRandAugment(noise=0.5)
+    made = timms.rand_augment_transform("rand-m9-mstd0.5", dict(GRAY))
+    assert made.num_layers == policy.operations
+    assert {each.prob for each in made.ops} == {policy.probability}
+    assert {each.magnitude for each in made.ops} == {policy.magnitude}
+    relative = {"TranslateX": "TranslateXRel", "TranslateY": "TranslateYRel"}
+    named = [OF_TIMM.get(name) or THEIRS[name] for name in policies._OF_TIMM]
+    assert [relative.get(name, name) for name in named] == [each.name for each in made.ops]
+    drawn = [policies.drawn(policy, 100, 200, STREAM) for _ in range(8000)]
+    assert Counter(map(len, drawn))[1] == pytest.approx(4000, abs=150)
+    counts = Counter(name for each in drawn for name, *_ in each)
+    expected = 8000 / 15
+    assert len(counts) == 15
+    assert sum((count - expected) ** 2 / expected for count in counts.values()) < 36.1  # chi square, 14, 0.1 %
+    ways = np.array([given for each in drawn for name, *given in each if name.startswith("timm-")])
+    assert np.mean(ways > 0, axis=0) == pytest.approx(0.5, abs=0.04)
+    levels = np.abs([given[0] / 3 for each in drawn for name, *given in each if name == "timm-rotate"])
+    assert np.mean(levels == 10) == pytest.approx(0.0228, abs=0.02)  # two standard deviations above
+    assert (np.mean(levels), np.std(levels)) == pytest.approx((9, 0.49), abs=0.08)
 
 
 @pytest.mark.parametrize("size", [(41, 53), (224, 224)])
@@ -155,6 +202,9 @@ def test_a_quarter_turn_of_a_square_is_numpys_and_a_flip_is_of_its_axis():
         (lambda: RandAugment(magnitude=31), "magnitude"),
         (lambda: RandAugment(operations=0), "operations"),
         (lambda: AutoAugment(table="imagenet21k"), "table"),
+        (lambda: TimmRandAugment(magnitude=10.5), "magnitude"),
+        (lambda: TimmRandAugment(noise=-1), "noise"),
+        (lambda: TimmRandAugment(probability=0), "probability"),
         (ColorJitter, "changes nothing"),
         (lambda: ColorJitter(hue=0.6), "hue"),
         (lambda: RandomRotation(turn=1.5), "turn"),

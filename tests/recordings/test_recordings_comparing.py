@@ -232,6 +232,23 @@ def test_frozen_batchnorm_that_updates_breaks_a_protocol_that_says_inference(tmp
         assert {cause.name for cause in found.causes} == breaks, found.verdict
 
 
+@pytest.mark.parametrize(
+    ("loop", "breaks"),
+    [
+        (Loop(frozen=NORM, frozen_norm="inference"), set()),
+        (Loop(frozen=NORM, frozen_norm="updates"), {"frozen_batchnorm"}),
+        (Loop(), {"trained"}),
+    ],
+)
+def test_a_protocol_that_freezes_batchnorm_in_trained_layers_asks_for_both(loop: Loop, breaks: set, tmp_path) -> None:
+    recipe = tmp_path / "mine.toml"
+    recipe.write_text(STAGE.replace("epochs = 2\n", 'epochs = 2\nbatchnorm = "frozen"\n'))
+    loop.record(tmp_path / "loop", steps_per_epoch=2)
+    found = isotune.investigate(f"recording:{tmp_path / 'loop'}", f"protocol:{recipe}")
+    assert {cause.name for cause in found.causes} == breaks, found.verdict
+    assert ("trained" in found.agreed) == ("trained" not in breaks)
+
+
 def test_the_command_line_says_it_and_writes_a_report(here, tmp_path) -> None:
     PLAIN.record(tmp_path / "a")
     Loop(decayed="kernels").record(tmp_path / "b")

@@ -31,6 +31,15 @@ def test_branches_and_rates_are_those_of_keras_own_layers(network):
         assert found["blocks"] == [1, 3, 5, 6, 8]
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ["tensorflow", "jax", "torch"])
+def test_a_compiled_step_leaves_the_same_branches_out(engine, tmp_path):
+    process_of(engine).run(Path(__file__).parent / "compiled_branches.py", engine, out := tmp_path / "out.json")
+    found = json.loads(out.read_text())
+    assert found["True"] == pytest.approx(found["False"], rel=1e-9)
+    assert found["True, whole"] == pytest.approx(found["False, whole"], rel=1e-9)
+
+
 @pytest.mark.parametrize("network", ["VGG16", "DenseNet121"])
 def test_a_network_without_any_is_refused(network):
     assert "adds nothing to a shortcut" in said()[network]

@@ -1,6 +1,6 @@
 """Experiments on the axes of the optimizer: trajectories of a kernel and a bias under given gradients; keys AXIS/VALUE.
 Each trajectory is [steps, values], the kernel's values first. And on techniques of training, ten steps each; keys
-TECHNIQUE/VALUE/... (of stochastic depth, what it starts from is branched/...)
+TECHNIQUE/VALUE/... (what they start from is micro/..., of stochastic depth branched/...)
 """
 
 import numpy as np
@@ -8,9 +8,10 @@ from axes_network import NETWORK, micro
 
 from isotune.adapters.base import Recipe
 from isotune.conventions import Conventions
-from isotune.protocols import SGD, Adam, RMSprop, Schedule, StochasticDepth
+from isotune.protocols import SGD, Adam, RMSprop, Schedule, Stage, StochasticDepth
 from isotune.protocols.depth import branch_masks, drop_rates
 from isotune.protocols.schedules import learning_rates
+from isotune.protocols.trained import trained_layers
 from isotune.seeds import Seeds
 from isotune.weights import random_weights
 
@@ -91,9 +92,12 @@ def _plain(step):
     return IMAGES[step], LABELS[step]
 
 
-def _cases(layers):
+def _cases(model):
+    layers = [layer.name for layer in model.layers()]
     body = tuple((name, 0.5 ** (number % 3)) for number, name in enumerate(layers) if name != "head")
     every, head = frozenset(layers), frozenset({"head"})
+    frozen = Stage(batchnorm="frozen", steps=1, batch_size=8, optimizer=DYADIC, schedule=Schedule(learning_rate=1))
+    trained = frozenset(trained_layers(frozen, model.layers(), model.weights))
     return {
         "mixing/sgd": (Recipe(DYADIC, every, 0.125), _mixed),
         "mixing/adam": (Recipe(ADAM, every), _mixed),
@@ -101,6 +105,7 @@ def _cases(layers):
         "accumulation/1": (Recipe(DYADIC, every), _plain),
         "accumulation/2": (Recipe(DYADIC, every, parts=2), _plain),
         "accumulation/4 mixed": (Recipe(ADAM, every, parts=4), _mixed),
+        "frozen_norms/sgd": (Recipe(DYADIC, trained, batchnorm=frozen.statistics), _plain),
         "layer_rates/sgd": (Recipe(DYADIC, every, rates=body), _plain),
         "layer_rates/adam": (Recipe(ADAM, every, rates=body), _plain),
         "layer_rates/adamw": (Recipe(ADAM.model_copy(update={"name": "adamw"}), every, rates=body), _plain),
@@ -113,7 +118,8 @@ def technique_experiments(lab):
     for form in ("logits", "clipped-probabilities"):
         model = micro(lab, loss=form)
         start = {name: np.array(array) for name, array in model.weights().items()}
-        for key, (recipe, batch) in _cases([layer.name for layer in model.layers()]).items():
+        found |= {f"micro/{name}": array for name, array in start.items()}
+        for key, (recipe, batch) in _cases(model).items():
             if form != "logits" and not key.startswith("mixing"):
                 continue
             model.load(start)
