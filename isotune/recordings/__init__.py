@@ -22,7 +22,7 @@ It stands on `runs`, `data`, `protocols`, `weights` and `conventions`.
 from isotune.recordings._comparing import compare
 from isotune.recordings._comparison import Comparison
 from isotune.recordings._following import compare_with_protocol
-from isotune.recordings._format import Norm, Optimizer, TensorEntry
+from isotune.recordings._format import Draw, Norm, Optimizer, TensorEntry
 from isotune.recordings._reading import PREFIX, Recording, is_recording
 from isotune.recordings._recipes import compare_protocols
 from isotune.recordings._tensors import Streamed
@@ -31,7 +31,6 @@ from isotune.recordings._writing import OpenStep, Writer
 from isotune.recordings.habits import Habits, judge
 
 __all__ = [
-    "PREFIX", "Comparison", "Habits", "Norm", "OpenStep", "Optimizer", "Recording", "Streamed", "TensorEntry",
-    "Writer", "compare",
-    "compare_protocols", "compare_with_protocol", "is_recording", "judge", "watch",
+    "PREFIX", "Comparison", "Draw", "Habits", "Norm", "OpenStep", "Optimizer", "Recording", "Streamed", "TensorEntry",
+    "Writer", "compare", "compare_protocols", "compare_with_protocol", "is_recording", "judge", "watch",
 ]  # fmt: skip

@@ -15,6 +15,7 @@ from isotune.recordings._ladder import walk
 from isotune.recordings._pairing import Pairing, paired
 from isotune.recordings._reading import RecordedStep, Recording
 from isotune.recordings.habits import NEAR, Habits, judge
+from isotune.recordings.habits.averages import Kept, is_recorded, kept
 
 # Where a habit shows first; those that are not here show at the step
 _SHOWS = {
@@ -23,9 +24,11 @@ _SHOWS = {
     "clip_norm": "gradients", "trained": "gradients", "left_out": "gradients", "batchnorm": "layers",
     "batchnorm_epsilon": "layers", "frozen_batchnorm": "layers", "batchnorm_momentum": "statistics after",
     "batchnorm_running_variance": "statistics after", "mixing": "batch", "mixing.per": "batch",
-    "mixing.partner": "batch", "mixing.law": "batch", "mixing.area": "loss",
+    "mixing.partner": "batch", "mixing.law": "batch", "mixing.area": "loss", "dropout": "layers",
+    "stochastic_depth": "layers", "random_layers": "layers",
 }  # fmt: skip
-_CONSEQUENCES = {"learning_rate", "mixing.shares"}  # told by the rates of every step; drawn, so that they differ
+# Told by the rates of every step; drawn, so that they differ
+_CONSEQUENCES = {"learning_rate", "mixing.shares", "mixing.batches"}
 
 
 def compare(left: Recording, right: Recording) -> Comparison:
@@ -37,20 +40,21 @@ def compare(left: Recording, right: Recording) -> Comparison:
         raise UsageError(
             f"no step is in both recordings: {left.name} has {shown[0]}, {right.name} {shown[1]}; record the same steps"
         )
-    rungs = list(_rungs(left, right, pairing, common))
     habits = judge(left), judge(right)
+    rungs = list(_rungs(left, right, pairing, common, masked=_draw_alike(*habits)))
     causes = [*_rate_causes(left, right), *_habit_causes(*habits, left.name, right.name)]
     causes = _in_the_loss(causes, *habits, left.name, right.name)
+    causes += _average_causes(left, right)
     causes += _batch_causes(rungs, causes)
     causes += _patterns(left.steps[common[0]], right.steps[common[0]], pairing, rungs, causes)
     order = ["batch", "rate", "weights before", "layers", "loss", "gradients", "statistics after", "step"]
     causes.sort(key=lambda cause: order.index(cause.rung) if cause.rung in order else len(order))
     judged = {rung.name for rung in rungs if rung.verdict != "not judged"}
-    unseen = list(dict.fromkeys(rung.name for rung in rungs if rung.name not in judged))
+    unseen = {rung.name: rung.words for rung in rungs if rung.name not in judged}
     named = {cause.name for cause in causes}
     unknown = [name for name in sorted({*habits[0], *habits[1]} - named)
                if any(name in side and side[name].value is None for side in habits)]  # fmt: skip
-    left_out = [*(f"the {name} (one side does not show it)" for name in unseen),
+    left_out = [*(f"the {name} ({why})" for name, why in unseen.items()),
                 *(f"{name} ({_unseen(name, *habits)})" for name in unknown),
                 *(f"no partner: {listed(pairing.alone, most=3)}" for _ in pairing.alone[:1])]  # fmt: skip
     if len(left.steps) != len(common) or len(right.steps) != len(common):
@@ -90,15 +94,33 @@ def _configuration(left: Recording, right: Recording) -> dict[str, tuple[Any, An
     return {name: (a, b) for name in names if (a := sides[0].get(name)) != (b := sides[1].get(name))}
 
 
-def _rungs(left: Recording, right: Recording, pairing: Pairing, common: list[int]) -> Iterator[Rung]:
-    """Of every common step up to the first that parts."""
+def _rungs(left: Recording, right: Recording, pairing: Pairing, common: list[int], *, masked: bool) -> Iterator[Rung]:
+    """Of every common step up to the first that parts. masked: both draw at random in their passes, by one law."""
     alike = _alike(left, right)
     for number in common:
         sides = left.steps[number], right.steps[number]
         rungs = list(walk(*sides, pairing, first=number == common[0], alike=alike))
+        if masked:
+            shown = _BEFORE_DRAWS if number == common[0] else _BEFORE_DRAWS[:2]
+            rungs = [rung if rung.name in shown or rung.verdict == "holds" else _not_judged(rung) for rung in rungs]
         yield from rungs
         if any(rung.verdict == "fails" for rung in rungs):
             return
+
+
+_BEFORE_DRAWS = ("batch", "rate", "weights before", "slots before", "statistics before")
+
+
+def _not_judged(rung: Rung) -> Rung:
+    words = "both draw at random, each by its own generator"
+    return rung.model_copy(update={"verdict": "not judged", "words": words})
+
+
+def _draw_alike(ours: Habits, theirs: Habits) -> bool:
+    """Whether both draw masks in their passes, of which nothing says that they are not of one law."""
+    drawn = ("dropout", "stochastic_depth", "random_layers")
+    alike = all(_equal(ours.value(name), theirs.value(name)) for name in drawn)
+    return alike and any(ours.value(name) not in (None, [], "none") for name in drawn)
 
 
 def _alike(left: Recording, right: Recording) -> bool:
@@ -118,6 +140,39 @@ def _rate_causes(left: Recording, right: Recording) -> Iterator[Cause]:
                     words=f"the learning rate from step {step} on: of {right.name} {words}")  # fmt: skip
 
 
+def _average_causes(left: Recording, right: Recording) -> Iterator[Cause]:
+    """Averages of the weights, by what an update keeps of them; of steps that both show."""
+    has = is_recorded(left), is_recorded(right)
+    if has[0] != has[1]:
+        who = left.name if has[0] else right.name
+        yield Cause(name="average", rung="evaluation", left=has[0], right=has[1],
+                    words=f"average: {who} alone shows one of the weights")  # fmt: skip
+        return
+    ours, theirs = kept(left), kept(right)
+    for number in (step for step in ours if step in theirs):
+        a, b = ours[number], theirs[number]
+        if _decays_differ(a, b):
+            words = [f"{side.name}: {_share(each)}" for side, each in ((left, a), (right, b))]
+            yield Cause(name="average", rung="evaluation", left=a.decay, right=b.decay, steps=(number,),
+                        words=f"average: after step {number} it keeps of what it was, {'; '.join(words)}")  # fmt: skip
+            return
+        if a.statistics and b.statistics and a.statistics != b.statistics:
+            yield Cause(name="average.statistics", rung="evaluation", left=a.statistics, right=b.statistics,
+                        words=f"average.statistics: {left.name}: {a.statistics}; {right.name}: {b.statistics}",
+                        steps=(number,))  # fmt: skip
+            return
+
+
+def _decays_differ(ours: Kept, theirs: Kept) -> bool:
+    if ours.decay is None or theirs.decay is None:
+        return ours.decay is not theirs.decay
+    return abs(ours.decay - theirs.decay) > 4 * (ours.error + theirs.error) + NEAR
+
+
+def _share(each: Kept) -> str:
+    return "no share" if each.decay is None else f"{each.decay:.6g}"
+
+
 def _habit_causes(ours: Habits, theirs: Habits, left: str, right: str) -> Iterator[Cause]:
     for name in ours:
         if name not in theirs or name in _CONSEQUENCES:
@@ -130,7 +185,8 @@ def _habit_causes(ours: Habits, theirs: Habits, left: str, right: str) -> Iterat
             continue
         yield Cause(name=name, rung=_SHOWS.get(name, "step"), left=a.value, right=b.value, steps=a.steps,
                     words=f"{name}: {left}: {a.words}; {right}: {b.words}")  # fmt: skip
-    for name in ("frozen_batchnorm", "between_steps", "step", "loss", "accumulation", "regularization", "mixing"):
+    for name in ("frozen_batchnorm", "between_steps", "step", "loss", "accumulation", "regularization", "mixing",
+                 "random_layers"):  # fmt: skip
         for mine, others, who in ((ours, theirs, left), (theirs, ours, right)):
             if name in mine and name not in others:
                 yield Cause(name=name, rung=_SHOWS.get(name, "step"), left=ours.value(name), right=theirs.value(name),

@@ -9,7 +9,7 @@ from isotune.conventions import Conventions
 from isotune.errors import UsageError
 from isotune.protocols import SGD, Protocol, RMSprop, Stage
 from isotune.protocols.trained import trained_layers
-from isotune.recordings import _techniques
+from isotune.recordings import techniques
 from isotune.recordings._comparing import _equal, in_the_optimizer
 from isotune.recordings._comparison import Cause, Comparison, Outcome, together
 from isotune.recordings._reading import Recording
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 _SHOWS = {"batch_size": "batch", "input size": "batch", "schedule": "rate", "trained": "gradients",
           "clipping": "gradients", "label_smoothing": "loss", "loss_reduction": "loss", "regularization": "loss",
-          "accumulation": "gradients",
+          "accumulation": "gradients", "batchnorm_running_variance": "statistics after",
           "batchnorm": "layers", "frozen_batchnorm": "layers"}  # fmt: skip
 
 
@@ -45,9 +45,13 @@ def compare_with_protocol(
     agreed: list[str] = []
     unknown: list[str] = []
     in_loss = _decay_in_the_loss(habits, wanted, conventions)
-    for name, expected, words in (*_of_stage(wanted, conventions), *_of_images(protocol, wanted)):
+    unclipped = _unclipped(recording, habits, wanted, conventions)
+    asked = (*_of_stage(wanted, conventions), *_of_images(protocol, wanted))
+    for name, expected, words in asked:
         if in_loss and name.startswith("weight_decay") and not habits.value("weight_decay"):
             continue  # it is told below
+        if unclipped is not None and name in ("clipping", "clip_norm"):
+            continue
         recorded, value = habits.value(name), expected
         if name == "input size":
             recorded = _input_size(recording)
@@ -63,16 +67,19 @@ def compare_with_protocol(
                                 words=f"{said}, and the protocol says {words}"))  # fmt: skip
     if in_loss is not None:
         causes.append(in_loss) if in_loss.words else agreed.append("weight_decay, in the loss")
-    causes += _beyond(habits, clips=wanted.optimizer.clip_norm is not None)
+    causes += [unclipped] if unclipped is not None else []
+    hidden = protocol.augmentation.mixing is not None and techniques.hides_labels(habits)
+    causes += _beyond(habits, clips=wanted.optimizer.clip_norm is not None, loss=not hidden)
     from isotune.recordings import _schedules  # runs, which a loop that is watched does without
 
+    images = _images(recording, protocol, stage - 1, dataset)
     other = together((
         _schedules.held_against(recording, wanted),
-        _techniques.unseen(wanted),
-        _techniques.accumulation(habits, wanted),
-        _techniques.mixing(habits, protocol.augmentation.mixing, wanted, len(recording.steps)),
-        _techniques.average(recording, protocol),
-        _images(recording, protocol, stage - 1, dataset),
+        techniques.held_against(
+            recording, habits, protocol, wanted, {name for name, _, _ in asked},
+            images=bool(images.causes or images.agreed),
+        ),
+        images,
     ))  # fmt: skip
     causes, agreed, unknown = [*causes, *other.causes], [*agreed, *other.agreed], [*unknown, *other.unknown]
     which = f" (stage {stage})" if len(protocol.stage) > 1 else ""
@@ -122,6 +129,9 @@ def _of_stage(stage: Stage, conventions: Conventions) -> Iterator[Expected]:
         yield "trained", stage.trained, f"{stage.trained} but BatchNorm"
         return
     yield "batchnorm", stage.batchnorm, f"{stage.batchnorm} mode"
+    if stage.batchnorm == "training":
+        variance = conventions.batchnorm_running_variance
+        yield "batchnorm_running_variance", variance, variance
     if stage.trained != "all":
         yield "frozen_batchnorm", conventions.frozen_batchnorm, conventions.frozen_batchnorm
     yield "trained", stage.trained, stage.trained
@@ -168,13 +178,29 @@ def _decay_in_the_loss(habits: Habits, stage: Stage, conventions: Conventions) -
     return Cause(name="regularization", rung="loss", left=part, right=2 * decay if in_loss else decay, words=words)
 
 
-def _beyond(habits: Habits, *, clips: bool) -> Iterator[Cause]:
-    """What a loop does and no protocol says."""
+def _unclipped(recording: Recording, habits: Habits, stage: Stage, conventions: Conventions) -> Cause | None:
+    """Of a loop that clips nothing: a step whose gradients the protocol would have clipped; None: there is none."""
+    limit = stage.optimizer.clip_norm
+    if limit is None or habits.value("clipping") is not None:
+        return None
+    for number, step in recording.steps.items():
+        norms = [norm for norm, _ in step.entry.raw.values()]
+        alone = conventions.clipping == "per-variable"
+        norm = max(norms, default=0.0) if alone else sum(each**2 for each in norms) ** 0.5
+        if norm > limit * (1 + 1e-3):
+            words = f"the loop clips no gradient, of a norm of {norm:.4g} in step {number}; the protocol says {limit:g}"
+            return Cause(name="clip_norm", rung="gradients", left="none", right=limit, words=words, steps=(number,))
+    return None
+
+
+def _beyond(habits: Habits, *, clips: bool, loss: bool) -> Iterator[Cause]:
+    """What a loop does and no protocol says. clips: whether the protocol does. loss: whether the loss is told."""
     if habits.value("accumulation") == "summed":
         yield Cause(name="accumulation", rung="gradients", left="summed", right="divided",
                     words=f"{habits['accumulation'].words}, the protocol's is the batch's mean")  # fmt: skip
-    unsaid = ("between_steps", "step", "left_out", "loss", *(() if clips else ("clipping",)))
+    unsaid = ("between_steps", "step", "left_out", "dampening", *(("loss",) if loss else ()),
+              *(() if clips else ("clipping",)))  # fmt: skip
     for name in unsaid:
-        if habits.value(name) is not None:
+        if habits.value(name) and (name != "dampening" or habits.value("momentum")):
             yield Cause(name=name, rung=_SHOWS.get(name, "step"), left=habits.value(name), right=None,
                         words=f"{habits[name].words}, of which the protocol says nothing")  # fmt: skip

@@ -81,6 +81,17 @@ class Norm(_Kept):
     epsilon: float
 
 
+class Draw(_Kept):
+    """A layer that draws at random in training, as it was called in a step."""
+
+    kind: Literal["dropout", "stochastic depth", "other"]
+    own: str = Field(description="its class")
+    rate: float | None = Field(None, description="what it drops, 0..1; None: it drops nothing")
+    per: Literal["value", "map", "image", "batch", ""] = Field("", description="what one draw is for")
+    scaled: bool = Field(True, description="whether what is kept is divided by the share that is kept")
+    head: bool = Field(False, description="whether nothing with weights but the classifier comes after it")
+
+
 class StepEntry(_Kept):
     """`step.json`."""
 
@@ -91,6 +102,7 @@ class StepEntry(_Kept):
         {}, description="tensor -> norm and largest value of its gradient as it was computed, before clipping"
     )
     norms: dict[str, Norm] = {}
+    draws: dict[str, Draw] | None = Field(None, description="those in training mode, by name; None: not looked at")
     random: dict[str, dict[str, str]] = Field({}, description="moment -> generator -> digest of its state")
     eager: bool = Field(False, description="whether this step ran eagerly where others are compiled")
     files: tuple[str, ...] = ()

@@ -43,6 +43,8 @@ def _schedule(recording: Recording, stage: Stage, factor: float) -> Outcome:
     seen = recording.rates / factor
     after = f"steps {len(expected)} to {len(seen) - 1}, which are after the protocol's stage"
     unknown = (after,) if len(seen) > len(expected) else ()
+    if len(seen) < len(expected):
+        unknown = (f"the schedule of steps {len(seen)} to {len(expected) - 1}, which were not watched",)
     seen = seen[: len(expected)]
     if (parted := _rates.parting(seen, expected, per_epoch)) is None:
         hidden = _hidden(schedule, seen, expected, per_epoch)

@@ -22,6 +22,7 @@ from isotune.recordings._format import (
     STEP,
     STEPS,
     About,
+    Draw,
     EveryStep,
     Norm,
     Optimizer,
@@ -178,6 +179,7 @@ class OpenStep:
         self._files: list[str] = []
         self.raw: dict[str, tuple[float, float]] = {}
         self.norms: dict[str, Norm] = {}
+        self.draws: dict[str, Draw] | None = None
         self.random: dict[str, dict[str, str]] = {}
         self.eager = False
         self._layers: dict[str, Array] = {}
@@ -199,11 +201,13 @@ class OpenStep:
         self._passes.append({"batch": batch})
 
     def tell(self, *, labels: Array | None = None, loss: float | None = None) -> None:
-        """Of the last pass: class numbers [N] or one-hot [N, K]; the loss."""
+        """Of the last pass: class numbers [N], one-hot or of several classes [N, K]; the loss."""
         if not self._passes:
             self.add_pass(None)
         if labels is not None and (numbers := class_numbers(labels)) is not None:
             self._passes[-1]["labels"] = tuple(numbers.tolist())
+        elif labels is not None and np.ndim(labels) == 2:
+            self.output("targets", np.asarray(labels))
         if loss is not None:
             self._passes[-1]["loss"] = float(loss)
 
@@ -235,7 +239,8 @@ class OpenStep:
             self.keep("batchnorm-batches", [held(name, np.stack(each)) for name, each in self._seen.items()])
         entry = StepEntry(
             step=self.number, optimizer=optimizer, passes=tuple(Pass(**values) for values in self._passes),
-            raw=self.raw, norms=self.norms, random=self.random, eager=self.eager, files=tuple(self._files),
+            raw=self.raw, norms=self.norms, draws=self.draws, random=self.random, eager=self.eager,
+            files=tuple(self._files),
         )  # fmt: skip
         (self._folder / STEP).write_text(entry.model_dump_json(indent=1), encoding="utf-8")
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from isotune.data.mixing import mixed
 from isotune.protocols import Averaging, Mixing
-from isotune.recordings import Norm, Optimizer, Recording, Streamed, TensorEntry, Writer
+from isotune.recordings import Draw, Norm, Optimizer, Recording, Streamed, TensorEntry, Writer
 from isotune.runs.training import Average
 
 INPUTS, HIDDEN, CLASSES, IMAGES = 12, 16, 5, 8
@@ -55,8 +55,13 @@ class Loop:
     shows_gradient: bool = True  # of the logits; Keras's hooks do not
     says: bool = True  # what its class does; else an optimizer that nobody knows
     mixing: Mixing | None = None
+    tells: str = "labels"  # of the loss; or "first", of two classes the greater alone
     area: str = "left"  # whose share CutMix's labels have; or "drawn"
     average: Averaging | None = None
+    overwrites: int = 0  # every so many steps the average takes the weights' place
+    said: tuple[str, float] | None = None  # by what the optimizer says that it clips
+    draws: tuple[Draw, ...] | None = ()  # layers that are said to draw at random, with no masks; None: not looked at
+    moves: bool = False  # whether the framework's generator moves in a step
     layers: dict[str, float] = field(default_factory=dict)  # factor of a layer's rate; its group comes first
 
     def record(self, folder: Path, **how: Any) -> Recording:
@@ -85,6 +90,9 @@ class Loop:
                     self._backward(step, w, buffers, x[chosen], np.eye(CLASSES, dtype=F)[y[chosen]], gradients)
                 else:
                     self._mixed_pass(step, w, buffers, pixels[chosen], y[chosen], gradients)
+            if self.draws is not None:
+                step.draws = {str(place): each for place, each in enumerate(self.draws)}
+            step.random = {"before": {"torch": "0"}, "after": {"torch": "1" if self.moves or self.draws else "0"}}
             step.raw = {name: (float(np.linalg.norm(g)), float(np.abs(g).max())) for name, g in gradients.items()
                         if name not in self.frozen}  # fmt: skip
             gradients = self._clipped({name: g for name, g in gradients.items() if name not in self.frozen})
@@ -104,6 +112,8 @@ class Loop:
             step.finish(described)
             writer.passed(described.groups[0]["learning_rate"], step.images, step.passes)
             w = {name: (value * F(self.shrinks)).astype(F) for name, value in w.items()}
+            if self.overwrites and average is not None and (number + 1) % self.overwrites == 0:
+                w = {name: average.tensors[name].astype(F) for name in w}
         writer.close()
         return Recording(folder)
 
@@ -119,9 +129,13 @@ class Loop:
 
     def optimizer(self, number: int) -> Optimizer:
         factors = list(dict.fromkeys(self.factor_of(name) for name in NAMES))
-        groups = tuple({"learning_rate": self.rates[number] * factor, **self.hyper} for factor in factors)
+        limit = {"clip_norm": self.said[1]} if self.said else {}
+        groups = tuple(
+            {"learning_rate": self.rates[number] * factor, **self.hyper, **limit} for factor in factors
+        )  # fmt: skip
         forms = {"momentum_form": self.momentum_form, "adam_epsilon": self.adam_epsilon,
-                 "rmsprop_epsilon": self.rmsprop_epsilon, "weight_decay_form": self.decay}  # fmt: skip
+                 "rmsprop_epsilon": self.rmsprop_epsilon, "weight_decay_form": self.decay,
+                 **({"clipping": self.said[0]} if self.said else {})}  # fmt: skip
         members = {name: factors.index(self.factor_of(name)) for name in NAMES if name not in self.frozen}
         return Optimizer(own="Numpy", family=self.family if self.says else "unknown", forms=forms if self.says else {},
                          groups=groups, members=members, steps_taken=number)  # fmt: skip
@@ -169,7 +183,7 @@ class Loop:
         loss = -float((target * np.log(shares)).sum()) * float(weight)
         loss += self.l2 * sum(float((w[name] ** 2).sum()) for name in w if name.endswith("kernel"))
         d = ((shares - target) * weight).astype(F)
-        step.tell(labels=y, loss=loss)
+        step.tell(labels=y if self.tells == "labels" else y.argmax(1), loss=loss)
         step.output("logits", logits)
         if self.shows_gradient:
             step.output("gradient", d)

@@ -13,7 +13,7 @@ from isotune import protocols
 from isotune.protocols import Averaging, Mixing, Protocol, Schedule
 from isotune.protocols.schedules import learning_rates
 from isotune.recordings import Comparison, judge
-from isotune.recordings._techniques import _alpha
+from isotune.recordings.techniques._mixing import _alpha
 
 SGD = {"name": "sgd", "momentum": 0.9, "weight_decay": 0.01}
 MIXUP = Mixing(mixup=1.0)
@@ -147,12 +147,13 @@ MIXINGS: dict[str, tuple[Mixing, dict[str, Any], list[tuple[str, Any, Any]]]] = 
 }  # fmt: skip
 
 
+@pytest.mark.parametrize("shows", [True, False], ids=["gradient", "labels"])  # of the logits, or those of the loss
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 @pytest.mark.parametrize("case", MIXINGS)
-def test_a_form_of_mixing_is_named(case: str, smoothing: float, tmp_path) -> None:
+def test_a_form_of_mixing_is_named(case: str, smoothing: float, shows: bool, tmp_path) -> None:
     wanted, does, causes = MIXINGS[case]
     protocol = recipe(augmentation={"mixing": wanted}, label_smoothing=smoothing)
-    found = held(plain(smoothing=smoothing, **does), protocol, tmp_path)
+    found = held(plain(smoothing=smoothing, shows_gradient=shows, **does), protocol, tmp_path)
     named = [cause for cause in found.causes if cause.name != "input size"]  # the loop's images are smaller
     assert [(cause.name, cause.left, cause.right) for cause in named] == causes, found.verdict
 
@@ -162,10 +163,13 @@ def test_a_form_of_mixing_is_named(case: str, smoothing: float, tmp_path) -> Non
     Mixing(mixup=1.0, partner="rolled"), Mixing(mixup=1.0, partner="shuffled"), Mixing(mixup=0.8, cutmix=1.0),
     Mixing(mixup=1.0, per="image", probability=0.5), Mixing(cutmix=1.0, per="image"),
 ], ids=str)  # fmt: skip
+@pytest.mark.parametrize("shows", [True, False], ids=["gradient", "labels"])
 @pytest.mark.parametrize("seed", [0, 1])
-def test_a_loop_that_mixes_as_the_protocol_says_is_accused_of_nothing(mixing: Mixing, seed: int, tmp_path) -> None:
+def test_a_loop_that_mixes_as_the_protocol_says_is_accused_of_nothing(
+    mixing: Mixing, seed: int, shows: bool, tmp_path
+) -> None:
     protocol = recipe(augmentation={"mixing": mixing}, label_smoothing=0.1)
-    found = held(plain(mixing=mixing, smoothing=0.1, seed=seed), protocol, tmp_path)
+    found = held(plain(mixing=mixing, smoothing=0.1, seed=seed, shows_gradient=shows), protocol, tmp_path)
     assert {cause.name for cause in found.causes} == {"input size"}, found.verdict
     assert "label_smoothing" in found.agreed
 
@@ -178,6 +182,26 @@ def test_mixing_that_one_alone_does_is_named(tmp_path) -> None:
     rare = held(plain(), recipe(augmentation={"mixing": Mixing(mixup=1.0, probability=0.1)}), tmp_path / "rare")
     assert rare.same
     assert "which may be chance" in rare.verdict
+
+
+def test_a_probability_of_mixing_that_the_batches_contradict_is_named(tmp_path) -> None:
+    often = plain((0.1,) * 12, mixing=Mixing(mixup=1.0, probability=0.5), seed=1)
+    found = held(often, recipe(augmentation={"mixing": MIXUP}, steps=12), tmp_path)
+    (cause,) = (cause for cause in found.causes if cause.name != "input size")
+    assert (cause.name, cause.right) == ("augmentation.mixing.probability", 1.0)
+    half = recipe(augmentation={"mixing": Mixing(mixup=1.0, probability=0.5)}, steps=12)
+    sound = held(often, half, tmp_path / "sound")
+    assert {cause.name for cause in sound.causes} == {"input size"}
+    assert "augmentation.mixing.probability (" in sound.verdict
+
+
+def test_a_loss_that_is_not_of_the_labels_that_were_told_may_be_of_mixed_ones(tmp_path) -> None:
+    """A loop of one's own that weighs two losses, and tells the labels of one."""
+    loop = plain(mixing=MIXUP, shows_gradient=False, tells="first")
+    found = held(loop, recipe(augmentation={"mixing": MIXUP}), tmp_path)
+    assert {cause.name for cause in found.causes} == {"input size"}, found.verdict
+    assert "tell the mixed ones: watching.loss(loss, labels)" in found.verdict
+    assert "loss" in {cause.name for cause in held(loop, recipe(), tmp_path / "plain").causes}
 
 
 def test_two_loops_that_mix_otherwise_part_by_that(tmp_path) -> None:
@@ -240,6 +264,30 @@ def test_an_average_that_one_alone_has_and_one_that_is_not_recorded(tmp_path) ->
     unseen = held(plain(), recipe(average=KEPT), tmp_path / "unseen")
     assert unseen.same
     assert "average (none is recorded" in unseen.verdict
+
+
+def test_weights_that_their_average_replaces_are_told_so(tmp_path) -> None:
+    found = held(plain(average=KEPT, overwrites=2), recipe(average=KEPT), tmp_path)
+    (cause,) = found.causes
+    assert (cause.name, cause.left) == ("between_steps", "average")
+    assert "after step 1 the weights become their average" in found.verdict
+    assert any(each.startswith("average (after steps") for each in found.agreed)
+
+
+def test_two_loops_part_by_their_averages(tmp_path) -> None:
+    averages = {"none": None, "kept": KEPT, "slow": Averaging(decay=0.99), "first": Averaging(decay=0.9, start="first"),
+                "copied": Averaging(decay=0.9, statistics="copied")}  # fmt: skip
+    sides = {name: plain(average=average).record(tmp_path / name) for name, average in averages.items()}
+    named = {"none": "average", "slow": "average", "first": "average", "copied": "average.statistics"}
+    for name, cause in named.items():
+        for one, other in (("kept", name), (name, "kept")):
+            assert [each.name for each in isotune.investigate(sides[one], sides[other]).causes] == [cause], (one, other)
+    assert isotune.investigate(sides["kept"], sides["kept"]).same
+
+
+def test_which_weights_are_evaluated_is_not_claimed(tmp_path) -> None:
+    found = held(plain(average=KEPT), recipe(average=KEPT), tmp_path)
+    assert "which weights the loop evaluates" in found.verdict
 
 
 def test_an_average_in_torch_is_watched(tmp_path) -> None:

@@ -1,7 +1,8 @@
 """The callback and the wrapper. Between full steps nothing of the network is touched.
 
 A full step runs eagerly, since a compiled one shows nothing on the way; for its time the optimizer's `apply`, the
-model's `compute_loss` and the layers' `call` are replaced on the objects themselves, and put back after it.
+model's `compute_loss` and the layers' `call` are replaced on the objects themselves, and put back after it. With
+`gradient_accumulation_steps` a step is what so many batches make together.
 """
 
 from __future__ import annotations
@@ -13,11 +14,13 @@ from typing import Any
 import keras
 import numpy as np
 
-from isotune.adapters._keras.watching import optimizers, stateless, surroundings
+from isotune.adapters._keras.watching import averages, optimizers, stateless, surroundings
+from isotune.adapters._keras.watching.draws import drawing, drawing_layers
 from isotune.adapters._keras.watching.network import WatchedNetwork, array_of
 from isotune.adapters._keras.watching.replacing import eagerly, keeping, losing, norming, passing, replaced
+from isotune.adapters._keras.watching.updating import Update
 from isotune.errors import UsageError
-from isotune.recordings import OpenStep, Writer
+from isotune.recordings import OpenStep, Optimizer, Writer
 
 
 def watching(model: Any, optimizer: Any, writer: Writer | None) -> KerasWatching:
@@ -34,7 +37,13 @@ class KerasWatching(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
         self._network: WatchedNetwork | None = None
         self._full = contextlib.ExitStack()
         self._open: OpenStep | None = None
-        self._described: Any = None
+        self._waiting: OpenStep | None = None  # a step that was taken, for the average after it
+        self._described: Optimizer | None = None
+        self._average: Any = None
+        self._batches = 0  # of the coming step that were seen, of those that accumulate
+        self._taken: tuple[int | None, int | None] = None, None  # images and passes of the last full step
+        if writer is not None:
+            writer.when_done(self._finish)
 
     def __enter__(self) -> KerasWatching:
         return self
@@ -52,7 +61,20 @@ class KerasWatching(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
         optimizer = self._given if self._given is not None else getattr(self._watched, "optimizer", None)
         if optimizer is None:
             raise UsageError("watch(model, optimizer, folder): give the optimizer, or compile the model with one")
+        if hasattr(optimizers.within(optimizer), "optimizers"):
+            raise UsageError("a MultiOptimizer has a rate for each of its optimizers, which is not watched; give one")
         return optimizer
+
+    def average(self, average: Any) -> None:
+        """Record this average of the weights too, which the loop keeps itself: as it is when the next step begins.
+
+        average: a model of the same weights, a list of arrays or variables in the order of `model.weights` (or of
+        `model.trainable_weights`), a function that gives one, or a `tf.train.ExponentialMovingAverage`. That of an
+        optimizer with `use_ema` is recorded without.
+        UsageError: it is something else.
+        """
+        if self._writer is not None:
+            self._average = averages.checked(average, self._watched)
 
     # -- fit
 
@@ -61,10 +83,16 @@ class KerasWatching(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
             return
         if getattr(self._watched, "steps_per_execution", 1) != 1:
             raise UsageError("steps_per_execution is more than 1: steps within one cannot be watched; compile with 1")
-        self._writer.expect((self.params or {}).get("steps"))
+        self._begin_counting()
+        batches = (self.params or {}).get("steps") or 0
+        steps, rest = divmod(batches, self._accumulated)
+        self._writer.expect(None if rest else steps or None)
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         if self._writer is None or self._writer.closed:
+            return
+        self._finish()
+        if self._writer.closed:
             return
         self._before = self._rate()
         if not self._writer.full:
@@ -103,6 +131,8 @@ class KerasWatching(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
         It may be compiled: in full steps it runs eagerly. UsageError: on JAX such a step keeps its state by itself,
         where nothing sees it.
         """
+        if self._writer is not None:
+            self._begin_counting()
         if self._writer is not None and stateless.is_stateless():
             raise UsageError(
                 "a step of one's own in Keras on JAX is a function of state that it keeps by itself, which cannot be"
@@ -110,6 +140,8 @@ class KerasWatching(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
             )
 
         def watched(*given: Any, **named: Any) -> Any:
+            if self._writer is not None and not self._writer.closed:
+                self._finish()
             if self._writer is None or self._writer.closed:
                 return function(*given, **named)
             self._before = self._rate()
@@ -124,7 +156,7 @@ class KerasWatching(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
         return watched
 
     def loss(self, loss: Any, labels: Any = None) -> Any:
-        """Tell the loss of the last pass, and its labels ([N], or one-hot [N, K]); gives the loss."""
+        """Tell the loss of the last pass, and its labels ([N], or shares of classes [N, K]); gives it."""
         if self._writer is not None and (step := self._open) is not None:
             step.tell(labels=None if labels is None else array_of(labels), loss=float(array_of(loss)))
         return loss
@@ -137,9 +169,9 @@ class KerasWatching(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
         return float(array_of(optimizers.within(self._optimizer).learning_rate))
 
     def _after(self, loss: Any) -> None:
-        writer, step = self._writer, self._open
+        writer = self._writer
         assert writer is not None
-        if writer.sampled:
+        if writer.sampled and not self._batches:
             if self._network is None:
                 self._describe(writer)
             trained = self._watched.trainable_variables
@@ -147,9 +179,37 @@ class KerasWatching(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
             weights = np.sqrt(sum(float((array_of(each).astype(float) ** 2).sum()) for each in trained))
             told = {} if loss is None else {"loss": float(loss)}
             writer.sample({"weight norm": float(weights), "learning rate": self._before, **told})
-        passes, images = (step.passes, step.images) if step is not None else (None, None)
         self._full.close()
+        self._batches += 1
+        if self._batches < self._accumulated:
+            return
+        self._batches = 0
+        images, passes = self._taken
+        self._taken = None, None
         writer.passed(self._before, images, passes)
+        if writer.over and self._waiting is None:
+            writer.close()
+
+    @property
+    def _accumulated(self) -> int:
+        """Batches that make a step."""
+        return int(optimizers.within(self._optimizer).gradient_accumulation_steps or 1)
+
+    def _begin_counting(self) -> None:
+        inner = optimizers.within(self._optimizer)
+        self._batches = int(array_of(inner._iterations)) % self._accumulated
+
+    def _finish(self) -> None:
+        """The last step, with the average after it; and the recording where that was its last."""
+        step, writer, self._waiting = self._waiting, self._writer, None
+        if step is None:
+            return
+        assert writer is not None
+        assert self._network is not None
+        assert self._described is not None
+        if self._average is not None and (held := averages.of_loop(self._average, self._watched, self._network)):
+            step.keep("average", held)
+        step.finish(self._described)
         if writer.over:
             writer.close()
 
@@ -163,23 +223,46 @@ class KerasWatching(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
             self._describe(writer)
         network = self._network
         assert network is not None
-        self._open = step = writer.begin()
-        step.eager = True
+        if self._open is None:
+            self._open = self._begun(writer, network)
+        step = self._open
+        update = Update(self._optimizer, network, step, self._rate)
+        last = self._batches + 1 == self._accumulated  # of the batches that make a step
+        try:
+            with contextlib.ExitStack() as stack:
+                if last:
+                    stack.enter_context(update.seen())
+                if not stateless.is_stateless():  # there the pass is shown apart
+                    stack.enter_context(self._pass_hooked())
+                yield
+        except BaseException:
+            self._open = None
+            raise
+        if last:
+            self._open = None
+            self._taken = step.images, step.passes
+            if update.described is not None:
+                self._end(step, network, update)
+
+    def _begun(self, writer: Writer, network: WatchedNetwork) -> OpenStep:
+        step = writer.begin()
+        step.eager, step.draws = True, {}
         self._used: dict[str, bool] = {}
-        self._described = None
         step.random["before"] = surroundings.random_states(self._watched)
         step.keep("batchnorm-before", network.buffers())
-        try:
-            with self._hooked(step, network):
-                yield
-            if self._described is not None:
-                step.norms = network.norm_states(self._used)
-                slots = optimizers.slots(self._optimizer, network)
-                step.keep("after", [*network.weights(), *slots, *network.buffers()])
-                step.random["after"] = surroundings.random_states(self._watched)
-                step.finish(self._described)
-        finally:
-            self._open = None
+        return step
+
+    def _end(self, step: OpenStep, network: WatchedNetwork, update: Update) -> None:
+        self._described = update.described
+        step.norms = network.norm_states(self._used)
+        weights = update.weights or network.weights()
+        step.keep("after", [*weights, *optimizers.slots(self._optimizer, network), *network.buffers()])
+        step.random["after"] = surroundings.random_states(self._watched)
+        if self._average is None and (held := averages.of_optimizer(self._optimizer, network)):
+            step.keep("average", held)
+        self._waiting = step
+        if self._average is None:  # else it is updated now
+            self._finish()
 
     def _describe(self, writer: Writer) -> None:
         if not self._watched.built:
@@ -193,16 +276,6 @@ class KerasWatching(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
         self._network = network
 
     @contextlib.contextmanager
-    def _hooked(self, step: OpenStep, network: WatchedNetwork) -> Iterator[None]:
-        with contextlib.ExitStack() as stack:
-            replace = stack.enter_context
-            replace(replaced(self._optimizer, "apply", self._applying(step, network)))
-            replace(replaced(optimizers.within(self._optimizer), "_clip_gradients", self._clipping(step, network)))
-            if not stateless.is_stateless():  # there the pass is shown apart
-                replace(self._pass_hooked())
-            yield
-
-    @contextlib.contextmanager
     def _pass_hooked(self) -> Iterator[None]:
         step, network, writer = self._open, self._network, self._writer
         assert step is not None
@@ -212,6 +285,8 @@ class KerasWatching(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
             replace = stack.enter_context
             replace(replaced(self._watched, "compute_loss", losing(step)))
             replace(replaced(self._watched, "call", passing(step)))
+            for name, layer, draw in drawing_layers(self._watched):
+                replace(replaced(layer, "call", drawing(step, name, layer, draw)))
             for name, layer in network.norms():
                 replace(replaced(layer, "call", norming(step, name, layer, self._used)))
             if step.number in writer.layers:
@@ -219,37 +294,3 @@ class KerasWatching(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ha
                     if part.form not in ("depthwise",):
                         replace(replaced(network.owners[part.owner], "call", keeping(step, part.layer.name)))
             yield
-
-    def _applying(self, step: OpenStep, network: WatchedNetwork) -> Any:
-        def around(original: Any) -> Any:
-            def apply(grads: Any, trainable_variables: Any = None) -> Any:
-                optimizer = self._optimizer
-                variables = list(trainable_variables if trainable_variables is not None
-                                 else optimizers.within(optimizer)._trainable_variables)  # fmt: skip
-                named = [(network.by_variable.get(id(v)), g) for v, g in zip(variables, grads, strict=True)]
-                for name, gradient in named:
-                    if name and gradient is not None:
-                        array = array_of(gradient).astype(np.float64)
-                        step.raw[name] = float(np.sqrt((array**2).sum())), float(np.abs(array).max(initial=0.0))
-                self._described = optimizers.described(optimizer, network, self._rate())
-                step.keep("before", [*network.weights(), *optimizers.slots(optimizer, network)])
-                self._stepped = [name for name, gradient in named if gradient is not None]
-                return original(grads, trainable_variables)
-
-            return apply
-
-        return around
-
-    def _clipping(self, step: OpenStep, network: WatchedNetwork) -> Any:
-        """Gradients as the update gets them."""
-
-        def around(original: Any) -> Any:
-            def clip(grads: Any) -> Any:
-                clipped = original(grads)
-                named = zip(self._stepped, clipped, strict=True)
-                step.keep("gradients", [network.streamed(name, gradient) for name, gradient in named if name])
-                return clipped
-
-            return clip
-
-        return around

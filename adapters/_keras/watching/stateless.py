@@ -51,7 +51,7 @@ def rate(model: Any, optimizer: Any) -> float:
     known = [
         (variable, value)
         for variable, value in zip(model.optimizer.variables, state["optimizer_variables"], strict=True)
-        if variable is inner.iterations or variable is inner._learning_rate  # a schedule is a function of the first
+        if variable is inner._iterations or variable is inner._learning_rate  # a schedule is a function of the first
     ]
     with keras.StatelessScope(state_mapping=known):
         return float(array_of(inner.learning_rate))

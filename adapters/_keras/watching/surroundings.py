@@ -44,11 +44,17 @@ def configuration(model: Any, optimizer: Any) -> dict[str, Any]:
         "jit_compile": getattr(model, "jit_compile", None),
         "run_eagerly": getattr(model, "run_eagerly", None),
         "use_ema": inner.use_ema,
+        **({"ema": _average(inner)} if inner.use_ema else {}),
         "accumulated steps": inner.gradient_accumulation_steps,
         "schedule": type(inner._learning_rate).__name__,
         **{name: os.environ[name] for name in ("TF_DETERMINISTIC_OPS", "XLA_FLAGS", "TF_ENABLE_ONEDNN_OPTS",
                                                "PYTHONHASHSEED") if name in os.environ},
     }  # fmt: skip
+
+
+def _average(optimizer: Any) -> str:
+    every = optimizer.ema_overwrite_frequency
+    return f"momentum {optimizer.ema_momentum:g}" + (f", in the weights' place every {every} steps" if every else "")
 
 
 def _version(package: str) -> str | None:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from isotune.adapters._torch.watching import optimizers, surroundings
+from isotune.adapters._torch.watching.draws import drawing, drawing_modules
 from isotune.adapters._torch.watching.network import WatchedNetwork, first_tensor, nhwc
 from isotune.errors import UsageError
 from isotune.recordings import OpenStep, Writer
@@ -72,7 +73,7 @@ class TorchWatching:
     def loss(self, loss: T, labels: Any = None) -> T:
         """Tell the loss of the last pass as `backward` is called on it, and the labels it was of; gives the loss.
 
-        labels: class numbers [N], or one-hot [N, K].
+        labels: class numbers [N], or shares of classes [N, K], one-hot or mixed.
         """
         if self._writer is not None and (self._open is not None or self._writer.sampled):
             value = float(torch.as_tensor(loss).detach())
@@ -169,6 +170,9 @@ class TorchWatching:
         self._open = step = writer.begin()
         step.random["before"] = surroundings.random_states()
         step.keep("batchnorm-before", network.buffers())
+        step.draws = {}
+        for name, module, head in drawing_modules(self._net):
+            self._hook(module.register_forward_pre_hook(drawing(step, name, head)))
         self._watch_gradients(step, network)
         self._hook(self._model.register_forward_hook(self._after_pass))
         for name, norm in network.norms():

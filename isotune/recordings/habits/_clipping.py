@@ -11,7 +11,8 @@ from isotune.recordings._reading import RecordedStep, Recording
 
 
 def habits(recording: Recording) -> Iterator[dict[str, Any]]:
-    """`clipping` and `clip_norm`; the value None where nothing was changed in these steps."""
+    """`clipping` and `clip_norm`, as the optimizer says where no gradient shows it; the value None where nothing was
+    changed in these steps and nothing says that it would be."""
     seen: dict[int, tuple[str, float]] = {}
     for number, step in recording.steps.items():
         gradients = step.tensors("gradients")
@@ -20,7 +21,9 @@ def habits(recording: Recording) -> Iterator[dict[str, Any]]:
         if ratios and (kind := _kind_of_clipping(step, gradients, ratios)):
             seen[number] = kind
     if not seen:
-        if recording.steps and any(step.entry.raw for step in recording.steps.values()):
+        if (said := _said(recording)) is not None:
+            yield from said
+        elif recording.steps and any(step.entry.raw for step in recording.steps.values()):
             yield {"name": "clipping", "value": None, "words": "no gradient was clipped in these steps"}
         return
     kinds = {kind for kind, _ in seen.values()}
@@ -37,6 +40,18 @@ def habits(recording: Recording) -> Iterator[dict[str, Any]]:
     else:
         yield {"name": "clipping", "value": "changed", "words": "gradients are changed between backward and the step",
                "steps": tuple(seen)}  # fmt: skip
+
+
+def _said(recording: Recording) -> list[dict[str, Any]] | None:
+    """What the optimizer itself clips by."""
+    for number, step in recording.steps.items():
+        optimizer = step.entry.optimizer
+        limit = optimizer.groups[0].get("clip_norm") if optimizer.groups else None
+        if limit is not None and (kind := optimizer.forms.get("clipping")):
+            words = f"its optimizer clips to {limit:g} ({kind}); no gradient of these steps was that large"
+            return [{"name": "clipping", "value": kind, "words": words, "steps": (number,)},
+                    {"name": "clip_norm", "value": float(limit), "words": words, "steps": (number,)}]  # fmt: skip
+    return None
 
 
 def _kind_of_clipping(step: RecordedStep, gradients: Mapping[str, Any], ratios: dict[str, float]) -> Any:

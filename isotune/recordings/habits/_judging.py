@@ -6,12 +6,11 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from isotune.recordings._format import TensorEntry
 from isotune.recordings._reading import RecordedStep, Recording
-from isotune.recordings.habits import _clipping, _losses, _norms
+from isotune.recordings.habits import _between, _clipping, _draws, _losses, _norms
 from isotune.recordings.habits._forms import moved
 from isotune.recordings.habits._updates import Told, explain
 
@@ -56,7 +55,9 @@ def judge(recording: Recording) -> Habits:
     steps = recording.steps
     told = {number: _told(entries, step) for number, step in steps.items()}
     habits: list[Habit] = []
-    for finder in (_configured, _clipping.habits, _passes, _losses.habits, _norms.habits, _between, _trained):
+    finders = (_configured, _clipping.habits, _passes, _losses.habits, _norms.habits, _draws.habits, _between.habits,
+               _trained)  # fmt: skip
+    for finder in finders:
         habits += [Habit(**values) for values in finder(recording)]
     habits += _of_updates(entries, steps, {number: each for number, each in told.items() if each})
     return Habits(habits)
@@ -197,33 +198,6 @@ def _trained(recording: Recording) -> Found:
     if gone := [entry.name for entry in weights if entry.layer in layers and entry.name not in changed]:
         yield {"name": "left_out", "value": gone, "words": f"{len(gone)} tensors of trained layers are left out, first"
                f" {gone[0]}", "steps": tuple(recording.steps)}  # fmt: skip
-
-
-def _between(recording: Recording) -> Found:
-    """What changes weights between one step and the next, beside the optimizer."""
-    steps = recording.steps
-    for number in steps:
-        if number + 1 not in steps:
-            continue
-        after, before = steps[number].tensors("after"), steps[number + 1].tensors("before")
-        weights = [entry.name for entry in recording.about.tensors if not entry.buffer]
-        changed = [name for name in weights if name in after and name in before
-                   and not np.array_equal(after[name], before[name])]  # fmt: skip
-        if changed:
-            factors = [_ratio(after[name], before[name]) for name in changed]
-            words = f"{len(changed)} tensors change between steps {number} and {number + 1}, first {changed[0]}"
-            if all(factor is not None for factor in factors) and np.ptp(factors) < 1e-6:  # type: ignore[arg-type]
-                words = f"{len(changed)} tensors are multiplied by {factors[0]:.6g} between steps, beside the optimizer"
-            yield {"name": "between_steps", "value": changed, "words": words, "steps": (number,)}
-            return
-
-
-def _ratio(ours: Any, theirs: Any) -> float | None:
-    a, b = (np.asarray(array, np.float64).reshape(-1) for array in (ours, theirs))
-    if not (length := float(a @ a)):
-        return None
-    factor = float(a @ b) / length
-    return factor if np.abs(b - factor * a).max() <= 4e-7 * np.abs(b).max() else None
 
 
 def _number(value: Any) -> str:

@@ -2,8 +2,9 @@
 up to.
 
 Of cross-entropy with smoothing a over K classes, weighted by c: dloss/dlogits = c * (softmax - (1-a) * one_hot - a/K),
-linear in c and c*a. Where the gradient was not seen, the loss itself is held against the formula. What the loss has
-beyond it in every step alike, as a multiple of the sum of all squared kernels or weights, is L2 inside of it.
+linear in c and c*a. Where the gradient was not seen, the loss itself is held against the formula, with the labels that
+were told, of one class or of several. What the loss has beyond it in every step alike, as a multiple of the sum of all
+squared kernels or weights, is L2 inside of it.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from isotune.weights import HEAD
 Array = np.ndarray
 _FITS = 1e-3  # of the largest gradient, of a weight
 _ROUNDING = 1e-5  # of a loss in float32, relative
+_UNIT = 4 * 2.0**-23  # the same, of its sum alone
+_SHARP = 2e-3  # of a smoothing, which people give in percent
 
 
 class Weighed(NamedTuple):
@@ -52,7 +55,7 @@ def habits(recording: Recording) -> Iterator[dict[str, Any]]:
         known = {number: [_without_penalty(each) for each in passes] for number, passes in known.items()}
     flat = [each for passes in known.values() for each in passes]
     if mixtures := [each.mixture for each in flat if each.mixture is not None]:
-        yield from _mixtures.habits(mixtures)
+        yield from _mixtures.habits(mixtures, len(flat))
     if smoothings := [each.smoothing for each in flat if each.smoothing is not None]:
         value = round(float(np.median(smoothings)), 4) + 0.0
         words = f"labels are smoothed by {value:g}" if value else "labels are not smoothed"
@@ -156,8 +159,13 @@ def _weighed(step: RecordedStep, place: int, each: Pass) -> Weighed | None:
         weighed = _from_gradient(logits, gradient, labels, each.loss)
         mixture = _mixture(logits, gradient, each, len(step.entry.passes)) if weighed.weight is None else None
         return weighed._replace(mixture=mixture)
-    if labels is not None and each.loss is not None and labels.max() < logits.shape[1]:
-        return _from_loss(logits, labels, each.loss)
+    if each.loss is None:
+        return None
+    targets = _of(outputs, place, "targets")
+    if targets is not None and targets.shape == logits.shape and _are_shares(targets):
+        return _from_targets(logits, targets, each)
+    if labels is not None and labels.max() < logits.shape[1]:
+        return _from_loss(logits, np.eye(logits.shape[1])[labels], each.loss)
     return None
 
 
@@ -192,7 +200,10 @@ def _from_gradient(logits: Array, gradient: Array, labels: Array | None, loss: f
 
 
 def _mixture(logits: Array, gradient: Array, each: Pass, passes: int) -> Mixture | None:
-    mixture = _mixtures.of_gradient(_softmax(logits), gradient, passes)
+    return _with_images(_mixtures.of_gradient(_softmax(logits), gradient, passes), each)
+
+
+def _with_images(mixture: Mixture | None, each: Pass) -> Mixture | None:
     if mixture is None or each.batch is None:
         return mixture
     whole = _mixtures.whole_bytes(each.batch)
@@ -205,19 +216,42 @@ def _softmax(logits: Array) -> Array:
     return shares
 
 
-def _from_loss(logits: Array, labels: Array, loss: float) -> Weighed | None:
-    shares = logits - logits.max(1, keepdims=True)
-    if (logits >= 0).all() and np.allclose(logits.sum(1), 1, atol=1e-3):  # probabilities already
+def _are_shares(rows: Array, atol: float = 1e-3) -> bool:
+    return bool((rows >= -atol).all() and np.allclose(rows.sum(1), 1, atol=atol))
+
+
+def _from_targets(logits: Array, targets: Array, each: Pass) -> Weighed | None:
+    """Of labels that are shares of classes [N, K], smoothed further in the loss, perhaps."""
+    assert each.loss is not None
+    weighed = _from_loss(logits, targets, each.loss)
+    if weighed.smoothing is None:
+        return weighed
+    smoothed = (1 - weighed.smoothing) * targets + weighed.smoothing / targets.shape[1]
+    mixture = _with_images(_mixtures.of_targets(smoothed), each)
+    if mixture is None:
+        return Weighed(None, None, "" if targets.shape[1] < _mixtures.FEWEST else
+                       "the labels are neither of one class nor mixtures of two")  # fmt: skip
+    return Weighed(None, mixture.smoothing, mixture=mixture if mixture.mixed.any() else None)
+
+
+def _from_loss(logits: Array, targets: Array, loss: float) -> Weighed:
+    """targets: float64 [N, K], rows that sum to 1."""
+    if (logits >= 0).all() and _are_shares(logits):  # probabilities already
         logarithms = np.log(np.clip(logits, 1e-30, None))
     else:
+        shares = logits - logits.max(1, keepdims=True)
         logarithms = shares - np.log(np.exp(shares).sum(1, keepdims=True))
-    hard = -float(logarithms[np.arange(len(labels)), labels].mean())
+    hard = -float((targets * logarithms).sum(1).mean())
     even = -float(logarithms.mean())
     if abs(loss - hard) <= _ROUNDING * max(abs(hard), 1e-3):
         return Weighed(None, 0.0)
-    smoothing = (loss - hard) / (even - hard) if even != hard else np.nan
+    if even == hard:
+        return Weighed(None, None)
+    smoothing, error = (loss - hard) / (even - hard), _UNIT * max(abs(hard), abs(even)) / abs(even - hard)
+    if error > _SHARP and -error < smoothing < 1 + error:  # labels that are nearly even: rounding hides the smoothing
+        return Weighed(None, None)
     in_percent = 100 * smoothing
-    if np.isfinite(smoothing) and 0 < smoothing < 1 and abs(in_percent - round(in_percent)) < 1e-2:
+    if 0 < smoothing < 1 and abs(in_percent - round(in_percent)) < max(1e-2, 100 * error):
         return Weighed(None, round(float(smoothing), 2))
     words = f"the loss is {loss:.6g} where cross-entropy is {hard:.6g}: it has another part, or weights"
     return Weighed(None, None, words, loss - hard)

@@ -1,14 +1,15 @@
 """Mixtures of two images, read off what the loss was of: the share of each class, by image.
 
-Of cross-entropy, dloss/dlogits = c * (softmax - targets), so that the targets show in every loop, told or not. A row of
-them that was mixed and smoothed is s * (1-a) + a/K at one class, (1-s) * (1-a) + a/K at another, and a/K at all others.
+Of cross-entropy, dloss/dlogits = c * (softmax - targets), so that the targets show in every loop whose gradient is
+seen, told or not. Else they are those that the loss was given. A row of them that was mixed and smoothed is
+s * (1-a) + a/K at one class, (1-s) * (1-a) + a/K at another, and a/K at all others.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ Array = np.ndarray
 _FITS = 1e-3  # of a share
 _EVEN = 1e-4  # of what smoothing gives each class
 _SHOWS = 0.99  # a share, above which all are where logits near zero are divided by a number
-_FEWEST = 3  # classes, without which smoothing cannot be told from mixing
+FEWEST = 3  # classes, without which smoothing cannot be told from mixing
 _CHANCE = 0.01  # that what is said of partners and pixels came about by itself
 _WHOLE = 4  # images with whole values alone, which few mixtures have by chance
 _WHOLE_BYTE = 0.02  # from a whole number
@@ -36,7 +37,7 @@ class Mixture:
     shares: Array  # float64 [N], 1/2..1
     smoothing: float
     count: int  # of all classes
-    weight: float  # of each image's loss, times the images
+    weight: float | None  # of each image's loss, times the images; None: not seen
     pixels: int = 0  # of an image; 0: no image entered
     whole: Array = field(default_factory=lambda: np.zeros(0, bool))  # bool [N]: whether its values are whole bytes
 
@@ -53,26 +54,32 @@ class Mixture:
 
 def of_gradient(softmax: Array, gradient: Array, passes: int) -> Mixture | None:
     """The mixture of which the gradient is. softmax, gradient: float64 [N, K]. None: it is of none."""
-    images, count = softmax.shape
-    if count < _FEWEST:
-        return None
+    images = len(softmax)
     for divisor in dict.fromkeys((images, images * passes, 1)):
-        targets = softmax - divisor * gradient
-        order = np.argsort(-targets, axis=1)
-        ranked = np.take_along_axis(targets, order, axis=1)
-        floor = float(np.median(ranked[:, 2:]))
-        if np.abs(ranked[:, 2:] - floor).max() > _EVEN or not -_EVEN < floor < 1 / count:
-            continue
-        smoothing = round(max(floor * count, 0.0), 4)
-        shares = np.clip((ranked[:, 0] - smoothing / count) / (1 - smoothing), 0.0, 1.0)
-        shares = np.where(shares > 1 - _FITS, 1.0, shares)
-        classes = np.where((shares < 1)[:, None], order[:, :2], order[:, :1])
-        return Mixture(classes, shares, smoothing, count, images / divisor)
+        if (mixture := of_targets(softmax - divisor * gradient)) is not None:
+            return replace(mixture, weight=images / divisor)
     return None
 
 
-def habits(passes: Sequence[Mixture]) -> Iterator[dict[str, Any]]:
-    """per, partner and law of these passes, of which at least one is mixed."""
+def of_targets(targets: Array) -> Mixture | None:
+    """The mixture that rows of targets are, float64 [N, K]. None: they are none, or of too few classes."""
+    count = targets.shape[1]
+    if count < FEWEST:
+        return None
+    order = np.argsort(-targets, axis=1)
+    ranked = np.take_along_axis(targets, order, axis=1)
+    floor = float(np.median(ranked[:, 2:]))
+    if np.abs(ranked[:, 2:] - floor).max() > _EVEN or not -_EVEN < floor < 1 / count:
+        return None
+    smoothing = round(max(floor * count, 0.0), 4)
+    shares = np.clip((ranked[:, 0] - smoothing / count) / (1 - smoothing), 0.0, 1.0)
+    shares = np.where(shares > 1 - _FITS, 1.0, shares)
+    classes = np.where((shares < 1)[:, None], order[:, :2], order[:, :1])
+    return Mixture(classes, shares, smoothing, count, None)
+
+
+def habits(passes: Sequence[Mixture], of: int) -> Iterator[dict[str, Any]]:
+    """per, partner and law of these passes, of which at least one is mixed. of: passes in all."""
     mixed = [each for each in passes if each.mixed.any()]
     images = sum(int(each.mixed.sum()) for each in mixed)
     yield {"name": "mixing", "value": True,
@@ -88,9 +95,12 @@ def habits(passes: Sequence[Mixture]) -> Iterator[dict[str, Any]]:
         None: "with which image one is mixed cannot be seen in so few classes and images",
     }
     yield {"name": "mixing.partner", "value": partner, "words": words[partner]}
-    yield from _law(mixed)
+    evident = any(each.whole.any() for each in passes) or per != "image" or partner != "shuffled"
+    yield from _law(mixed, evident=evident)
     yield {"name": "mixing.shares", "value": independent(mixed, per),
            "words": "the shares that were drawn"}  # fmt: skip
+    yield {"name": "mixing.batches", "value": [len(mixed), of],
+           "words": f"{len(mixed)} of {of} batches are mixed"}  # fmt: skip
 
 
 def independent(passes: Sequence[Mixture], per: str | None) -> list[float]:
@@ -153,19 +163,24 @@ def _rolled(each: Mixture) -> int | None:
     return best
 
 
-def _law(passes: Sequence[Mixture]) -> Iterator[dict[str, Any]]:
-    """mixup or CutMix by the images' values, and whether CutMix's labels have the area that is left."""
+def _law(passes: Sequence[Mixture], *, evident: bool) -> Iterator[dict[str, Any]]:
+    """mixup or CutMix by the images' values, and whether CutMix's labels have the area that is left.
+
+    evident: whether values that are no whole bytes are mixed ones. Keras's CutMix has labels of the drawn area, and
+    images that it is fed may have been resized to no whole bytes, so that nothing tells it from its MixUp.
+    """
     if not all(each.pixels and len(each.whole) == len(each.shares) for each in passes):
         return
     told = [(each, each.whole[each.mixed]) for each in passes]
     mixes = any(not wholes.all() for _, wholes in told)
     cuts, drawn = _areas([each for each, wholes in told if wholes.all() and len(wholes) >= _WHOLE])
     value = "both" if mixes and cuts else "mixup" if mixes else "cutmix" if cuts else None
+    value = value if evident or not mixes else None
     words = {
         "both": "in some batches images are mixed value by value, in some they have a part of another",
         "mixup": "images are mixed value by value (mixup)",
         "cutmix": "images have a part of another (CutMix): all values are whole bytes",
-        None: "mixup and CutMix cannot be told apart in so few images",
+        None: "mixup and CutMix cannot be told apart in these images",
     }
     yield {"name": "mixing.law", "value": value, "words": words[value]}
     if cuts:

@@ -30,6 +30,11 @@ class Kept(NamedTuple):
     statistics: Literal["averaged", "copied", ""]  # of BatchNorm; empty: it cannot be seen
 
 
+def is_recorded(recording: Recording) -> bool:
+    """Whether a loop shows an average, whatever it keeps."""
+    return any(FILE in step.entry.files for step in recording.steps.values())
+
+
 def kept(recording: Recording) -> dict[int, Kept]:
     """Of every full step before which the average is known, too: the step before it was recorded, or it is the first;
     without those in which nothing shows."""

@@ -61,6 +61,16 @@ fit("schedule", {"kind": "SGD", "learning_rate": decaying})
 fit("frozen", {"kind": "SGD", "learning_rate": 0.1}, trainable=False)
 
 model = network()
+watching = isotune.watch(model, keras.optimizers.SGD(0.1), FOLDER / "wrong", steps=range(2))
+with pytest.raises(UsageError, match=r"give a model of the same weights, a list of arrays"):
+    watching.average(0.9)
+with pytest.raises(UsageError, match=r"its 1 arrays are not of the shapes of the model's 7 weights, nor of the 5 that"):
+    watching.average([np.zeros(3)])
+if hasattr(keras.optimizers, "MultiOptimizer"):
+    several = keras.optimizers.MultiOptimizer(keras.optimizers.OptimizerMap(keras.optimizers.SGD(0.1)))
+    with pytest.raises(UsageError, match="a MultiOptimizer has a rate for each of its optimizers"):
+        isotune.watch(model, several, FOLDER / "several").step(print)
+
 optimizer = keras.optimizers.SGD(0.1, momentum=0.9, nesterov=True)
 criterion = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 watching = isotune.watch(model, optimizer, FOLDER / "own", steps=range(2), statistics=0)

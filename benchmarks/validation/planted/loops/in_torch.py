@@ -1,0 +1,112 @@
+"""Training loops in torch, watched, with the techniques as torch, torchvision and timm have them.
+
+python in_torch.py FOLDER NAME...: a recording `FOLDER/NAME` of each loop named.
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from torchvision.ops import StochasticDepth
+
+import isotune
+
+STEPS, BATCH, CLASSES, SIDE = 6, 16, 5, 16
+STREAM = np.random.default_rng(0)
+IMAGES = STREAM.integers(0, 256, (48, SIDE, SIDE, 3)).astype(np.float32)
+LABELS = STREAM.integers(0, CLASSES, 48)
+
+
+class Block(nn.Module):
+    """A residual branch, left out at random."""
+
+    def __init__(self, drop):
+        super().__init__()
+        self.branch = nn.Sequential(nn.Conv2d(8, 8, 3, padding=1, bias=False), nn.BatchNorm2d(8))
+        self.drop = drop
+
+    def forward(self, x):
+        return x + self.drop(self.branch(x))
+
+
+class Functional(nn.Module):
+    """Dropout that is no module."""
+
+    def forward(self, x):
+        return nn.functional.dropout(x, 0.2, self.training)
+
+
+def network(*drops, behind=None):
+    """drops: of residual branches. behind: before the classifier."""
+    torch.manual_seed(0)
+    net = nn.Sequential(
+        nn.Conv2d(3, 8, 3, 2, 1, bias=False), nn.BatchNorm2d(8), nn.ReLU(), *map(Block, drops), nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(), behind or nn.Identity(), nn.Linear(8, CLASSES),
+    )  # fmt: skip
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    return net
+
+
+def train(folder, net=None, *, groups=None, passes=1, mix=None, average=None, clip=None):
+    net = net or network()
+    optimizer = torch.optim.SGD(groups(net) if groups else net.parameters(), lr=0.01, momentum=0.9)
+    kept = average(net) if average else None
+    with isotune.watch(net, optimizer, folder, steps=range(STEPS), statistics=0, steps_per_epoch=3) as watching:
+        if kept is not None:
+            watching.average(kept)
+        for step in range(STEPS):
+            optimizer.zero_grad()
+            for part in np.split((np.arange(BATCH) + BATCH * step) % len(IMAGES), passes):
+                images, labels = IMAGES[part], np.eye(CLASSES, dtype=np.float32)[LABELS[part]]
+                if mix:
+                    images, labels = mix(images, labels, step)
+                logits = net(torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2))))
+                loss = nn.functional.cross_entropy(logits, torch.from_numpy(np.ascontiguousarray(labels))) / passes
+                watching.loss(loss).backward()
+            if clip:
+                nn.utils.clip_grad_norm_(net.parameters(), clip)
+            optimizer.step()
+            if kept is not None:
+                kept.update_parameters(net)
+
+
+def rolled(images, labels, step):
+    """One share a batch, each image with its neighbour."""
+    share = np.float32(np.random.default_rng(step).beta(1.0, 1.0))
+    return tuple(share * each + (1 - share) * np.roll(each, 1, 0) for each in (images, labels))
+
+
+def of_layers(net):
+    """Half the rate for all but the classifier."""
+    return [{"params": net[-1].parameters()}, {"params": net[:-1].parameters(), "lr": 0.005}]
+
+
+def averaged(**how):
+    return lambda net: AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(0.9), **how)
+
+
+LOOPS = {
+    "plain": train,
+    "AveragedModel": lambda folder: train(folder, average=averaged()),
+    "AveragedModel with buffers": lambda folder: train(folder, average=averaged(use_buffers=True)),
+    "mixup by hand": lambda folder: train(folder, mix=rolled),
+    "Dropout": lambda folder: train(folder, network(behind=nn.Dropout(0.2))),
+    "functional.dropout": lambda folder: train(folder, network(behind=Functional())),
+    "StochasticDepth": lambda folder: train(folder, network(*(StochasticDepth(p, "row") for p in (0.05, 0.1)))),
+    "StochasticDepth of a batch": lambda folder: train(
+        folder, network(*(StochasticDepth(p, "batch") for p in (0.05, 0.1)))
+    ),
+    "passes": lambda folder: train(folder, passes=2),
+    "clip_grad_norm_": lambda folder: train(folder, clip=0.05),
+    "groups": lambda folder: train(folder, groups=of_layers),
+}
+
+
+if __name__ == "__main__":
+    for name in sys.argv[2:]:
+        LOOPS[name](Path(sys.argv[1]) / name)
