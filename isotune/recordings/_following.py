@@ -75,11 +75,11 @@ def compare_with_protocol(
     images = _images(recording, protocol, stage - 1, dataset)
     other = together((
         _schedules.held_against(recording, wanted),
+        images,
         techniques.held_against(
             recording, habits, protocol, wanted, {name for name, _, _ in asked},
             images=bool(images.causes or images.agreed),
         ),
-        images,
     ))  # fmt: skip
     causes, agreed, unknown = [*causes, *other.causes], [*agreed, *other.agreed], [*unknown, *other.unknown]
     which = f" (stage {stage})" if len(protocol.stage) > 1 else ""

@@ -97,7 +97,7 @@ def test_policies_that_a_loop_draws_by_itself_are_said_in_one_line_not_to_be_com
     (said,) = (each for each in found.not_compared if each.startswith("what is drawn ("))
     assert "(policies, random erasing, shares and partners of mixing)" in said
     assert (
-        "augmentation.policy, augmentation.random_erasing (images of a data set show them: --dataset)" in found.verdict
+        "augmentation.policy, augmentation.random_erasing (which the images do not show)" in found.verdict
     )
 
 

@@ -77,4 +77,4 @@ def _images(protocol: Protocol) -> Iterator[str]:
     fields = ("random_resized_crop", "random_crop", "horizontal_flip", "policy", "random_erasing")
     asked += [f"augmentation.{name}" for name in fields if getattr(augmentation, name)]
     if asked:
-        yield f"{', '.join(asked)} (images of a data set show them: --dataset)"
+        yield f"{', '.join(asked)} (which the images do not show)"
