@@ -52,6 +52,7 @@ BASES: dict[str, dict[str, Any]] = {
     "policies": {"stage": [stage()], "augmentation": {"random_resized_crop": [0.5, 1.0], "policy": [
         {"name": "rand-augment"}, {"name": "auto-augment"}, {"name": "color-jitter", "brightness": 0.4, "hue": 0.1},
         {"name": "random-rotation", "turn": 0.1}, {"name": "random-translation", "height": 0.1, "width": 0.2},
+        {"name": "timm-rand-augment"},
         {"name": "random-flip"}, {"name": "random-contrast", "factor": [0.9, 1.1]}, {"name": "trivial-augment"}]}},
     "selected": {"stage": [stage()], "images": {"train": 200, "test": 100}, "selection": {
         "held_out": 0.2, "every": 2, "reports": "best", "patience": 3}},
@@ -224,7 +225,7 @@ def test_a_recipe_with_its_defaults_spelled_out_is_the_same(base: str) -> None:
 ALIASES: dict[str, set[str]] = {
     "clip_norm": {"clipping"}, "learning_rate": {"schedule"}, "weight_decay": {"weight_decay_form"},
     "steps": {"schedule"}, "name": {"optimizer", "schedule", "momentum_form"}, "trained": {"frozen_batchnorm"},
-    "size": {"input size"}, "accumulate": {"batch_size"},
+    "size": {"input size"}, "accumulate": {"batch_size"}, "batchnorm": {"trained", "frozen_batchnorm"},
 }  # fmt: skip
 UNKNOWN = {"input.size", "stage.1.stochastic_depth.law"}  # of the sound recipes, too
 NO_LOOPS = {"margin", ("evaluation", "batch_size")}  # of verdicts and of memory: no loop has it

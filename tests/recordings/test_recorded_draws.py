@@ -96,9 +96,7 @@ def test_policies_that_a_loop_draws_by_itself_are_said_in_one_line_not_to_be_com
     found = held(plain(), protocol, tmp_path)
     (said,) = (each for each in found.not_compared if each.startswith("what is drawn ("))
     assert "(policies, random erasing, shares and partners of mixing)" in said
-    assert (
-        "augmentation.policy, augmentation.random_erasing (which the images do not show)" in found.verdict
-    )
+    assert "augmentation.policy, augmentation.random_erasing (which the images do not show)" in found.verdict
 
 
 @pytest.mark.parametrize("asked", [{}, {"head_dropout": 0.2}, {"stochastic_depth": {"rate": 0.2}}])
