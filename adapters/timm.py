@@ -42,6 +42,16 @@ class TimmAdapter(TorchAdapter):
     colour: ClassVar[str] = "#0072B2"
     engines: ClassVar[Mapping[str, Engine]] = engines("timm")
     hosts: ClassVar[Mapping[str, str]] = {"Hugging Face hub (timm)": "huggingface.co"}
+    # Those of timm's classes and of create_scheduler_v2; its training script, which comes with no package, tells the
+    # average the step ("first") and fills with noise.
+    forms: ClassVar[Mapping[str, str]] = {
+        **TorchAdapter.forms,
+        "average_start": "initial",
+        "average_statistics": "averaged",
+        "warmup_start": "rate-1e-5",
+        "warmup_place": "inside",
+        "mixing_partner": "reversed",
+    }
 
     @classmethod
     def downloads(cls) -> Mapping[str, Path]:

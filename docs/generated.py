@@ -57,7 +57,8 @@ def _axes_of(kind: str, title: str) -> Iterator[str]:
     for axis in conventions.AXES.values():
         if axis.kind == kind:
             values = "<br>".join(f"`{value}`: {meaning}" for value, meaning in axis.values.items())
-            cells = (f"`{axis.name}`", f"{axis.about}:<br>{values}", ", ".join(axis.rungs))
+            shows = ", ".join(axis.rungs) or f"no rung: it is `{axis.field}` of a protocol"
+            cells = (f"`{axis.name}`", f"{axis.about}:<br>{values}", shows)
             yield "| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |"
     yield ""
 

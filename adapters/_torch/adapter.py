@@ -59,6 +59,22 @@ class TorchAdapter(Adapter):
         ("torch", "what a forward makes of a number, torch.tensor(0.1), in float32", "the default dtype is float64"),
     )
 
+    # Of techniques, as torch.optim and torchvision's transforms and ops have them where nobody says otherwise; their
+    # rates change when the user's loop says, which is after an epoch in torch's documentation.
+    forms: ClassVar[Mapping[str, str]] = {
+        "average_start": "first",
+        "average_warmup": "none",
+        "average_statistics": "copied",
+        "warmup_start": "third",
+        "warmup_place": "before",
+        "schedule_per": "epoch",
+        "depth_per": "image",
+        "depth_scaling": "scaled",
+        "mixing_partner": "rolled",
+        "mixing_per": "batch",
+        "erasing_fill": "mean",
+    }
+
     @classmethod
     def downloads(cls) -> Mapping[str, Path]:
         """torch.hub's (`torch.hub.get_dir`)."""
@@ -81,7 +97,7 @@ class TorchAdapter(Adapter):
         """The scaling that the model's default checkpoint was trained with."""
 
     def native_conventions(self, name: str, options: Mapping[str, str] | None = None) -> Conventions:
-        axes = {"input_scaling": self._input_scaling(name), **self._described(name, options or {})}
+        axes = {**self.forms, "input_scaling": self._input_scaling(name), **self._described(name, options or {})}
         return Conventions(frozen_batchnorm="updates", **axes)
 
     def _described(self, name: str, options: Mapping[str, str]) -> Mapping[str, Any]:

@@ -15,7 +15,7 @@ from isotune.comparison import requests
 from isotune.comparison.sides import Inputs, Side
 from isotune.conventions import AXES, PIXEL_AXES
 from isotune.errors import UsageError
-from isotune.protocols import SGD, Protocol, Schedule, Stage, relevant_axes
+from isotune.protocols import SGD, Protocol, Schedule, Stage, form_axes, relevant_axes
 from isotune.runs import own_classifier
 from isotune.runs.records import Cell
 from isotune.seeds import Seeds
@@ -85,14 +85,15 @@ def plan(left: Side, right: Side, dataset: data.Dataset, protocol: Protocol, wor
     Values that a library leaves open are read off its model, which is built for it. UsageError: it cannot be.
     """
     protocol = cell(left, dataset, protocol, 0).protocol
-    ours, theirs = (_axes(side, dataset, protocol, workers) for side in (left, right))
+    ours, theirs = (form_axes.settled(protocol, _axes(side, dataset, protocol, workers)) for side in (left, right))
+    matter = relevant_axes(protocol.stage).union(form_axes.relevant_forms(protocol))
     same = set(_same_images(ours, theirs, dataset, protocol))
     switches, aside = [], []
     for axis in AXES:
         if ours.get(axis) == theirs.get(axis):
             continue
         switch = Switch(axis, ours[axis], theirs[axis])
-        if axis not in relevant_axes(protocol.stage):
+        if axis not in matter:
             aside.append(Aside(switch, "cannot matter under this protocol"))
         elif axis in same:
             aside.append(Aside(switch, "every image comes out the same, byte for byte"))

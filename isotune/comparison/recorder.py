@@ -21,7 +21,7 @@ from isotune.comparison.batch import Batch
 from isotune.comparison.observations import Observations
 from isotune.comparison.pairing import EXTRA, Place
 from isotune.comparison.sides import Inputs, Request, Side
-from isotune.conventions import AXES, NETWORK_AXES, OPTIMIZER_AXES, PIXEL_AXES
+from isotune.conventions import AXES, FORM_AXES, NETWORK_AXES, OPTIMIZER_AXES, PIXEL_AXES
 from isotune.errors import UsageError
 from isotune.models import checkpoints
 from isotune.models.building import Builder
@@ -41,7 +41,9 @@ Array = np.ndarray
 Named = Iterator[tuple[str, Array]]  # what a model shows, by name
 _LAYER = re.compile(r"(?<![^/])\+?\d+\.[a-z]+(?![^./])")  # of a name, the layer: 012.norm
 _OF_HEADS = "head_initialisation"  # no axis of a classifier that has weights
-_NOT_BUILT = {axis: AXES[axis].default for axis in (*PIXEL_AXES, _OF_HEADS, *OPTIMIZER_AXES)}  # any network does
+_NOT_BUILT = {  # any network does
+    axis: AXES[axis].default for axis in (*PIXEL_AXES, _OF_HEADS, *OPTIMIZER_AXES, *FORM_AXES)
+}
 _MOST_KEPT, _ROOM = 6, 32_000_000  # models of a side; parameters, of which a model holds two copies in float64
 _PER_IMAGE = ("input", "layers", "logits", "training layers")
 

@@ -34,9 +34,7 @@ class Side(Mode):
     def under(self, axes: Mapping[str, Any]) -> Side:
         """The same side with these values of these axes."""
         base, overrides = conventions.parse(self.conventions)
-        values = overrides | dict(axes)
-        spec = [f"{axis}={'own' if value is None else value}" for axis, value in sorted(values.items())]
-        return self.model_copy(update={"conventions": ",".join([base, *spec])})
+        return self.model_copy(update={"conventions": conventions.spelled(base, overrides | dict(axes))})
 
     def in_mode(self, mode: NumericMode) -> Side:
         return self.model_copy(update={"numeric_mode": mode, "compiled": False if mode == "float64" else self.compiled})

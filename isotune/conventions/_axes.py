@@ -1,4 +1,5 @@
-"""The axes, each declared once: its values, what each means and who does so, and what else is to be known of it.
+"""The axes of what a library computes, each declared once: its values, what each means and who does so, and what else
+is to be known of it. Those of a recipe's techniques are `_forms`.
 
 What needs to know an axis derives it from here (`_known`): which a checkpoint carries, which can matter to a recipe, at
 which rung of the ladder one shows, which values a search tries, what the command line lists. What realises an axis
@@ -21,8 +22,8 @@ _BUFFERS: tuple[Rung, ...] = ("BatchNorm buffers",)
 _STEPS: tuple[Rung, ...] = ("one step", "drift")
 
 
-class Conventions(BaseModel):
-    """One value per axis. The defaults are torch's."""
+class Computed(BaseModel):
+    """One value per axis of what a library computes. The defaults are torch's."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 

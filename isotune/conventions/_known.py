@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from isotune.conventions._axes import Conventions
 from isotune.conventions._declaring import DECLARED, RUNGS, Axis, Feature, Rung
+from isotune.conventions._forms import Conventions
 
 
 def _declared() -> dict[str, Axis]:
@@ -25,7 +25,8 @@ INPUT_AXES = tuple(axis.name for axis in AXES.values() if axis.kind == "input") 
 PIXEL_AXES = tuple(axis for axis in INPUT_AXES if not AXES[axis].carried)  # that make the bytes that are scaled
 NETWORK_AXES = tuple(axis.name for axis in AXES.values() if axis.carried)  # that a checkpoint carries
 INFERENCE_AXES = tuple(axis.name for axis in AXES.values() if axis.kind != "recipe" and not axis.needs)
-OPTIMIZER_AXES = tuple(axis.name for axis in AXES.values() if axis.rungs[0] == "one step")  # a trainer's, given later
+OPTIMIZER_AXES = tuple(axis.name for axis in AXES.values() if axis.rungs[:1] == ("one step",))  # given a trainer later
+FORM_AXES = tuple(axis.name for axis in AXES.values() if axis.field)  # of techniques, which a protocol says
 
 REFERENCE_CONVENTIONS = {axis.name: axis.reference for axis in AXES.values() if axis.reference is not None}
 

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from isotune import reading
-from isotune.conventions._axes import Conventions
+from isotune.conventions._forms import Conventions
 from isotune.conventions._known import AXES, NETWORK_AXES, upgraded
 from isotune.conventions._scaling import affine
 from isotune.errors import UsageError, nearest
@@ -67,6 +67,18 @@ def parse(spec: str) -> tuple[str, dict[str, Any]]:
         values[axis] = AXES[axis].default if value == "own" and AXES[axis].leaves_open(value) else value
     checked = _validated(values)
     return base, {axis: getattr(checked, axis) for axis in values}
+
+
+def spelled(base: str, overrides: Mapping[str, Any]) -> str:
+    """The one spelling of a spec: overrides in the order of their names."""
+    written = {axis: "own" if value is None else value for axis, value in sorted(overrides.items())}
+    return ",".join([base, *(f"{axis}={value}" for axis, value in written.items())])
+
+
+def overridden(spec: str) -> tuple[str, dict[str, str]]:
+    """`"native,axis=value"` -> `("native", {"axis": "value"})`, as it is written: of one that was checked before."""
+    base, *pairs = _COMMA.split(spec)
+    return base, {axis: value for axis, _, value in (pair.partition("=") for pair in pairs)}
 
 
 def upgraded_spec(spec: str) -> str:

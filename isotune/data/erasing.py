@@ -2,7 +2,7 @@
 
 The box is that of timm and of torchvision's `RandomErasing.get_params`: ten tries at an area and a ratio, until one
 lies within the image. What it is filled with is meant of the scaled image, as libraries do it: the mean is what the
-scaling makes 0, a colour and noise are N(0, 1) there.
+scaling makes 0, a colour and noise are N(0, 1) there. Clipped noise alone is meant of bytes.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from isotune.conventions import affine
 from isotune.protocols import RandomErasing
 
 _TRIES = 10
+_WHITE = 255  # keras.layers.RandomErasing's value_range
 
 
 def erased(image: np.ndarray, erasing: RandomErasing, scaling: str, stream: np.random.Generator) -> np.ndarray:
@@ -25,6 +26,10 @@ def erased(image: np.ndarray, erasing: RandomErasing, scaling: str, stream: np.r
     if (box := erased_box(image.shape[0], image.shape[1], erasing, stream)) is None:
         return result
     top, left, height, width = box
+    if erasing.fill == "clipped-noise":
+        noise = _WHITE * stream.standard_normal((height, width, 3))
+        result[top : top + height, left : left + width] = np.clip(noise, 0, _WHITE)
+        return result
     shape = {"mean": (), "colour": (3,), "noise": (height, width, 3)}[erasing.fill]
     reversed_channels, scale, offset = affine(scaling)
     fill = ((stream.standard_normal(shape) if shape else 0.0) - offset) / scale

@@ -21,7 +21,7 @@ from isotune.investigation._sides import evaluated, inputs, unlike
 from isotune.investigation._surviving import Answerer, failing, survivor
 from isotune.investigation.findings import SIDES, Findings, Rung
 from isotune.progress import Progress
-from isotune.protocols import Protocol
+from isotune.protocols import Protocol, form_axes
 from isotune.workers.process import WorkerFailure
 
 INTERRUPTED = "interrupted"
@@ -78,7 +78,7 @@ def walk(
             recordings.describe()
             if not quick:
                 recordings.trained()  # a protocol that freezes what is not there is refused at once
-            known = _known(recordings, unlike(recipe, right, dataset))
+            known = _known(recordings, recipe, unlike(recipe, right, dataset))
             ladder = Ladder(recordings, looking, quick=quick)
             for rung in ladder.walk():
                 rungs.append(rung)
@@ -117,9 +117,9 @@ class _Watched:
             self._progress(what, done, total)
 
 
-def _known(recordings: Recordings, further: tuple[str, ...]) -> dict[str, Any]:
+def _known(recordings: Recordings, recipe: Protocol, further: tuple[str, ...]) -> dict[str, Any]:
     """further: what else of the right side is not compared."""
-    ours, theirs = recordings.axes("left"), recordings.axes("right")
+    ours, theirs = (form_axes.settled(recipe, recordings.axes(which)) for which in SIDES)
     left_out = {which: tuple(recordings.described[which].get("left_out", ())) for which in SIDES}
     return {
         "axes": {axis: (value, theirs.get(axis)) for axis, value in ours.items() if theirs.get(axis) != value},

@@ -27,9 +27,10 @@ from __future__ import annotations
 
 import ast
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from isotune import names, reading
 from isotune.errors import UsageError
@@ -86,6 +87,28 @@ def without_place(checkpoint: str) -> str:
         return checkpoint
     _, sign, source = checkpoint.partition("::")
     return f"file:{path.suffix}{sign}{source}"
+
+
+def asked(cell: Mapping[str, Any]) -> dict[str, Any]:
+    """Of a cell, as JSON, what its key is the digest of: without paths, and without the fields of files where it names
+    none, so that such a cell has the key that it always had."""
+    values = dict(cell)
+    for digest, name, without in _BY_CONTENT:
+        if values[digest] is None:
+            del values[digest]
+        else:
+            values[name] = without(values[name])
+    if values["beside_digest"] is None:
+        del values["beside_digest"]
+    if ":" in values["dataset"]:
+        values["dataset"] = values["dataset"].partition(":")[0]  # a path may follow
+    return values
+
+
+_BY_CONTENT = (  # of what is in a file: the content's digest, the name with its path, and the name without
+    ("network_digest", "model", without_path),
+    ("weights_digest", "checkpoint", without_place),
+)
 
 
 def network_sources(model: str) -> list[tuple[Path, bytes]]:

@@ -6,6 +6,9 @@ evaluated. It is a *probe* (logistic regression on frozen features), a list of t
 reading; an unknown key or an impossible combination is a `UsageError` that names the file, the field
 and what would be valid.
 
+What libraries do differently under the name of one technique is an axis: `form_axes` gives the protocol that a set-up's
+forms make of it, and `forms` tells two protocols apart by them.
+
 The TOML files are those of benchmarks/protocols, installed as `isotune.protocols.builtin`. `schedules` computes the
 learning rate of every step. `Expected` is a published number that a run is held against.
 """

@@ -121,8 +121,10 @@ class RandomErasing(Strict):
     probability: float = Field(0.25, gt=0, le=1)
     area: Range = Field((0.02, 1 / 3), description="least and greatest share of the image")
     ratio: Range = Field((0.3, 10 / 3), description="least and greatest height over width, uniform in its logarithm")
-    fill: Literal["mean", "colour", "noise"] = Field(
-        "mean", description="the scaling's mean; a drawn colour; noise: drawn for every pixel"
+    fill: Literal["mean", "colour", "noise", "clipped-noise"] = Field(
+        "mean",
+        description="the scaling's mean; a drawn colour; noise: drawn for every pixel; clipped-noise: on bytes, of"
+        " standard deviation 255, cut off at 0 and 255",
     )
 
     @model_validator(mode="after")

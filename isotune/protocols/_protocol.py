@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, SerializerFunctionWrapHandler, ValidationError, model_serializer, model_validator
 
-from isotune.conventions import INFERENCE_AXES, NETWORK_AXES, Conventions
+from isotune.conventions import AXES, INFERENCE_AXES, NETWORK_AXES, Conventions
 from isotune.conventions import parse as parse_conventions
 from isotune.errors import UsageError, nearest
 from isotune.protocols._augmentation import Augmentation
@@ -216,8 +216,10 @@ class Protocol(Strict):
 
     @model_validator(mode="after")
     def conventions_are_recipe_axes(self) -> Protocol:
-        recipe = [axis for axis in Conventions.model_fields if axis not in NETWORK_AXES]
+        recipe = [axis for axis in AXES if axis not in NETWORK_AXES and not AXES[axis].field]
         for axis in self.conventions:
+            if axis in AXES and AXES[axis].field:
+                raise ValueError(f"conventions.{axis}: a protocol says this form in {AXES[axis].field}; write it there")
             if axis not in recipe:
                 raise ValueError(f"conventions.{axis} is not a recipe axis; {nearest(axis, recipe)}")
         try:

@@ -248,12 +248,13 @@ class Stage(Strict):
 
 
 def relevant_axes(stages: Sequence[Stage]) -> frozenset[str]:
-    """The convention axes that can change what these stages give; without stages (a probe, inference) those of the
-    input and of the network in inference mode."""
-    return relevant(frozenset()).union(*(relevant(_features(stage)) for stage in stages))
+    """The convention axes that can change what a library makes of these stages; without stages (a probe, inference)
+    those of the input and of the network in inference mode. Forms of techniques are none: they change the stages."""
+    return relevant(frozenset()).union(*(relevant(stage_features(stage)) for stage in stages))
 
 
-def _features(stage: Stage) -> frozenset[Feature]:
+def stage_features(stage: Stage) -> frozenset[Feature]:
+    """The features of a stage to which axes of what a library computes can matter."""
     features: dict[Feature, bool] = {
         "batch statistics": stage.batchnorm == "training", "frozen layers": stage.trained != "all"
     }  # fmt: skip

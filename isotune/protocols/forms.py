@@ -1,7 +1,8 @@
-"""The forms of a technique, each declared once: what it means, and who does so. Two recipes told apart by them.
+"""The forms of a technique: what each means, and who does so. Two recipes told apart by them.
 
-A form is a field of a protocol of which libraries have values of their own; another number of steps is none. Whatever
-differs is said, forms first.
+A form is a field of a protocol of which libraries have values of their own; another number of steps is none. Most are
+axes, declared in isotune.conventions; what is no library's default is declared here. Whatever differs is said, forms
+first.
 """
 
 from __future__ import annotations
@@ -11,46 +12,18 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 
-from isotune.conventions import AXES
+from isotune.conventions import AXES, FORM_AXES, PROTOCOL
 from isotune.protocols._protocol import Protocol
 
 _NAMES = ("name", "title", "source", "deviations", "expected")  # of a protocol, which change nothing of a run
 
 # Field, without numbers of stages and policies -> value -> what it means (who does so). "*": any other value
-FORMS: Mapping[str, Mapping[Any, str]] = {
-    "average.start": {
-        "initial": "from the weights before training (timm's ModelEmaV2, tf.train.ExponentialMovingAverage)",
-        "first": "from a copy of the weights of the first update (torch's AveragedModel, Keras's use_ema, timm's"
-        " ModelEmaV3)",
-        "zero": "from zero, corrected (optax.ema with debias)",
-    },
-    "average.warmup": {
-        "none": "the decay from the first update on (torch's AveragedModel, Keras's use_ema, timm by default)",
-        "counted": "at most (1 + n) / (10 + n) (tf.train.ExponentialMovingAverage with num_updates)",
-        "power": "at most 1 - (1 + n)^(-2/3) (timm's ModelEmaV3 with use_warmup)",
-    },
-    "average.statistics": {
-        "averaged": "BatchNorm's statistics averaged as weights are (timm, torch's AveragedModel with use_buffers)",
-        "copied": "BatchNorm's statistics of the last update (torch's AveragedModel by default, Keras's use_ema)",
-    },
+_OTHER_FORMS: Mapping[str, Mapping[Any, str]] = {
     "average.every": {
         1: "at every step (timm, Keras's use_ema)",
         32: "at every 32nd step (torchvision's references)",
     },
-    "stage.schedule.start": {
-        "none": "the warm-up begins one step's rise above 0, so that no step has rate 0",
-        0.0: "the warm-up begins at rate 0 (Keras's CosineDecay with warmup_target)",
-        0.01: "the warm-up begins at a hundredth of the peak (torchvision's references)",
-        "*": "the warm-up begins at a share of the peak (timm's warmup_lr, torch's LinearLR)",
-    },
-    "stage.schedule.warmup_counts": {
-        False: "the decay begins after the warm-up (torch's SequentialLR, torchvision's references, Keras)",
-        True: "the decay has begun with the first step (timm without warmup_prefix)",
-    },
-    "stage.schedule.per": {
-        "step": "the rate changes with every step (Keras's schedules)",
-        "epoch": "the rate changes with every epoch (torchvision's references, timm by default)",
-    },
+    "stage.schedule.start": {"*": "a share of the peak (timm's warmup_lr, torch's LinearLR)"},
     "stage.schedule.final": {
         0.0: "the decay ends at 0 (torch's CosineAnnealingLR, Keras's CosineDecay by default)",
         "*": "the decay ends at a share of the peak (timm's min_lr, Keras's alpha)",
@@ -61,14 +34,6 @@ FORMS: Mapping[str, Mapping[Any, str]] = {
         "linear-from-first": "a share of the rate at the first block already (the paper, arXiv 1603.09382)",
         "linear-over-all": "from 0, every block counted, so that none has the whole rate (the EfficientNets)",
         "constant": "one rate for all branches",
-    },
-    "stage.stochastic_depth.per": {
-        "image": "a draw for each image (timm, torchvision's row, Keras)",
-        "batch": "one draw for the images of a pass (torchvision's batch, the paper)",
-    },
-    "stage.stochastic_depth.scaled": {
-        True: "a branch that is kept is divided by its share (timm, torchvision, Keras)",
-        False: "a branch that is kept stays as it is (timm's scale_by_keep=False)",
     },
     "stage.batchnorm": {
         "training": "trained BatchNorms take the batch's statistics and track them (torch and Keras in training)",
@@ -88,21 +53,6 @@ FORMS: Mapping[str, Mapping[Any, str]] = {
         1.0: "one rate for body and head",
         "*": "another rate for all but the head (fastai's discriminative rates, torch's parameter groups)",
     },
-    "augmentation.mixing.partner": {
-        "reversed": "with the batch in reverse (timm)",
-        "rolled": "with the batch turned by one (torchvision)",
-        "shuffled": "with a shuffled batch (the papers, Keras's MixUp)",
-    },
-    "augmentation.mixing.per": {
-        "batch": "one share a batch (torchvision, timm's mode batch, the papers)",
-        "pair": "one share a pair (timm's mode pair)",
-        "image": "a share an image (timm's mode elem, Keras's MixUp)",
-    },
-    "augmentation.random_erasing.fill": {
-        "mean": "zeros of the scaled image (torchvision by default, timm's mode const)",
-        "colour": "a drawn colour (timm's mode rand)",
-        "noise": "noise for every pixel (timm's mode pixel, torchvision's value random)",
-    },
     "augmentation.policy.axes": {
         "horizontal": "to the other side (torchvision's RandomHorizontalFlip)",
         "vertical": "upside down (torchvision's RandomVerticalFlip)",
@@ -120,6 +70,19 @@ FORMS: Mapping[str, Mapping[Any, str]] = {
         "random-contrast": "Keras's RandomContrast",
     },
 }  # fmt: skip
+
+
+def _forms_of_axes() -> Iterator[tuple[str, dict[Any, str]]]:
+    """Field, and value of the field -> what it means. What is no one value of it, a rate for a share, is left out."""
+    for axis in (AXES[name] for name in FORM_AXES):
+        fields = axis.fields or {value: value for value in axis.values if value != PROTOCOL}
+        yield axis.field, {"none" if field is None else field: axis.values[value] for value, field in fields.items()}
+
+
+_OF_AXES = dict(_forms_of_axes())
+FORMS: Mapping[str, Mapping[Any, str]] = {
+    field: {**_OF_AXES.get(field, {}), **_OTHER_FORMS.get(field, {})} for field in {**_OF_AXES, **_OTHER_FORMS}
+}
 
 
 class Difference(NamedTuple):

@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from isotune import data, names
-from isotune.conventions import NETWORK_AXES, Conventions
+from isotune.conventions import FORM_AXES, NETWORK_AXES, PROTOCOL, Conventions
 from isotune.errors import UsageError
 from isotune.models import contents
 from isotune.models.building import Builder, Built
 from isotune.progress import Progress
+from isotune.protocols import form_axes
 from isotune.runs import own_classifier, probe, scores, training
 from isotune.runs.drafts import Draft
 from isotune.runs.own_classifier import classes
@@ -35,6 +36,7 @@ from isotune.workers.environment import PROBE, codes, version, versions
 if TYPE_CHECKING:
     from isotune.workers.worker import Worker
 
+_NO_FORMS = dict.fromkeys(FORM_AXES, PROTOCOL)  # of techniques, with which no network is built
 KEPT_RESULTS = 64  # cells that another set-up may repeat: those of one seed, as a matrix is ordered
 MOST_CONFUSED = 20  # classes of which a record keeps the table; predictions are kept in any case
 KEPT_FEATURES = 512 * 2**20  # bytes, of which a further seed reads nothing
@@ -62,7 +64,10 @@ class CellRunner:
         axes = self.builder.conventions(
             cell.model, cell.checkpoint, cell.conventions, protocol.input.size, protocol.conventions
         )
-        computation = cell.model_dump_json(exclude={"conventions"})
+        recipe = form_axes.under(protocol, axes.model_dump())
+        computation = cell.model_copy(update={"protocol": recipe}).model_dump_json(exclude={"conventions"})
+        if protocol.selection and protocol.selection.grid:  # whose values come before the forms
+            computation += axes.model_dump_json(include=set(form_axes.relevant_forms(protocol)))
         computation += axes.model_dump_json(include=self.builder.mattering(cell.model, protocol.stage))
         if (earlier := self._results.get(computation)) is not None and earlier[0].cell != cell:
             record, predictions = earlier
@@ -84,7 +89,7 @@ class CellRunner:
         built = self.builder.build(
             cell.model,
             checkpoint=cell.checkpoint,
-            conventions=cell.conventions,
+            conventions=axes.model_copy(update=_NO_FORMS),
             recipe=protocol.conventions,
             classes=own_classifier.classes_to_build(cell.checkpoint) if own else len(dataset.classes),
             mode=cell,
@@ -107,7 +112,8 @@ class CellRunner:
         else:
             built.reset(head)
             kept = draft and draft.under(self.builder.environment(built))
-            tuning = FineTuning(cell, built, dataset, lambda: built.reset(head), progress, kept, self.alone)
+            forms = axes.model_dump(include=set(FORM_AXES))
+            tuning = FineTuning(cell, forms, built, dataset, lambda: built.reset(head), progress, kept, self.alone)
             logits, truth, metrics, timings = tuning.run()
         predictions = logits.argmax(axis=1)
         record = Record(

@@ -13,7 +13,7 @@ from isotune import conventions, data, defaults, names, protocols
 from isotune.errors import UsageError
 from isotune.models import checkpoints, contents, layouts
 from isotune.progress import Progress, untold
-from isotune.protocols import Mode
+from isotune.protocols import Mode, form_axes
 from isotune.runs import own_classifier, requests
 from isotune.runs.own_classifier import classes
 from isotune.runs.records import Cell
@@ -64,6 +64,10 @@ def cells(matrix: Matrix, prepared: Mapping[str, data.Dataset]) -> list[Cell]:
     """
     recipes = [protocols.load(name) for name in matrix.protocols]
     specs = [_canonical(spec) for spec in matrix.conventions]
+    for recipe, spec in itertools.product(recipes, specs):
+        base, said = conventions.parse(spec)
+        if base == "identical":  # what a library does by default, its worker knows
+            form_axes.under(recipe, said)
     models = list(dict.fromkeys(str(names.parse(model)) for model in matrix.models))
     checkpoints.check_name(matrix.checkpoint)
     for name, recipe in itertools.product(matrix.datasets, recipes):
@@ -285,7 +289,5 @@ def _whole(value: object) -> bool:
 
 
 def _canonical(spec: str) -> str:
-    """One spelling of a conventions spec: overrides in the order of their names."""
-    base, overrides = conventions.parse(spec)
-    values = [f"{axis}={'own' if value is None else value}" for axis, value in sorted(overrides.items())]
-    return ",".join([base, *values])
+    """One spelling of a conventions spec."""
+    return conventions.spelled(*conventions.parse(spec))

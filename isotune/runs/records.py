@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, NamedTuple, Self
 
 import numpy as np
 from pydantic import (
@@ -29,7 +29,7 @@ from pydantic import (
 from isotune import sealing
 from isotune.conventions import Conventions
 from isotune.models import contents
-from isotune.protocols import Mode, Protocol
+from isotune.protocols import Mode, Protocol, form_axes
 from isotune.runs import earlier
 from isotune.runs.selection.selected import Selected
 from isotune.seeds import Seeds
@@ -40,25 +40,25 @@ class Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-# Of what is in a file: the content's digest, the name with its path, and the name without.
-_BY_CONTENT = (
-    ("network_digest", "model", contents.without_path),
-    ("weights_digest", "checkpoint", contents.without_place),
-)
+class _Text(NamedTuple):
+    """Of a protocol, which 100,000 cells have in common: its canonical JSON, and the axes of its techniques' forms."""
+
+    protocol: Protocol
+    json: str
+    forms: tuple[str, ...]
 
 
-_TEXTS: dict[int, tuple[Protocol, str]] = {}  # of protocols, which 100,000 cells have in common
+_TEXTS: dict[int, _Text] = {}
 _KEPT_TEXTS = 100
 
 
-def _text(protocol: Protocol) -> str:
-    """Canonical JSON."""
-    if (kept := _TEXTS.get(id(protocol))) is None or kept[0] is not protocol:
+def _text(protocol: Protocol) -> _Text:
+    if (kept := _TEXTS.get(id(protocol))) is None or kept.protocol is not protocol:
         if len(_TEXTS) >= _KEPT_TEXTS:
             _TEXTS.clear()
-        kept = protocol, earlier.canonical(protocol.model_dump(mode="json"))
-        _TEXTS[id(protocol)] = kept
-    return kept[1]
+        text = earlier.canonical(protocol.model_dump(mode="json"))
+        kept = _TEXTS[id(protocol)] = _Text(protocol, text, form_axes.relevant_forms(protocol))
+    return kept
 
 
 _SHARED: dict[tuple[str, str], Any] = {}
@@ -98,18 +98,12 @@ class Cell(Mode):
 
     @cached_property
     def key(self) -> str:
-        asked = self.model_dump(mode="json", exclude={"protocol"})
-        for digest, name, without in _BY_CONTENT:
-            if asked[digest] is None:
-                del asked[digest]  # so that what names no file has the key that it always had
-            else:
-                asked[name] = without(asked[name])
-        if self.beside_digest is None:
-            del asked["beside_digest"]  # likewise
-        if ":" in self.dataset:
-            asked["dataset"] = self.dataset.partition(":")[0]  # a path may follow
-        text = earlier.canonical(asked | {"protocol": 0})  # quotes within a name are escaped: there is one such place
-        return earlier.digest_of(text.replace('"protocol":0', f'"protocol":{_text(self.protocol)}', 1))
+        asked = contents.asked(self.model_dump(mode="json", exclude={"protocol"})) | {"protocol": 0}
+        known = _text(self.protocol)
+        if form_axes.left_to_library(known.forms, self.conventions):
+            asked["forms"] = "native"  # until version 4 such a cell had the protocol's
+        text = earlier.canonical(asked)  # quotes within a name are escaped: there is one such place
+        return earlier.digest_of(text.replace('"protocol":0', f'"protocol":{known.json}', 1))
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         copy = super().model_copy(update=update, deep=deep)
@@ -263,7 +257,7 @@ class Memory(Strict):
 class Record(Strict):
     """What one cell gave."""
 
-    version: Literal[4] = 4
+    version: Literal[5] = 5
     cell: Cell
     status: Literal["done", "failed"]
     error: str | None = Field(None, description="why it failed, in one line")

@@ -10,6 +10,7 @@ import pytest
 
 from isotune.conventions import (
     AXES,
+    FORM_AXES,
     HEAD_LAWS,
     INPUT_AXES,
     NETWORK_AXES,
@@ -61,7 +62,7 @@ def test_what_a_search_tries_is_a_value_of_the_axis_and_never_own(name):
 @pytest.mark.parametrize("name", AXES)
 def test_an_axis_shows_at_rungs_of_the_ladder_in_its_order(name):
     rungs = AXES[name].rungs
-    assert rungs
+    assert bool(rungs) == (name not in FORM_AXES), "both sides of a ladder are given the protocol's forms"
     assert list(rungs) == sorted(rungs, key=RUNGS.index)
     assert all(name in shown_at(rung) for rung in rungs)
 

@@ -237,7 +237,7 @@ DAMAGE = [
     lambda text: "",
     lambda text: "\0" * len(text),
     lambda text: '{"name": "of another program"}',
-    lambda text: text.replace('"version": 4', '"version": 5'),
+    lambda text: text.replace('"version": 5', '"version": 6'),
     lambda text: text.replace('"status": "done"', '"status": "dnoe"'),
     lambda text: text.replace('"model"', '"modle"'),
     lambda text: text.replace('"accuracy": 0.75', '"accuracy": 0.5'),

@@ -6,7 +6,7 @@ The test images are read when all is chosen, unless the protocol reports the ste
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -16,7 +16,7 @@ import numpy as np
 from isotune import data
 from isotune.data.augmentation import Augmenter
 from isotune.progress import Progress, untold
-from isotune.protocols import Report, Selection, Stage, with_values
+from isotune.protocols import Protocol, Report, Selection, Stage, Values, form_axes, with_values
 from isotune.runs.drafts import Draft, Kept
 from isotune.runs.records import Cell
 from isotune.runs.scores import scores
@@ -55,9 +55,11 @@ class _Run:
 
 @dataclass
 class FineTuning:
-    """Of one cell. reset: gives the model its weights from before training. alone: no other worker runs meanwhile."""
+    """Of one cell. forms: axes of its techniques' forms, under which its protocol is trained. reset: gives the model
+    its weights from before training. alone: no other worker runs meanwhile."""
 
     cell: Cell
+    forms: Mapping[str, Any]
     built: Built
     dataset: data.Dataset
     reset: Callable[[], None]
@@ -68,12 +70,12 @@ class FineTuning:
 
     def run(self) -> Tuned:
         """LeftOff: as `Draft.write` says."""
-        stages = self.cell.protocol.stage
+        stages = self._protocol.stage
         among: Among | None = None
         search: Search | None = None
         if self._rule and self._rule.grid:
             search = self._searched(self._rule)
-            stages, among = (with_values(stages[0], search.chosen),), search.place
+            stages, among = (self._stage(search.chosen),), search.place
         run = self._train(stages, self._last_numbers, self._last_evaluated, among)
         began = time.perf_counter()
         logits, metrics = self._scored(run)
@@ -102,13 +104,17 @@ class FineTuning:
 
     # -- images
 
+    @cached_property
+    def _protocol(self) -> Protocol:
+        return form_axes.under(self.cell.protocol, self.forms)
+
     @property
     def _rule(self) -> Selection | None:
         return self.cell.protocol.selection
 
     @cached_property
     def _augmenter(self) -> Augmenter:
-        protocol, axes = self.cell.protocol, self.built.conventions
+        protocol, axes = self._protocol, self.built.conventions
         return Augmenter(
             self.dataset, protocol.images, protocol.input, protocol.augmentation, resize=axes.resize,
             decode=axes.decode, scaling=axes.input_scaling,
@@ -157,11 +163,11 @@ class FineTuning:
 
     def _searched(self, rule: Selection) -> Search:
         assert rule.grid is not None
-        stage, fitted = self.cell.protocol.stage[0], self._parts[0]
-        tried = [with_values(stage, values) for values in rule.grid.combinations]
+        fitted = self._parts[0]
+        tried = [self._stage(values) for values in rule.grid.combinations]
         planned = [steps_of(each, len(fitted))[0] for each in tried]
         planned.append(max(steps_of(each, len(self._last_numbers))[0] for each in tried))
-        search = Search(rule, stage, planned, self._kept(sum(planned)))
+        search = Search(rule, self._stage, planned, self._kept(sum(planned)))
 
         def one(stages: tuple[Stage, ...], among: Among) -> tuple[Training, Evaluations]:
             run = self._train(stages, fitted, self._held_out, among, searching=True)
@@ -172,6 +178,11 @@ class FineTuning:
         search.run(one)
         return search
 
+    def _stage(self, values: Values) -> Stage:
+        """With a combination of the grid, and then its forms: a rate may be a share of another peak."""
+        recipe = self.cell.protocol
+        return form_axes.stage_under(recipe, with_values(recipe.stage[0], values), self.forms)
+
     def _kept(self, total: int) -> Kept | None:
         return self.draft.read(total) if self.draft else None
 
@@ -180,7 +191,7 @@ class FineTuning:
         searching: bool = False,
     ) -> _Run:  # fmt: skip
         """The model is as before training."""
-        model, protocol = self.built.model, self.cell.protocol
+        model, protocol = self.built.model, self._protocol
         lengths = [steps_of(stage, len(numbers)) for stage in stages]
         total = sum(steps for steps, _ in lengths)
         average = None

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from isotune.errors import UsageError
-from isotune.protocols import Selection, Stage, Values, with_values
+from isotune.protocols import Selection, Stage, Values
 from isotune.runs.drafts import Kept
 from isotune.runs.selection.evaluations import Evaluations, better
 from isotune.runs.selection.selected import Tried
@@ -21,10 +21,12 @@ Train = Callable[[tuple[Stage, ...], Among], tuple[Training, Evaluations]]
 
 
 class Search:
-    """Of one cell. stage: that is trained. planned: steps of each combination without the held-out images, and of the
-    last training, which counts, at most. kept: the cell's draft."""
+    """Of one cell. stage: that is trained, with a combination's values. planned: steps of each combination without the
+    held-out images, and of the last training, which counts, at most. kept: the cell's draft."""
 
-    def __init__(self, rule: Selection, stage: Stage, planned: Sequence[int], kept: Kept | None) -> None:
+    def __init__(
+        self, rule: Selection, stage: Callable[[Values], Stage], planned: Sequence[int], kept: Kept | None
+    ) -> None:
         assert rule.grid is not None
         self._rule, self._stage, self._planned = rule, stage, planned
         self.combinations: list[Values] = rule.grid.combinations
@@ -41,7 +43,7 @@ class Search:
     def run(self, train: Train) -> None:
         """Train what is not tried yet."""
         for values in self.combinations[len(self.tried) :]:
-            stages = (with_values(self._stage, values),)
+            stages = (self._stage(values),)
             result, evaluations = train(stages, self.place)
             self.resumed += result.resumed
             self.tried.append(

@@ -182,7 +182,8 @@ ON_EVERY_ENGINE = [
 ONCE = [
     defaults, bfloat16_batchnorm, fused_batchnorm, tf32, preprocessing_in_place, norms_of_applications,
     optimizers.loss_scale, optimizers.accumulation, optimizers.piecewise_rates, optimizers.ema, optimizers.adams,
-    optimizers.clipped, optimizers.excluded_from_decay,
+    optimizers.clipped, optimizers.excluded_from_decay, optimizers.warmed_up, optimizers.averaged_variables,
+    optimizers.mixtures, optimizers.erased,
 ]  # fmt: skip
 asked = ON_EVERY_ENGINE + (ONCE if ENGINE == "tensorflow" else [])
 Path(OUT).write_text(json.dumps({function.__name__: function() for function in asked}))

@@ -113,6 +113,38 @@ def ema():
     return averages, float(array(variable)[0])
 
 
+def warmed_up():
+    """Rates of eight steps from 0 to 1, then sixteen of a cosine."""
+    schedule = keras.optimizers.schedules.CosineDecay(0.0, 16, warmup_target=1.0, warmup_steps=8)
+    return [float(array(schedule(step))) for step in range(24)]
+
+
+def averaged_variables():
+    """How many of BatchNorm's four variables an optimizer averages that was built for a model."""
+    model = keras.Sequential([keras.layers.Input((1,)), keras.layers.BatchNormalization()])
+    optimizer = keras.optimizers.SGD(1.0, use_ema=True)
+    optimizer.build(model.trainable_variables)
+    return len(optimizer._model_variables_moving_average), len(model.variables)
+
+
+def mixtures():
+    """Of MixUp and CutMix on eight images: shapes of the shares, and what is drawn of partners, in order and sorted."""
+    images, labels = given(np.zeros((8, 4, 4, 3))), given(np.eye(8))
+    found = {}
+    for layer in (keras.layers.MixUp(seed=1), keras.layers.CutMix(seed=1)):
+        drawn = layer.get_random_transformation({"images": images, "labels": labels})
+        partners = [int(number) for number in array(drawn["permutation_order"])]
+        found[type(layer).__name__] = [list(drawn["mix_weight"].shape), partners, sorted(partners)]
+    return found
+
+
+def erased():
+    """Of what RandomErasing fills with: least, greatest, the share that is least, and that which is greatest."""
+    layer = keras.layers.RandomErasing(factor=1.0, seed=1)
+    fill = array(layer.get_random_transformation(given(np.zeros((4, 100, 100, 3))))["fill_value"])
+    return [fill.min(), fill.max(), float((fill == fill.min()).mean()), float((fill == fill.max()).mean())]
+
+
 def adams():
     """First steps of Adam and AdamW with weight decay 0.5 from 1, rate 0.1, gradient 1."""
     kinds = (keras.optimizers.Adam, keras.optimizers.AdamW)
