@@ -36,6 +36,8 @@ def look_up(table: Table, axis: str, value: object) -> Remedy:
     known = parse(f"native,{axis}={given}")[1][axis]
     if AXES[axis].leaves_open(known):
         return Remedy("", _OWN)
+    if AXES[axis].field:
+        return Remedy("", f"isotune decides it outside of the library: `--conventions native,{axis}={given}`.")
     lines = table[axis]
     code, note = lines(str(known)) if callable(lines) else lines["*" if "*" in lines else str(known)]
     code = code.replace("VALUE", repr(known)).strip()

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from isotune.changes._sides import Environment, Side, Subject
 from isotune.changes._timings import MACHINE
+from isotune.protocols import form_axes
 from isotune.workers.environment import CODE, CORE, all_packages
 
 Kind = Literal["version", "machine", "code", "file", "convention", "setting"]
@@ -108,5 +109,5 @@ def _conventions(before: Side, after: Side, paired: list[Subject]) -> Iterator[D
 def _resolved(side: Side, subject: Subject) -> dict[str, object]:
     for run in side.runs[subject].values():
         if run.record is not None and run.record.conventions is not None:
-            return dict(run.record.conventions.model_dump(mode="json"))
+            return form_axes.settled(run.record.cell.protocol, run.record.conventions.model_dump(mode="json"))
     return {}

@@ -14,6 +14,7 @@ from isotune.protocols import Protocol
 from isotune.report import Speed
 from isotune.report.analysis.answers import Predictions
 from isotune.report.analysis.sections import Streams
+from isotune.runs.earlier import version_4
 from isotune.runs.records import Cell, Record, latest
 from isotune.seeds import Seeds
 
@@ -89,9 +90,9 @@ def of_records(
     named: dict[Subject, Named] = {}
     weights: dict[tuple[str, str], set[str]] = defaultdict(set)
     networks: dict[str, set[str]] = defaultdict(set)
-    several = _ambiguous(kept)
-    for record in kept:
-        cell = record.cell
+    cells = _as_asked([record.cell for record in kept])
+    several = _ambiguous(cells)
+    for record, cell in zip(kept, cells, strict=True):
         subject = _of_cell(cell, several)
         runs[subject][cell.seeds.streams] = _run(record)
         images = max(record.metrics.test_images if record.metrics else 0, _images(named.get(subject)))
@@ -176,12 +177,26 @@ def _runs_of(section: Any) -> Iterator[tuple[str, str, str, str, str, Seeds, Pro
         yield "", *what, section.protocol, Run(nan, None, error)
 
 
-def _ambiguous(records: Iterable[Record]) -> set[Subject]:
+def _ambiguous(cells: Iterable[Cell]) -> set[Subject]:
     """Subjects that several files of one name are, which only their content tells apart."""
     digests: dict[Subject, set[tuple[str | None, str | None]]] = defaultdict(set)
-    for record in records:
-        digests[_of_cell(record.cell)].add((record.cell.network_digest, record.cell.weights_digest))
+    for cell in cells:
+        digests[_of_cell(cell)].add((cell.network_digest, cell.weights_digest))
     return {subject for subject, several in digests.items() if len(several) > 1}
+
+
+def _as_asked(cells: Sequence[Cell]) -> list[Cell]:
+    """`native` of before the forms of techniques were axes as `native`, where the side has none of today."""
+    specs = [version_4.asked(cell.conventions) for cell in cells]
+    former = [cell.conventions != spec for cell, spec in zip(cells, specs, strict=True)]
+    if not any(former):
+        return list(cells)
+    today = {_of_cell(cell) for cell, was in zip(cells, former, strict=True) if not was}
+    asked = [cell.model_copy(update={"conventions": spec}) for cell, spec in zip(cells, specs, strict=True)]
+    return [
+        then if was and _of_cell(then) not in today else cell
+        for cell, then, was in zip(cells, asked, former, strict=True)
+    ]
 
 
 def _of_cell(cell: Cell, several: Container[Subject] = ()) -> Subject:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 from isotune import data
 from isotune.comparison.one_sided import one_sided
 from isotune.comparison.sides import Side
+from isotune.conventions import PROTOCOL
 from isotune.errors import Unavailable, UsageError
 from isotune.investigation._dump import Dump
 from isotune.investigation._images import Batch
@@ -19,7 +20,7 @@ from isotune.investigation._ladder import Ladder
 from isotune.investigation._recordings import Recordings
 from isotune.investigation._sides import evaluated, inputs, unlike
 from isotune.investigation._surviving import Answerer, failing, survivor
-from isotune.investigation.findings import SIDES, Findings, Rung
+from isotune.investigation.findings import SIDES, Findings, Rung, SetAlike
 from isotune.progress import Progress
 from isotune.protocols import Protocol, form_axes
 from isotune.workers.process import WorkerFailure
@@ -105,6 +106,16 @@ def walk(
     return result.model_copy(update=last | known)
 
 
+def _forms_alike(recordings: Recordings, recipe: Protocol) -> Iterator[SetAlike]:
+    """Forms of the protocol's techniques in which the sides differ by themselves, and now do not."""
+    now = [form_axes.settled(recipe, recordings.axes(which)) for which in SIDES]
+    own = [recordings.described[which].get("own", {}) for which in SIDES]
+    for axis in form_axes.relevant_forms(recipe):
+        ours, theirs = (each.get(axis, PROTOCOL) for each in own)
+        if now[0][axis] == now[1][axis] and ours != theirs and PROTOCOL not in (ours, theirs):
+            yield SetAlike(axis=axis, value=now[0][axis], own=(ours, theirs))
+
+
 class _Watched:
     """Progress, with the rung that is being looked at."""
 
@@ -123,7 +134,7 @@ def _known(recordings: Recordings, recipe: Protocol, further: tuple[str, ...]) -
     left_out = {which: tuple(recordings.described[which].get("left_out", ())) for which in SIDES}
     return {
         "axes": {axis: (value, theirs.get(axis)) for axis, value in ours.items() if theirs.get(axis) != value},
-        "set_alike": recordings.set_alike(),
+        "set_alike": (*recordings.set_alike(), *_forms_alike(recordings, recipe)),
         "left_out": left_out | {"right": (*left_out["right"], *further)},
         "one_sided": tuple(each.said for each in one_sided(recordings.described)),
         "names": recordings.names(),

@@ -148,6 +148,15 @@ def test_axes_that_differ_and_can_matter_are_switched_and_the_others_said(digits
     assert "batchnorm_momentum" in {each.axis for each in planned(digits, small(TUNED), keras).switches}
 
 
+def test_forms_of_techniques_are_switched_by_their_names_where_the_protocol_has_another(digits):
+    """What the protocol leaves unsaid has a name too: a warm-up that begins at one step's rise, before the decay."""
+    keras = {"average_start": "first", "warmup_start": "zero", "warmup_place": "before", "schedule_per": "epoch"}
+    found = planned(digits, small(TUNED), keras)
+    assert found.switches == (Switch("warmup_start", "one-step", "zero"), Switch("schedule_per", "step", "epoch"))
+    assert found.aside == (), "of an average that the protocol has not, nothing is said"
+    assert found.ours(frozenset({"warmup_start"}), 3).conventions == "native,warmup_start=zero"
+
+
 def test_a_value_that_only_the_right_library_can_have_is_not_switched(digits):
     found = planned(digits, small(QUICK), {"stride2_padding": "own"}, stride2_padding="symmetric")
     assert found.switches == ()

@@ -132,6 +132,25 @@ def test_a_set_up_that_repeats_another_on_both_sides_is_counted_and_not_judged()
     assert compared.repeated == 1
 
 
+def test_a_native_of_before_forms_were_axes_pairs_with_todays_and_the_head_says_what_differs() -> None:
+    spelled = "native,schedule_per=protocol,warmup_place=protocol,warmup_start=protocol"
+    own = Conventions(average_start="first", schedule_per="epoch", warmup_place="inside", warmup_start="third")
+
+    def of(spec: str, axes: Conventions) -> list[Record]:
+        return [each.model_copy(update={"conventions": axes}) for each in runs(STEADY, conventions=spec)]
+
+    before, after = of(spelled, Conventions()), of("native", own)
+    compared = changes(side(before), side(after))
+    assert [change.subject.conventions for change in compared.accuracy] == ["native"]
+    found = {each.what: (each.before, each.after) for each in compared.differing if each.kind == "convention"}
+    assert found == {
+        "native schedule_per": ("step", "epoch"), "native warmup_place": ("before", "inside"),
+        "native warmup_start": ("one-step", "third"),
+    }, "of the average there is nothing: the protocol has none"  # fmt: skip
+    both = side([*before, *after])
+    assert {subject.conventions for subject in both.runs} == {"native", spelled}, "which are two set-ups"
+
+
 # -- accuracies
 
 

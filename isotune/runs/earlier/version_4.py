@@ -25,6 +25,13 @@ def upgraded(record: dict[str, Any]) -> dict[str, Any]:
     return values
 
 
+def asked(spec: str) -> str:
+    """A current set-up as it was asked for then: `native` of what has the protocol's forms."""
+    base, said = overridden(spec)
+    kept = {axis: value for axis, value in said.items() if axis not in FORM_AXES or value != PROTOCOL}
+    return spelled(base, kept) if kept != said and base == "native" else spec
+
+
 def cell(cell: dict[str, Any]) -> dict[str, Any] | None:
     """A current cell, as JSON, as it was then; None: there was none."""
     base, said = overridden(cell["conventions"])
