@@ -71,10 +71,10 @@ class Investigation:
 
     @property
     def same(self) -> bool:
-        """Whether no rung fails by itself or stays undecided, and the walk came to its end. What was not compared, the
-        verdict says."""
+        """Whether no rung fails by itself or stays undecided, the walk came to its end, and the protocol's techniques
+        have the same forms. What was not compared, the verdict says."""
         undecided = any(rung.verdict == "unknown" for rung in self.rungs)
-        return self.stopped is None and self.first_failure is None and not undecided
+        return self.stopped is None and self.first_failure is None and not undecided and not self.findings.forms
 
     def as_json(self) -> dict[str, Any]:
         """Everything, unrounded; NAME.json is the same."""

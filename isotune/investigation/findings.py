@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from isotune.comparison.errors import Error
 from isotune.comparison.sides import Side
+from isotune.conventions import FORM_AXES
 from isotune.investigation.pattern import Smallest
 
 # Of the JSON. 1 said carried and alone, and had no version; 2 knew no causes of a part, no effects, and not what was
@@ -117,6 +118,12 @@ class Findings(_Kept):
     stopped: str | None = Field(None, description="why it could not go on")
     survivor: Survivor | None = None
     seconds: float = 0.0
+
+    @property
+    def forms(self) -> dict[str, tuple[Any, Any]]:
+        """Of these axes, the forms of the protocol's techniques, which no rung shows: both sides of it are given the
+        protocol's."""
+        return {axis: values for axis, values in self.axes.items() if axis in FORM_AXES}
 
     @property
     def first_failure(self) -> Rung | None:

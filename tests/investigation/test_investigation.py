@@ -12,6 +12,7 @@ from PIL import Image
 
 import isotune
 from isotune import data, protocols
+from isotune.conventions import FORM_AXES
 from isotune.errors import UsageError
 from isotune.investigation import Side, walk
 
@@ -271,3 +272,14 @@ def test_l2_in_one_networks_loss_is_named_with_the_decay_that_it_is(house):
     verdicts = {rung.name: rung for rung in found.rungs}
     assert verdicts["gradients"].verdict == "unknown"
     assert "what makes the rung 'loss' fail cannot be set alike" in verdicts["gradients"].remarks[0]
+
+
+def test_a_form_of_a_technique_that_the_protocol_has_is_named_and_one_that_it_has_not_is_not(house):
+    pytest.importorskip("torchvision", reason="needs the extra torch")
+    forms = "identical,average_start=zero,warmup_place=before,warmup_start=zero"
+    found = investigated(f"torchvision:{MODEL}", f"torchvision:{MODEL}", forms, quick=True)
+    assert found.forms == {"warmup_start": ("one-step", "zero")}
+    assert found.first_failure is None
+    sound = investigated(f"torchvision:{MODEL}", "timm:mobilenetv2_035", quick=True)
+    alike = {each.axis: each.own for each in sound.set_alike if each.axis in FORM_AXES}
+    assert alike == {"warmup_start": ("third", "rate-1e-5"), "warmup_place": ("before", "inside")}

@@ -56,6 +56,20 @@ def test_the_axes_that_differ_are_said_where_nothing_explains_too():
         assert f"{axis}: {ours if axis != 'batchnorm_epsilon' else '1e-05'} against {theirs}" in said
 
 
+def test_forms_of_techniques_that_differ_are_not_the_same_though_no_rung_shows_them():
+    axes = {"average_start": ("initial", "first"), "gelu": ("exact", "tanh")}
+    found = investigation(rung("layers", verdict="holds"), axes=axes)
+    assert (
+        "are the same on every rung. They are not the same in what no rung shows: average_start: initial"
+        in found.verdict
+    )
+    assert found.verdict.endswith("They differ in gelu: exact against tanh, which no rung shows.")
+    assert not found.same
+    assert investigation(rung("layers", verdict="holds"), axes={"gelu": ("exact", "tanh")}).same
+    failing = investigation(rung("layers"), axes=axes).verdict
+    assert failing.count("average_start") == 1
+
+
 def test_what_a_cause_leaves_is_said_once():
     parts = {"unexplained": ("004.conv",), "cures": ("001.norm", "002.norm")}
     named = {"004.conv": ("b2", "body.2")}

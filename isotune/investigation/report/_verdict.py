@@ -33,7 +33,8 @@ def ordered_causes(findings: Findings, attribution: Attribution | None) -> list[
 def _outcome(findings: Findings, attribution: Attribution | None) -> str:
     sides = both(findings)
     first = findings.first_failure
-    unseen = "; ".join(findings.one_sided)
+    forms = (differing(axis, *values) for axis, values in findings.forms.items())
+    unseen = "; ".join([*findings.one_sided, *forms])
     but = f" They are not the same in what no rung shows: {unseen}." if unseen else ""
     if first is None:
         if findings.stopped:
@@ -79,7 +80,8 @@ def _without_cause(findings: Findings, failing: Sequence[Rung]) -> Iterator[str]
 def _beside(findings: Findings) -> Iterator[str]:
     """In what else the sides differ, and what they were not compared in."""
     named = {flip.axis for cause in findings.causes.values() for flip in cause.flips}
-    if others := [differing(axis, *values) for axis, values in findings.axes.items() if axis not in named]:
+    told = named.union(findings.forms)
+    if others := [differing(axis, *values) for axis, values in findings.axes.items() if axis not in told]:
         fails = any(rung.verdict == "fails" for rung in findings.rungs)
         end = ", which explains no rung that fails" if fails else ", which no rung shows"
         yield f"They {'also ' if named else ''}differ in {'; '.join(others)}{end}."
