@@ -100,6 +100,18 @@ def test_what_is_erased_is_drawn_where_the_scaling_ends(scaling, fill):
     assert (found == 255).all(-1).mean() == pytest.approx(1 - box.shape[0] * box.shape[1] / 6400, abs=1e-3)
 
 
+@pytest.mark.parametrize("scaling", ["mean-std", "caffe"])
+def test_clipped_noise_is_of_bytes_whatever_the_scaling(scaling):
+    """Half of it black, what lies beyond one deviation white, as Keras's RandomErasing has it."""
+    erasing = RandomErasing(probability=1.0, area=(0.5, 0.6), ratio=(0.9, 1.1), fill="clipped-noise")
+    image = np.full((200, 200, 3), 100.5, np.float32)
+    found = erased(image, erasing, scaling, np.random.default_rng(1))
+    noise = found[found != 100.5]
+    assert (noise.min(), noise.max()) == (0, 255)
+    assert [(noise == 0).mean(), (noise == 255).mean()] == pytest.approx([0.5, 0.1587], abs=0.01)
+    np.testing.assert_array_equal(found, erased(image, erasing, "unit", np.random.default_rng(1)))
+
+
 def test_erasing_comes_as_often_and_as_large_as_asked():
     erasing = RandomErasing(probability=0.25)
     image = np.full((64, 64, 3), 7, np.uint8)

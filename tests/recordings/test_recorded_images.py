@@ -98,6 +98,9 @@ FORMS = {  # what the protocol says, what the loop does in its place, the field 
     "operations": (POLICY, POLICY.replace("magnitude = 9", "operations = 1"), "augmentation.policy.1.operations", 1, 2),
     "no policy": (POLICY, "", "augmentation.policy.1", "none", "rand-augment"),
     "fill": (ERASING, ERASING.replace("mean", "noise"), "augmentation.random_erasing.fill", "noise", "mean"),
+    "noise of bytes": (
+        ERASING, ERASING.replace("mean", "clipped-noise"), "augmentation.random_erasing.fill", "clipped-noise", "mean"
+    ),
     "nothing erased": ("random_erasing = {}", "", "augmentation.random_erasing", "none", "asked for"),
 }  # fmt: skip
 
