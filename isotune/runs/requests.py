@@ -9,7 +9,7 @@ from typing import Any
 from isotune.conventions import AXES, written_value
 from isotune.errors import Unwritable, UsageError
 from isotune.models.building import Builder
-from isotune.protocols import Mode, Protocol
+from isotune.protocols import Mode, Protocol, form_axes
 from isotune.runs import claims, own_classifier, training
 from isotune.runs.cell_runner import CellRunner
 from isotune.runs.drafts import Draft, LeftOff
@@ -108,15 +108,19 @@ def own_defaults(worker: Worker, cell: dict[str, Any]) -> list[str]:
     asked, builder = Cell.model_validate(cell), worker.kept(Builder)
     recipe = asked.protocol
     identical, native = (
-        builder.conventions(asked.model, asked.checkpoint, spec, recipe.input.size, recipe.conventions)
+        form_axes.settled(
+            recipe,
+            builder.conventions(
+                asked.model, asked.checkpoint, spec, recipe.input.size, recipe.conventions
+            ).model_dump(),
+        )
         for spec in ("identical", "native")
     )
-    mattering = builder.mattering(asked.model, recipe.stage)
-    values = {axis: getattr(native, axis) for axis in AXES if axis in mattering}
+    mattering = builder.mattering(asked.model, recipe.stage).union(form_axes.relevant_forms(recipe))
     return [
-        f"identical,{axis}={written_value(value)}"
-        for axis, value in values.items()
-        if value != getattr(identical, axis)
+        f"identical,{axis}={written_value(native[axis])}"
+        for axis in AXES
+        if axis in mattering and native[axis] != identical[axis]
     ]
 
 

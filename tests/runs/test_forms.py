@@ -138,6 +138,23 @@ def test_a_rate_that_a_warm_up_begins_with_is_the_same_under_every_peak_of_a_gri
     assert record.predictions_digest == run("identical", alone).predictions_digest
 
 
+def test_each_form_of_a_librarys_own_is_a_default_with_a_price(house, monkeypatch) -> None:
+    adapter = names.load_adapter(names.parse(EXAMPLE))
+    own = {"warmup_start": "zero", "warmup_place": "before", "average_start": "first", "erasing_fill": "noise"}
+    native = adapter.native_conventions("random-features").model_copy(update=own)
+    monkeypatch.setattr(adapter, "native_conventions", lambda name, options=None: native, raising=False)
+    cell = Cell(
+        model=EXAMPLE, checkpoint="random:0", dataset="digits", dataset_digest="0" * 64,
+        protocol=protocols.parse(RECIPE, "formed.toml"), seeds=Seeds.all(0),
+    )  # fmt: skip
+    found = requests.own_defaults(Worker(adapter, io.StringIO()), cell.model_dump(mode="json"))
+    assert found == [
+        "identical,head_initialisation=zeros",
+        "identical,average_start=first",
+        "identical,warmup_start=zero",
+    ]
+
+
 def test_forms_that_cannot_be_together_are_refused_before_anything_runs(house) -> None:
     text = RECIPE.replace("[[stage]]", 'augmentation = { mixing = { mixup = 0.2, partner = "rolled" } }\n[[stage]]')
     matrix = Matrix(
