@@ -24,6 +24,6 @@ def test_each_default_that_can_change_something_is_a_cell_of_every_seed():
     assert priced[: len(planned)] == planned
     assert [(each.protocol.name, each.conventions, each.seeds.head) for each in priced[len(planned) :]] == [
         ("vtab-short", f"identical,{axis}", seed)  # which trains: a probe has no head, and resizes as torch does
-        for axis in ("resize=antialias", "head_initialisation=uniform-fan-in")
+        for axis in ("resize=antialias", "head_initialisation=uniform-fan-in", "warmup_start=third")
         for seed in (0, 3)
     ]

@@ -8,7 +8,6 @@ a current cell that says so (`cell`). A current `native` of such a protocol is a
 from __future__ import annotations
 
 import json
-from functools import lru_cache
 from typing import Any
 
 from isotune.conventions import FORM_AXES, PROTOCOL, overridden, spelled
@@ -18,7 +17,7 @@ from isotune.protocols import Protocol, form_axes
 def upgraded(record: dict[str, Any]) -> dict[str, Any]:
     """The JSON of a record of version 4 as one of version 5."""
     cell = record["cell"]
-    forms = _forms(json.dumps(cell["protocol"]))
+    forms = _forms(cell["protocol"])
     values = {**record, "version": 5, "cell": {**cell, "conventions": _spelled_out(cell["conventions"], forms)}}
     if record.get("same_as"):
         values["same_as"] = _spelled_out(record["same_as"], forms)
@@ -36,7 +35,7 @@ def cell(cell: dict[str, Any]) -> dict[str, Any] | None:
     """A current cell, as JSON, as it was then; None: there was none."""
     base, said = overridden(cell["conventions"])
     forms = {axis: said.pop(axis) for axis in FORM_AXES if axis in said}
-    wanted = () if base == "identical" else _forms(json.dumps(cell["protocol"]))
+    wanted = () if base == "identical" else _forms(cell["protocol"])
     if forms != dict.fromkeys(wanted, PROTOCOL):
         return None
     return {**cell, "conventions": spelled(base, said)}
@@ -48,6 +47,13 @@ def _spelled_out(spec: str, forms: tuple[str, ...]) -> str:
     return spelled(base, said | dict.fromkeys(left, PROTOCOL)) if left else spec
 
 
-@lru_cache(maxsize=100)
-def _forms(protocol: str) -> tuple[str, ...]:
-    return form_axes.relevant_forms(Protocol.model_validate_json(protocol))
+_KNOWN: dict[str, tuple[str, ...]] = {}  # of protocols, which records of a sweep have in common
+_MOST_KNOWN = 100
+
+
+def _forms(protocol: dict[str, Any]) -> tuple[str, ...]:
+    if (text := json.dumps(protocol)) not in _KNOWN:
+        if len(_KNOWN) >= _MOST_KNOWN:
+            _KNOWN.clear()
+        _KNOWN[text] = form_axes.relevant_forms(Protocol.model_validate(protocol))
+    return _KNOWN[text]
