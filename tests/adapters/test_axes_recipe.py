@@ -155,6 +155,11 @@ def test_every_engine_trains_as_torch_does(engine, technique):
     agrees_with_torch(engine, technique, bound=1e-9)
 
 
+def test_every_engine_trains_as_torch_does_in_float32_too(engine):
+    agrees_with_torch(engine, "float32", bound=1e-5)
+    assert outcomes(engine)["float32/losses"][0] != outcomes(engine)["float32/losses"][2]
+
+
 def test_what_is_left_out_of_every_image_neither_acts_nor_learns(engine):
     """In each of its forms the masks are others, in parts too; under masks of 0 a branch's layers stay."""
     found = outcomes(engine)

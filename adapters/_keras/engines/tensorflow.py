@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -43,21 +43,37 @@ class TensorFlowEngine:
         return features.numpy(), logits.numpy()
 
     def make_gradients(self, loss: Loss) -> Callable[[Array, Array], tuple[Any, list[Any]]]:
-        return self._gradients(loss, True)
+        differentiate = self._gradients(loss, True)
+        return lambda images, labels: differentiate(tf.constant(images), tf.constant(labels), {})
 
-    def _gradients(self, loss: Loss, training: bool) -> Callable[[Array, Array], tuple[Any, list[Any]]]:
+    def _gradients(
+        self,
+        loss: Loss,
+        training: bool,
+        pixels: str = "uint8",
+        classes: int | None = None,
+        masked: tuple[str, ...] = (),
+    ) -> Callable[[Any, Any, dict[str, Any]], tuple[Any, list[Any]]]:
+        """(images, labels, masks) to the loss and its gradients; what is given: as `_given` takes it."""
         variables = self.network.trainable_variables
         dtype = tf.as_dtype(variables[0].dtype)
-        key = (loss.form, training, *map(id, variables))
+        key = (loss.form, training, pixels, classes, masked, *map(id, variables))
         if key not in self._graphs:
 
-            def compute(images: Any, labels: Any, smoothing: Any) -> Any:
+            def compute(images: Any, labels: Any, masks: dict[str, Any], smoothing: Any) -> Any:
                 smoothed = functools.partial(loss, smoothing=smoothing)
-                return self._differentiate(variables, images, labels, smoothed, training)
+                return self._differentiate(variables, images, labels, smoothed, training, **masks)
 
-            self._graphs[key] = self._graph(compute, self.images, self.labels, tf.TensorSpec((), dtype, "smoothing"))
-        graph, smoothing = self._graphs[key], tf.constant(loss.smoothing, dtype)
-        return lambda images, labels: graph(tf.constant(images), tf.constant(labels), smoothing)
+            given = self._given(dtype, pixels, classes, masked)
+            self._graphs[key] = self._graph(compute, *given, tf.TensorSpec((), dtype, "smoothing"))
+        return functools.partial(self._graphs[key], smoothing=tf.constant(loss.smoothing, dtype))
+
+    def _given(self, dtype: tf.DType, pixels: str, classes: int | None, masked: tuple[str, ...]) -> tuple[Any, ...]:
+        """What a graph of training is given: images, labels, masks. classes: of targets; None: labels."""
+        images = tf.TensorSpec(self.images.shape, pixels, "images")
+        labels = self.labels if classes is None else tf.TensorSpec((None, classes), dtype, "targets")
+        # the masks have the features' dtype, whatever NumPy's is
+        return images, labels, {name: tf.TensorSpec((None, None), dtype, name) for name in masked}
 
     def _differentiate(
         self,
@@ -83,41 +99,36 @@ class TensorFlowEngine:
     ) -> Callable[[Array, Array, float, Array | None, Array | None], Any]:
         variables = self.network.trainable_variables
         dtype = tf.as_dtype(optimizer.learning_rate.dtype)
-        rate_spec = tf.TensorSpec((), dtype, "learning_rate")
 
-        def train(images: Any, labels: Any, rate: Any, masks: dict[str, Any]) -> Any:
-            given = parted(tf.split, parts, images, labels, *masks.values())
-            passes = [
-                self._differentiate(variables, some, theirs, loss, training, **dict(zip(masks, masked, strict=True)))
-                for some, theirs, *masked in given
-            ]
+        def apply(passes: list[Any], rate: Any) -> Any:
             value, gradients = mean_of(passes)
             optimizer.learning_rate.assign(rate)
             optimizer.apply(gradients, variables)
             return value
 
+        def train(images: Any, labels: Any, masks: dict[str, Any], rate: Any) -> Any:
+            return apply(
+                [
+                    self._differentiate(variables, some, theirs, loss, training, **masked)
+                    for some, theirs, masked in _parted(parts, images, labels, masks)
+                ],
+                rate,
+            )
+
         @functools.cache
-        def graph(pixels: str, classes: int | None, masked: tuple[str, ...]) -> Any:
-            """classes: of targets; None: labels."""
-            images = tf.TensorSpec(self.images.shape, pixels, "images")
-            labels = self.labels if classes is None else tf.TensorSpec((None, classes), dtype, "targets")
-            # the masks have the features' dtype, whatever NumPy's is
-            masks = {name: tf.TensorSpec((None, None), dtype, name) for name in masked}
-            return self._graph(train, images, labels, rate_spec, masks)
+        def graph(*form: Any) -> Any:
+            return self._graph(train, *self._given(dtype, *form), tf.TensorSpec((), dtype, "learning_rate"))
 
         def step(images: Array, labels: Array, rate: float, mask: Array | None, branches: Array | None) -> Any:
-            given = {"feature_mask": mask, "branch_masks": branches}
-            masks = {name: tf.constant(each, dtype) for name, each in given.items() if each is not None}
-            plain = images.dtype == np.uint8 and labels.ndim == 1 and not masks and parts == 1
-            if dtype == tf.float64 and plain and not self.compile:
-                value, gradients = self._gradients(loss, training)(images, labels)
-                optimizer.learning_rate.assign(rate)
-                optimizer.apply(gradients, variables)
-                return value
+            several = {"feature_mask": mask, "branch_masks": branches}
+            masks = {name: tf.constant(each, dtype) for name, each in several.items() if each is not None}
             classes = labels.shape[1] if labels.ndim == 2 else None
-            targets = tf.constant(labels, tf.int64 if classes is None else dtype)
-            run = graph(images.dtype.name, classes, tuple(masks))
-            return run(tf.constant(images), targets, tf.constant(rate, dtype), masks)
+            form = images.dtype.name, classes, tuple(masks)
+            given = tf.constant(images), tf.constant(labels, tf.int64 if classes is None else dtype), masks
+            if dtype == tf.float64 and not self.compile:
+                differentiate = self._gradients(loss, training, *form)
+                return apply([differentiate(*part) for part in _parted(parts, *given)], rate)
+            return graph(*form)(*given, tf.constant(rate, dtype))
 
         return step
 
@@ -129,6 +140,11 @@ class TensorFlowEngine:
         if not tf.config.list_logical_devices("GPU"):
             return None
         return int(tf.config.experimental.get_memory_info("GPU:0")["peak"])
+
+
+def _parted(parts: int, images: Any, labels: Any, masks: dict[str, Any]) -> Iterator[tuple[Any, Any, dict[str, Any]]]:
+    for some, theirs, *masked in parted(tf.split, parts, images, labels, *masks.values()):
+        yield some, theirs, dict(zip(masks, masked, strict=True))
 
 
 def configure(threads: int | None) -> None:

@@ -141,7 +141,8 @@ FORMS = {
 
 
 def depth_experiments(lab):
-    model = lab.model("Branched", Conventions(**NETWORK | {"batchnorm_momentum": 0.25}))
+    conventions = Conventions(**NETWORK | {"batchnorm_momentum": 0.25})
+    model = lab.model("Branched", conventions)
     start = random_weights({name: array.shape for name, array in model.weights().items()}, 7)
     layers, branches = model.layers(), model.branches()
     every = frozenset(layer.name for layer in layers)
@@ -165,4 +166,14 @@ def depth_experiments(lab):
             masks = [branch_masks(depth, rates, SEEDS, 0, step, 8, parts) for step in range(10)]
             run(f"{case} {parts}", *recipe, masks)
     run("zeros", *plain, np.zeros((10, 8, 3), np.float32))
-    return found
+    return found | _together_in_float32(lab.model("Branched", conventions, "float32"), start, *parted, masks)
+
+
+def _together_in_float32(model, start, recipe, dropout, masks):
+    """Mixtures, dropout, branches left out and two passes, in three steps as users take them; in float64, the mode of
+    proofs, a step may be put together otherwise."""
+    model.load(start)
+    trainer = model.trainer(recipe)
+    losses = [trainer.step(*_mixed(step), STEPS[step] / 16, dropout, masks[step]) for step in range(3)]
+    found = {"float32/losses": np.array([float(loss) for loss in losses])}
+    return found | {f"float32/{name}": array for name, array in model.weights().items()}
