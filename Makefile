@@ -15,6 +15,8 @@ INSTALLED := $(VENV)/.installed
 RESULTS := .isotune/benchmark.json
 TYPED := build/typed
 SPHINX := $(VENV)/.installed-docs
+# Hundreds of processes import isotune: each would compile it anew where the environment keeps nothing compiled.
+export PYTHONDONTWRITEBYTECODE :=
 # tests/conftest.py says which tests stay together
 PYTEST = $(BIN)/python -m pytest -n logical --dist loadscope --no-loadscope-reorder
 

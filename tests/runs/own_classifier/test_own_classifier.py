@@ -23,6 +23,7 @@ from isotune.seeds import Seeds
 from isotune.statistics import mcnemar, predictions_changed
 from isotune.weights import Weights, random_weights
 
+pytestmark = pytest.mark.usefixtures("warm")
 SHIPPED = protocols.load("own-classifier")
 OWN = """
 name = "own"
