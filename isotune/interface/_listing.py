@@ -75,7 +75,9 @@ def _cost(recipe: Protocol) -> str:
         return f"features of {trained} and {tested}, once for all seeds"
     trained = "; ".join(_stage(stage, train) for stage in recipe.stage)
     grid = recipe.selection.grid if recipe.selection else None
-    return f"{trained}, {1 + len(grid.combinations)} times, to choose hyper-parameters" if grid else trained
+    if grid is None:
+        return trained
+    return f"{trained}, {len(grid.combinations) + grid.refit} times, to choose hyper-parameters"
 
 
 def _stage(stage: Stage, images: int | None) -> str:

@@ -43,7 +43,7 @@ from isotune.protocols._protocol import (
     Step,
 )
 from isotune.protocols._reading import load, names, parse
-from isotune.protocols._selection import REPORTS, Grid, Report, Selection, Values, with_values
+from isotune.protocols._selection import REPORTS, Grid, Report, Selection, Values, in_words
 from isotune.protocols._stages import (
     SGD,
     Adam,
@@ -101,6 +101,7 @@ __all__ = [
     "Values",
     "expected",
     "explain",
+    "in_words",
     "layout",
     "load",
     "names",
@@ -108,5 +109,4 @@ __all__ = [
     "optimizer_features",
     "parse",
     "relevant_axes",
-    "with_values",
 ]

@@ -8,8 +8,12 @@ from pydantic import BaseModel, ValidationError
 
 from isotune.errors import nearest
 
-_UNIONS = {"resize": "a whole number of pixels or 'squash'", "every": "a whole number of steps above 0, or 'epoch'"}
-_ALTERNATIVES = ("int", "constrained-int", "literal['squash']", "literal['epoch']")
+_UNIONS = {
+    "resize": "a whole number of pixels or 'squash'",
+    "every": "a whole number of steps above 0, or 'epoch'",
+    "stage": "the number of a [[stage]], from 1, or 'all'",
+}
+_ALTERNATIVES = ("int", "constrained-int", "literal['squash']", "literal['epoch']", "literal['all']")
 _TAGS = ("sgd", "adam", "adamw", "rmsprop", *_ALTERNATIVES)  # of unions: no part of a field's path
 _PATTERNS = {"name": "lower-case letters, digits and dashes", "trained": "head, last:N, from:LAYER or all"}
 

@@ -11,7 +11,7 @@ from isotune.conventions import parse as parse_conventions
 from isotune.errors import UsageError, nearest
 from isotune.protocols._augmentation import Augmentation
 from isotune.protocols._expected import Expected
-from isotune.protocols._selection import Selection, with_values
+from isotune.protocols._selection import Report, Selection, in_words
 from isotune.protocols._stages import Averaging, Stage
 from isotune.protocols._strict import Strict
 
@@ -205,14 +205,23 @@ class Protocol(Strict):
         if not self.stage:
             has = "a probe has a held-out part of its own" if self.probe else "own_classifier trains nothing"
             raise ValueError(f"selection is of trainings: it needs a [[stage]]; {has}")
-        if (asked := rule.needs_one_stage) and len(self.stage) > 1:
-            raise ValueError(f"selection.{asked} is of one [[stage]], and there are {len(self.stage)}; leave it out")
         for values in rule.grid.combinations if rule.grid else ():
             try:
-                with_values(self.stage[0], values)
+                rule.grid.stages(self.stage, values)
             except UsageError as error:
                 raise ValueError(f"selection.grid: {error}") from None
         return self
+
+    @property
+    def measured(self) -> tuple[Report, ...]:
+        """The accuracies that a run has, by name."""
+        return self.selection.measured if self.selection else ("last",)
+
+    @property
+    def counts(self) -> str:
+        """Which accuracy is that of a run, after "the accuracy"."""
+        rule = self.selection
+        return in_words(rule.reports, rule.last) if rule else in_words("last")
 
     @model_validator(mode="after")
     def conventions_are_recipe_axes(self) -> Protocol:

@@ -29,7 +29,7 @@ from pydantic import (
 from isotune import sealing
 from isotune.conventions import Conventions
 from isotune.models import contents
-from isotune.protocols import Mode, Protocol, form_axes
+from isotune.protocols import Mode, Protocol, Report, form_axes
 from isotune.runs import earlier
 from isotune.runs.selection.selected import Selected
 from isotune.seeds import Seeds
@@ -146,6 +146,12 @@ class Metrics(Strict):
     last_accuracy: float | None = Field(
         None, ge=0, le=1, description="that of the weights after the last step, where their average is evaluated"
     )
+    centre_accuracy: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="three crops: that of the centre crop alone, of the same weights as the predictions",
+    )
     top5: float | None = Field(
         None, ge=0, le=1, description="own classifier: share of the test images whose class is among the five likeliest"
     )
@@ -196,6 +202,14 @@ class Metrics(Strict):
         }
         return ", ".join(f"{name} {value}" for name, value in said.items() if value)
 
+    def by_name(self, metric: Literal["accuracy", "mean_per_class"]) -> dict[Report, float]:
+        """Shares of 1, by which step's each is; of what selects nothing, and of what trains nothing, it is the last."""
+        if self.selected is not None:
+            by_step: dict[Report, float] = getattr(self.selected, metric)
+            return by_step
+        share: float | None = getattr(self, metric)
+        return {} if share is None else {"last": share}
+
     @property
     def of_predictions(self) -> float:
         """The accuracy of the predictions that are kept: of a mean over evaluations those after the last step."""
@@ -220,6 +234,10 @@ class Timings(Strict):
     training: float | None = Field(None, description="training steps after the first, or the probe's fits")
     training_images: int = Field(0, ge=0, description="images that went through those steps")
     evaluation: float | None = Field(None, description="logits of the test images")
+    crops: tuple[float, ...] | None = Field(
+        None, description="three crops: of evaluation, what each took, at the start, in the centre and at the end of"
+        " the longer side; the first of all evaluations has what is compiled then"
+    )  # fmt: skip
     choosing: float | None = Field(
         None, ge=0, description="of a protocol that selects: evaluations while training, and the trainings that only"
         " choose hyper-parameters"
@@ -317,6 +335,8 @@ class Record(Strict):
             line += f" ({self.metrics.beside_accuracy})"
         if self.metrics.selected is not None:
             line += f" {self.metrics.selected.line}"
+        if self.metrics.centre_accuracy is not None:
+            line += f"; {self.metrics.centre_accuracy:.2%} of the centre crop alone"
         if self.timings and (resumed := self.timings.resumed):
             line += f"; went on from a draft after step {', '.join(f'{step:,}' for step in resumed)}"
         seen = self.timings.disturbance if self.timings and self.timings.alone else None

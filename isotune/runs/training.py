@@ -49,17 +49,19 @@ class Training:
     resumed: tuple[int, ...] = ()  # steps, of all stages, after which it went on from a draft
     before: float = 0.0  # of first_step and seconds, what was before the last of them
     alone: bool = True  # in the parts before
+    trainer: Trainer | None = None  # of the last stage, as it ended
 
 
 @dataclass(frozen=True)
 class Among:
-    """A training's place among several of one cell. before, total: steps of those before it, and of all; said: what a
-    draft is to tell of those before; kept: the cell's draft, where it is of this training."""
+    """A training's place among several of one cell. before, total: steps of those before it, and of all; said, parts:
+    what a draft is to tell and to hold of those before; kept: the cell's draft, where it is of this training."""
 
     before: int
     total: int
     said: Mapping[str, Any]
     kept: Kept | None = None
+    parts: Parts = field(default_factory=dict)
 
 
 def sample_order(
@@ -103,6 +105,19 @@ def steps_of(stage: Stage, images: int) -> tuple[int, int]:
             f"batch_size = {stage.batch_size} with drop_last = true leaves no batch of {images} training images"
         )
     return (stage.steps if stage.steps is not None else stage.epochs * an_epoch), an_epoch  # type: ignore[operator]
+
+
+def trainer_of(model: Model, stage: Stage) -> Trainer:
+    """One that has not begun."""
+    from isotune.adapters.base import Recipe
+
+    layers = model.layers()
+    trained = frozenset(trained_layers(stage, layers, model.weights))
+    rates = tuple((name, rate) for name, rate in layer_rates(layers, stage).items() if name in trained and rate != 1)
+    recipe = Recipe(
+        stage.optimizer, trained, stage.label_smoothing, stage.statistics, rates=rates, parts=stage.accumulate
+    )
+    return model.trainer(recipe)
 
 
 def train(
@@ -180,7 +195,7 @@ class _Loop:
     def resumed(self, kept: Kept) -> Trainer | None:
         """The trainer as it was when the draft was written, and the model; None: the draft does not fit."""
         assert self.draft is not None
-        trainer = self._trainer(self.stages[kept.said["stage"]])
+        trainer = trainer_of(self.model, self.stages[kept.said["stage"]])
         try:
             trainer.restore(kept.parts["trainer"])
         except UsageError as error:
@@ -208,24 +223,12 @@ class _Loop:
             for number, stage in enumerate(self.stages):
                 steps, an_epoch = steps_of(stage, len(self.labels))
                 if number >= first:
-                    self._stage(number, start, epochs, features, trainer or self._trainer(stage))
+                    self.result.trainer = trainer or trainer_of(self.model, stage)
+                    self._stage(number, start, epochs, features, self.result.trainer)
                     start, trainer = 0, None
                 epochs += -(-steps // an_epoch)
         self.result.disturbance = self._of_all_parts(self.watch.seen)
         return self.result
-
-    def _trainer(self, stage: Stage) -> Trainer:
-        from isotune.adapters.base import Recipe
-
-        layers = self.model.layers()
-        trained = frozenset(trained_layers(stage, layers, self.model.weights))
-        rates = tuple(
-            (name, rate) for name, rate in layer_rates(layers, stage).items() if name in trained and rate != 1
-        )
-        recipe = Recipe(
-            stage.optimizer, trained, stage.label_smoothing, stage.statistics, rates=rates, parts=stage.accumulate
-        )
-        return self.model.trainer(recipe)
 
     def _stage(self, number: int, start: int, epochs: int, features: int, trainer: Trainer) -> None:
         """epochs: of the stages before. An epoch's number for the augmentation counts on: no draw comes twice."""
@@ -286,7 +289,7 @@ class _Loop:
         """Write the draft, before step `step` of a stage."""
         self.pending = [float(loss) for loss in self.pending]
         losses = {"epochs": np.array(self.result.losses), "steps": np.array(self.pending)}
-        said = {name: value for name, value in vars(self.result).items() if name not in ("losses", "before")}
+        said = {name: value for name, value in vars(self.result).items() if name not in ("losses", "before", "trainer")}
         said |= {
             "disturbance": self._of_all_parts(self.watch.look()).model_dump(),
             "alone": self.alone and self.result.alone,
@@ -298,7 +301,7 @@ class _Loop:
         def parts() -> Parts:
             averages = {} if self.average is None else {"average": self.average.tensors}
             evaluated = {} if self.evaluations is None else self.evaluations.parts
-            return {"trainer": trainer.snapshot(), "losses": losses, **averages, **evaluated}
+            return {"trainer": trainer.snapshot(), "losses": losses, **averages, **evaluated, **self.among.parts}
 
         draft.write(self.among.before + self.taken, self.among.total, position, parts, self._left())
 

@@ -107,7 +107,7 @@ def test_a_rate_that_is_no_share_of_the_peak_is_refused() -> None:
 
 
 def test_a_share_is_of_the_peak_that_a_grid_chose() -> None:
-    stage = protocols.with_values(ALL.stage[0], {"learning_rate": 0.05})
+    stage = protocols.Grid(learning_rate=(0.05,), stage=1).stages(ALL.stage, {"learning_rate": 0.05})[0]
     assert form_axes.stage_under(ALL, stage, {"warmup_start": "rate-1e-5"}).schedule.start == pytest.approx(1e-5 / 0.05)
 
 

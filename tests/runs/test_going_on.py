@@ -17,7 +17,7 @@ import pytest
 from isotune import data, names, protocols
 from isotune.runs import requests
 from isotune.runs.drafts import FOLDER, VARIABLE, begun
-from isotune.runs.records import Cell
+from isotune.runs.records import Cell, Record
 from isotune.runs.store import Store
 from isotune.seeds import Seeds
 from isotune.workers import environment
@@ -47,6 +47,19 @@ batch_size = 16
 optimizer = { name = "sgd", momentum = 0.9, nesterov = true }
 schedule = { learning_rate = 0.01 }
 """
+CHOOSING = f"""{RECIPE}
+[selection]
+held_out = 0.2
+every = 2
+reports = "best"
+patience = 2
+last = 2
+
+[selection.grid]
+stage = 2
+learning_rate = [0.05, 0.001]
+refit = false
+"""  # 20 steps each
 LONG = """
 name = "long"
 title = "Long"
@@ -74,38 +87,53 @@ def run_cell(model: str, store: str, *last: int) -> str:
     return done.stdout
 
 
-def check_the_end(model: str) -> None:
+def check_the_end(model: str, kills: tuple[int, ...] = KILLED_AFTER) -> tuple[Record, Record]:
     whole = run_cell(model, "whole")
-    for last in KILLED_AFTER:
+    for last in kills:
         run_cell(model, "parts", last)
         assert [one.done for one in begun(Path("parts"))] == [last]
     assert run_cell(model, "parts") == whole, "the weights"
     (one,), (other,) = Store(Path("whole")), Store(Path("parts"))
-    assert other.metrics == one.metrics
     assert other.predictions_digest == one.predictions_digest
-    assert (one.timings.resumed, other.timings.resumed) == ((), KILLED_AFTER)
-    assert "; went on from a draft after step 5, 13" in other.line
-    assert one.timings.training_images - other.timings.training_images == 16 + 16, "the first step of each part"
+    assert (one.timings.resumed, other.timings.resumed) == ((), kills)
+    assert f"; went on from a draft after step {', '.join(map(str, kills))}" in other.line
     assert not (Path("parts") / FOLDER).exists()
+    return one, other
+
+
+def check_a_plain_end(model: str) -> None:
+    one, other = check_the_end(model)
+    assert other.metrics == one.metrics
+    assert one.timings.training_images - other.timings.training_images == 16 + 16, "the first step of each part"
 
 
 def test_a_killed_cell_goes_on_to_bitwise_the_same_end(recipe) -> None:
-    check_the_end(EXAMPLE)
+    check_a_plain_end(EXAMPLE)
+
+
+LIBRARIES = (
+    "torchvision:mobilenet_v2", "timm:mobilenetv2_100", "keras:MobileNetV2", "keras@jax:MobileNetV2",
+    "keras@torch:MobileNetV2",
+)  # fmt: skip
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "model",
-    [
-        "torchvision:mobilenet_v2",
-        "timm:mobilenetv2_100",
-        "keras:MobileNetV2",
-        "keras@jax:MobileNetV2",
-        "keras@torch:MobileNetV2",
-    ],
-)
+@pytest.mark.parametrize("model", LIBRARIES)
 def test_a_killed_cell_of_a_library_goes_on_to_bitwise_the_same_end(recipe, model) -> None:
-    check_the_end(model)
+    check_a_plain_end(model)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", LIBRARIES)
+def test_a_killed_choice_of_a_library_goes_on_to_bitwise_the_same_end(recipe, model) -> None:
+    """In both stages of both combinations."""
+    recipe.write_text(CHOOSING)
+    one, other = check_the_end(model, (5, 13, 23, 34))
+    chosen, again = one.metrics.selected, other.metrics.selected
+    assert again.model_copy(update={"tried": ()}) == chosen.model_copy(update={"tried": ()})
+    assert [each.score for each in again.tried] == [each.score for each in chosen.tried]
+    assert other.metrics.model_copy(update={"selected": None}) == one.metrics.model_copy(update={"selected": None})
+    assert one.timings.trainings == other.timings.trainings == 2
 
 
 @pytest.fixture

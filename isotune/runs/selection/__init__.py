@@ -3,6 +3,6 @@
 - `holding_out`: which training images are held out;
 - `views`: the images that are evaluated, one crop of each or three;
 - `averaging`, `evaluations`: what goes beside the loop of `isotune.runs.training`;
-- `search`: a grid of hyper-parameters, one training after another;
+- `search`: a grid of hyper-parameters, one training after another; `finished`: the best of them, as it ended;
 - `selected`: what a record says of all that; `checking`: whether it can be, before anything runs.
 """

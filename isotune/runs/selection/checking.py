@@ -2,26 +2,38 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from isotune.errors import UsageError
-from isotune.protocols import Protocol, Selection, Stage, with_values
+from isotune.protocols import Protocol, Selection, Stage
+from isotune.protocols.averages import decays
 from isotune.runs.selection.evaluations import due
 from isotune.runs.selection.holding_out import split
 from isotune.runs.training import steps_of
 
+_MOST_BEFORE = 0.5  # of an average, the weights from before training
+
 
 def check(recipe: Protocol, labels: np.ndarray) -> None:
     """labels: int64 [N], of the training images that the protocol uses. UsageError: nothing can be held out, a training
-    has no step, or fewer than what is asked of it."""
+    has no step, or fewer than what is asked of it, or than its average is over."""
     rule = recipe.selection
     images = [len(labels)]
     if rule and rule.held_out:
-        left = len(split(labels, rule.held_out, 0, "selection.held_out")[0])  # as many under every seed
+        fitted, held = split(labels, rule.held_out, 0, "selection.held_out")
+        left = len(fitted)  # as many under every seed
+        lacking = len(np.unique(labels)) - len(np.unique(labels[held]))  # likewise
+        if rule.metric == "mean_per_class" and lacking:
+            raise UsageError(
+                f'selection.metric = "mean_per_class" is over all classes, and of {lacking} nothing can be held out,'
+                ' since they have one training image; give them two at least, or metric = "accuracy"'
+            )
         images = [left] if rule.keeps_out else [left, len(labels)]
     trainings = [recipe.stage]
     if rule and rule.grid:
-        trainings = [(with_values(recipe.stage[0], values),) for values in rule.grid.combinations]
+        trainings = [rule.grid.stages(recipe.stage, values) for values in rule.grid.combinations]
     if rule or recipe.average:
         for stages in trainings:
             for count in images:
@@ -37,6 +49,14 @@ def _check_training(recipe: Protocol, rule: Selection | None, stages: tuple[Stag
             f"average.every = {recipe.average.every} is more than {trained}, so that nothing is averaged;"
             f" give {total} at most"
         )
+    if recipe.average and recipe.average.start == "initial":
+        updates = total // recipe.average.every
+        if (before := float(np.prod(decays(recipe.average, updates)))) > _MOST_BEFORE:
+            most = math.floor(1e4 * _MOST_BEFORE ** (1 / updates)) / 1e4
+            raise UsageError(
+                f"average.decay = {recipe.average.decay:g} is of a longer training: after {trained}, {before:.0%} of"
+                f' the average are the weights from before; give {most:g} at most, or start = "first"'
+            )
     if rule is None:
         return
     if isinstance(rule.every, int) and rule.every > total:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -42,13 +42,16 @@ def due(rule: Selection, lengths: Iterable[tuple[int, int]]) -> list[int]:
 class Evaluations:
     """Those of one training.
 
-    after: steps, as `due` gives them. score: of a model's weights; None: nothing is evaluated, and weights are kept
+    after: steps, as `due` gives them. since: steps of the stages before the last, of whose evaluations patience counts
+    none. score: of a model's weights; None: nothing is evaluated, and weights are kept
     alone. keeps: weights, which a training that only chooses hyper-parameters needs not. seconds: that they took;
     before: of these, in the parts of the training before this one.
     """
 
-    def __init__(self, rule: Selection, after: Iterable[int], score: Score | None, *, keeps: bool = True) -> None:
-        self._rule, self._after, self._score = rule, frozenset(after), score
+    def __init__(
+        self, rule: Selection, after: Iterable[int], score: Score | None, *, since: int = 0, keeps: bool = True
+    ) -> None:
+        self._rule, self._after, self._score, self._since = rule, frozenset(after), score, since
         self.curve: list[tuple[int, float | None]] = []
         self.best: Tensors | None = None
         self.best_step: int | None = None
@@ -61,13 +64,11 @@ class Evaluations:
 
     @property
     def stop(self) -> bool:
-        """Whether the training is to end here: no new best in so many evaluations."""
-        steps = [step for step, _ in self.curve]
-        return (
-            self._rule.patience is not None
-            and self.best_step is not None
-            and len(steps) - 1 - steps.index(self.best_step) >= self._rule.patience
-        )
+        """Whether the training is to end here: no new best in so many evaluations of the last stage."""
+        if self._rule.patience is None:
+            return False
+        values = [value for step, value in self.curve if step > self._since]
+        return bool(values) and len(values) - 1 - _best(self._rule, values) >= self._rule.patience
 
     @property
     def last_step(self) -> int:
@@ -96,23 +97,14 @@ class Evaluations:
 
     def _take(self, step: int, model: Model, weights: Callable[[], Tensors]) -> None:
         value = self._score(model) if self._score is not None else None
-        best = self._score is not None and self._is_best(value)
         self.curve.append((step, value))
+        best = self._score is not None and _best(self._rule, [each for _, each in self.curve]) == len(self.curve) - 1
         kept: Tensors = {}
         if self.recent.maxlen or (best and self._keeps_best):
             kept = {name: np.array(array) for name, array in weights().items()}
         self.recent.append(kept)
         if best:
             self.best_step, self.best = step, kept if self._keeps_best else None
-
-    def _is_best(self, value: float | None) -> bool:
-        """The first is until another is better; what is finite is better than what is not."""
-        if self.best_step is None:
-            return True
-        former = dict(self.curve)[self.best_step]
-        if value is None or former is None:
-            return value is not None
-        return better(self._rule, value, former)
 
     # -- in a draft
 
@@ -138,3 +130,13 @@ class Evaluations:
 def better(rule: Selection, value: float, than: float) -> bool:
     """By the protocol's metric."""
     return value < than if rule.metric == "loss" else value > than
+
+
+def _best(rule: Selection, values: Sequence[float | None]) -> int:
+    """Which is best: the first of equals; what is finite is better than what is not."""
+    best = 0
+    for place, value in enumerate(values):
+        former = values[best]
+        if value is not None and (former is None or better(rule, value, former)):
+            best = place
+    return best

@@ -16,16 +16,17 @@ import numpy as np
 from isotune import data
 from isotune.data.augmentation import Augmenter
 from isotune.progress import Progress, untold
-from isotune.protocols import Protocol, Report, Selection, Stage, Values, form_axes, with_values
+from isotune.protocols import Protocol, Report, Selection, Stage, Values, form_axes
 from isotune.runs.drafts import Draft, Kept
 from isotune.runs.records import Cell
 from isotune.runs.scores import scores
 from isotune.runs.selection.averaging import Average
 from isotune.runs.selection.evaluations import Evaluations, Score, Tensors, due
+from isotune.runs.selection.finished import Finished
 from isotune.runs.selection.holding_out import split
 from isotune.runs.selection.search import Search
-from isotune.runs.selection.views import Views, views
-from isotune.runs.training import Among, Training, steps_of, train
+from isotune.runs.selection.views import Passed, Views, views
+from isotune.runs.training import Among, steps_of, train
 
 if TYPE_CHECKING:
     from isotune.adapters.base import Model
@@ -45,15 +46,6 @@ class Tuned(NamedTuple):
 
 
 @dataclass
-class _Run:
-    """One training, done."""
-
-    result: Training
-    evaluations: Evaluations | None
-    average: Average | None
-
-
-@dataclass
 class FineTuning:
     """Of one cell. forms: axes of its techniques' forms, under which its protocol is trained. reset: gives the model
     its weights from before training. alone: no other worker runs meanwhile."""
@@ -70,15 +62,21 @@ class FineTuning:
 
     def run(self) -> Tuned:
         """LeftOff: as `Draft.write` says."""
-        stages = self._protocol.stage
-        among: Among | None = None
-        search: Search | None = None
-        if self._rule and self._rule.grid:
-            search = self._searched(self._rule)
-            stages, among = (self._stage(search.chosen),), search.place
-        run = self._train(stages, self._last_numbers, self._last_evaluated, among)
+        search = self._searched(self._rule) if self._rule and self._rule.grid else None
+        run = search.finished if search else None
+        if run is None:
+            stages, among = self._protocol.stage, None
+            if search is not None:
+                stages, among = search.stages(search.chosen), search.place
+            run = self._train(stages, self._last_numbers, self._last_evaluated, among)
+            resumed = (search.resumed if search else ()) + run.result.resumed
+        else:  # as if it were trained again
+            assert search is not None
+            run.put_back(self.built.model, search.stages(search.chosen))
+            resumed = search.resumed
+        run.result.trainer = None
         began = time.perf_counter()
-        logits, metrics = self._scored(run)
+        passed, metrics = self._scored(run)
         result, evaluations = run.result, run.evaluations
         if self._rule is not None:
             metrics["selected"] |= self._choice(run, search)
@@ -92,15 +90,18 @@ class FineTuning:
             "training_images": result.images,
             "disturbance": result.disturbance,
             "evaluation": time.perf_counter() - began,
-            "resumed": (search.resumed if search else ()) + result.resumed,
+            "resumed": resumed,
             "before": self.before + (search.before if search else 0.0),
             "alone": result.alone,
         }
+        if passed.centre is not None:
+            metrics["centre_accuracy"] = scores(passed.centre, self._test.labels)["accuracy"]
+            timings["crops"] = passed.seconds
         if self._rule is not None:
             while_training = evaluations.seconds if evaluations else 0.0
-            timings["choosing"] = while_training + (search.seconds if search else 0.0)
-            timings["trainings"] = 1 + (len(search.tried) if search else 0)
-        return Tuned(logits, self._test.labels, metrics, timings)
+            timings["choosing"] = while_training + (search.deciding_seconds if search else 0.0)
+            timings["trainings"] = (0 if search and search.finished else 1) + (len(search.tried) if search else 0)
+        return Tuned(passed.logits, self._test.labels, metrics, timings)
 
     # -- images
 
@@ -164,53 +165,69 @@ class FineTuning:
     def _searched(self, rule: Selection) -> Search:
         assert rule.grid is not None
         fitted = self._parts[0]
-        tried = [self._stage(values) for values in rule.grid.combinations]
-        planned = [steps_of(each, len(fitted))[0] for each in tried]
-        planned.append(max(steps_of(each, len(self._last_numbers))[0] for each in tried))
-        search = Search(rule, self._stage, planned, self._kept(sum(planned)))
+        tried = [self._stages(values) for values in rule.grid.combinations]
+        planned = [self._length(stages, len(fitted)) for stages in tried]
+        if not rule.keeps_out:  # another training comes
+            planned.append(max(self._length(stages, len(self._last_numbers)) for stages in tried))
 
-        def one(stages: tuple[Stage, ...], among: Among) -> tuple[Training, Evaluations]:
-            run = self._train(stages, fitted, self._held_out, among, searching=True)
-            self.reset()
-            assert run.evaluations is not None
-            return run.result, run.evaluations
+        def one(stages: tuple[Stage, ...], among: Among) -> Finished:
+            return self._train(stages, fitted, self._held_out, among, searching=True)
 
-        search.run(one)
+        def restored(stages: tuple[Stage, ...], kept: Kept) -> Finished:
+            average, evaluations = self._beside(stages, len(fitted), self._held_out)
+            return Finished.restored(kept.said["chosen"], kept.parts, evaluations, average)
+
+        search = Search(rule, self._stages, planned, self._kept(sum(planned)), restored)
+        search.run(one, self.reset)
         return search
 
-    def _stage(self, values: Values) -> Stage:
+    def _stages(self, values: Values) -> tuple[Stage, ...]:
         """With a combination of the grid, and then its forms: a rate may be a share of another peak."""
         recipe = self.cell.protocol
-        return form_axes.stage_under(recipe, with_values(recipe.stage[0], values), self.forms)
+        assert recipe.selection is not None
+        assert recipe.selection.grid is not None
+        stages = recipe.selection.grid.stages(recipe.stage, values)
+        return tuple(form_axes.stage_under(recipe, stage, self.forms) for stage in stages)
 
     def _kept(self, total: int) -> Kept | None:
         return self.draft.read(total) if self.draft else None
 
+    @staticmethod
+    def _length(stages: tuple[Stage, ...], images: int) -> int:
+        """Steps of all stages."""
+        return sum(steps_of(stage, images)[0] for stage in stages)
+
     def _train(
         self, stages: tuple[Stage, ...], numbers: np.ndarray, evaluated: Views | None, among: Among | None,
         searching: bool = False,
-    ) -> _Run:  # fmt: skip
-        """The model is as before training."""
-        model, protocol = self.built.model, self._protocol
-        lengths = [steps_of(stage, len(numbers)) for stage in stages]
-        total = sum(steps for steps, _ in lengths)
-        average = None
-        if protocol.average is not None:
-            average = Average(protocol.average, model.weights(), total)
-        evaluations = None
-        if self._rule and (evaluated is not None or self._rule.last):
-            score = None if evaluated is None else self._score(evaluated, self._rule.metric)
-            after = due(self._rule, lengths)
-            if searching and self._rule.reports == "last" and not self._rule.patience:
-                after = after[-1:]  # the others decide nothing
-            evaluations = Evaluations(self._rule, after, score, keeps=not searching)
+    ) -> Finished:  # fmt: skip
+        """The model is as before training, and as after it in the end."""
+        average, evaluations = self._beside(stages, len(numbers), evaluated, searching)
         augmenter = self._augmenter.only(numbers)
         result = train(
-            model, stages, augmenter, augmenter.labels, self.cell.seeds, self.progress, self.draft,
+            self.built.model, stages, augmenter, augmenter.labels, self.cell.seeds, self.progress, self.draft,
             alone=self.alone, average=average, evaluations=evaluations, among=among,
         )  # fmt: skip
         self.before += result.before + (evaluations.before if evaluations else 0.0)
-        return _Run(result, evaluations, average)
+        return Finished(result, evaluations, average)
+
+    def _beside(
+        self, stages: tuple[Stage, ...], images: int, evaluated: Views | None, searching: bool = False
+    ) -> tuple[Average | None, Evaluations | None]:
+        """What goes beside a training. searching: it chooses hyper-parameters; where another one comes after it, it
+        keeps no weights and has no evaluations that decide nothing."""
+        lengths = [steps_of(stage, images) for stage in stages]
+        total = sum(steps for steps, _ in lengths)
+        average, rule = None, self._rule
+        if (averaging := self._protocol.average) is not None:
+            average = Average(averaging, self.built.model.weights(), total)
+        if rule is None or (evaluated is None and not rule.last):
+            return average, None
+        score = None if evaluated is None else self._score(evaluated, rule.metric)
+        after, only_chooses = due(rule, lengths), searching and not rule.keeps_out
+        if only_chooses and rule.reports == "last" and not rule.patience:
+            after = after[-1:]
+        return average, Evaluations(rule, after, score, since=total - lengths[-1][0], keeps=not only_chooses)
 
     def _score(self, images: Views, metric: str) -> Score:
         def score(model: Model) -> float | None:
@@ -221,26 +238,26 @@ class FineTuning:
 
     # -- evaluation
 
-    def _scored(self, run: _Run) -> tuple[np.ndarray, dict[str, Any]]:
-        """Logits of what is reported, and what is measured of it and beside it."""
-        last, metrics = self._logits(None), dict[str, Any]()
+    def _scored(self, run: Finished) -> tuple[Passed, dict[str, Any]]:
+        """Of what is reported, and what is measured of it and beside it."""
+        last, metrics = self._passed(None), dict[str, Any]()
         if run.average is not None:
-            metrics["last_accuracy"] = scores(last, self._test.labels)["accuracy"]
-            last = self._logits(run.average.tensors)
+            metrics["last_accuracy"] = scores(last.logits, self._test.labels)["accuracy"]
+            last = self._passed(run.average.tensors)
         if self._rule is None:
             return last, metrics
         reported, every = last, dict[Report, list[Scores]]()
-        every["last"] = [scores(last, self._test.labels)]
+        every["last"] = [scores(last.logits, self._test.labels)]
         evaluations = run.evaluations
         if evaluations is not None and self._rule.last:
-            earlier = [self._logits(tensors) for tensors in list(evaluations.recent)[:-1]]
+            earlier = [self._passed(tensors).logits for tensors in list(evaluations.recent)[:-1]]
             every["mean-of-last"] = [*(scores(each, self._test.labels) for each in earlier), *every["last"]]
         if evaluations is not None and evaluations.best is not None:
             name: Report = "best-on-test" if self._rule.reports == "best-on-test" else "best"
             at_the_end = evaluations.best_step == evaluations.last_step
-            logits = last if at_the_end else self._logits(evaluations.best)
-            every[name] = [scores(logits, self._test.labels)]
-            reported = logits if self._rule.reports == name else last
+            best = last if at_the_end else self._passed(evaluations.best)
+            every[name] = [scores(best.logits, self._test.labels)]
+            reported = best if self._rule.reports == name else last
         by_name = {
             metric: {name: float(np.mean([each[metric] for each in of])) for name, of in every.items()}
             for metric in ("accuracy", "mean_per_class")
@@ -248,13 +265,13 @@ class FineTuning:
         metrics |= {metric: shares[self._rule.reports] for metric, shares in by_name.items()}
         return reported, metrics | {"selected": {"reports": self._rule.reports, **by_name}}
 
-    def _logits(self, tensors: Tensors | None) -> np.ndarray:
-        """[N, classes] of the test images, under these weights; None: under the model's own."""
+    def _passed(self, tensors: Tensors | None) -> Passed:
+        """The test images, under these weights; None: under the model's own."""
         if tensors is not None:
             self.built.model.load(tensors)
-        return self._test.logits(self.built.model, self.progress)
+        return self._test.passed(self.built.model, self.progress)
 
-    def _choice(self, run: _Run, search: Search | None) -> dict[str, Any]:
+    def _choice(self, run: Finished, search: Search | None) -> dict[str, Any]:
         said: dict[str, Any] = {"held_out_images": len(self._parts[1])}
         if search is not None:
             said |= {"chosen": search.chosen, "tried": tuple(search.tried)}

@@ -1,7 +1,8 @@
 """A grid of hyper-parameters: one training after another, judged by the held-out images.
 
 Each begins from the same weights and draws from the same seeds. What was tried goes into the cell's draft, so that a
-process that goes on trains none twice.
+process that goes on trains none twice. Where the chosen values are not trained again on other images, the best training
+until now is kept as it ended, in the draft too: the one that would come in the end would be it, to the bit.
 """
 
 from __future__ import annotations
@@ -13,38 +14,56 @@ from isotune.errors import UsageError
 from isotune.protocols import Selection, Stage, Values
 from isotune.runs.drafts import Kept
 from isotune.runs.selection.evaluations import Evaluations, better
+from isotune.runs.selection.finished import Finished
 from isotune.runs.selection.selected import Tried
-from isotune.runs.training import Among, Training
+from isotune.runs.training import Among
 
-# (stages, the training's place among all) -> what it gave, and its evaluations
-Train = Callable[[tuple[Stage, ...], Among], tuple[Training, Evaluations]]
+Stages = tuple[Stage, ...]
+Train = Callable[[Stages, Among], Finished]  # with the training's place among all
+Restore = Callable[[Stages, Kept], Finished]  # of these stages, from a draft
 
 
 class Search:
-    """Of one cell. stage: that is trained, with a combination's values. planned: steps of each combination without the
-    held-out images, and of the last training, which counts, at most. kept: the cell's draft."""
+    """Of one cell. stages: that are trained, with a combination's values. planned: steps of each combination without
+    the held-out images, and of the training on all of them, at most, where there is one. kept: the cell's draft, from
+    which `restore` takes the best training; None: none is kept."""
 
     def __init__(
-        self, rule: Selection, stage: Callable[[Values], Stage], planned: Sequence[int], kept: Kept | None
+        self,
+        rule: Selection,
+        stages: Callable[[Values], Stages],
+        planned: Sequence[int],
+        kept: Kept | None,
+        restore: Restore,
     ) -> None:
         assert rule.grid is not None
-        self._rule, self._stage, self._planned = rule, stage, planned
+        self._rule, self.stages, self._planned = rule, stages, planned
         self.combinations: list[Values] = rule.grid.combinations
         self._kept = kept
         said: Mapping[str, Any] = kept.said if kept else {}
         self.tried = [Tried.model_validate(each) for each in said.get("tried", ())]
         self.before = self.seconds  # in former processes
         self.resumed: tuple[int, ...] = tuple(said.get("resumed", ()))
+        self.finished: Finished | None = None  # the best, where it is kept
+        if kept and rule.keeps_out and self._best is not None:
+            self.finished = restore(self.stages(self.tried[self._best].values), kept)
 
     @property
     def seconds(self) -> float:
         return sum(one.seconds for one in self.tried)
 
-    def run(self, train: Train) -> None:
-        """Train what is not tried yet."""
+    @property
+    def deciding_seconds(self) -> float:
+        """Of the trainings that only choose."""
+        counts = self._best if self.finished else None
+        return sum(one.seconds for number, one in enumerate(self.tried) if number != counts)
+
+    def run(self, train: Train, reset: Callable[[], None]) -> None:
+        """Train what is not tried yet. reset: gives the model its weights from before training."""
         for values in self.combinations[len(self.tried) :]:
-            stages = (self._stage(values),)
-            result, evaluations = train(stages, self.place)
+            done = train(self.stages(values), self.place)
+            result, evaluations = done.result, done.evaluations
+            assert evaluations is not None
             self.resumed += result.resumed
             self.tried.append(
                 Tried(
@@ -52,6 +71,11 @@ class Search:
                     seconds=result.first_step + result.seconds + evaluations.seconds,
                 )
             )  # fmt: skip
+            if self._rule.keeps_out and self._best == len(self.tried) - 1:
+                done.keep()
+                self.finished = done
+            result.trainer = None  # with what it holds in memory
+            reset()
 
     def _score(self, evaluations: Evaluations) -> float | None:
         """By what the protocol reports, of the held-out images."""
@@ -68,21 +92,29 @@ class Search:
         """Of the training that comes next."""
         number = len(self.tried)
         kept = self._kept if self._kept and len(self._kept.said.get("tried", ())) == number else None
+        said: dict[str, Any] = {"tried": [one.model_dump() for one in self.tried], "resumed": self.resumed}
+        if self.finished is not None:
+            said["chosen"] = self.finished.said
         return Among(
-            before=sum(self._planned[:number]), total=sum(self._planned), kept=kept,
-            said={"tried": [one.model_dump() for one in self.tried], "resumed": self.resumed},
+            before=sum(self._planned[:number]), total=sum(self._planned), kept=kept, said=said,
+            parts=self.finished.parts if self.finished else {},
         )  # fmt: skip
 
     @property
+    def _best(self) -> int | None:
+        """Which of those tried is best; of equals the first; None: none was finite."""
+        best: int | None = None
+        for number, one in enumerate(self.tried):
+            if one.score is not None and (best is None or better(self._rule, one.score, self.tried[best].score or 0.0)):
+                best = number
+        return best
+
+    @property
     def chosen(self) -> Values:
-        """The best; of equals the first. UsageError: none was finite."""
-        best: Tried | None = None
-        for one in self.tried:
-            if one.score is not None and (best is None or better(self._rule, one.score, best.score or 0.0)):
-                best = one
-        if best is None:
+        """UsageError: none was finite."""
+        if self._best is None:
             raise UsageError(
                 f"selection.grid: the {self._rule.metric} of the held-out images is not finite under any of"
                 f" {len(self.tried)} combinations; try lower learning rates"
             )
-        return best.values
+        return self.tried[self._best].values

@@ -7,6 +7,7 @@ the averaged probabilities, so that loss and calibration error are those of the 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -24,6 +25,7 @@ PLACES: dict[Literal["centre", "three-crop"], tuple[Place, ...]] = {
     "centre": ("centre",),
     "three-crop": ("start", "centre", "end"),
 }
+_MIDDLE = PLACES["three-crop"].index("centre")
 
 
 @dataclass(frozen=True)
@@ -38,10 +40,28 @@ class Views:
 
     def logits(self, model: Model, progress: Progress) -> np.ndarray:
         """[n, classes], in inference mode."""
-        each = [
-            training.logits_in_batches(model, crop, self.batch_size, progress, self.numbers) for crop in self.images
-        ]
-        return each[0] if len(each) == 1 else averaged(each)
+        return self.passed(model, progress).logits
+
+    def passed(self, model: Model, progress: Progress) -> Passed:
+        """What each crop gave, in inference mode."""
+        each, seconds = [], []
+        for crop in self.images:
+            began = time.perf_counter()
+            each.append(training.logits_in_batches(model, crop, self.batch_size, progress, self.numbers))
+            seconds.append(time.perf_counter() - began)
+        if len(each) == 1:
+            return Passed(each[0], None, tuple(seconds))
+        return Passed(averaged(each), each[_MIDDLE], tuple(seconds))
+
+
+@dataclass(frozen=True)
+class Passed:
+    """logits: [n, classes]. centre: those of the centre crop alone, likewise; None: they are all. seconds: that each
+    crop took, in the order of `PLACES`; the first has what is compiled or loaded then."""
+
+    logits: np.ndarray
+    centre: np.ndarray | None
+    seconds: tuple[float, ...]
 
 
 def views(

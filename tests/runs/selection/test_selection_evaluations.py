@@ -87,6 +87,22 @@ def test_early_stopping_is_kerass(values, patience) -> None:
     assert (evaluations.last_step if evaluations.stop else None) == end
 
 
+@given(st.lists(st.none() | st.floats(0, 1), max_size=6), st.lists(st.floats(0, 1), min_size=1, max_size=9),
+       st.integers(1, 4))  # fmt: skip
+def test_patience_counts_the_last_stages_alone_as_a_callback_of_a_second_fit_does(before, values, patience) -> None:
+    model, given = Counted(), iter([*before, *values])
+    rule = Selection(**RULE, patience=patience)
+    both = Evaluations(rule, range(1, 99), lambda model: next(given), since=len(before))
+    alone = evaluated(values, patience=patience)
+    for step in range(1, len(before) + len(alone.curve) + 1):
+        assert not both.stop
+        both.take(step, model, model, None)
+    assert both.stop == alone.stop
+    every = [value for _, value in both.curve]
+    finite = [value for value in every if value is not None]
+    assert every[both.best_step - 1] == max(finite), "the best is of all stages"
+
+
 def test_the_last_few_are_kept_and_go_through_a_draft() -> None:
     evaluations = evaluated([0.1, 0.5, 0.2, 0.5, 0.3], last=2)
     assert [float(kept["w"][0]) for kept in evaluations.recent] == [4, 5]
