@@ -24,7 +24,12 @@ def handed_in(expected: Expected, cell: OfCell) -> Reference:
         rounding=expected.rounding or 10.0**-expected.decimals,
         runs=runs, statistic="single" if runs == 1 else "mean" if runs else "not-stated",
         spread=expected.spread, spread_kind="none" if expected.spread is None else "sd", low=None, high=None,
-        protocol=here.protocol, selection=SELECTIONS[expected.at or "last"], size_px=here.size_px, crop=here.crop,
+        protocol=here.protocol, selection=_selection(expected), size_px=here.size_px, crop=here.crop,
         resize=here.resize or "", interpolation=here.interpolation or "", evaluation="",
         measured_by="handed in", trust="low", source=expected.source, location="", note="", file="", expected=expected,
     )  # fmt: skip
+
+
+def _selection(expected: Expected) -> str:
+    said = SELECTIONS[expected.at or "last"]
+    return f"{said} {expected.last}" if expected.last else said

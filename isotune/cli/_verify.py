@@ -27,7 +27,8 @@ What else [claim] can say:
   error = "8.27"       in the place of accuracy: what is left of 100 %
   at_least = true      a bound: as high or higher
   at = "best"          of a training: last (absent), best (on held-out images),
-                       mean-of-last, best-on-test; compared with that alone
+                       mean-of-last (with last = 5), best-on-test; compared
+                       with that alone, which the protocol has to measure
   images = 10000       test images it was measured on, where they are not all
   test = "same"        our test images are the same, a subset of theirs, or other
   seeds = 5            runs that it is the mean of; spread = 0.3: their deviation

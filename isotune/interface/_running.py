@@ -127,7 +127,7 @@ def run(
         cells = wanted.sweep.cells(sets)
         if price:
             cells = _priced(cells, sets, running)
-        handed, elsewhere = _handed(wanted, cells)
+        handed, elsewhere = _handed(wanted, cells, sets)
         for line in elsewhere:
             reporter.note(line)
         for line in _check(cells, wanted, running, reporter):
@@ -245,17 +245,22 @@ def plan(
 def _comparisons(wanted: Request, cells: Sequence[Cell], sets: Mapping[str, data.Dataset]) -> list[sweeps.Comparison]:
     """What would be held against each published number. UsageError: one is about none of the cells."""
     held = []
-    for number in _handed(wanted, cells)[0]:
+    for number in _handed(wanted, cells, sets)[0]:
         about = [cell for cell in cells if cell.key in number.cells]
         line = report.foreseen(number, about, len(sets[about[0].dataset].test))
         held.append(sweeps.Comparison(line, number.cells))
     return held
 
 
-def _handed(wanted: Request, cells: Sequence[Cell]) -> tuple[list[report.HandedIn], list[str]]:
+def _handed(
+    wanted: Request, cells: Sequence[Cell], sets: Mapping[str, data.Dataset]
+) -> tuple[list[report.HandedIn], list[str]]:
     """The published numbers that are about these cells, and a line for each that a protocol lists of other runs.
-    UsageError: one that is handed in is about none of the cells."""
-    about = [verification.resolve(each, cells, where) for where, each in wanted.expected]
+    UsageError: one that is handed in is about none of the cells, or nothing that they measure."""
+    about = []
+    for where, each in wanted.expected:
+        about.append(number := verification.resolve(each, cells, where))
+        verification.check_measured(number, cells, sets, where)
     listed = [verification.resolve_listed(each, cells, where) for where, each in wanted.listed]
     about += [each for each in listed if isinstance(each, report.HandedIn)]
     return about, [each for each in listed if isinstance(each, str)]

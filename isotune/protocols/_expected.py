@@ -53,6 +53,7 @@ class Expected(Strict):
     top5: _Percent | None = Field(None, description="top-5, percent; one of the three is given")
     mean_per_class: _Percent | None = Field(None, description="accuracy, mean over the classes, percent")
     at: Report | None = Field(None, description="which accuracy of a training it is; absent: that after the last step")
+    last: int | None = Field(None, gt=1, description="evaluations that a mean-of-last is over")
     source: _Name = Field(description="where it is published: a URL, a DOI, title and table")
     spread: float | None = Field(None, ge=0, le=100, description="standard deviation over the seeds, points")
     seeds: int | None = Field(None, ge=1, le=1_000_000, description="runs that it is the mean of")
@@ -103,6 +104,10 @@ class Expected(Strict):
             raise ValueError(f"{said}; give one of {', '.join(METRICS)}, in percent: {EXAMPLE}")
         if not self.source.strip():
             raise ValueError(f"source: is empty; say where the number is published: {EXAMPLE}")
+        if self.at == "mean-of-last" and self.last is None:
+            raise ValueError('last: is missing; at = "mean-of-last" is over how many evaluations? Give last = 5, say')
+        if self.last is not None and self.at != "mean-of-last":
+            raise ValueError('last: is of at = "mean-of-last"; leave one out, or give both')
         if self.at_least and self.margin is not None:
             raise ValueError("margin: a bound (at-least) has none; leave one of the two out")
         if self.test == "other" and self.images is None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from isotune.data import Dataset, subset
 from isotune.errors import UsageError, listed
 from isotune.protocols import Expected
 from isotune.report import HandedIn
@@ -42,6 +43,30 @@ def resolve(expected: Expected, cells: Iterable[Cell], where: str = "expect") ->
             raise UsageError(f"{where}: predictions: there is no {file}")
         expected = expected.model_copy(update={"predictions": str(file)})
     return HandedIn(expected, frozenset(cell.key for cell in chosen))
+
+
+def check_measured(number: HandedIn, cells: Iterable[Cell], sets: Mapping[str, Dataset], where: str = "expect") -> None:
+    """UsageError: the runs that a number is about do not measure it. sets: by the name that cells have."""
+    expected = number.expected
+    cell = next(cell for cell in cells if cell.key in number.cells)
+    recipe, at = cell.protocol, expected.at or "last"
+    rule = recipe.selection
+    if at not in recipe.measured or (rule and at == "mean-of-last" and rule.last != expected.last):
+        has = [f"{name} (of {rule.last})" if rule and name == "mean-of-last" else name for name in recipe.measured]
+        of = f"{at} (of {expected.last})" if expected.last else at
+        raise UsageError(
+            f"{where}: {expected}: at = {of} is not what protocol {recipe.name} measures, which is {listed(has)};"
+            " say another, or give the protocol a [selection] that does"
+        )
+    if expected.metric == "mean_per_class":
+        dataset = sets[cell.dataset]
+        labels = dataset.test.labels
+        there = set(labels[subset(labels, recipe.images.test)].tolist())
+        if lacking := [name for place, name in enumerate(dataset.classes) if place not in there]:
+            raise UsageError(
+                f"{where}: {expected}: mean_per_class is over all {len(dataset.classes)} classes, and {len(lacking)} of"
+                f" {dataset.name} have no test images: {listed(lacking, most=4)}; add some, or claim the accuracy"
+            )
 
 
 def resolve_listed(expected: Expected, cells: Iterable[Cell], where: str) -> HandedIn | str:

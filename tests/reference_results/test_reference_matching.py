@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -47,6 +48,26 @@ def test_the_tutorials_last_epochs_match_its_protocol_and_its_best_ones_do_not()
     assert all(said(each) == {"epoch reported last against best"} for each in best)
     frozen = [each for each in matches.near if each.reference.protocol == "pytorch-tutorial-frozen"]
     assert all("protocol pytorch-tutorial against pytorch-tutorial-frozen" in said(each) for each in frozen)
+
+
+SELECTIONS = {
+    "last": None,
+    "best held out": protocols.Selection(held_out=0.1, every="epoch", reports="best"),
+    "best": protocols.Selection(every="epoch", reports="best-on-test"),
+    "mean of last 3": protocols.Selection(every="epoch", reports="mean-of-last", last=3),
+}
+
+
+@pytest.mark.parametrize("ours", SELECTIONS)
+def test_a_number_of_the_tables_is_held_against_that_of_its_name_alone(ours: str) -> None:
+    """Of every published name against every measured one, and of every metric."""
+    recipe = TUTORIAL.protocol.model_copy(update={"selection": SELECTIONS[ours]})
+    asked = replace(conditions(TUTORIAL.model_copy(update={"protocol": recipe})), changes=())
+    (row,) = [each for each in matching(TUTORIAL).exact if each.value == 92.16]
+    for theirs in ("", "last", "best", "best of 25", "best held out", "mean of last 2", "mean of last 3", "epoch 25"):
+        for metric in ("top-1", "top-5", "mean-per-class"):
+            same = (theirs, metric) == (ours, "top-1")
+            assert bool(deviations(replace(row, selection=theirs, metric=metric), asked)) != same, (theirs, metric)
 
 
 @pytest.mark.parametrize(

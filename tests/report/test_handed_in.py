@@ -11,7 +11,7 @@ from report_factories import FINE_TUNE, default_run, predictions, record
 
 from isotune import protocols
 from isotune.errors import UsageError
-from isotune.protocols import Images, OwnClassifier, Selection, expected
+from isotune.protocols import Grid, Images, OwnClassifier, Report, Selection, expected
 from isotune.report import HandedIn, Judged, Leaderboard, judged, line
 from isotune.report.analysis import answers
 from isotune.runs.records import Record
@@ -171,6 +171,91 @@ def test_each_is_compared_with_what_was_measured_under_its_name() -> None:
         assert f" % {at}" in line(judged_one) or f" % at the step that is {at}" in line(judged_one)
     assert one(runs, "accuracy=85.0").verdict.outcome == "different", "it is held against the last step"
     assert one(runs, "mean_per_class=85.0,at=best").verdict.outcome == "reproduced"
+
+
+EPOCHS = {"held_out": 0.1, "every": "epoch"}
+RULES = {
+    "nothing": None,
+    "the last": Selection(held_out=0.1),
+    "the last, with others": Selection(**EPOCHS, last=3),
+    "the best": Selection(**EPOCHS, reports="best"),
+    "the best, with a mean": Selection(**EPOCHS, reports="best", last=2),
+    "a mean": Selection(every=5, last=3, reports="mean-of-last"),
+    "the best on the test images": Selection(every=5, reports="best-on-test"),
+    "a grid": Selection(**EPOCHS, grid=Grid(steps=(5, 9))),
+    "a grid, not refitted": Selection(**EPOCHS, grid=Grid(steps=(5, 9), refit=False), reports="best"),
+}
+NAMES: tuple[tuple[Report, int | None], ...] = (
+    ("last", None), ("best", None), ("mean-of-last", 2), ("mean-of-last", 3), ("best-on-test", None),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
+@pytest.mark.parametrize("metric", ["accuracy", "mean_per_class", "top5"])
+@pytest.mark.parametrize(("at", "last"), NAMES)
+def test_a_verdict_is_of_what_was_measured_under_that_very_name(rule, metric, at, last) -> None:
+    """Of every published name against every measured one: no verdict but where both are one, and then of its number."""
+    shares = {"last": 0.8, "best": 0.84, "mean-of-last": 0.79, "best-on-test": 0.86}
+    recipe = FINE_TUNE.model_copy(update={"selection": rule})
+    runs = []
+    for each in trained(0.80, 0.80, 0.80):
+        selected = None
+        if rule is not None:
+            accuracy = {name: shares[name] for name in rule.measured}
+            selected = Selected(
+                reports=rule.reports, accuracy=accuracy, best_step=40,
+                mean_per_class={name: share - 0.1 for name, share in accuracy.items()},
+            )  # fmt: skip
+        cell = each.cell.model_copy(update={"protocol": recipe})
+        metrics = each.metrics.model_copy(update={"selected": selected, "mean_per_class": 0.7})
+        runs.append(each.model_copy(update={"cell": cell, "metrics": metrics}))
+    theirs = 100 * (shares[at] - 0.1 * (metric == "mean_per_class"))
+    said = f"{metric}={theirs:.1f},at={at}" + (f",last={last}" if last else "")
+    verdict = one(runs, said).verdict
+    measured = metric != "top5" and at in recipe.measured and (last is None or rule.last == last)
+    assert (verdict.outcome in ("reproduced", "different")) == measured
+    if measured:
+        assert verdict.effect == pytest.approx(0)
+    else:
+        assert verdict.effect is None
+        assert "was not measured" in line(one(runs, said))
+    if not last and at == "last":
+        unsaid = one(runs, f"{metric}={theirs:.1f}").verdict
+        assert (unsaid.outcome, unsaid.effect) == (verdict.outcome, verdict.effect), "the last, where nothing is said"
+
+
+def test_the_leaderboard_has_every_accuracy_by_its_name() -> None:
+    runs = selecting({"best": 0.85, "last": 0.8}, {"best": 0.87, "last": 0.82})
+    (section,) = Leaderboard(runs).json()["sections"]
+    setup = section["rows"][0]["identical"]
+    assert {name: each["mean"] for name, each in setup["accuracies"].items()} == pytest.approx({"best": 86, "last": 81})
+    assert setup["accuracies"]["best"] == setup["accuracy"]
+    assert setup["mean_per_class"]["last"]["n"] == 2
+    first = setup["runs"][0]
+    assert first["accuracies"] == pytest.approx({"best": 85, "last": 80})
+    assert first["mean_per_class"] == pytest.approx({"best": 85, "last": 80})
+    assert (first["best_step"], first["trainings"], first["choosing"]) == (40, 1, 3.0)
+    (section,) = Leaderboard(trained(0.8, 0.81)).json()["sections"]
+    assert section["rows"][0]["identical"]["runs"][1]["accuracies"] == {"last": 81.0}
+
+
+def test_the_report_says_what_three_crops_bring_and_take() -> None:
+    runs = [
+        each.model_copy(
+            update={
+                "metrics": each.metrics.model_copy(update={"centre_accuracy": each.metrics.accuracy - 0.01}),
+                "timings": each.timings.model_copy(update={"crops": (2.5, 2.0, 1.5)}),
+            }
+        )
+        for each in trained(0.8, 0.82)
+    ]
+    lines = Leaderboard(runs).markdown().splitlines()
+    head = next(number for number, text in enumerate(lines) if "centre crop %" in text)
+    cells = [each.strip() for each in lines[head + 2].split("|")]
+    assert cells[3:8] == ["81.0 ± 12.7", "80.0 ± 12.7", "1.0 ± 0.0", "6.00", "2.00"]
+    assert "centre crop %" not in Leaderboard(trained(0.8, 0.82)).markdown()
+    (section,) = Leaderboard(runs).json()["sections"]
+    assert section["rows"][0]["identical"]["runs"][0]["centre_accuracy"] == pytest.approx(79)
 
 
 def test_the_report_names_every_accuracy_and_what_choosing_cost() -> None:

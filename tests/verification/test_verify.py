@@ -77,6 +77,38 @@ def test_the_status_says_what_became_of_it(claim, measured, here) -> None:
     assert (status, json.loads(out)["outcome"]) == (3, "inconclusive")
 
 
+def test_a_claim_of_another_step_is_refused_before_anything_runs(claim, here, house) -> None:
+    for more, said in (
+        ('at = "best"', "at = best is not what protocol small measures, which is last"),
+        ('at = "mean-of-last"', 'claim: last: is missing; at = "mean-of-last" is over how many evaluations?'),
+        (
+            'at = "mean-of-last"\nlast = 5',
+            "at = mean-of-last (of 5) is not what protocol small measures, which is last",
+        ),
+        ("last = 5", 'last: is of at = "mean-of-last"; leave one out, or give both'),
+    ):
+        status, out, error = here("verify", str(written(claim, 50, more)))
+        assert (status, out) == (2, "")
+        assert said in error
+        assert not (house / ".isotune").exists()
+
+
+def test_a_claim_of_the_best_step_is_held_against_it(claim, here, house) -> None:
+    """The same number as claim of the last step, of the best and of the mean of the last two."""
+    chosen = "[protocol.selection]\nheld_out = 0.2\nevery = 10\nlast = 2\n\n[claim]"
+    outcomes = {}
+    for at in ('at = "last"', 'at = "best"', 'at = "mean-of-last"\nlast = 2'):
+        written(claim, 50, f"margin = 0.001\nspread = 0.0\nseeds = 2\n{at}")
+        claim.write_text(claim.read_text(encoding="utf-8").replace("[claim]", chosen), encoding="utf-8")
+        verified = isotune.verify(claim, progress=False)
+        (name,) = re.findall(r'at = "(.*)"', at)
+        measured = [record.metrics.selected.accuracy[name] for record in verified.runs]
+        assert verified.judged.verdict.effect == pytest.approx(100 * np.mean(measured) - 50)
+        outcomes[name] = verified.line
+    assert "at the step that is best on held-out images" in outcomes["best"]
+    assert "on average over the last 2 evaluations" in outcomes["mean-of-last"]
+
+
 def test_the_result_names_what_decided_it_and_shows_when_it_was_altered(claim, measured, here, house) -> None:
     status, _, _ = here("verify", str(written(claim, f"{measured:.1f}", "margin = 50")), "--out", "beside/it")
     file = house / "beside" / "it" / "claim.verdict.json"

@@ -8,7 +8,7 @@ from functools import cache
 from math import nan
 from typing import Any
 
-from isotune.protocols import METRICS, REPORTS, Expected, Protocol, Report
+from isotune.protocols import METRICS, Expected, Protocol, Report, in_words
 from isotune.reference_results import Near, Reference, contradictions, handed_in, matching, published_spread
 from isotune.report.analysis.answers import Answers
 from isotune.report.analysis.handed_in import HandedIn
@@ -109,7 +109,8 @@ def _verdict(section: Section, setup: SetUp, reference: Reference) -> Verdict:
     if expected and None in values:
         step = of_step(expected, section.protocol)
         reason = f"{METRICS[expected.metric]}{step} was not measured"
-        reason += f"; what counts in these runs is that {REPORTS[reported(section.protocol)]}" if step else ""
+        named = (expected.at or "last") in section.protocol.measured and expected.at != "mean-of-last"
+        reason += f"; what counts in these runs is that {section.protocol.counts}" if step and not named else ""
     elif expected and expected.metric == "mean_per_class" and draw:
         reason = "of other test images the uncertainty of a mean over classes is not known"
     if reason:
@@ -152,18 +153,20 @@ def _values(setup: SetUp, expected: Expected | None) -> list[Any]:
 def _measured(record: Record, expected: Expected) -> float | None:
     """Share of 1, of the step that is claimed; None: it was not measured. What counts as the run's accuracy may be
     that of another step."""
-    at, metrics = expected.at or "last", record.metrics
-    if metrics is None or metrics.selected is None:
-        share: float | None = getattr(metrics, expected.metric, None) if at == "last" else None
-        return share
-    by_step: dict[str, float] = getattr(metrics.selected, expected.metric, {})
-    return by_step.get(at)
+    at, metrics, rule = expected.at or "last", record.metrics, record.cell.protocol.selection
+    if at == "mean-of-last" and (rule is None or rule.last != expected.last):
+        return None
+    if metrics is None:
+        return None
+    if expected.metric == "top5":
+        return metrics.top5 if at == "last" else None
+    return metrics.by_name("mean_per_class" if expected.metric == "mean_per_class" else "accuracy").get(at)
 
 
 def of_step(expected: Expected, protocol: Protocol) -> str:
     """In words, which accuracy of a training is claimed, where that is to be said; begins with a blank."""
     said = expected.at is not None or reported(protocol) != "last"
-    return f" {REPORTS[expected.at or 'last']}" if said else ""
+    return f" {in_words(expected.at or 'last', expected.last)}" if said else ""
 
 
 def reported(protocol: Protocol) -> Report:
