@@ -46,6 +46,7 @@ def scores(record: Record) -> dict[str, float]:
             "accuracy": metrics.accuracy, "top5": metrics.top5, "mean_per_class": metrics.mean_per_class,
             "loss": metrics.loss, "calibration_error": metrics.calibration_error,
             "train_images": metrics.train_images, "test_images": metrics.test_images,
+            "last_accuracy": metrics.last_accuracy, "centre_accuracy": metrics.centre_accuracy, **by_name(record),
         }  # fmt: skip
     if times:
         values |= {
@@ -56,6 +57,25 @@ def scores(record: Record) -> dict[str, float]:
     if memory:
         values |= {"peak_memory": memory.resident, "device_memory": memory.device}
     return {key: float(value) for key, value in values.items() if value is not None}
+
+
+def by_name(record: Record) -> dict[str, float]:
+    """Of a protocol that selects: `accuracy.best`, `mean_per_class.last` and so on, shares of 1, and after which step
+    it was best; that which counts stands as `accuracy` too."""
+    chosen = record.metrics.selected if record.metrics else None
+    if chosen is None:
+        return {}
+    values = {f"accuracy.{name}": share for name, share in chosen.accuracy.items()}
+    values |= {f"mean_per_class.{name}": share for name, share in chosen.mean_per_class.items()}
+    return values if chosen.best_step is None else values | {"best_step": chosen.best_step}
+
+
+def curve(record: Record) -> Iterator[tuple[int, float]]:
+    """(step, the protocol's metric of the images evaluated while training) of each evaluation that is finite."""
+    chosen = record.metrics.selected if record.metrics else None
+    for step, value in chosen.curve if chosen else ():
+        if value is not None:
+            yield step, value
 
 
 def rate(record: Record) -> float | None:

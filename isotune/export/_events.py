@@ -53,8 +53,10 @@ def _summaries(record: Record, began: float, ended: float) -> Iterator[tuple[int
     yield 0, hparams_pb(cells.asked(record), trial_id=record.cell.key, start_time_secs=began)
     for epoch, loss in cells.losses(record):
         yield epoch, scalar_pb("train/loss", loss)
+    for step, value in cells.curve(record):
+        yield step, scalar_pb("while_training/metric", value)
     for score, value in cells.scores(record).items():
-        yield 0, scalar_pb(f"{'test' if score in _OF_TESTS else 'cost'}/{score}", value)
+        yield 0, scalar_pb(f"{'test' if score.partition('.')[0] in _OF_TESTS else 'cost'}/{score}", value)
     status = Status.STATUS_SUCCESS if record.status == "done" else Status.STATUS_FAILURE
     yield 0, _session_end(HParamsPluginData(session_end_info=SessionEndInfo(status=status, end_time_secs=ended)))
 
@@ -70,4 +72,7 @@ def _session_end(data: Any) -> Any:
     return summary
 
 
-_OF_TESTS = {"accuracy", "top5", "mean_per_class", "loss", "calibration_error", "train_images", "test_images"}
+_OF_TESTS = {
+    "accuracy", "top5", "mean_per_class", "loss", "calibration_error", "train_images", "test_images", "last_accuracy",
+    "centre_accuracy", "best_step",
+}  # fmt: skip

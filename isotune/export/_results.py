@@ -113,6 +113,7 @@ def _notes(section: Section, row: Row, setup: SetUp) -> str:
     trained = f"trained on {section.train_images:,} training images" if section.train_images else "evaluated as it is"
     parts = [
         "top-1 accuracy, percent", f"protocol {protocol.name} ({protocol.title}), {trained}",
+        *([f"the accuracy {protocol.counts}"] if protocol.selection else []),
         f"{section.test_images:,} test images, SHA-256 {section.dataset_digest[:16]}",
         f"{' '.join(filter(None, (setup.name, row.overrides)))} conventions, {row.mode}, checkpoint"
         f" {told.checkpoint(row.checkpoint)}{f' ({row.version})' if row.version else ''}", how,

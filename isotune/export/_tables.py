@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from isotune.errors import MissingExtra
 from isotune.export import _cells as cells
 from isotune.models import told
+from isotune.protocols import REPORTS
 from isotune.report import Speed
 from isotune.report.analysis.speeds import milliseconds
 from isotune.runs.records import Record
@@ -91,6 +92,10 @@ def _seed(stream: str, record: Record) -> int:
     return record.cell.seeds.of(stream)
 
 
+def _named(name: str, record: Record) -> float | None:
+    return cells.by_name(record).get(name)
+
+
 _COLUMNS: dict[str, Callable[[Record], Any]] = {
     "model": lambda record: record.cell.model,
     "architecture": lambda record: record.architecture or None,
@@ -105,6 +110,12 @@ _COLUMNS: dict[str, Callable[[Record], Any]] = {
     "accuracy": lambda record: record.metrics and record.metrics.accuracy,
     "top5": lambda record: record.metrics and record.metrics.top5,
     "mean_per_class": lambda record: record.metrics and record.metrics.mean_per_class,
+    "reports": lambda record: record.cell.protocol.selection and record.cell.protocol.selection.reports,
+    **{f"accuracy.{name}": partial(_named, f"accuracy.{name}") for name in REPORTS},
+    **{f"mean_per_class.{name}": partial(_named, f"mean_per_class.{name}") for name in REPORTS},
+    "best_step": partial(_named, "best_step"),
+    "last_accuracy": lambda record: record.metrics and record.metrics.last_accuracy,
+    "centre_accuracy": lambda record: record.metrics and record.metrics.centre_accuracy,
     "loss": lambda record: record.metrics and record.metrics.loss,
     "calibration_error": lambda record: record.metrics and record.metrics.calibration_error,
     "train_images": lambda record: record.metrics and record.metrics.train_images,

@@ -59,6 +59,7 @@ def _log(client: Any, experiment: str, record: Record) -> None:
     run = client.create_run(experiment, start_time=began, run_name=cells.name(record)).info.run_id
     metrics = [Metric(key, value, ended, 0) for key, value in cells.scores(record).items()]
     metrics += [Metric("train_loss", loss, ended, epoch) for epoch, loss in cells.losses(record)]
+    metrics += [Metric("while_training", value, ended, step) for step, value in cells.curve(record)]
     params = [Param(key, str(value)) for key, value in cells.asked(record).items() if value != ""]
     tags = [RunTag(f"environment.{key}", value) for key, value in record.environment.items()]
     tags += [RunTag(key, value) for key, value in cells.digests(record).items()]

@@ -13,6 +13,7 @@ from isotune.reference_results import Reference, cited
 from isotune.report import wording as f
 from isotune.report._evaluation import (
     confusions,
+    crops,
     defaults,
     defaults_intro,
     prices,
@@ -46,6 +47,7 @@ class View:
     scores: Table | None
     selected: Table | None
     selected_intro: str
+    crops: Table | None
     prices: Table | None
     prices_intro: str
     prices_images: list[str]
@@ -74,6 +76,7 @@ def view(finding: Finding, images: Opened | None = None) -> View:
         scores=scores(section),
         selected=selected(section),
         selected_intro=selected_intro(section),
+        crops=crops(section),
         prices=prices(finding, anchors),
         prices_intro=prices_intro(finding),
         prices_images=[anchors[id(each)] for each in finding.prices if id(each) in anchors],

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import nan
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from isotune.protocols import Report
 from isotune.reference_results import Reference, cited
 from isotune.report import _schema as json
 from isotune.report._conclusions import conclusion
@@ -21,7 +22,7 @@ from isotune.report.analysis.sections import Row, SetUp
 from isotune.report.analysis.variance import Spread, stream
 from isotune.runs.records import Record
 from isotune.seeds import Seeds
-from isotune.statistics import Component, VarianceSplit
+from isotune.statistics import PERCENT, Component, VarianceSplit, estimate
 
 
 def write(
@@ -116,22 +117,48 @@ def _name(row: Row) -> json.RowName:
 def _setup(setup: SetUp | None) -> json.SetUpResult | None:
     if setup is None:
         return None
-    done = [
-        json.Run(
-            seeds=record.cell.seeds,
-            accuracy=setup.by_seed[seed],
-            l2=record.metrics.l2 if record.metrics else None,
-            predictions=record.predictions_digest,
-        )
-        for seed, record in setup.records.items()
-    ]
     failed = [
         json.Run(seeds=Seeds.from_streams(seed), accuracy=nan, l2=None, predictions=None) for seed in setup.failed
     ]
     accuracy = json.Estimate.model_validate(setup.accuracy)
     return json.SetUpResult(
-        conventions=setup.first.cell.conventions, accuracy=accuracy, runs=(*done, *failed), repeated=setup.repeated
-    )
+        conventions=setup.first.cell.conventions, accuracy=accuracy,
+        accuracies=_over_seeds(setup, "accuracy"), mean_per_class=_over_seeds(setup, "mean_per_class"),
+        runs=(*(_run(setup.by_seed[seed], record) for seed, record in setup.records.items()), *failed),
+        repeated=setup.repeated,
+    )  # fmt: skip
+
+
+def _run(accuracy: float, record: Record) -> json.Run:
+    """accuracy: percent."""
+    metrics, timings = record.metrics, record.timings
+    assert metrics is not None
+    chosen = metrics.selected
+    return json.Run(
+        seeds=record.cell.seeds, accuracy=accuracy, l2=metrics.l2, predictions=record.predictions_digest,
+        accuracies=_percent(metrics.by_name("accuracy")), mean_per_class=_percent(metrics.by_name("mean_per_class")),
+        last_accuracy=_times_100(metrics.last_accuracy), centre_accuracy=_times_100(metrics.centre_accuracy),
+        best_step=chosen.best_step if chosen else None, stopped=chosen.stopped if chosen else None,
+        chosen=chosen.chosen if chosen else None, trainings=timings.trainings if timings else None,
+        choosing=timings.choosing if timings else None,
+    )  # fmt: skip
+
+
+def _over_seeds(setup: SetUp, metric: Literal["accuracy", "mean_per_class"]) -> dict[Report, json.Estimate]:
+    by_run = [_percent(record.metrics.by_name(metric)) for record in setup.records.values() if record.metrics]
+    names = dict.fromkeys(name for run in by_run for name in run)
+    return {
+        name: json.Estimate.model_validate(estimate([run[name] for run in by_run if name in run], within=PERCENT))
+        for name in names
+    }
+
+
+def _percent(shares: Mapping[Report, float]) -> dict[Report, float]:
+    return {name: 100 * share for name, share in shares.items()}
+
+
+def _times_100(share: float | None) -> float | None:
+    return None if share is None else 100 * share
 
 
 def _published(reference: Reference, disputed: str) -> json.Published:

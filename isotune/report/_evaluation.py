@@ -1,6 +1,6 @@
 """Of an evaluation of checkpoints' own classifiers: all scores, what each step costs, what was taken for what. Of
-trainings: what each default of the library costs; where they select, every accuracy by name, and what the choice cost.
-"""
+trainings: what each default of the library costs; where they select, every accuracy by name, and what the choice cost;
+of three crops, what they bring and take."""
 
 from __future__ import annotations
 
@@ -265,7 +265,7 @@ def selected_intro(section: Section) -> str:
     rule = section.protocol.selection
     if rule is None:
         return ""
-    said = [f"What counts is the accuracy {REPORTS[rule.reports]}."]
+    said = [f"What counts is the accuracy {section.protocol.counts}."]
     if rule.reports == "best-on-test":
         said.append("It is chosen on the images that it is measured on, so it is an upper bound, and no test.")
     held = {r.metrics.selected.held_out_images for row in section.rows for setup in row.setups
@@ -280,3 +280,27 @@ def selected_intro(section: Section) -> str:
 
 
 _METRICS = {"accuracy": "accuracy", "mean_per_class": "mean per-class accuracy", "loss": "loss"}
+
+
+def crops(section: Section) -> Table | None:
+    """What three crops bring over the centre crop alone, of the same weights, and what they take. None: other views."""
+    decimals = f.decimals(section.test_images)
+    columns = ["model", "set-up", "three crops %", "centre crop %", "points", "three crops s", "centre crop s"]
+    rows = []
+    for row in section.rows:
+        for setup in row.distinct:
+            each = [r.metrics for r in setup.records.values() if r.metrics and r.metrics.centre_accuracy is not None]
+            times = [r.timings.crops for r in setup.records.values() if r.timings and r.timings.crops]
+            if not each:
+                continue
+            three = [100 * metrics.of_predictions for metrics in each]
+            centre = [100 * (metrics.centre_accuracy or 0.0) for metrics in each]
+            points = estimate([one - other for one, other in zip(three, centre, strict=True)])
+            rows.append([
+                f.row_name(row, with_checkpoint=len(section.checkpoints) > 1), setup.name,
+                f.accuracy(estimate(three, within=PERCENT), decimals),
+                f.accuracy(estimate(centre, within=PERCENT), decimals), f.accuracy(points, decimals),
+                f.significant(_mean([sum(seconds) for seconds in times])),
+                f.significant(_mean([seconds[len(seconds) // 2] for seconds in times])),
+            ])  # fmt: skip
+    return Table(columns, rows, left=2).filled() if rows else None

@@ -18,6 +18,7 @@ from isotune.runs.records import Record
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult
 
+    from isotune.protocols import Protocol
     from isotune.report.analysis.sections import Row, Section, SetUp
 
 _HUB = {"fashion-mnist": "fashion_mnist", "imagenet": "imagenet-1k"}  # ids of hf.co/datasets
@@ -70,10 +71,14 @@ def _result(section: Section, row: Row, setup: SetUp) -> EvalResult:
         dataset_split="test",
         dataset_revision=cell.dataset_digest,
         metric_type="accuracy",
-        metric_name=f"accuracy, {protocol}, {_variant(row, setup)}: {_spread(setup)}",
+        metric_name=f"accuracy{_counting(cell.protocol)}, {protocol}, {_variant(row, setup)}: {_spread(setup)}",
         metric_value=round(setup.accuracy.mean / 100, _DIGITS),
         metric_args={"protocol": protocol} | _args(row, setup),
     )
+
+
+def _counting(protocol: Protocol) -> str:
+    return f" {protocol.counts}" if protocol.selection else ""
 
 
 def _dataset(written: str) -> tuple[str, str]:

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from isotune.protocols import Expected, Protocol
+from isotune.protocols import Expected, Protocol, Report
 from isotune.report.analysis.benchmark import Speed
 from isotune.report.analysis.sections import SetUpName
 from isotune.seeds import Seeds
@@ -56,9 +56,25 @@ class Timing(_Part):
     cause: str = Field(description="what disturbed all of them: a speed is a lower bound then; empty: nothing")
 
 
+Named = dict[Report, Number]
+
+
 class Run(_Part):
     seeds: Seeds
     accuracy: Number = Field(description="percent; null: the run failed")
+    accuracies: Named = Field(
+        default_factory=dict, description="percent, by which step's it is; that which counts is one of them"
+    )
+    mean_per_class: Named = Field(default_factory=dict, description="mean over the classes, likewise")
+    last_accuracy: Number = Field(
+        None, description="percent, of the weights after the last step, where their average is evaluated"
+    )
+    centre_accuracy: Number = Field(None, description="percent, three crops: of the centre crop alone")
+    best_step: int | None = Field(None, description="of a protocol that selects: after which its metric was best")
+    stopped: int | None = Field(None, description="likewise: steps after which early stopping ended the training")
+    chosen: dict[str, float] | None = Field(None, description="likewise: hyper-parameters, of a grid")
+    trainings: int | None = Field(None, description="likewise: that which counts, and those that only choose")
+    choosing: Number = Field(None, description="likewise: seconds of evaluations while training and of the latter")
     l2: Number = Field(description="the strength that a probe chose")
     predictions: str | None = Field(description="SHA-256 of the predictions")
 
@@ -66,6 +82,10 @@ class Run(_Part):
 class SetUpResult(_Part):
     conventions: str | None = Field(None, description="as in a cell")
     accuracy: Estimate
+    accuracies: dict[Report, Estimate] = Field(
+        default_factory=dict, description="by which step's it is; that which counts is one of them"
+    )
+    mean_per_class: dict[Report, Estimate] = Field(default_factory=dict, description="likewise")
     runs: tuple[Run, ...]
     repeated: bool = Field(
         description="the runs are those of the row's other set-up, which is equal in all that matters"

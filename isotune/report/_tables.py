@@ -72,8 +72,7 @@ def facts(section: Section) -> str:
         sentences.append(f"Files of {f.listing(edited)} changed between runs; each content has a row of its own.")
     if protocol.evaluation.views == "three-crop":
         sentences.append(
-            "Every image is evaluated in three crops along its longer side, whose probabilities are averaged: three"
-            " times the passes through the network."
+            "Every image is evaluated in three crops along its longer side, whose probabilities are averaged."
         )
     if (within := section.of_the_images) is not None:
         decimals = f.decimals(section.test_images)

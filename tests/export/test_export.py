@@ -20,8 +20,10 @@ from isotune import protocols
 from isotune.errors import UsageError
 from isotune.export import FORMATS, export, frame
 from isotune.export._writing import file_names_of
+from isotune.protocols import Selection
 from isotune.report import Speed
 from isotune.runs.records import Metrics, Record, Timings
+from isotune.runs.selection.selected import Selected
 from isotune.runs.store import Store
 from isotune.seeds import Seeds
 
@@ -79,6 +81,33 @@ def test_tables_come_back_as_they_went(to: str, read: Any, tmp_path: Path) -> No
     (row,) = speeds.to_dict("records")
     assert (row["milliseconds"], row["images_per_second"], row["rounds"]) == pytest.approx((200, 160, 3))
     assert row["model"] == "torch:port.py:make"
+
+
+BEST = {"best": 0.7, "last": 0.6}
+CHOSEN = Selected(reports="best", accuracy=BEST, mean_per_class=BEST, best_step=20, curve=((10, 0.5), (20, 0.75)))
+
+
+def choosing() -> Record:
+    recipe = TRAINED.model_copy(update={"selection": Selection(held_out=0.1, every=10, reports="best")})
+    made = done(accuracy=0.7).model_copy(update={"cell": cell(protocol=recipe)})
+    return made.model_copy(update={"metrics": made.metrics.model_copy(update={"selected": CHOSEN})})
+
+
+def test_every_accuracy_goes_by_its_name(viewer: Any, tmp_path: Path) -> None:
+    (row,) = frame([choosing()]).to_dict("records")
+    assert (row["reports"], row["accuracy"], row["accuracy.best"], row["accuracy.last"]) == ("best", 0.7, 0.7, 0.6)
+    assert (row["mean_per_class.last"], row["best_step"]) == (0.6, 20)
+    assert pd.isna(row["accuracy.best-on-test"])
+    assert frame([done()])["accuracy.best"].isna().all()
+    (file,) = export([choosing()], [], "tensorboard", tmp_path / "tensorboard")
+    read = viewer(str(file.parent), size_guidance={"tensors": 0})
+    read.Reload()
+    assert [event.step for event in read.Tensors("while_training/metric")] == [10, 20]
+    assert scalar(read.Tensors("test/accuracy.best")[0]) == pytest.approx(0.7)
+    (file,) = export([choosing()], [], "eval-results", tmp_path / "hub", benchmarks=BENCHMARK)
+    assert "the accuracy at the step that is best on held-out images" in file.read_text()
+    (file,) = made("eval-results", tmp_path / "plain", [done()])
+    assert "the accuracy" not in file.read_text()
 
 
 def test_tables_of_speeds_alone_and_of_runs_alone(tmp_path: Path) -> None:
