@@ -45,7 +45,8 @@ def variance(
         str | None,
         typer.Option(
             help="Streams that get seeds of their own, with commas: head, order, augmentation, policy, erasing, mixing,"
-            " dropout, depth. What a technique draws goes with augmentation, or order, where it is not named."
+            " dropout, depth. Order also draws what is held out. What a technique draws goes with augmentation, or"
+            " order, where it is not named."
             " [default: all that are drawn]"
         ),
     ] = None,

@@ -141,7 +141,7 @@ def _decides(recipe: Protocol) -> dict[str, str]:
     mixtures = ["mixup"] * bool(mixing and mixing.mixup) + ["CutMix"] * bool(mixing and mixing.cutmix)
     return {
         "head": "the head's initialisation",
-        "order": "the probe's held-out part" if recipe.probe else "the order of the images",
+        "order": "the probe's held-out part" if recipe.probe else _ordered(recipe),
         "augmentation": "the augmentation by " + " and ".join(changes),
         "policy": "the operations of " + " and ".join(policy.name for policy in augmentation.policy),
         "erasing": "what is erased",
@@ -149,6 +149,11 @@ def _decides(recipe: Protocol) -> dict[str, str]:
         "dropout": "the dropout masks",
         "depth": "the branches that are left out",
     }
+
+
+def _ordered(recipe: Protocol) -> str:
+    held = recipe.selection is not None and recipe.selection.held_out is not None
+    return "the order of the images" + " and which of them are held out" * held
 
 
 def _idle(recipe: Protocol, spec: str) -> dict[str, str]:

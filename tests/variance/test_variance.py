@@ -116,6 +116,13 @@ def test_streams_that_are_not_asked_for_go_with_their_former_one_or_stay():
     ]  # fmt: skip
 
 
+def test_the_order_stream_draws_what_is_held_out_too_and_says_so():
+    chosen = TINY.model_copy(update={"selection": protocols.Selection(held_out=0.2)})
+    drawn = variance.design(chosen, "identical", None, 0).drawn
+    assert drawn["order"] == "the order of the images and which of them are held out"
+    assert variance.design(TINY, "identical", None, 0).drawn["order"] == "the order of the images"
+
+
 @pytest.mark.parametrize(
     ("streams", "said"),
     [
