@@ -205,9 +205,10 @@ class Protocol(Strict):
         if not self.stage:
             has = "a probe has a held-out part of its own" if self.probe else "own_classifier trains nothing"
             raise ValueError(f"selection is of trainings: it needs a [[stage]]; {has}")
-        for values in rule.grid.combinations if rule.grid else ():
+        if (grid := rule.grid) is not None:
             try:
-                rule.grid.stages(self.stage, values)
+                for values in grid.combinations:
+                    grid.stages(self.stage, values)
             except UsageError as error:
                 raise ValueError(f"selection.grid: {error}") from None
         return self

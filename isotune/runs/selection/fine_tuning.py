@@ -84,7 +84,7 @@ class FineTuning:
             "train_images": len(self._last_numbers), "train_loss": tuple(result.losses),
             "loss_scale": result.loss_scale, "skipped_steps": result.skipped_steps,
         }  # fmt: skip
-        timings = {
+        timings: dict[str, Any] = {
             "first_step": result.first_step,
             "training": result.seconds,
             "training_images": result.images,
