@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from going_on import differences, drawn, stages
+from going_on import SEEDS, Pictures, differences, drawn, stages
 from torch import nn
 
 from isotune.adapters._torch.conventions import realise
@@ -14,6 +14,7 @@ from isotune.adapters.base import Recipe
 from isotune.conventions import Conventions
 from isotune.errors import UsageError
 from isotune.protocols import SGD, Adam, RMSprop
+from isotune.runs.training import train
 
 KERAS_LIKE = Conventions(
     momentum_form="rate-inside", adam_epsilon="before-correction", rmsprop_epsilon="inside-root",
@@ -80,6 +81,18 @@ def test_every_mode_goes_on_to_the_same_end(mode, tmp_path) -> None:
     changes = {"layout": mode} if mode == "channels_last" else {"numeric_mode": mode}
     recipe = stages(OPTIMIZERS["adam"], OPTIMIZERS["momentum"], trained=("all", "head"), batchnorm="inference")
     assert differences(lambda number: model(number, **changes), recipe, tmp_path) == []
+
+
+def test_norms_that_a_stage_freezes_stay_as_they_are_and_nothing_else_does():
+    made, pictures = model(0), Pictures((17, 14))
+    before = {name: np.array(array) for name, array in made.weights().items()}
+    recipe = stages(OPTIMIZERS["adam"], batchnorm="frozen")
+    train(made, recipe, pictures, pictures.labels, SEEDS, lambda *_: None)  # type: ignore[arg-type]
+    stays = {name for name, array in made.weights().items() if np.array_equal(array, before[name])}
+    stays -= {"005.dense.kernel", "005.dense.bias"}  # which nothing uses
+    norms = {name.rpartition(".")[0] for name in before if name.endswith(".mean")}
+    assert len(norms) == 2
+    assert stays == {f"{norm}.{slot}" for norm in norms for slot in ("scale", "shift", "mean", "variance")}
 
 
 def test_a_loss_scale_that_was_lowered_stays_so(tmp_path) -> None:
