@@ -43,9 +43,10 @@ class Killed(KeyboardInterrupt):
 def run(house, monkeypatch):
     """Runs a cell in a worker of its own; with `kills`, ended after these steps and gone on. native: forms of the
     adapter's own."""
-    monkeypatch.setenv(VARIABLE, "1e-9")  # a draft after every step
 
     def run(spec: str, text: str = RECIPE, *, store: str = "one", kills=(), **native: Any) -> Record:
+        if kills:
+            monkeypatch.setenv(VARIABLE, "1e-9")  # a draft after every step
         cell = Cell(
             model=EXAMPLE, checkpoint="random:0", dataset="digits", dataset_digest=data.prepare("digits").digest,
             protocol=protocols.parse(text, "formed.toml"), conventions=spec, seeds=Seeds.all(3), numeric_mode="float64",
