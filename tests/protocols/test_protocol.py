@@ -314,11 +314,18 @@ def test_a_short_form_takes_every_part_of_its_recipe(name: str, shorter: str) ->
         assert set(one.model_dump()) == set(other.model_dump())
         assert set(one.schedule.model_dump()) == set(other.schedule.model_dump())
         assert one.optimizer == other.optimizer
-        assert one.stochastic_depth == other.stochastic_depth
+        for technique in (
+            "stochastic_depth",
+            "head_dropout",
+            "batchnorm",
+            "label_smoothing",
+            "layer_decay",
+            "body_rate",
+        ):
+            assert getattr(one, technique) == getattr(other, technique), technique
     assert whole.augmentation.model_dump().keys() == short.augmentation.model_dump().keys()
     assert whole.augmentation.mixing == short.augmentation.mixing
-    if name != "timm-ra":  # of which the short form has torchvision's RandAugment
-        assert whole.augmentation.policy == short.augmentation.policy
+    assert whole.augmentation.policy == short.augmentation.policy
     assert whole.conventions == short.conventions
     assert bool(whole.average) == bool(short.average)
     assert name in short.source or name.startswith("vtab")
