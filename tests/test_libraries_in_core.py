@@ -14,6 +14,7 @@ LIBRARY = re.compile(r"torch|timm|keras|tensorflow|tfds|jax|\btf_", re.IGNORECAS
 EXAMPLES = {  # files with names of models in them, and why they may
     "names.py": "DEFAULT_MODELS, what `isotune run` runs where nothing is said",
     "conventions/_axes.py": "declares who does as each value of an axis says",
+    "conventions/_forms.py": "declares who does as each form of a technique says",
     "protocols/forms.py": "declares whose each form of a technique is",
 }
 FILES = sorted(

@@ -1,7 +1,7 @@
 """Policies of augmentation: which operations an image goes through, drawn in NumPy.
 
 - rand-augment: so many operations of fourteen, all at one magnitude of 31 (Cubuk et al. 2020, arXiv 1909.13719);
-- timm-rand-augment: so many operations of fifteen, each by chance, at a magnitude of 10 that may vary (timm,
+- noisy-rand-augment: so many operations of fifteen, each by chance, at a magnitude of 10 that may vary (timm,
   `timm/data/auto_augment.py`), with its borders: gray, and bilinear or bicubic by chance;
 - trivial-augment: one operation at any magnitude of 31, of a wider space (Mueller and Hutter 2021, arXiv 2103.10158);
 - auto-augment: one of 25 pairs that were searched for, each with its probabilities (Cubuk et al. 2019,
@@ -26,13 +26,13 @@ from isotune.data.operations import Drawn
 from isotune.protocols import (
     AutoAugment,
     ColorJitter,
+    NoisyRandAugment,
     Policy,
     RandAugment,
     RandomContrast,
     RandomFlip,
     RandomRotation,
     RandomTranslation,
-    TimmRandAugment,
     TrivialAugment,
 )
 
@@ -41,9 +41,9 @@ _WITHOUT = ((0.0,), False)  # an operation that has no magnitude
 _BINS = 31
 _BINS_OF_TABLES = 10
 _PLAIN = ("auto-contrast", "equalize", "invert")  # of timm's, those that have no magnitude
-_OF_TIMM = (
-    *_PLAIN, "timm-rotate", "posterize", "solarize", "solarize-add", "color", "contrast", "brightness", "sharpness",
-    "timm-shear-x", "timm-shear-y", "timm-translate-x", "timm-translate-y",
+_FIFTEEN = (
+    *_PLAIN, "fine-rotate", "posterize", "solarize", "solarize-add", "color", "contrast", "brightness", "sharpness",
+    "fine-shear-x", "fine-shear-y", "fine-translate-x", "fine-translate-y",
 )  # fmt: skip
 
 
@@ -52,8 +52,8 @@ def drawn(policy: Policy, height: int, width: int, stream: np.random.Generator) 
     match policy:
         case RandAugment():
             return _rand_augment(policy, height, width, stream)
-        case TimmRandAugment():
-            return _timm_rand_augment(policy, height, width, stream)
+        case NoisyRandAugment():
+            return _noisy_rand_augment(policy, height, width, stream)
         case TrivialAugment():
             return _trivial_augment(stream)
         case AutoAugment():
@@ -92,22 +92,22 @@ def _rand_augment(policy: RandAugment, height: int, width: int, stream: np.rando
     return [(name, _at(space, name, policy.magnitude, stream)) for name in chosen]
 
 
-def _timm_rand_augment(policy: TimmRandAugment, height: int, width: int, stream: np.random.Generator) -> Drawn:
+def _noisy_rand_augment(policy: NoisyRandAugment, height: int, width: int, stream: np.random.Generator) -> Drawn:
     chosen: Drawn = []
     for _ in range(policy.operations):
-        name = _OF_TIMM[stream.integers(len(_OF_TIMM))]
+        name = _FIFTEEN[stream.integers(len(_FIFTEEN))]
         if stream.random() < policy.probability:
             magnitude = policy.magnitude + policy.noise * stream.standard_normal()
-            chosen.append((name, *_of_timm(name, float(np.clip(magnitude / 10, 0.0, 1.0)), height, width, stream)))
+            chosen.append((name, *_strength(name, float(np.clip(magnitude / 10, 0.0, 1.0)), height, width, stream)))
     return chosen
 
 
-def _of_timm(name: str, share: float, height: int, width: int, stream: np.random.Generator) -> tuple[float, ...]:
+def _strength(name: str, share: float, height: int, width: int, stream: np.random.Generator) -> tuple[float, ...]:
     """What an operation is told at this share of the greatest magnitude: what moves an image, the way in a drawn
     direction, and whether by bicubic interpolation; bits that stay, a threshold, what is added, a factor less 1."""
     most = {
-        "timm-rotate": 30.0, "timm-shear-x": 0.3, "timm-shear-y": 0.3, "timm-translate-x": 0.45 * width,
-        "timm-translate-y": 0.45 * height,
+        "fine-rotate": 30.0, "fine-shear-x": 0.3, "fine-shear-y": 0.3, "fine-translate-x": 0.45 * width,
+        "fine-translate-y": 0.45 * height,
     }  # fmt: skip
     if name in most:
         way = share * most[name]

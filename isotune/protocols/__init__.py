@@ -18,6 +18,7 @@ from isotune.protocols._augmentation import (
     AutoAugment,
     ColorJitter,
     Mixing,
+    NoisyRandAugment,
     Policy,
     RandAugment,
     RandomContrast,
@@ -25,7 +26,6 @@ from isotune.protocols._augmentation import (
     RandomFlip,
     RandomRotation,
     RandomTranslation,
-    TimmRandAugment,
     TrivialAugment,
 )
 from isotune.protocols._expected import METRICS, Expected, expected
@@ -77,6 +77,7 @@ __all__ = [
     "Layout",
     "Mixing",
     "Mode",
+    "NoisyRandAugment",
     "NumericMode",
     "Optimizer",
     "OwnClassifier",
@@ -96,7 +97,6 @@ __all__ = [
     "Stage",
     "Step",
     "StochasticDepth",
-    "TimmRandAugment",
     "TrivialAugment",
     "Values",
     "expected",

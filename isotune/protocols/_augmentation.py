@@ -19,11 +19,11 @@ class RandAugment(Strict):
     magnitude: int = Field(9, ge=0, le=30, description="of 0 (nothing) to 30")
 
 
-class TimmRandAugment(Strict):
+class NoisyRandAugment(Strict):
     """timm's RandAugment (timm/data/auto_augment.py, `rand-m9-mstd0.5`): of fifteen operations, each by chance, at a
     magnitude of its own. Most act the less the greater it is (timm's without `-inc1`)."""
 
-    name: Literal["timm-rand-augment"] = "timm-rand-augment"
+    name: Literal["noisy-rand-augment"] = "noisy-rand-augment"
     operations: int = Field(2, ge=1, le=15)
     magnitude: float = Field(9, ge=0, le=10, description="of 0 to 10")
     noise: float = Field(0.0, ge=0, le=100, description="standard deviation of each operation's magnitude, a normal's")
@@ -104,7 +104,7 @@ class RandomContrast(Strict):
 
 Policy = (
     RandAugment
-    | TimmRandAugment
+    | NoisyRandAugment
     | TrivialAugment
     | AutoAugment
     | ColorJitter

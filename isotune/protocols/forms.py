@@ -60,7 +60,7 @@ _OTHER_FORMS: Mapping[str, Mapping[Any, str]] = {
     },
     "augmentation.policy.name": {
         "rand-augment": "torchvision's RandAugment",
-        "timm-rand-augment": "timm's RandAugment",
+        "noisy-rand-augment": "timm's RandAugment",
         "trivial-augment": "torchvision's TrivialAugmentWide",
         "auto-augment": "torchvision's AutoAugment",
         "color-jitter": "torchvision's ColorJitter",

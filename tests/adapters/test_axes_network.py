@@ -19,10 +19,10 @@ import torch
 from keras_processes import process_of
 from torch.nn import functional
 
-from isotune.conventions import Conventions
+from isotune.conventions import FORM_AXES, Conventions
 
 ENGINES = ("torch", "keras@tensorflow", "keras@jax", "keras@torch")
-ELSEWHERE = {"decode"}  # test_axes_input.py
+ELSEWHERE = {"decode", *FORM_AXES}  # test_axes_input.py; forms, which no engine realises: tests/runs/test_forms.py
 NOT_HERE = {"last-block"}  # of ResNets v2 alone: tests/test_torch_strides.py, tests/test_parity.py
 pytestmark = [pytest.mark.parametrize("engine", ENGINES), pytest.mark.xdist_group("keras")]
 

@@ -16,12 +16,12 @@ from isotune.errors import UsageError
 from isotune.protocols import (
     AutoAugment,
     ColorJitter,
+    NoisyRandAugment,
     RandAugment,
     RandomContrast,
     RandomFlip,
     RandomRotation,
     RandomTranslation,
-    TimmRandAugment,
     TrivialAugment,
 )
 
@@ -49,8 +49,8 @@ def theirs(name: str, magnitude: float) -> np.ndarray:
 
 
 OF_TIMM = {
-    "solarize-add": "SolarizeAdd", "timm-rotate": "Rotate", "timm-shear-x": "ShearX", "timm-shear-y": "ShearY",
-    "timm-translate-x": "TranslateX", "timm-translate-y": "TranslateY",
+    "solarize-add": "SolarizeAdd", "fine-rotate": "Rotate", "fine-shear-x": "ShearX", "fine-shear-y": "ShearY",
+    "fine-translate-x": "TranslateX", "fine-translate-y": "TranslateY",
 }  # fmt: skip
 GRAY = {"img_mean": (124, 116, 104)}  # as timm's loader has it of ImageNet's mean
 OF_KERAS = {"turn", "shift", "mirror", "flip", "half-turn", "channel-contrast"}  # tests/adapters/_keras holds these
@@ -68,14 +68,14 @@ def test_an_operation_gives_torchvisions_bytes(name, share):
     np.testing.assert_array_equal(applied(IMAGE, [(name, magnitude)]), theirs(name, magnitude))
 
 
-@pytest.mark.parametrize("name", policies._OF_TIMM)
+@pytest.mark.parametrize("name", policies._FIFTEEN)
 @pytest.mark.parametrize("level", [0.0, 0.4, 5.3, 9.0, 10.0])
 def test_an_operation_of_timms_rand_augment_gives_its_bytes_at_each_level(name, level, monkeypatch):
     """Of both directions and interpolations, as drawn here and forced there."""
-    relative = {"timm-translate-x": "TranslateXRel", "timm-translate-y": "TranslateYRel"}
+    relative = {"fine-translate-x": "TranslateXRel", "fine-translate-y": "TranslateYRel"}
     theirs = relative.get(name) or OF_TIMM.get(name) or THEIRS[name]
     for number in range(8):
-        drawn = policies._of_timm(name, level / 10, *IMAGE.shape[:2], np.random.default_rng(number))
+        drawn = policies._strength(name, level / 10, *IMAGE.shape[:2], np.random.default_rng(number))
         backwards, cubic = drawn[0] < 0, bool(drawn[1:] and drawn[1])
         monkeypatch.setattr(timms.random, "random", lambda backwards=backwards: float(backwards))
         resampling = Image.Resampling.BICUBIC if cubic else Image.Resampling.BILINEAR
@@ -87,13 +87,13 @@ def test_an_operation_of_timms_rand_augment_gives_its_bytes_at_each_level(name, 
 
 def test_timms_rand_augment_draws_what_timms_does():
     """Its operations, each as often, the share that takes place, and magnitudes whose normal is cut off at 10."""
-    policy = TimmRandAugment(noise=0.5)
+    policy = NoisyRandAugment(noise=0.5)
     made = timms.rand_augment_transform("rand-m9-mstd0.5", dict(GRAY))
     assert made.num_layers == policy.operations
     assert {each.prob for each in made.ops} == {policy.probability}
     assert {each.magnitude for each in made.ops} == {policy.magnitude}
     relative = {"TranslateX": "TranslateXRel", "TranslateY": "TranslateYRel"}
-    named = [OF_TIMM.get(name) or THEIRS[name] for name in policies._OF_TIMM]
+    named = [OF_TIMM.get(name) or THEIRS[name] for name in policies._FIFTEEN]
     assert [relative.get(name, name) for name in named] == [each.name for each in made.ops]
     drawn = [policies.drawn(policy, 100, 200, STREAM) for _ in range(8000)]
     assert Counter(map(len, drawn))[1] == pytest.approx(4000, abs=150)
@@ -101,9 +101,9 @@ def test_timms_rand_augment_draws_what_timms_does():
     expected = 8000 / 15
     assert len(counts) == 15
     assert sum((count - expected) ** 2 / expected for count in counts.values()) < 36.1  # chi square, 14, 0.1 %
-    ways = np.array([given for each in drawn for name, *given in each if name.startswith("timm-")])
+    ways = np.array([given for each in drawn for name, *given in each if name.startswith("fine-")])
     assert np.mean(ways > 0, axis=0) == pytest.approx(0.5, abs=0.04)
-    levels = np.abs([given[0] / 3 for each in drawn for name, *given in each if name == "timm-rotate"])
+    levels = np.abs([given[0] / 3 for each in drawn for name, *given in each if name == "fine-rotate"])
     assert np.mean(levels == 10) == pytest.approx(0.0228, abs=0.02)  # two standard deviations above
     assert (np.mean(levels), np.std(levels)) == pytest.approx((9, 0.49), abs=0.08)
 
@@ -202,9 +202,9 @@ def test_a_quarter_turn_of_a_square_is_numpys_and_a_flip_is_of_its_axis():
         (lambda: RandAugment(magnitude=31), "magnitude"),
         (lambda: RandAugment(operations=0), "operations"),
         (lambda: AutoAugment(table="imagenet21k"), "table"),
-        (lambda: TimmRandAugment(magnitude=10.5), "magnitude"),
-        (lambda: TimmRandAugment(noise=-1), "noise"),
-        (lambda: TimmRandAugment(probability=0), "probability"),
+        (lambda: NoisyRandAugment(magnitude=10.5), "magnitude"),
+        (lambda: NoisyRandAugment(noise=-1), "noise"),
+        (lambda: NoisyRandAugment(probability=0), "probability"),
         (ColorJitter, "changes nothing"),
         (lambda: ColorJitter(hue=0.6), "hue"),
         (lambda: RandomRotation(turn=1.5), "turn"),

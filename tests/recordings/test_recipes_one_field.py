@@ -52,7 +52,7 @@ BASES: dict[str, dict[str, Any]] = {
     "policies": {"stage": [stage()], "augmentation": {"random_resized_crop": [0.5, 1.0], "policy": [
         {"name": "rand-augment"}, {"name": "auto-augment"}, {"name": "color-jitter", "brightness": 0.4, "hue": 0.1},
         {"name": "random-rotation", "turn": 0.1}, {"name": "random-translation", "height": 0.1, "width": 0.2},
-        {"name": "timm-rand-augment"},
+        {"name": "noisy-rand-augment"},
         {"name": "random-flip"}, {"name": "random-contrast", "factor": [0.9, 1.1]}, {"name": "trivial-augment"}]}},
     "selected": {"stage": [stage()], "images": {"train": 200, "test": 100}, "selection": {
         "held_out": 0.2, "every": 2, "reports": "best", "patience": 3}},

@@ -117,5 +117,5 @@ def test_a_technique_that_an_adapter_lacks_is_refused_and_not_left_out(here, hou
         "--seeds",
         "1",
     )
-    assert status == 1
+    assert status == 2
     assert "trains without mixed targets" in err

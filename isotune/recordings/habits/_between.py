@@ -32,7 +32,7 @@ def habits(recording: Recording) -> Iterator[dict[str, Any]]:
         words = f"{len(changed)} tensors change between steps {number} and {number + 1}, first {changed[0]}"
         if all(name in average and np.array_equal(average[name], before[name]) for name in changed):
             value = "average"
-            words = f"after step {number} the weights become their average (Keras's ema_overwrite_frequency)"
+            words = f"after step {number} the weights become their average (`ema_overwrite_frequency`)"
         elif all(factor is not None for factor in factors) and np.ptp(factors) < 1e-6:  # type: ignore[arg-type]
             words = f"{len(changed)} tensors are multiplied by {factors[0]:.6g} between steps, beside the optimizer"
         yield {"name": "between_steps", "value": value, "words": words, "steps": (number,)}

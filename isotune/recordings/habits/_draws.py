@@ -14,7 +14,7 @@ from isotune.errors import listed
 from isotune.recordings._format import Draw, StepEntry
 from isotune.recordings._reading import Recording
 
-_GENERATORS = ("torch", "cuda", "keras")  # from which layers draw; others are a loop's own
+_LOOPS_OWN = ("python", "numpy")  # generators; layers draw from the others
 _DIGITS = 6
 
 
@@ -42,7 +42,7 @@ def habits(recording: Recording) -> Iterator[dict[str, Any]]:
 def _may_draw(entry: StepEntry) -> bool:
     """Whether a generator that layers draw from moved in a step, or is not known."""
     before, after = (entry.random.get(moment, {}) for moment in ("before", "after"))
-    known = [name for name in _GENERATORS if name in before and name in after]
+    known = [name for name in before if name in after and name not in _LOOPS_OWN]
     return not known or any(before[name] != after[name] for name in known)
 
 

@@ -39,7 +39,7 @@ def _updates(recording: Recording, wanted: Averaging, seen: dict[int, Kept]) -> 
     if strange := [number for number, each in seen.items() if each.decay is None]:
         words = f"after step {strange[0]} the average is no mean of what it was and the weights"
         if len(recording.steps[strange[0]].entry.passes) > 1:
-            words = f"{words}: Keras's use_ema, for one, is updated at each of the passes that make a step"
+            words = f"{words}: an optimizer's own (`use_ema`) is updated at each of the passes that make a step"
         return Outcome((_of_average("other", plain(wanted), words),))
     fitting = {size: [change for change in _changes(wanted, seen, size) if _gives(_changed(wanted, change), seen)]
                for size in (1, 2)}  # fmt: skip
