@@ -17,7 +17,7 @@ RECIPES = {
     "torchvision-new-short": ["crop and flip", "trivial-augment", "erasing", "mixing"],
     "torchvision-mobilenetv3-short": ["crop and flip", "auto-augment", "erasing"],
     "timm-cosine-short": ["crop and flip", "color-jitter", "erasing"],
-    "timm-ra-short": ["crop and flip", "rand-augment", "erasing"],
+    "timm-ra-short": ["crop and flip", "noisy-rand-augment", "erasing"],
     "bit-hyperrule-short": ["crop and flip", "mixing"],
     "keras-dogs-short": ["random-rotation", "random-translation", "random-flip", "random-contrast"],
 }
