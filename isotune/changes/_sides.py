@@ -153,26 +153,20 @@ def _runs_of(section: Any) -> Iterator[tuple[str, str, str, str, str, Seeds, Pro
     errors = {}
     for failure in section.failed:
         errors[failure.model, failure.checkpoint, failure.conventions, failure.mode, failure.seeds] = failure.error
-    for row in section.rows:
-        for base, setup in (("identical", row.identical), ("native", row.native)):
-            conventions = f"{base},{row.overrides}" if row.overrides else base
-            for run in setup.runs if setup else ():
-                what = (row.model, row.checkpoint, setup.conventions or conventions, row.mode, run.seeds)
-                accuracy = nan if run.accuracy is None else run.accuracy
-                gave = Run(accuracy, run.predictions, errors.pop(what, None), setup.repeated)
-                yield row.version, *what, row.protocol or section.protocol, gave
+    setups = [(row, base, row.overrides, setup, row.protocol or section.protocol) for row in section.rows
+              for base, setup in (("identical", row.identical), ("native", row.native)) if setup]  # fmt: skip
+    setups += [(each.row, "identical", each.what, each.setup, section.protocol) for each in section.defaults]
+    for row, base, overrides, setup, protocol in setups:
+        conventions = setup.conventions or (f"{base},{overrides}" if overrides else base)
+        for run in setup.runs:
+            what = (row.model, row.checkpoint, conventions, row.mode, run.seeds)
+            accuracy = nan if run.accuracy is None else run.accuracy
+            gave = Run(accuracy, run.predictions, errors.pop(what, None), setup.repeated)
+            yield row.version, *what, protocol, gave
     for price in section.prices:
         if price.what != "native":  # which is a row's too
             what = (price.row.model, price.row.checkpoint, price.conventions, price.row.mode, price.seeds)
             yield price.row.version, *what, price.protocol, Run(price.accuracy, price.predictions, None, price.same)
-    for default in section.defaults:
-        row, setup = default.row, default.setup
-        for run in setup.runs:
-            conventions = setup.conventions or f"identical,{default.what}"
-            what = (row.model, row.checkpoint, conventions, row.mode, run.seeds)
-            accuracy = nan if run.accuracy is None else run.accuracy
-            gave = Run(accuracy, run.predictions, errors.pop(what, None), setup.repeated)
-            yield row.version, *what, section.protocol, gave
     for what, error in errors.items():  # of rows of which no run is done
         yield "", *what, section.protocol, Run(nan, None, error)
 

@@ -27,7 +27,7 @@ from isotune.report._tables import board, facts
 from isotune.report.analysis.differences import ALPHA, Difference
 from isotune.report.analysis.judging import Finding
 from isotune.report.analysis.published import Context, Judged
-from isotune.report.analysis.sections import Row, Section
+from isotune.report.analysis.sections import Section
 from isotune.report.analysis.variance import Spread, deviation, stream
 from isotune.report.wording import Table
 
@@ -114,7 +114,7 @@ def verdicts(finding: Finding) -> Table | None:
         verdict = each.verdict
         rows.append(
             [
-                _name(each.row, finding.section),
+                f.name_in(finding.section, each.row),
                 each.setup.name,
                 _outcome(each),
                 f"{_source(each.reference)}{'; disputed' if each.disputed else ''}",
@@ -171,7 +171,7 @@ def _context(each: Context, section: Section) -> str:
     parts = [f"{_value(reference)}", f.code(reference.name), _source(reference)]
     parts += [] if reference.metric == "top-1" else [f.text(reference.metric)]
     parts += [] if reference.trust == "high" else [f"{reference.trust} trust"]
-    parts += [f"nearest to {_name(each.row, section)}"] if len(section.rows) > 1 else []
+    parts += [f"nearest to {f.name_in(section, each.row)}"] if len(section.rows) > 1 else []
     deviating = "; ".join(f.text(deviation) for deviation in each.near.deviations)
     disputed = f". Disputed: {f.text(each.disputed)}" if each.disputed else ""
     return f"{', '.join(parts)}; deviates: {deviating}{disputed}"
@@ -224,8 +224,8 @@ def differences(finding: Finding, anchors: Mapping[int, str] = MappingProxyType(
     ]
     rows = [
         [
-            _name(each.second, finding.section),
-            "its identical" if each.of_one_row else _name(each.first, finding.section),
+            f.name_in(finding.section, each.second),
+            "its identical" if each.of_one_row else f.name_in(finding.section, each.first),
             each.second_setup.name,
             conclusion(each),
             f.gap(each.gap, decimals),
@@ -293,7 +293,7 @@ def spread(finding: Finding) -> Table | None:
     columns = ["model", "set-up", "seeds", "sd", "of the test set", "of training", "by seed stream (95 % interval)"]
     rows = [
         [
-            _name(each.row, finding.section),
+            f.name_in(finding.section, each.row),
             each.setup.name,
             f"{len(each.setup.records)}",
             f"{each.setup.accuracy.sd:.{decimals}f}",
@@ -323,7 +323,3 @@ def _streams(each: Spread, decimals: int) -> Iterator[str]:
     for part in each.parts:
         within = deviation(part)
         yield f"{stream(part)} {part.sd:.{decimals}f} ({within.low:.{decimals}f} to {within.high:.{decimals}f})"
-
-
-def _name(row: Row, section: Section) -> str:
-    return f.row_name(row, with_checkpoint=len(section.checkpoints) > 1)

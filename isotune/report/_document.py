@@ -13,6 +13,7 @@ from isotune.reference_results import Reference, cited
 from isotune.report import _schema as json
 from isotune.report._conclusions import conclusion
 from isotune.report._handed_in import line
+from isotune.report.analysis.answers import Changed
 from isotune.report.analysis.benchmark import Speed
 from isotune.report.analysis.differences import Difference
 from isotune.report.analysis.judging import Finding, other_speeds
@@ -219,8 +220,7 @@ def _difference(each: Difference) -> json.DifferenceResult:
             "better": better.probability,
             "better_interval": better.interval,
             "better_conclusion": better.conclusion,
-            "changed": each.changed.share if each.changed else None,
-            "changed_is_bound": each.changed.at_least if each.changed else None,
+            **_changed(each.changed),
             "by_images": tuple(
                 json.ImageTest(
                     seeds=Seeds.from_streams(seed), only_first=m.only_first, only_second=m.only_second, p=m.p
@@ -235,6 +235,12 @@ def _difference(each: Difference) -> json.DifferenceResult:
     )
 
 
+def _changed(changed: Changed | None) -> dict[str, Any]:
+    return {
+        "changed": changed.share if changed else None, "changed_is_bound": changed.at_least if changed else None
+    }  # fmt: skip
+
+
 def _default(each: DefaultCost) -> json.DefaultResult:
     difference = each.difference
     return json.DefaultResult.model_validate(
@@ -243,8 +249,7 @@ def _default(each: DefaultCost) -> json.DefaultResult:
             "what": each.default.what,
             "setup": _setup(each.default.setup),
             "gap": difference.gap,
-            "changed": difference.changed.share if difference.changed else None,
-            "changed_is_bound": difference.changed.at_least if difference.changed else None,
+            **_changed(difference.changed),
             "decided_by": difference.decided_by,
             "p_holm": difference.p,
             "holds": difference.holds,
@@ -263,8 +268,7 @@ def _price(each: Price) -> json.PriceResult:
         accuracy=each.accuracy,
         same=each.same,
         points=each.points,
-        changed=each.changed.share if each.changed else None,
-        changed_is_bound=each.changed.at_least if each.changed else None,
+        **_changed(each.changed),
         only_before=each.test.only_first if each.test else None,
         only_now=each.test.only_second if each.test else None,
         p=each.test.p if each.test else None,

@@ -47,7 +47,7 @@ def scores(section: Section) -> Table | None:
             shares = (metrics.accuracy, metrics.top5, metrics.mean_per_class)
             rows.append(
                 [
-                    f.row_name(row, with_checkpoint=len(section.checkpoints) > 1),
+                    f.name_in(section, row),
                     setup.name,
                     f.text(described(row.input)),
                     *(f.NOTHING if share is None else f"{100 * share:.{decimals}f}" for share in shares),
@@ -68,7 +68,7 @@ def prices(finding: Finding, anchors: Mapping[int, str] = MappingProxyType({})) 
     ]  # fmt: skip
     rows = [
         [
-            f.row_name(price.row, with_checkpoint=len(section.checkpoints) > 1),
+            f.name_in(section, price.row),
             f.code(price.what),
             outcome(price),
             f"{price.accuracy:.2f}",
@@ -120,7 +120,7 @@ def defaults(finding: Finding) -> Table | None:
     columns = ["model", "its default", "which is", "the accuracy", "accuracy %", "points", "p, corrected", "% changed"]
     rows = [
         [
-            f.row_name(each.row, with_checkpoint=len(section.checkpoints) > 1),
+            f.name_in(section, each.row),
             f.code(each.default.what),
             f.text(_meaning(each)),
             default_outcome(each),
@@ -172,7 +172,7 @@ def _together(finding: Finding) -> str:
     for row in finding.section.rows:
         costs = [each.difference.gap.mean for each in finding.defaults if each.row is row]
         if costs and (native := all_at_once.get(id(row))):
-            name = f.row_name(row, with_checkpoint=len(finding.section.checkpoints) > 1)
+            name = f.name_in(finding.section, row)
             parts.append(f"{name} {sum(costs):+.{decimals}f} and {native.gap.mean:+.{decimals}f}")
     return f" added up and all at once (native): {', '.join(parts)}" if parts else " native has all of them at once"
 
@@ -202,7 +202,7 @@ def selected(section: Section) -> Table | None:
     ]  # fmt: skip
     rows = [
         [
-            f.row_name(row, with_checkpoint=len(section.checkpoints) > 1),
+            f.name_in(section, row),
             setup.name,
             *(f.accuracy(estimate(_shares(records, name), within=PERCENT), decimals) for name in REPORTS),
             f.accuracy(estimate(_per_class(records), within=PERCENT), decimals),
@@ -297,7 +297,7 @@ def crops(section: Section) -> Table | None:
             centre = [100 * (metrics.centre_accuracy or 0.0) for metrics in each]
             points = estimate([one - other for one, other in zip(three, centre, strict=True)])
             rows.append([
-                f.row_name(row, with_checkpoint=len(section.checkpoints) > 1), setup.name,
+                f.name_in(section, row), setup.name,
                 f.accuracy(estimate(three, within=PERCENT), decimals),
                 f.accuracy(estimate(centre, within=PERCENT), decimals), f.accuracy(points, decimals),
                 f.significant(_mean([sum(seconds) for seconds in times])),

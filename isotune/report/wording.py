@@ -10,7 +10,7 @@ from math import floor, isnan, log10
 from isotune.names import title
 from isotune.printable import printable
 from isotune.report.analysis.answers import Changed
-from isotune.report.analysis.sections import Row
+from isotune.report.analysis.sections import Row, Section
 from isotune.report.analysis.timing import Timing
 from isotune.statistics import Estimate, Interval, MedianInterval
 
@@ -179,6 +179,11 @@ def row_name(row: Row, *, with_checkpoint: bool) -> str:
     if row.version:
         parts.append(f"({text(row.version)})")
     return " ".join(parts)
+
+
+def name_in(section: Section, row: Row) -> str:
+    """`row_name`, with the checkpoint where the section has several."""
+    return row_name(row, with_checkpoint=len(section.checkpoints) > 1)
 
 
 def number(count: int, noun: str) -> str:

@@ -162,9 +162,10 @@ def check(model: Model, stages: Sequence[Stage], *, mixes: bool) -> None:
         raise UsageError(
             f"this model's adapter trains without {', '.join(missing)}; take another, or the protocol's out"
         )
+    layers = model.layers()
     for number, stage in enumerate(stages):
         try:
-            trained_layers(stage, model.layers(), model.weights)
+            trained_layers(stage, layers, model.weights)
         except UsageError as error:
             raise UsageError(f"stage.{number}: {error}") from None
     if drops:

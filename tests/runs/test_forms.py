@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import io
-from pathlib import Path
 from typing import Any
 
 import pytest
+from killed_runs import run_cell
 
 from isotune import data, names, protocols
 from isotune.errors import UsageError
 from isotune.runs import planning, requests
-from isotune.runs.drafts import VARIABLE, begun
+from isotune.runs.drafts import VARIABLE
 from isotune.runs.planning import Matrix
 from isotune.runs.records import Cell, Record
 from isotune.runs.store import Store
@@ -35,10 +35,6 @@ schedule = { name = "cosine", learning_rate = 0.02, warmup_epochs = 1 }
 GRID = "[selection]\nheld_out = 0.3\n[selection.grid]\nlearning_rate = [0.02, 0.002]\n"
 
 
-class Killed(KeyboardInterrupt):
-    pass
-
-
 @pytest.fixture
 def run(house, monkeypatch):
     """Runs a cell in a worker of its own; with `kills`, ended after these steps and gone on. native: forms of the
@@ -55,20 +51,7 @@ def run(house, monkeypatch):
         own = adapter.native_conventions("random-features").model_copy(update=native)
         monkeypatch.setattr(adapter, "native_conventions", lambda name, options=None: own, raising=False)
 
-        class Watched(Worker):
-            def progress(self, what, done, total):
-                if what == "training" and end is not None and done > end:
-                    raise Killed
-
-        for end in (*kills, None):
-            worker = Watched(adapter, io.StringIO())
-            try:
-                requests.run(worker, cell.model_dump(mode="json"), str(Path(store).resolve()))
-            except Killed:
-                assert [one.done for one in begun(Path(store))] == [end]
-        record = Store(Path(store)).read(cell)
-        assert record is not None
-        return record
+        return run_cell(adapter, cell, store, kills)
 
     return run
 

@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from isotune.report import wording as f
+from isotune.report.analysis.differences import Difference
 from isotune.report.analysis.judging import Finding
 from isotune.report.analysis.sections import Row
 from isotune.report.figures import style as _style
@@ -120,13 +121,9 @@ def _differences(finding: Finding, full: Mapping[int, str], name: str, own: bool
     for each in finding.differences.compared:
         if each.of_one_row != own or each.second_setup.name != name or isnan(each.gap.mean):
             continue
-        interval = None if isnan(each.gap.margin) else Interval(each.gap.low, each.gap.high)
         label = full[id(each.second)] if own else f"{full[id(each.second)]} - {full[id(each.first)]}"
         label = label if own or name == "identical" else f"{label}, {name}"
-        yield Line(
-            label, each.second.library, each.gap.mean, interval, margin, each.holds,
-            f.gap(each.gap, decimals) + ("" if each.holds else " n.d."),
-        )  # fmt: skip
+        yield _line(label, each, margin, decimals)
 
 
 def _prices(finding: Finding, row: Row) -> Iterator[Line]:
@@ -148,12 +145,17 @@ def _defaults(finding: Finding, row: Row) -> Iterator[Line]:
     several = sum(bool(other.defaults) for other in finding.section.rows) > 1
     margin = finding.section.protocol.evaluation.margin or _POINT
     for each in finding.defaults:
-        gap = each.difference.gap
-        if each.row is row and not each.changes_nothing and not isnan(gap.mean):
+        if each.row is row and not each.changes_nothing and not isnan(each.difference.gap.mean):
             name = f"{each.default.what}, {of_rows(finding.section.rows)[id(row)]}" if several else each.default.what
-            interval = None if isnan(gap.margin) else Interval(gap.low, gap.high)
-            words = f.gap(gap, decimals) + ("" if each.difference.holds else " n.d.")
-            yield Line(name, row.library, gap.mean, interval, margin, each.difference.holds, words)
+            yield _line(name, each.difference, margin, decimals)
+
+
+def _line(name: str, each: Difference, margin: float, decimals: int) -> Line:
+    """Of a difference over seeds, in the colour of its second row's library."""
+    gap = each.gap
+    interval = None if isnan(gap.margin) else Interval(gap.low, gap.high)
+    words = f.gap(gap, decimals) + ("" if each.holds else " n.d.")
+    return Line(name, each.second.library, gap.mean, interval, margin, each.holds, words)
 
 
 def _draw(axes: Axes, level: float, line: Line) -> None:

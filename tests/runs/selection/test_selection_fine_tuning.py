@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
+from killed_runs import run_cell
 
 from isotune import data, names, protocols
-from isotune.runs import requests
-from isotune.runs.drafts import VARIABLE, begun
+from isotune.runs.drafts import VARIABLE
 from isotune.runs.records import Cell, Record
 from isotune.runs.selection import fine_tuning
-from isotune.runs.store import Store
 from isotune.seeds import Seeds
-from isotune.workers.worker import Worker
 
 EXAMPLE = "example:random-features"
 SEEDS = Seeds(head=1, order=2, augmentation=3)
@@ -38,10 +35,6 @@ schedule = { learning_rate = 0.02 }
 HELD = '[selection]\nheld_out = 0.3\nevery = "epoch"\n'  # of 70 images, 5 steps an epoch
 
 
-class Killed(KeyboardInterrupt):
-    pass
-
-
 @pytest.fixture
 def run(house, monkeypatch):
     """Runs the recipe with more of it, in a store of its own; with `kills`, ended after these steps and gone on."""
@@ -53,21 +46,7 @@ def run(house, monkeypatch):
             model=EXAMPLE, checkpoint="random:0", dataset="digits", dataset_digest=data.prepare("digits").digest,
             protocol=protocol, seeds=SEEDS, numeric_mode="float64",
         )  # fmt: skip
-
-        class Watched(Worker):
-            def progress(self, what, done, total):
-                if what == "training" and end is not None and done > end:
-                    raise Killed
-
-        for end in (*kills, None):
-            worker = Watched(names.load_adapter(names.parse(EXAMPLE)), io.StringIO())
-            try:
-                requests.run(worker, cell.model_dump(mode="json"), str(Path(store).resolve()))
-            except Killed:
-                assert [one.done for one in begun(Path(store))] == [end]
-        record = Store(Path(store)).read(cell)
-        assert record is not None
-        return record
+        return run_cell(names.load_adapter(names.parse(EXAMPLE)), cell, store, kills)
 
     return run
 
