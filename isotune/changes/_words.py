@@ -234,4 +234,4 @@ def _figure(timing: Timing) -> str:
 def _percent(each: SpeedChange) -> str:
     """ "-14 % (-20 to -9)": how much faster, between the ends that both intervals allow."""
     low, high = 100 * (each.ratio.low - 1), 100 * (each.ratio.high - 1)
-    return f"{each.percent:+.0f} % ({low:+.0f} to {high:+.0f})"
+    return f"{each.percent:+z.0f} % ({low:+z.0f} to {high:+z.0f})"

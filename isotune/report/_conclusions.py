@@ -119,7 +119,7 @@ def verdicts(finding: Finding) -> Table | None:
                 _outcome(each),
                 f"{_source(each.reference)}{'; disputed' if each.disputed else ''}",
                 _value(each.reference),
-                f.NOTHING if verdict.effect is None else f"{verdict.effect:+.{decimals}f}",
+                f.NOTHING if verdict.effect is None else f"{verdict.effect:+z.{decimals}f}",
                 f.interval(verdict.interval90, decimals),
                 f"{verdict.margin:.3g}" if verdict.margin else f.NOTHING,
                 f.NOTHING

@@ -247,6 +247,7 @@ def _default(each: DefaultCost) -> json.DefaultResult:
         {
             "row": _name(each.row),
             "what": each.default.what,
+            "in_place_of": each.in_place_of,
             "setup": _setup(each.default.setup),
             "gap": difference.gap,
             **_changed(difference.changed),

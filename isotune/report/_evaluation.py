@@ -72,7 +72,7 @@ def prices(finding: Finding, anchors: Mapping[int, str] = MappingProxyType({})) 
             f.code(price.what),
             outcome(price),
             f"{price.accuracy:.2f}",
-            f.NOTHING if price.points is None else f"{price.points:+.2f}" if price.points else "0",
+            f.NOTHING if price.points is None else f"{price.points:+z.2f}" if price.points else "0",
             f.opening(f.changed(price.changed, 2), anchors.get(id(price))),
             f.NOTHING if price.test is None else f"{price.test.only_first:,}",
             f.NOTHING if price.test is None else f"{price.test.only_second:,}",
@@ -117,11 +117,15 @@ def defaults(finding: Finding) -> Table | None:
     """None: no such runs were asked for."""
     section = finding.section
     decimals = f.decimals(section.test_images)
-    columns = ["model", "its default", "which is", "the accuracy", "accuracy %", "points", "p, corrected", "% changed"]
+    columns = [
+        "model", "its default", "in place of", "which is", "the accuracy", "accuracy %", "points", "p, corrected",
+        "% changed",
+    ]  # fmt: skip
     rows = [
         [
             f.name_in(section, each.row),
             f.code(each.default.what),
+            f.code(each.in_place_of) if each.in_place_of else f.NOTHING,
             f.text(_meaning(each)),
             default_outcome(each),
             f.accuracy(each.default.setup.accuracy, decimals),
@@ -131,7 +135,7 @@ def defaults(finding: Finding) -> Table | None:
         ]
         for each in finding.defaults
     ]
-    return Table(columns, rows, left=4).filled() if rows else None
+    return Table(columns, rows, left=5).filled() if rows else None
 
 
 def defaults_intro(finding: Finding) -> str:
@@ -173,7 +177,7 @@ def _together(finding: Finding) -> str:
         costs = [each.difference.gap.mean for each in finding.defaults if each.row is row]
         if costs and (native := all_at_once.get(id(row))):
             name = f.name_in(finding.section, row)
-            parts.append(f"{name} {sum(costs):+.{decimals}f} and {native.gap.mean:+.{decimals}f}")
+            parts.append(f"{name} {sum(costs):+z.{decimals}f} and {native.gap.mean:+z.{decimals}f}")
     return f" added up and all at once (native): {', '.join(parts)}" if parts else " native has all of them at once"
 
 

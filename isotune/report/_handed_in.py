@@ -99,7 +99,7 @@ def _concluded(each: Judged) -> str:
         wide = verdict.interval95 if verdict.outcome == "different" else interval
         assert wide is not None
         share = 95 if verdict.outcome == "different" else 90
-        parts.append(f"{share} % interval {wide.low:+.{decimals}f} to {wide.high:+.{decimals}f}")
+        parts.append(f"{share} % interval {wide.low:+z.{decimals}f} to {wide.high:+z.{decimals}f}")
     if each.paired is not None:
         split = each.paired.tested
         only = f"{split.only_first:,} images only theirs has right, {split.only_second:,} only ours"
@@ -110,7 +110,7 @@ def _concluded(each: Judged) -> str:
 
 
 def _reason(verdict: Verdict, decimals: int) -> str:
-    apart = f"ours minus claimed {verdict.effect:+.{decimals}f} points"
+    apart = f"ours minus claimed {verdict.effect:+z.{decimals}f} points"
     if verdict.published.at_least:
         return f"{apart}, {verdict.reason.partition(';')[0]}"
     inside = {"reproduced": "within", "different": "beyond", "inconclusive": "not decided against"}[verdict.outcome]

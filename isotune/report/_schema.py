@@ -228,6 +228,7 @@ class DefaultResult(_Part):
 
     row: RowName
     what: str = Field(description="the axis with its value, stride2_padding=same")
+    in_place_of: str = Field("", description="the axis's value in the identical runs")
     setup: SetUpResult = Field(description="its runs")
     gap: Estimate = Field(description="points, paired by seed")
     changed: Number = Field(description="percent of the test images that were given a different class")

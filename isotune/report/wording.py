@@ -73,7 +73,7 @@ def gap(value: Estimate | None, decimals: int) -> str:
         return NOTHING
     if value.mean == 0 and not value.margin > 0:
         return "0"
-    return f"{value.mean:+.{decimals}f}{_margin(value, f'+.{decimals}f')}"
+    return f"{value.mean:+z.{decimals}f}{_margin(value, f'+z.{decimals}f')}"
 
 
 def _margin(value: Estimate, how: str) -> str:
@@ -101,7 +101,7 @@ def opening(words: str, anchor: str | None) -> str:
 
 def interval(value: Interval | None, decimals: int) -> str:
     """ "-0.3 to +1.2", with signs as a difference has them."""
-    return NOTHING if value is None else f"{value.low:+.{decimals}f} to {value.high:+.{decimals}f}"
+    return NOTHING if value is None else f"{value.low:+z.{decimals}f} to {value.high:+z.{decimals}f}"
 
 
 def probability(value: float | None) -> str:

@@ -104,7 +104,7 @@ def _line(cost: Cost) -> str:
     if cost.against is None:
         return f"  {cost.what}: {shown}"
     test = cost.against.test
-    gap = f"{cost.against.points:+.2f} points; {cost.against.changed:.2f} % of predictions changed"
+    gap = f"{cost.against.points:+z.2f} points; {cost.against.changed:.2f} % of predictions changed"
     return (
         f"  {cost.what}: {shown}, {gap}, {test.only_first} right only before, {test.only_second} only now,"
         f" p = {test.p:.2g}"

@@ -101,11 +101,12 @@ def test_one_seed_is_not_called_a_price_that_holds():
 def test_the_report_shows_them_adds_them_up_and_its_json_has_every_run(tmp_path: Path):
     board = report.Leaderboard([*PLAIN, *PADDING, *MOMENTUM])
     text = board.markdown()
-    assert "| `stride2_padding=same` | as SAME does, the odd pixel at the end | **falls** | 80.2 ± " in text
+    assert "| `stride2_padding=same` | `own` | as SAME does, the odd pixel at the end | **falls** | 80.2 ± " in text
     assert "added up and all at once (native): `keras:MobileNetV2` -4.8 and -5.8." in text
     content = board.json()
     (section,) = content["sections"]
     assert section["defaults"][0]["holds"]
+    assert section["defaults"][0]["in_place_of"] == "own"
     assert len(section["defaults"][0]["setup"]["runs"]) == 5
     (tmp_path / "out").mkdir()
     row = section["rows"][0] | {"overrides": "stride2_padding=same", "identical": section["defaults"][0]["setup"]}

@@ -35,6 +35,7 @@ def test_a_gap_shows_its_sign_and_only_exact_zero_is_bare() -> None:
     assert f.gap(Estimate(3, 0.0, 0.0, 0.0, 0.0), 1) == "0"
     assert f.gap(Estimate(1, 0.0, nan, nan, nan), 1) == "0"
     assert f.gap(Estimate(3, 0.0, 0.5, -0.5, 0.5), 1) == "+0.0 ± 0.5"
+    assert f.gap(Estimate(3, -0.01, 0.5, -0.51, 0.49), 1) == "+0.0 ± 0.5"
     assert f.gap(None, 1) == f.gap(Estimate(0, nan, nan, nan, nan), 1) == "-"
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from isotune.conventions import written_value
 from isotune.report.analysis.answers import Answers, Changed
 from isotune.report.analysis.differences import ALPHA, Difference, Side, judged
 from isotune.report.analysis.sections import OwnDefault, Row, Section
@@ -81,6 +82,12 @@ class DefaultCost:
     row: Row
     default: OwnDefault
     difference: Difference
+
+    @property
+    def in_place_of(self) -> str:
+        """The value that the axis has in the identical runs; empty where they do not say it."""
+        identical = self.difference.first_setup.first.conventions
+        return "" if identical is None else written_value(getattr(identical, self.default.what.partition("=")[0]))
 
     @property
     def changes_nothing(self) -> bool:

@@ -111,7 +111,7 @@ def _verdicts(finding: Finding, full: Mapping[int, str]) -> Iterator[Line]:
             verdict.interval90,
             verdict.margin,
             verdict.outcome == "different",
-            f"{verdict.effect:+.{decimals}f} {verdict.outcome}",
+            f"{verdict.effect:+z.{decimals}f} {verdict.outcome}",
         )
 
 
@@ -133,7 +133,7 @@ def _prices(finding: Finding, row: Row) -> Iterator[Line]:
     for price in finding.prices:
         if price.row is row and price.points is not None and not price.same:
             name = f"{price.what}, {of_rows(finding.section.rows)[id(row)]}" if several else price.what
-            words = f"{price.points:+.2f}" if price.points else "0"
+            words = f"{price.points:+z.2f}" if price.points else "0"
             yield Line(
                 name, row.library, price.points, None, margin, price.holds, words if price.holds else f"{words} n.d."
             )  # fmt: skip
