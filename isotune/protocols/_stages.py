@@ -86,6 +86,11 @@ class Schedule(Strict):
     )
     gamma: float = Field(0.1, gt=0, description="step only: factor at each drop")
 
+    @property
+    def begins(self) -> float | None:
+        """`start`, and where a one-cycle gives none its own: 1/25, fastai's div and torch's div_factor."""
+        return 1 / 25 if self.name == "one-cycle" and self.start is None else self.start
+
     @model_validator(mode="after")
     def milestones_belong_to_step(self) -> Schedule:
         if self.drop_every is not None and (self.name != "step" or self.milestones):

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 
 from isotune.conventions import AXES, FORM_AXES, PROTOCOL
 from isotune.protocols._protocol import Protocol
+from isotune.protocols._stages import Schedule
 
 _NAMES = ("name", "title", "source", "deviations", "expected")  # of a protocol, which change nothing of a run
 
@@ -27,6 +28,18 @@ _OTHER_FORMS: Mapping[str, Mapping[Any, str]] = {
     "stage.schedule.final": {
         0.0: "the decay ends at 0 (torch's CosineAnnealingLR, Keras's CosineDecay by default)",
         "*": "the decay ends at a share of the peak (timm's min_lr, Keras's alpha)",
+    },
+    "stage.schedule.rise": {
+        0.25: "the peak after a quarter of the steps (fastai's pct_start)",
+        0.3: "the peak after three tenths of the steps (torch's pct_start)",
+    },
+    "stage.schedule.reach": {
+        "after": "the final share would come one step after the last (fastai's fit_one_cycle)",
+        "last": "the last step has the final share (torch's OneCycleLR)",
+    },
+    "stage.schedule.anneal": {
+        "cosine": "up and down by half a cosine (fastai, torch's OneCycleLR by default)",
+        "linear": "up and down by a line (torch's anneal_strategy)",
     },
     "stage.stochastic_depth.law": {
         "linear": "from 0 at the first block with a branch to the rate at the last (timm's ViT and ResNet,"
@@ -128,6 +141,8 @@ def _unnumbered(field: str) -> str:
 
 def _parted(ours: Any, theirs: Any, field: str = "") -> Iterator[Difference]:
     """Field by field down to plain values; of two kinds of one part (optimizers, policies) what both have."""
+    if isinstance(ours, Schedule) and isinstance(theirs, Schedule) and ours.name == theirs.name:
+        ours, theirs = (each.model_copy(update={"start": each.begins}) for each in (ours, theirs))
     if ours == theirs:
         return
     parts, others = _parts(ours, field), _parts(theirs, field)

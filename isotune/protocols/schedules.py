@@ -85,7 +85,7 @@ def _one_cycle(schedule: Schedule, steps: int) -> np.ndarray:
     """Shares of the peak, float64 [steps]."""
     early = 1 if schedule.reach == "last" else 0  # by how many steps peak and end come earlier
     peak, end = schedule.rise * steps - early, steps - early
-    start = 1 / 25 if schedule.start is None else schedule.start  # fastai's div, torch's div_factor
+    start = schedule.begins or 0.0
     step = np.arange(steps)
     rising = _annealed(schedule, start, 1.0, step / peak) if peak > 0 else np.ones(steps)
     falling = _annealed(schedule, 1.0, schedule.final, (step - peak) / max(end - peak, 1e-12))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from fractions import Fraction
 from itertools import combinations, product
 from typing import Any
 
@@ -20,7 +21,9 @@ from isotune.weights import HEAD, Layer
 Array = np.ndarray
 _NEAR = 1e-6  # relative, of a rate that a framework holds in float32
 _SHARES = (0.01, 0.1)  # at which warm-ups begin, beside what is seen
-_DIGITS = 5  # of a value that is read off rates
+_PLAIN = ("constant", "cosine", "linear")
+_RISES = (0.25, 0.3)  # fastai's, torch's
+_DIGITS, _PARTS = 5, 99  # of a value that is read off rates: digits, or a fraction's denominator
 
 
 def held_against(recording: Recording, stage: Stage) -> Outcome:
@@ -60,17 +63,18 @@ def _schedule(recording: Recording, stage: Stage, factor: float) -> Outcome:
         either = " or ".join(", ".join(f"{name} = {forms.shown(value)}" for name, value in each) for each in changes)
         said = f"from step {step} on the learning rate is that of {either}, which these steps do not tell apart"
         return Outcome((_cause("schedule", left, right, step, f"{said}; {words}"),), unknown=unknown)
-    return Outcome(tuple(_form_cause(schedule, name, value, step) for name, value in changes[0]), unknown=unknown)
+    seen_as = _other(schedule, changes[0])
+    return Outcome(tuple(_form_cause(name, seen_as, schedule, step) for name, _ in changes[0]), unknown=unknown)
 
 
 def _cause(name: str, left: Any, right: Any, step: int, words: str) -> Cause:
     return Cause(name=name, rung="rate", left=left, right=right, steps=(step,), words=words)
 
 
-def _form_cause(schedule: Schedule, name: str, value: Any, step: int) -> Cause:
-    wanted = getattr(schedule, name)
-    said = forms.Difference(f"stage.schedule.{name}", _plain(value), _plain(wanted))
-    return _cause(f"schedule.{name}", _plain(value), _plain(wanted), step, said.words("the loop", "the protocol"))
+def _form_cause(name: str, ours: Schedule, theirs: Schedule, step: int) -> Cause:
+    left, right = (_plain(each.begins if name == "start" else getattr(each, name)) for each in (ours, theirs))
+    said = forms.Difference(f"stage.schedule.{name}", left, right)
+    return _cause(f"schedule.{name}", left, right, step, said.words("the loop", "the protocol"))
 
 
 def _plain(value: Any) -> Any:
@@ -99,10 +103,21 @@ def _changes(names: Sequence[tuple[str, list[Any]]]) -> Iterator[Change]:
         yield tuple((name, value) for (name, _), value in zip(names, values, strict=True))
 
 
+def _other(schedule: Schedule, change: Change) -> Schedule:
+    """Without what then has no meaning: where a warm-up begins that is no more, the end of a decay that is none.
+    UsageError: such a schedule there is not."""
+    said = {name: getattr(schedule, name) for name in Schedule.model_fields} | dict(change)
+    if said["name"] != "one-cycle":
+        if not said["warmup_steps"] and not said["warmup_epochs"]:
+            said |= {"start": None, "warmup_counts": False}
+        if said["name"] not in ("cosine", "linear"):
+            said |= {"final": 0.0, "warmup_counts": False}
+    return Schedule(**said)
+
+
 def _gives(schedule: Schedule, change: Change, seen: Array, steps: int, per_epoch: int | None) -> bool:
     try:
-        other = Schedule(**schedule.model_dump() | dict(change))
-        rates = learning_rates(other, steps, per_epoch or steps)[: len(seen)]
+        rates = learning_rates(_other(schedule, change), steps, per_epoch or steps)[: len(seen)]
     except UsageError:  # such a schedule there is not
         return False
     return bool((np.abs(rates - seen) <= _NEAR * np.maximum(np.abs(rates), np.abs(seen))).all())
@@ -111,19 +126,34 @@ def _gives(schedule: Schedule, change: Change, seen: Array, steps: int, per_epoc
 def _values(schedule: Schedule, seen: Array, steps: int, per_epoch: int | None) -> dict[str, list[Any]]:
     """Other values of each form of a schedule that are worth trying, those that the rates themselves show included."""
     tried: dict[str, list[Any]] = {}
+    shown = _share(float(seen[0]) / schedule.learning_rate)
     if schedule.warmup_steps or schedule.warmup_epochs:
-        first = float(seen[0]) / schedule.learning_rate
-        shown = [float(f"{first:.{_DIGITS}g}")] if 0 < first < 1 else []
         tried["start"] = [None, 0.0, *_SHARES, *shown]
         tried["warmup_counts"] = [True, False]
-    if per_epoch:
+        tried |= _warmups(schedule, seen, per_epoch or steps)
+    if schedule.name == "one-cycle":
+        tried["start"] = [each for each in shown if each != schedule.begins]
+        tried |= {"rise": list(_RISES), "anneal": ["cosine", "linear"], "reach": ["after", "last"]}
+    elif per_epoch:
         tried["per"] = ["step", "epoch"]
-    if schedule.name in ("cosine", "linear"):
+    if schedule.name in _PLAIN:
+        tried["name"] = list(_PLAIN)
+    if schedule.name in ("cosine", "linear", "one-cycle"):
         tried["final"] = [0.0, *_finals(schedule, seen, steps, per_epoch)]
+    if schedule.name == "step":
+        tried["gamma"] = _gammas(seen)
     return {
         name: [value for value in dict.fromkeys(values) if value != getattr(schedule, name)]
         for name, values in tried.items()
     }
+
+
+def _warmups(schedule: Schedule, seen: Array, per_epoch: int) -> dict[str, list[Any]]:
+    """None, and as long as the rates rise: to the step with the highest, or to the one before."""
+    highest = int(np.argmax(seen))
+    if schedule.warmup_steps:
+        return {"warmup_steps": [0, highest, highest + 1]}
+    return {"warmup_epochs": [0, *dict.fromkeys((highest // per_epoch, -(-(highest + 1) // per_epoch)))]}
 
 
 def _finals(schedule: Schedule, seen: Array, steps: int, per_epoch: int | None) -> list[float]:
@@ -134,8 +164,20 @@ def _finals(schedule: Schedule, seen: Array, steps: int, per_epoch: int | None) 
     )
     if whole == none:
         return []
-    final = float(f"{0.5 * (seen[-1] - none) / (whole - none):.{_DIGITS}g}")
-    return [final] if 0 < final < 1 else []
+    return _share(0.5 * float(seen[-1] - none) / float(whole - none))
+
+
+def _gammas(seen: Array) -> list[float]:
+    """The factor of the first drop that is seen."""
+    drops = np.flatnonzero(seen[1:] < seen[:-1])
+    return _share(float(seen[drops[0] + 1] / seen[drops[0]])) if drops.size else []
+
+
+def _share(value: float) -> list[float]:
+    """What somebody wrote who meant this: a short decimal, a third and the like, or the value itself; empty: no share
+    of anything."""
+    written = (float(f"{value:.{_DIGITS}g}"), float(Fraction(value).limit_denominator(_PARTS)), value)
+    return [next(each for each in written if abs(each - value) <= _NEAR * value)] if _NEAR < value < 1 else []
 
 
 def _hidden(schedule: Schedule, seen: Array, expected: Array, per_epoch: int | None) -> str:

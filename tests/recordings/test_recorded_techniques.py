@@ -36,6 +36,8 @@ def plain(rates: Any = (0.1,) * 4, **does: Any) -> Loop:
 # -- schedules
 
 WARM = {"name": "cosine", "learning_rate": 0.1, "warmup_steps": 4}
+CYCLE = {"name": "one-cycle", "learning_rate": 0.1, "rise": 0.3, "final": 4e-6, "reach": "last"}
+DROPS = {"name": "step", "learning_rate": 0.1, "drop_every": 2.5}
 
 
 def rated(schedule: dict[str, Any], per_epoch: int = 4) -> np.ndarray:
@@ -53,25 +55,44 @@ RATES: dict[str, tuple[dict[str, Any], dict[str, Any], list[tuple[str, Any, Any]
     "an end above 0": (WARM, WARM | {"final": 0.05}, [("schedule.final", 0.05, 0.0)], "timm's min_lr"),
     "two forms": (WARM, WARM | {"start": 0.01, "warmup_counts": True},
                   [("schedule.start", 0.01, "none"), ("schedule.warmup_counts", True, False)], "torchvision"),
+    "from a third": (WARM, WARM | {"start": 1 / 3}, [("schedule.start", 1 / 3, "none")], "torch's LinearLR"),
+    "an end at 0": (WARM | {"final": 0.05}, WARM, [("schedule.final", 0.0, 0.05)], "stage.schedule.final"),
+    "a peak earlier": (CYCLE, CYCLE | {"rise": 0.25}, [("schedule.rise", 0.25, 0.3)], "stage.schedule.rise"),
+    "a cycle to the last step": (CYCLE, CYCLE | {"reach": "after"}, [("schedule.reach", "after", "last")], "fastai"),
+    "a cycle of lines": (CYCLE, CYCLE | {"anneal": "linear"}, [("schedule.anneal", "linear", "cosine")], "anneal"),
+    "a cycle from a tenth": (CYCLE, CYCLE | {"start": 0.1}, [("schedule.start", 0.1, 0.04)], "stage.schedule.start"),
+    "a cycle from its own": (CYCLE | {"start": 0.1}, CYCLE, [("schedule.start", 0.04, 0.1)], "stage.schedule.start"),
+    "no warm-up": (WARM | {"start": 0.0}, {"name": "cosine", "learning_rate": 0.1},
+                   [("schedule.warmup_steps", 0, 4)], "stage.schedule.warmup_steps"),
+    "a shorter warm-up": (WARM, WARM | {"warmup_steps": 3}, [("schedule.warmup_steps", 3, 4)], "warmup_steps"),
+    "a line": (WARM, WARM | {"name": "linear"}, [("schedule.name", "linear", "cosine")], "stage.schedule.name"),
+    "no decay": (WARM | {"final": 0.05}, WARM | {"name": "constant"}, [("schedule.name", "constant", "cosine")], ""),
+    "a factor": (DROPS, DROPS | {"gamma": 0.97}, [("schedule.gamma", 0.97, 0.1)], "stage.schedule.gamma"),
 }  # fmt: skip
 
 
+@pytest.mark.parametrize("kept", [np.float64, np.float32])  # as torch holds a rate, as Keras does
 @pytest.mark.parametrize("case", RATES)
-def test_a_schedules_form_is_named(case: str, tmp_path) -> None:
+def test_a_schedules_form_is_named(case: str, kept: type[np.floating], tmp_path) -> None:
     wanted, does, causes, said = RATES[case]
     protocol = recipe(wanted, steps=12)
-    found = held(plain(rated(does)), protocol, tmp_path, steps_per_epoch=4)
+    found = held(plain(rated(does).astype(kept).tolist()), protocol, tmp_path, steps_per_epoch=4)
     assert [(cause.name, cause.left, cause.right) for cause in found.causes] == causes, found.verdict
     assert said in found.verdict
     sound = held(plain(rated(wanted)), protocol, tmp_path / "sound", steps_per_epoch=4)
     assert sound.same, sound.verdict
 
 
+def test_a_cycle_that_says_nothing_begins_at_a_twenty_fifth() -> None:
+    said = [protocols.forms.differences(recipe(CYCLE), recipe(CYCLE | {"start": start})) for start in (0.04, 0.1)]
+    assert said == [[], [("stage.1.schedule.start", 0.04, 0.1)]]
+
+
 def test_forms_that_the_first_steps_do_not_show_are_said(tmp_path) -> None:
     found = held(plain(rated(WARM)[:3]), recipe(WARM, steps=12), tmp_path, steps_per_epoch=4)
     assert found.same
     (schedule,) = (each for each in found.agreed if each.startswith("schedule"))
-    assert schedule == "schedule (3 of 12 steps, which do not show warmup_counts, per)"
+    assert schedule == "schedule (3 of 12 steps, which do not show warmup_counts, per, name)"
 
 
 def test_rates_of_no_form_are_another_schedule(tmp_path) -> None:

@@ -62,6 +62,20 @@ def _clipped(limit: float) -> dict[str, Any]:
     return {"optimizer": {"name": "sgd", "momentum": 0.9, "clip_norm": limit}}
 
 
+def _cosine(**said: Any) -> dict[str, Any]:
+    return {"schedule": {"name": "cosine", "learning_rate": 0.01, **said}}
+
+
+def _drops(**said: Any) -> dict[str, Any]:
+    return {"schedule": {"name": "step", "learning_rate": 0.01, "drop_every": 3, **said}}
+
+
+def _one_cycle(**said: Any) -> dict[str, Any]:
+    """As torch's: of two phases, its final share that of the last step."""
+    torchs = {"rise": 0.3, "final": 1 / 25 / 1e4, "reach": "last"}
+    return {"schedule": {"name": "one-cycle", "learning_rate": 0.01, **torchs, **said}}
+
+
 _PARTS = {"accumulate": 2, "drop_last": True}
 _DEPTH: dict[str, Any] = {"rate": 0.1}
 _MASKS = "what is drawn (masks of "
@@ -116,6 +130,18 @@ _IN_KERAS: Table = {
     "RandomFlip": [({}, {"random_layers"}, "what layers of the network draw")],
     "gradient_accumulation_steps": [(_PARTS, set(), ""), ({}, {"accumulate"}, "")],
     "clipnorm": [({}, {"clipping"}, ""), (_clipped(500.0), {"clip_norm", "clipping"}, "")],
+    "CosineDecay": [
+        (_cosine(), set(), ""), (_cosine(per="epoch"), {"schedule.per"}, ""),
+        (_cosine(final=0.1), {"schedule.final"}, ""), (_cosine(name="linear"), {"schedule.name"}, ""),
+        (_cosine(warmup_steps=2), {"schedule.warmup_steps"}, ""),
+        (_cosine(warmup_steps=2, start=0.0, warmup_counts=True), {"schedule.warmup_steps"}, ""),
+    ],
+    "CosineDecay with warmup_target": [
+        (_cosine(warmup_steps=2, start=0.0), set(), ""), (_cosine(warmup_steps=2), {"schedule.start"}, ""),
+        (_cosine(warmup_steps=2, start=0.0, warmup_counts=True), {"schedule.warmup_counts"}, ""),
+    ],
+    "LearningRateScheduler": [(_cosine(per="epoch"), set(), ""), (_cosine(), {"schedule.per"}, "")],
+    "ExponentialDecay(staircase=True)": [(_drops(), set(), ""), (_drops(gamma=0.5), {"schedule.gamma"}, "")],
 }  # fmt: skip
 
 _IN_TORCH: Table = {
@@ -152,6 +178,27 @@ _IN_TORCH: Table = {
     "passes": [(_PARTS, set(), ""), ({}, {"accumulate"}, "")],
     "clip_grad_norm_": [(_clipped(0.05), set(), ""), (_clipped(0.1), {"clip_norm"}, ""), ({}, {"clipping"}, "")],
     "groups": [({"body_rate": 0.5}, set(), ""), ({}, {"body_rate"}, "")],
+    "LinearLR, then CosineAnnealingLR": [
+        (_cosine(warmup_steps=2, start=1 / 3), set(), ""), (_cosine(warmup_steps=2), {"schedule.start"}, ""),
+        (_cosine(warmup_steps=2, start=0.0), {"schedule.start"}, ""),
+        (_cosine(warmup_steps=3, start=1 / 3), {"schedule.warmup_steps"}, ""),
+    ],
+    "CosineAnnealingLR by epoch": [(_cosine(per="epoch"), set(), ""), (_cosine(), {"schedule.per"}, "")],
+    "OneCycleLR": [
+        (_one_cycle(), set(), ""), (_one_cycle(reach="after"), {"schedule.reach"}, ""),
+        (_one_cycle(rise=0.25), {"schedule.rise"}, ""), (_one_cycle(anneal="linear"), {"schedule.anneal"}, ""),
+        (_one_cycle(start=0.1), {"schedule.start"}, ""), (_one_cycle(final=1e-4), {"schedule.final"}, ""),
+    ],
+    "timm's CosineLRScheduler": [
+        (_cosine(warmup_steps=2, start=1e-3, warmup_counts=True), set(), ""),
+        (_cosine(warmup_steps=2, start=1e-3), {"schedule.warmup_counts"}, ""),
+        (_cosine(warmup_steps=2, warmup_counts=True), {"schedule.start"}, ""),
+        (_cosine(warmup_steps=2), {"schedule.start", "schedule.warmup_counts"}, ""),
+    ],
+    "timm's CosineLRScheduler with warmup_prefix": [
+        (_cosine(warmup_steps=2, start=1e-3), set(), ""),
+        (_cosine(warmup_steps=2, start=1e-3, warmup_counts=True), {"schedule.warmup_counts"}, ""),
+    ],
 }  # fmt: skip
 
 

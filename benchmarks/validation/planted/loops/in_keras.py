@@ -42,8 +42,8 @@ def network(dropout=0.0, depth=(), flips=False):
     return model
 
 
-def sgd(**said):
-    return keras.optimizers.SGD(0.01, momentum=0.9, **said)
+def sgd(rate=0.01, **said):
+    return keras.optimizers.SGD(rate, momentum=0.9, **said)
 
 
 def fit(folder, optimizer=None, images=IMAGES, labels=LABELS, batch=BATCH, callbacks=None, model=None, **how):
@@ -185,6 +185,19 @@ def reversed_by_hand(folder):
     fit(folder, images=np.concatenate(images), labels=np.concatenate(labels))
 
 
+# -- learning rates
+
+
+def by_epoch(folder):
+    """Half a cosine over two epochs, as a callback."""
+    halved = keras.callbacks.LearningRateScheduler(lambda epoch, _: 0.01 * 0.5 * (1 + np.cos(np.pi * epoch / 2)))
+    fit(folder, callbacks=lambda *_: [halved])
+
+
+def scheduled(folder, schedule):
+    fit(folder, sgd(schedule))
+
+
 LOOPS = {
     "plain": fit,
     "use_ema": swapped,
@@ -200,6 +213,14 @@ LOOPS = {
     "RandomFlip": lambda folder: fit(folder, model=network(flips=True)),
     "gradient_accumulation_steps": lambda folder: fit(folder, sgd(gradient_accumulation_steps=2), batch=BATCH // 2),
     "clipnorm": lambda folder: fit(folder, sgd(clipnorm=1e3)),
+    "CosineDecay": lambda folder: scheduled(folder, keras.optimizers.schedules.CosineDecay(0.01, STEPS)),
+    "CosineDecay with warmup_target": lambda folder: scheduled(
+        folder, keras.optimizers.schedules.CosineDecay(0.0, STEPS - 2, warmup_target=0.01, warmup_steps=2)
+    ),
+    "LearningRateScheduler": by_epoch,
+    "ExponentialDecay(staircase=True)": lambda folder: scheduled(
+        folder, keras.optimizers.schedules.ExponentialDecay(0.01, 3, 0.1, staircase=True)
+    ),
 }
 
 

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from timm.scheduler import CosineLRScheduler
 from torch import nn
+from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, OneCycleLR, SequentialLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torchvision.ops import StochasticDepth
 
@@ -52,9 +54,11 @@ def network(*drops, behind=None):
     return net
 
 
-def train(folder, net=None, *, groups=None, passes=1, mix=None, average=None, clip=None):
+def train(folder, net=None, *, groups=None, passes=1, mix=None, average=None, clip=None, schedule=None):
+    """schedule(optimizer): what is called with the number of each step that was taken."""
     net = net or network()
     optimizer = torch.optim.SGD(groups(net) if groups else net.parameters(), lr=0.01, momentum=0.9)
+    scheduled = schedule(optimizer) if schedule else None
     kept = average(net) if average else None
     with isotune.watch(net, optimizer, folder, steps=range(STEPS), statistics=0, steps_per_epoch=3) as watching:
         if kept is not None:
@@ -71,6 +75,8 @@ def train(folder, net=None, *, groups=None, passes=1, mix=None, average=None, cl
             if clip:
                 nn.utils.clip_grad_norm_(net.parameters(), clip)
             optimizer.step()
+            if scheduled is not None:
+                scheduled(step + 1)
             if kept is not None:
                 kept.update_parameters(net)
 
@@ -90,6 +96,44 @@ def averaged(**how):
     return lambda net: AveragedModel(net, multi_avg_fn=get_ema_multi_avg_fn(0.9), **how)
 
 
+# -- learning rates
+
+
+def by_step(scheduler):
+    """scheduler(optimizer): one of torch's, stepped with the optimizer."""
+    return by_epoch(scheduler, 1)
+
+
+def by_epoch(scheduler, steps=3):
+    """Likewise, after each epoch of so many steps."""
+
+    def scheduled(optimizer):
+        made = scheduler(optimizer)
+        return lambda taken: None if taken % steps else made.step()
+
+    return scheduled
+
+
+def by_update(**how):
+    """timm's, as its train.py calls it with --sched-on-updates."""
+
+    def scheduled(optimizer):
+        made = CosineLRScheduler(optimizer, warmup_t=2, warmup_lr_init=1e-5, t_in_epochs=False, **how)
+        made.step_update(0)
+        return made.step_update
+
+    return scheduled
+
+
+def warmed_up(optimizer):
+    both = [LinearLR(optimizer, 1 / 3, total_iters=2), CosineAnnealingLR(optimizer, STEPS - 2)]
+    return SequentialLR(optimizer, both, milestones=[2])
+
+
+def one_cycle(optimizer):
+    return OneCycleLR(optimizer, 0.01, total_steps=STEPS, cycle_momentum=False)
+
+
 LOOPS = {
     "plain": train,
     "AveragedModel": lambda folder: train(folder, average=averaged()),
@@ -104,6 +148,15 @@ LOOPS = {
     "passes": lambda folder: train(folder, passes=2),
     "clip_grad_norm_": lambda folder: train(folder, clip=0.05),
     "groups": lambda folder: train(folder, groups=of_layers),
+    "LinearLR, then CosineAnnealingLR": lambda folder: train(folder, schedule=by_step(warmed_up)),
+    "CosineAnnealingLR by epoch": lambda folder: train(
+        folder, schedule=by_epoch(lambda optimizer: CosineAnnealingLR(optimizer, 2))
+    ),
+    "OneCycleLR": lambda folder: train(folder, schedule=by_step(one_cycle)),
+    "timm's CosineLRScheduler": lambda folder: train(folder, schedule=by_update(t_initial=STEPS)),
+    "timm's CosineLRScheduler with warmup_prefix": lambda folder: train(
+        folder, schedule=by_update(t_initial=STEPS - 2, warmup_prefix=True)
+    ),
 }
 
 
