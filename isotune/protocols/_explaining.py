@@ -16,6 +16,35 @@ _UNIONS = {
 _ALTERNATIVES = ("int", "constrained-int", "literal['squash']", "literal['epoch']", "literal['all']")
 _TAGS = ("sgd", "adam", "adamw", "rmsprop", *_ALTERNATIVES)  # of unions: no part of a field's path
 _PATTERNS = {"name": "lower-case letters, digits and dashes", "trained": "head, last:N, from:LAYER or all"}
+# What others call a field -> the field: arguments of timm's train.py, of torchvision's references, of torch and Keras
+ELSEWHERE = {
+    "drop_path": "stage.stochastic_depth.rate", "drop_path_rate": "stage.stochastic_depth.rate",
+    "drop_connect_rate": "stage.stochastic_depth.rate", "stochastic_depth_prob": "stage.stochastic_depth.rate",
+    "drop": "stage.head_dropout", "drop_rate": "stage.head_dropout", "dropout": "stage.head_dropout",
+    "smoothing": "stage.label_smoothing",
+    "grad_accum_steps": "stage.accumulate", "gradient_accumulation_steps": "stage.accumulate",
+    "lr": "stage.schedule.learning_rate", "sched": "stage.schedule.name", "lr_scheduler": "stage.schedule.name",
+    "warmup_lr": "stage.schedule.start", "warmup_lr_init": "stage.schedule.start",
+    "start_factor": "stage.schedule.start", "lr_warmup_decay": "stage.schedule.start",
+    "lr_warmup_epochs": "stage.schedule.warmup_epochs", "warmup_prefix": "stage.schedule.warmup_counts",
+    "min_lr": "stage.schedule.final", "lr_min": "stage.schedule.final", "eta_min": "stage.schedule.final",
+    "decay_rate": "stage.schedule.gamma", "lr_gamma": "stage.schedule.gamma",
+    "decay_epochs": "stage.schedule.drop_every", "lr_step_size": "stage.schedule.drop_every",
+    "decay_milestones": "stage.schedule.milestones", "pct_start": "stage.schedule.rise",
+    "opt": "stage.optimizer.name", "opt_eps": "stage.optimizer.epsilon", "eps": "stage.optimizer.epsilon",
+    "clip_grad": "stage.optimizer.clip_norm", "clip_grad_norm": "stage.optimizer.clip_norm",
+    "clipnorm": "stage.optimizer.clip_norm", "global_clipnorm": "stage.optimizer.clip_norm",
+    "model_ema": "average.decay", "model_ema_decay": "average.decay", "ema": "average.decay",
+    "ema_decay": "average.decay", "use_ema": "average.decay", "ema_momentum": "average.decay",
+    "model_ema_steps": "average.every", "model_ema_warmup": "average.warmup",
+    "mixup_alpha": "augmentation.mixing.mixup", "cutmix_alpha": "augmentation.mixing.cutmix",
+    "mixup": "augmentation.mixing.mixup", "cutmix": "augmentation.mixing.cutmix",
+    "aa": "augmentation.policy", "auto_augment": "augmentation.policy", "ra_magnitude": "augmentation.policy",
+    "color_jitter": "augmentation.policy", "reprob": "augmentation.random_erasing.probability",
+    "random_erase": "augmentation.random_erasing.probability", "hflip": "augmentation.horizontal_flip",
+    "hflip_prob": "augmentation.horizontal_flip", "train_crop_size": "input.size", "img_size": "input.size",
+    "val_resize_size": "input.resize", "early_stopping": "selection.patience",
+}  # fmt: skip
 
 
 def explain(error: ValidationError, model: type[BaseModel]) -> str:
@@ -35,7 +64,7 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
         case "extra_forbidden" if _is_of_a_stage(model, path):
             message = f"belongs to a [[stage]]{', and a probe trains nothing step by step' * (path[0] == 'probe')}"
         case "extra_forbidden":
-            message = f"unknown key; {nearest(str(last), fields_at(model, tuple(parents)))}"
+            message = f"unknown key; {_meant(str(last), fields_at(model, tuple(parents)))}"
         case "missing":
             message = "is missing"
         case "union_tag_invalid":
@@ -56,6 +85,10 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
         case _:
             message = first["msg"].removeprefix("Value error, ") + shown
     return f"{field}: {message}" if field else message
+
+
+def _meant(key: str, known: list[str]) -> str:
+    return f"here it is {ELSEWHERE[key]}" if key in ELSEWHERE else nearest(key, known)
 
 
 def _is_of_a_stage(model: type[BaseModel], path: list[int | str]) -> bool:

@@ -77,6 +77,27 @@ def test_an_unknown_word_is_refused_with_its_field_and_the_nearest(text: str, sa
 @pytest.mark.parametrize(
     ("text", "said"),
     [
+        (STAGE.replace("epochs", "drop_path = 0.1\nepochs"), "stage.0.drop_path: unknown key; here it is"),
+        (STAGE + "eta_min = 1e-5", "stage.0.schedule.eta_min: unknown key; here it is stage.schedule.final"),
+        ("mixup_alpha = 0.2\n" + STAGE, "mixup_alpha: unknown key; here it is augmentation.mixing.mixup"),
+        (STAGE + "[average]\nema_decay = 0.9", "average.ema_decay: unknown key; here it is average.decay"),
+    ],
+)
+def test_what_another_library_calls_a_field_is_told_where_it_is(text: str, said: str) -> None:
+    assert refusal(text).startswith(said)
+
+
+def test_every_field_that_others_name_otherwise_is_one() -> None:
+    of_stage = {"stage": ("stage", 0), "optimizer": ("optimizer", "adam")}
+    for theirs, ours in validation.ELSEWHERE.items():
+        *places, field = ours.split(".")
+        loc = tuple(part for place in places for part in of_stage.get(place, (place,)))
+        assert field in validation.fields_at(protocols.Protocol, loc), theirs
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
         (PROBE + "[input]\nsize = 224\nresize = 96", "input: a crop of size=224 is larger than the image"),
         (PROBE + '[input]\nresize = "sqash"', "input.resize: must be a whole number of pixels or 'squash'"),
         (PROBE + "[augmentation]\nhorizontal_flip = 0.5", "a probe's features are computed once"),
