@@ -55,6 +55,7 @@ def test_what_the_other_loops_in_keras_do_otherwise_is_named(tmp_path) -> None:
 
 def test_what_a_loop_in_torch_does_otherwise_is_named(tmp_path) -> None:
     pytest.importorskip("torchvision")
+    pytest.importorskip("timm")
     from planted.loops import in_torch
 
     recordings = {}

@@ -77,6 +77,7 @@ def _one_cycle(**said: Any) -> dict[str, Any]:
 
 
 _PARTS = {"accumulate": 2, "drop_last": True}
+_SMOOTHED = {"label_smoothing": 0.1}
 _DEPTH: dict[str, Any] = {"rate": 0.1}
 _MASKS = "what is drawn (masks of "
 Table = dict[str, list[tuple[dict[str, Any], set[str], str]]]  # loop -> (said, named, unseen)
@@ -159,6 +160,39 @@ _IN_TORCH: Table = {
     ],
     "mixup by hand": [
         (_mixing(mixup=1.0, partner="rolled"), set(), ""), (_mixing(mixup=1.0), {"augmentation.mixing.partner"}, ""),
+    ],
+    "timm's ModelEmaV3": [
+        (_average(), set(), "which weights the loop evaluates"), (_average(start="first"), {"average.start"}, ""),
+        (_average(statistics="copied"), {"average.statistics"}, ""),
+    ],
+    "timm's Mixup": [
+        (_SMOOTHED | _mixing(mixup=0.8), set(), ""), (_mixing(mixup=0.8), {"label_smoothing"}, ""),
+        (_SMOOTHED | _mixing(mixup=0.8, partner="rolled"), {"augmentation.mixing.partner"}, ""),
+        (_SMOOTHED | _mixing(mixup=0.8, per="image"), {"augmentation.mixing.per"}, ""),
+    ],
+    "timm's Mixup, mode elem": [
+        (_SMOOTHED | _mixing(mixup=0.8, per="image"), set(), ""),
+        (_SMOOTHED | _mixing(mixup=0.8), {"augmentation.mixing.per"}, ""),
+    ],
+    "timm's Mixup with cutmix_alpha": [
+        (_SMOOTHED | _mixing(mixup=0.8, cutmix=1.0), set(), ""), (_SMOOTHED, {"augmentation.mixing"}, ""),
+    ],
+    "torchvision's MixUp": [
+        (_mixing(mixup=1.0, partner="rolled"), set(), ""), (_mixing(mixup=1.0), {"augmentation.mixing.partner"}, ""),
+    ],
+    "torchvision's CutMix": [
+        (_mixing(cutmix=1.0, partner="rolled"), set(), ""),
+        (_mixing(mixup=1.0, partner="rolled"), {"augmentation.mixing.mixup"}, ""),
+        (_mixing(cutmix=1.0), {"augmentation.mixing.partner"}, ""),
+    ],
+    "timm's DropPath": [
+        ({"stochastic_depth": _DEPTH}, set(), f"{_MASKS}stochastic depth)"),
+        ({"stochastic_depth": _DEPTH | {"scaled": False}}, {"stochastic_depth.scaled"}, ""),
+        ({"stochastic_depth": _DEPTH | {"per": "batch"}}, {"stochastic_depth.per"}, ""),
+    ],
+    "timm's DropPath without scaling": [
+        ({"stochastic_depth": _DEPTH | {"scaled": False}}, set(), ""),
+        ({"stochastic_depth": _DEPTH}, {"stochastic_depth.scaled"}, ""),
     ],
     "Dropout": [
         ({"head_dropout": 0.2}, set(), f"{_MASKS}dropout)"), ({"head_dropout": 0.5}, {"head_dropout"}, ""),

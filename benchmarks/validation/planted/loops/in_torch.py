@@ -8,11 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from timm.data import Mixup
+from timm.layers import DropPath
 from timm.scheduler import CosineLRScheduler
+from timm.utils import ModelEmaV3
 from torch import nn
 from torch.optim.lr_scheduler import CosineAnnealingLR, LinearLR, OneCycleLR, SequentialLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torchvision.ops import StochasticDepth
+from torchvision.transforms import v2
 
 import isotune
 
@@ -54,37 +58,46 @@ def network(*drops, behind=None):
     return net
 
 
-def train(folder, net=None, *, groups=None, passes=1, mix=None, average=None, clip=None, schedule=None):
-    """schedule(optimizer): what is called with the number of each step that was taken."""
+def train(folder, net=None, *, groups=None, passes=1, mix=None, mixer=None, average=None, clip=None, schedule=None):
+    """mix(images, labels, step): of arrays. mixer(images, labels): a library's, of tensors. schedule(optimizer): what
+    is called with the number of each step that was taken."""
     net = net or network()
+    np.random.seed(0)  # timm's Mixup draws from it
     optimizer = torch.optim.SGD(groups(net) if groups else net.parameters(), lr=0.01, momentum=0.9)
     scheduled = schedule(optimizer) if schedule else None
     kept = average(net) if average else None
     with isotune.watch(net, optimizer, folder, steps=range(STEPS), statistics=0, steps_per_epoch=3) as watching:
         if kept is not None:
-            watching.average(kept)
+            watching.average(kept.module if isinstance(kept, ModelEmaV3) else kept)
         for step in range(STEPS):
             optimizer.zero_grad()
             for part in np.split((np.arange(BATCH) + BATCH * step) % len(IMAGES), passes):
                 images, labels = IMAGES[part], np.eye(CLASSES, dtype=np.float32)[LABELS[part]]
                 if mix:
                     images, labels = mix(images, labels, step)
-                logits = net(torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2))))
-                loss = nn.functional.cross_entropy(logits, torch.from_numpy(np.ascontiguousarray(labels))) / passes
-                watching.loss(loss).backward()
+                images, labels = (
+                    torch.from_numpy(np.ascontiguousarray(each)) for each in (images.transpose(0, 3, 1, 2), labels)
+                )
+                if mixer:
+                    images, labels = mixer(images, labels.argmax(1))
+                watching.loss(nn.functional.cross_entropy(net(images), labels) / passes).backward()
             if clip:
                 nn.utils.clip_grad_norm_(net.parameters(), clip)
             optimizer.step()
             if scheduled is not None:
                 scheduled(step + 1)
             if kept is not None:
-                kept.update_parameters(net)
+                (kept.update if isinstance(kept, ModelEmaV3) else kept.update_parameters)(net)
 
 
 def rolled(images, labels, step):
     """One share a batch, each image with its neighbour."""
     share = np.float32(np.random.default_rng(step).beta(1.0, 1.0))
     return tuple(share * each + (1 - share) * np.roll(each, 1, 0) for each in (images, labels))
+
+
+def by_timm(**how):
+    return Mixup(num_classes=CLASSES, label_smoothing=0.1, **how)
 
 
 def of_layers(net):
@@ -139,6 +152,16 @@ LOOPS = {
     "AveragedModel": lambda folder: train(folder, average=averaged()),
     "AveragedModel with buffers": lambda folder: train(folder, average=averaged(use_buffers=True)),
     "mixup by hand": lambda folder: train(folder, mix=rolled),
+    "timm's ModelEmaV3": lambda folder: train(folder, average=lambda net: ModelEmaV3(net, decay=0.9)),
+    "timm's Mixup": lambda folder: train(folder, mixer=by_timm(mixup_alpha=0.8)),
+    "timm's Mixup, mode elem": lambda folder: train(folder, mixer=by_timm(mixup_alpha=0.8, mode="elem")),
+    "timm's Mixup with cutmix_alpha": lambda folder: train(folder, mixer=by_timm(mixup_alpha=0.8, cutmix_alpha=1.0)),
+    "torchvision's MixUp": lambda folder: train(folder, mixer=v2.MixUp(num_classes=CLASSES)),
+    "torchvision's CutMix": lambda folder: train(folder, mixer=v2.CutMix(num_classes=CLASSES)),
+    "timm's DropPath": lambda folder: train(folder, network(*(DropPath(p) for p in (0.05, 0.1)))),
+    "timm's DropPath without scaling": lambda folder: train(
+        folder, network(*(DropPath(p, scale_by_keep=False) for p in (0.05, 0.1)))
+    ),
     "Dropout": lambda folder: train(folder, network(behind=nn.Dropout(0.2))),
     "functional.dropout": lambda folder: train(folder, network(behind=Functional())),
     "StochasticDepth": lambda folder: train(folder, network(*(StochasticDepth(p, "row") for p in (0.05, 0.1)))),
