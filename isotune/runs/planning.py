@@ -225,14 +225,15 @@ def check_models(
 
 
 def check_images(dataset: data.Dataset, recipe: protocols.Protocol) -> None:
-    """Refuse a protocol that takes fewer images than the data set has classes, or selects by what cannot be."""
+    """Refuse a protocol that takes fewer images than the data set has classes, or that cannot train or select on them:
+    a warm-up longer than the training, a drop that is never reached, nothing to hold out."""
     taken = min(recipe.images.train or len(dataset.train), len(dataset.train))
     if len(dataset.classes) > taken:
         raise UsageError(
             f"{recipe.name}: images.train = {taken} is fewer than the {len(dataset.classes)} classes of {dataset.name};"
             f" give at least {len(dataset.classes)}"
         )
-    if recipe.selection or recipe.average:
+    if recipe.stage:
         labels = dataset.train.labels
         try:
             checking.check(recipe, labels[data.subset(labels, recipe.images.train)])

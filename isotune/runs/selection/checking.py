@@ -1,4 +1,4 @@
-"""Whether what a protocol selects by can be on the images that there are: asked before anything runs."""
+"""Whether a protocol can train and select on the images that there are: asked before anything runs."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import math
 import numpy as np
 
 from isotune.errors import UsageError
-from isotune.protocols import Protocol, Selection, Stage
+from isotune.protocols import Protocol, Schedule, Selection, Stage
 from isotune.protocols.averages import decays
+from isotune.protocols.schedules import learning_rates
 from isotune.runs.selection.evaluations import due
 from isotune.runs.selection.holding_out import split
 from isotune.runs.training import steps_of
@@ -18,7 +19,7 @@ _MOST_BEFORE = 0.5  # of an average, the weights from before training
 
 def check(recipe: Protocol, labels: np.ndarray) -> None:
     """labels: int64 [N], of the training images that the protocol uses. UsageError: nothing can be held out, a training
-    has no step, or fewer than what is asked of it, or than its average is over."""
+    has no step, or fewer than what is asked of it, than its schedule needs, or than its average is over."""
     rule = recipe.selection
     images = [len(labels)]
     if rule and rule.held_out:
@@ -34,14 +35,15 @@ def check(recipe: Protocol, labels: np.ndarray) -> None:
     trainings = [recipe.stage]
     if rule and rule.grid:
         trainings = [rule.grid.stages(recipe.stage, values) for values in rule.grid.combinations]
-    if rule or recipe.average:
-        for stages in trainings:
-            for count in images:
-                _check_training(recipe, rule, stages, count)
+    for stages in trainings:
+        for count in images:
+            _check_training(recipe, rule, stages, count)
 
 
 def _check_training(recipe: Protocol, rule: Selection | None, stages: tuple[Stage, ...], images: int) -> None:
     lengths = [steps_of(stage, images) for stage in stages]
+    for stage, length in zip(stages, lengths, strict=True):
+        _check_schedule(stage.schedule, *length, images)
     total = sum(steps for steps, _ in lengths)
     trained = f"the {total:,} steps of {images:,} training images"
     if recipe.average and recipe.average.every > total:
@@ -66,3 +68,12 @@ def _check_training(recipe: Protocol, rule: Selection | None, stages: tuple[Stag
             f"selection.last = {rule.last} is more than the {count} evaluations in {trained}; give {count} at most, or"
             " evaluate more often"
         )
+
+
+def _check_schedule(schedule: Schedule, steps: int, an_epoch: int, images: int) -> None:
+    learning_rates(schedule, steps, an_epoch)  # refuses a warm-up that is longer than the training
+    drop = schedule.milestones[-1] if schedule.milestones else schedule.drop_every
+    length = steps if schedule.per == "step" else math.ceil(steps / an_epoch)
+    if drop is not None and drop >= length:
+        field, among = "milestones" if schedule.milestones else "drop_every", f"{images:,} training images"
+        raise UsageError(f"schedule.{field}: {drop:g} is never reached in the {length:,} {schedule.per}s of {among}")

@@ -321,6 +321,25 @@ def test_what_the_images_do_not_allow_is_refused_before_anything_runs(house, her
     assert err.count("isotune: ") == 1
 
 
+@pytest.mark.parametrize(
+    ("schedule", "said"),
+    [
+        ('name = "cosine", warmup_steps = 29', "schedule.warmup_steps = 29 is more than the 28 steps that are trained"),
+        (
+            'name = "step", milestones = [9, 28]',
+            "schedule.milestones: 28 is never reached in the 28 steps of 100 train",
+        ),
+        ('name = "step", drop_every = 28.5', "schedule.drop_every: 28.5 is never reached in the 28 steps of 100"),
+        ('name = "step", drop_every = 4, per = "epoch"', "schedule.drop_every: 4 is never reached in the 4 epochs"),
+    ],
+)
+def test_a_schedule_that_the_images_do_not_allow_is_refused_before_anything_runs(house, here, schedule, said) -> None:
+    Path("chosen.toml").write_text((RECIPE % "").replace("learning_rate", f"{schedule}, learning_rate"))
+    asked = ("--models", EXAMPLE, "--checkpoint", "random:0", "--protocols", "./chosen.toml", "--seeds", "1")
+    status, _, err = here("run", *asked)
+    assert (status, said in err) == (2, True), err
+
+
 def test_a_mean_per_class_is_of_all_classes_or_refused(house, here) -> None:
     """A class of one training image has none held out; one without test images is in no mean."""
     labels = np.arange(80) % 4
