@@ -22,7 +22,7 @@ class Conventions(Computed):
         "with what an average of the weights begins",
         {
             "initial": "from the weights before training (timm's ModelEmaV2, its V3 by default,"
-            " tf.train.ExponentialMovingAverage)",
+            " tf.train.ExponentialMovingAverage that is applied before training)",
             "first": "from a copy of the weights of the first update (torch's AveragedModel, Keras's use_ema, timm's"
             " ModelEmaV3 that is told the step)",
             "zero": "from zero, corrected (optax.ema with debias)",
