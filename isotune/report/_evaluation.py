@@ -14,7 +14,7 @@ from isotune.report import wording as f
 from isotune.report.analysis.differences import ALPHA
 from isotune.report.analysis.evaluations import described
 from isotune.report.analysis.judging import Finding
-from isotune.report.analysis.prices import DefaultCost, Price
+from isotune.report.analysis.prices import DefaultCost, DefaultOverSections, Price
 from isotune.report.analysis.sections import Section
 from isotune.report.wording import Table
 from isotune.runs.records import Record
@@ -149,13 +149,50 @@ def defaults_intro(finding: Finding) -> str:
     )
 
 
+def defaults_over_sections(over: Sequence[DefaultOverSections]) -> Table | None:
+    """None: no two sections have any."""
+    several = len({each.row.checkpoint for each in over}) > 1
+    columns = [
+        "model", "its default", "tables", "falls", "rises", "not distinguishable", "no prediction changes",
+        "points, median", "lowest", "highest",
+    ]  # fmt: skip
+    rows = []
+    for each in over:
+        counted = Counter(cost.outcome for cost in each.costs)
+        points = [each.median, min(each.points, default=0.0), max(each.points, default=0.0)]
+        rows.append(
+            [
+                f.row_name(each.row, with_checkpoint=several),
+                f.code(each.what),
+                str(len(each.costs)),
+                *(str(counted[outcome]) for outcome in ("falls", "rises", "undecided", "nothing")),
+                *(f"{value:+z.1f}" if each.points and not each.changes_nothing else "0" for value in points),
+            ]
+        )
+    return Table(columns, rows, left=2) if rows else None
+
+
+def defaults_over_sections_intro(over: Sequence[DefaultOverSections]) -> str:
+    """What the table counts; empty without one."""
+    if not over:
+        return ""
+    most = max(len(each.costs) for each in over)
+    return (
+        f"Of the {f.word(most)} tables below that price a library's own defaults one by one: in how many the accuracy"
+        " falls or rises by a difference that holds there, and what the default costs, points. One that changes no"
+        " prediction acts on nothing that the protocol has, or on nothing that an image shows. This is a summary, and"
+        " no test of its own."
+    )
+
+
 def default_outcome(each: DefaultCost) -> str:
     """In words: is it another?"""
     difference = each.difference
-    if each.changes_nothing:
-        return "no prediction changes"
-    if difference.holds:
-        return "**falls**" if difference.gap.mean < 0 else "**rises**"
+    match each.outcome:
+        case "nothing":
+            return "no prediction changes"
+        case "falls" | "rises" as outcome:
+            return f"**{outcome}**"
     if difference.p is None:
         return f"not tested: {f.text(difference.reason)}"
     if difference.decided_by == "images":

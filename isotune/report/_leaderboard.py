@@ -160,6 +160,7 @@ def _write(
     from isotune.report.analysis.judging import judge
     from isotune.report.analysis.sections import sections
     from isotune.report.evidence import left_out
+    from isotune.report.figures import defaults as _defaults
     from isotune.report.figures import section as _figures
     from isotune.report.wording import text as escaped
 
@@ -172,7 +173,7 @@ def _write(
     opened = [gallery.opened(finding) for finding in findings]
     out = left_out([record for record in records if id(record) not in counted], [*damaged, *answers.damaged])
     (place / "figures").mkdir()
-    figures = [figure for finding in findings for figure in _figures.draw(finding, place)]
+    figures = [*_defaults.draw(findings, place), *(each for one in findings for each in _figures.draw(one, place))]
     beside = {"command": _cited(command), "figures": figures, "left_out": list(map(escaped, out))}
 
     def written(opened: Sequence[Opened]) -> str:
@@ -212,17 +213,21 @@ def _view(
     findings: Sequence[Finding], records: Sequence[Record], speeds: Sequence[Speed], opened: Sequence[Opened]
 ) -> dict[str, Any]:
     """opened: of each finding what images the page has, of which the markdown has none."""
-    from isotune.report import _conclusions, _tables
+    from isotune.report import _conclusions, _evaluation, _tables
     from isotune.report import wording as f
     from isotune.report.analysis.judging import other_speeds
+    from isotune.report.analysis.prices import over_sections
     from isotune.report.evidence import evidence
 
     failed = [record for finding in findings for record in finding.section.failed]
     others = other_speeds(findings, speeds)
+    over = over_sections(finding.defaults for finding in findings)
     return {
         "headline": findings[0].sentence if findings else NO_ACCURACY,
         "more": [f"[{f.text(each.section.title)}](#{each.section.slug}): {each.sentence}" for each in findings[1:]],
         "outcomes": _conclusions.outcomes(findings),
+        "defaults": _evaluation.defaults_over_sections(over),
+        "defaults_intro": _evaluation.defaults_over_sections_intro(over),
         "sections": [_conclusions.view(finding, images) for finding, images in zip_longest(findings, opened)],
         "speeds": _tables.speed_table(others),
         "speeds_disturbed": _tables.disturbed(others),

@@ -122,3 +122,33 @@ def test_their_figure_has_a_part_for_each_model_without_what_changes_nothing():
     (part,) = [part for part in drawn if part.title.startswith("one of its own defaults")]
     assert [line.name for line in part.lines] == ["stride2_padding=same"]
     assert not left
+
+
+def elsewhere(records: list[Record], points: float = 0.0) -> list[Record]:
+    """The same runs under another protocol, so many points better."""
+    other = FINE_TUNE.model_copy(update={"name": "another"})
+    return [
+        each.model_copy(update={
+            "cell": each.cell.model_copy(update={"protocol": other}),
+            "metrics": each.metrics.model_copy(update={"accuracy": each.metrics.accuracy + points / 100}),
+        })
+        for each in records
+    ]  # fmt: skip
+
+
+def test_over_several_protocols_each_default_is_counted_by_what_became_of_the_accuracy(tmp_path: Path):
+    dearer = elsewhere([*PLAIN, *PADDING], 0) + elsewhere(runs("identical,batchnorm_momentum=0.01", -2, spread=0.3))
+    board = report.Leaderboard([*PLAIN, *PADDING, *MOMENTUM, *dearer])
+    text = board.markdown()
+    assert "Of the two tables below that price a library's own defaults one by one" in text
+    assert f"| `{KERAS}` | `stride2_padding=same` | 2 | 2 | 0 | 0 | 0 | -4.8 | -4.8 | -4.8 |" in text
+    assert f"| `{KERAS}` | `batchnorm_momentum=0.01` | 2 | 1 | 0 | 0 | 1 | -0.9 | -1.9 | +0.0 |" in text
+    drawn = board.write(tmp_path).parent / "figures" / "defaults.svg"
+    assert drawn.is_file()
+    assert drawn.read_text().count("<svg") == 1
+
+
+def test_of_one_protocol_there_is_no_summary(tmp_path: Path):
+    board = report.Leaderboard([*PLAIN, *PADDING, *elsewhere(PLAIN)])
+    assert "over all tables" not in board.markdown()
+    assert not (board.write(tmp_path).parent / "figures" / "defaults.svg").exists()

@@ -3,13 +3,18 @@
 Of an evaluation both saw the same images, and nothing is drawn at random, so McNemar's exact test decides, image by
 image. Of trainings those that are identical but for one default are paired by seed with the identical ones; all
 defaults at once, the row's native runs, stand among the differences of the section (`differences`). The steps of one
-row are one question, and its defaults another, each corrected together.
+row are one question, and its defaults another, each corrected together. What one default did over all sections is a
+summary of these, and no test of its own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from math import isnan
+from statistics import median
+from typing import Literal
 
 from isotune.conventions import written_value
 from isotune.report.analysis.answers import Answers, Changed
@@ -95,6 +100,15 @@ class DefaultCost:
         changed = self.difference.changed
         return changed is not None and changed.share == 0 and not changed.at_least
 
+    @property
+    def outcome(self) -> Literal["nothing", "falls", "rises", "undecided"]:
+        """What becomes of the accuracy: undecided is a difference that does not hold."""
+        if self.changes_nothing:
+            return "nothing"
+        if not self.difference.holds:
+            return "undecided"
+        return "falls" if self.difference.gap.mean < 0 else "rises"
+
 
 def default_costs(section: Section, answers: Answers) -> tuple[DefaultCost, ...]:
     """Of every row that ran them, the dearest default first, those that change no prediction last."""
@@ -110,3 +124,47 @@ def default_costs(section: Section, answers: Answers) -> tuple[DefaultCost, ...]
         ]
         told += sorted(costs, key=lambda each: (each.changes_nothing, each.difference.gap.mean, each.default.what))
     return tuple(told)
+
+
+@dataclass(frozen=True)
+class DefaultOverSections:
+    """One default of a model in every section that ran it. row: of the first of them."""
+
+    row: Row
+    what: str
+    costs: tuple[DefaultCost, ...]
+
+    @property
+    def model(self) -> tuple[str, ...]:
+        """Of which it is a default: what sets its row apart."""
+        return self.row.model, self.row.checkpoint, self.row.mode, self.row.overrides, self.row.version
+
+    @property
+    def points(self) -> list[float]:
+        """One a section, without those in which no seed is common."""
+        return [each.difference.gap.mean for each in self.costs if not isnan(each.difference.gap.mean)]
+
+    @property
+    def median(self) -> float:
+        return median(self.points or [0.0])
+
+    @property
+    def changes_nothing(self) -> bool:
+        return all(each.changes_nothing for each in self.costs)
+
+
+def over_sections(told: Iterable[Sequence[DefaultCost]]) -> list[DefaultOverSections]:
+    """Model by model, the dearest by the median first, what changes nothing anywhere last; empty unless two sections
+    priced any. told: of each section."""
+    sections = [costs for costs in told if costs]
+    groups: dict[tuple[tuple[str, ...], str], DefaultOverSections] = {}
+    for each in itertools.chain(*sections):
+        one = DefaultOverSections(each.row, each.default.what, (each,))
+        known = groups.setdefault((one.model, one.what), one)
+        if known is not one:
+            groups[one.model, one.what] = replace(known, costs=(*known.costs, each))
+    models = list(dict.fromkeys(model for model, _ in groups))
+    over = sorted(
+        groups.values(), key=lambda each: (models.index(each.model), each.changes_nothing, each.median, each.what)
+    )
+    return over if len(sections) > 1 else []
