@@ -63,8 +63,24 @@ def models(
     show(listed(pattern, adapters=adapters, architecture=architecture, progress=True), as_json=as_json)
 
 
-def protocols(as_json: JsonOption = False) -> None:
-    """List the protocols that come with isotune: what each is, needs and computes. A TOML file of yours is another."""
+def protocols(
+    name: Annotated[
+        str, typer.Argument(metavar="[NAME]", help="Show this one whole; a TOML file of yours too, if it is sound.")
+    ] = "",
+    as_json: JsonOption = False,
+) -> None:
+    """List the protocols that come with isotune: what each is, needs and computes. A TOML file of yours is another.
+
+    Of a NAME the file is shown: its source, what it deviates in, the number to expect, the command and every setting.
+    'isotune protocols NAME > mine.toml' begins one of your own.
+    """
+    if name:
+        from isotune.protocols import parse, written
+
+        text, where = written(name)
+        protocol = parse(text, where)
+        typer.echo(protocol.model_dump_json(indent=1) if as_json else text.rstrip())
+        return
     listed = interface().list_protocols()
     if as_json:
         typer.echo(json.dumps([asdict(each) for each in listed], indent=1))

@@ -42,7 +42,7 @@ from isotune.protocols._protocol import (
     Protocol,
     Step,
 )
-from isotune.protocols._reading import load, names, parse
+from isotune.protocols._reading import load, names, parse, written
 from isotune.protocols._selection import REPORTS, Grid, Report, Selection, Values, in_words
 from isotune.protocols._stages import (
     SGD,
@@ -109,4 +109,5 @@ __all__ = [
     "optimizer_features",
     "parse",
     "relevant_axes",
+    "written",
 ]

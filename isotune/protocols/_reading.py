@@ -40,14 +40,20 @@ def load(protocol: str | os.PathLike[str] | Mapping[str, Any] | Protocol) -> Pro
     if not isinstance(protocol, str | os.PathLike):
         takes = "a name such as 'quick', a TOML file, a dictionary or a Protocol"
         raise UsageError(f"protocol: takes {takes}, not {type(protocol).__name__}")
+    return parse(*written(protocol))
+
+
+def written(protocol: str | os.PathLike[str]) -> tuple[str, str]:
+    """The TOML text of a protocol, comments and all, and its file: of one that comes with isotune by its name, or of a
+    file of the user's (a path, anything that ends in .toml or has a slash). UsageError: there is none."""
     name_or_path = os.fspath(protocol)
     if name_or_path.endswith(".toml") or "/" in name_or_path or not isinstance(protocol, str):
         path = Path(name_or_path)
-        return parse(reading.text(path, _MOST, f"protocol file {name_or_path}"), str(path))
+        return reading.text(path, _MOST, f"protocol file {name_or_path}"), str(path)
     if name_or_path not in names():
         raise UsageError(f"protocol {name_or_path!r} is unknown; {nearest(name_or_path, names())}")
     file = f"{name_or_path}.toml"
-    return parse(resources.files(BUILTIN).joinpath(file).read_text(encoding="utf-8"), file)
+    return resources.files(BUILTIN).joinpath(file).read_text(encoding="utf-8"), file
 
 
 def parse(text: str, where: str) -> Protocol:

@@ -45,6 +45,25 @@ def test_every_protocol_is_listed_with_what_it_computes(here):
     assert max(map(len, out.splitlines())) <= 160
 
 
+def test_a_protocol_is_shown_whole_and_begins_one_of_ones_own(here, tmp_path):
+    status, out, _ = here("protocols", "bit-hyperrule")
+    assert status == 0
+    assert protocols.parse(out, "out") == protocols.load("bit-hyperrule")
+    assert "isotune run --protocols bit-hyperrule" in out, "the command is in its comments"
+    mine = tmp_path / "mine.toml"
+    mine.write_text(out.replace("bit-hyperrule", "mine"), encoding="utf-8")
+    assert here("protocols", str(mine))[0] == 0
+    assert json.loads(here("protocols", "quick", "--json")[1])["name"] == "quick"
+
+
+def test_a_protocol_that_is_unknown_or_wrong_is_one_line(here, tmp_path):
+    status, _, err = here("protocols", "quik")
+    assert (status, "did you mean 'quick'?" in err) == (2, True)
+    (tmp_path / "wrong.toml").write_text('name = "wrong"\n[input]\nsise = 3\n', encoding="utf-8")
+    status, out, err = here("protocols", str(tmp_path / "wrong.toml"))
+    assert (status, out, "input.sise: unknown key; did you mean 'size'?" in err) == (2, "", True)
+
+
 def test_the_version_is_printed(here):
     assert here("--version") == (0, f"isotune {isotune.__version__}\n", "")
 
