@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -97,7 +98,7 @@ def _is_of_a_stage(model: type[BaseModel], path: list[int | str]) -> bool:
 
 def fields_at(model: type[BaseModel], loc: tuple[str | int, ...]) -> list[str]:
     """Names of the fields of the model that `loc` leads to."""
-    schema: dict[str, Any] = model.model_json_schema()
+    schema = _schema(model)
     node = schema
     for part in loc:
         node = _dereference(schema, node)
@@ -108,6 +109,11 @@ def fields_at(model: type[BaseModel], loc: tuple[str | int, ...]) -> list[str]:
         else:
             node = node["properties"][part]
     return list(_dereference(schema, node).get("properties", {}))
+
+
+@functools.cache
+def _schema(model: type[BaseModel]) -> dict[str, Any]:
+    return model.model_json_schema()
 
 
 def _dereference(schema: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
