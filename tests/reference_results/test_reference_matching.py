@@ -124,8 +124,9 @@ def test_what_isotunes_protocol_does_otherwise_than_its_source_keeps_a_number_ne
     assert matches.exact == []
     first = matches.near[0]
     assert first.reference.value == 94.74
-    (grid,) = [each for each in first.deviations if each.what == "isotune's protocol"]
+    grid, dropout = [each for each in first.deviations if each.what == "isotune's protocol"]
     assert "a grid of 4 learning rates" in grid.here
+    assert "no dropout before the classifier" in dropout.here
 
 
 def test_another_metric_is_named_once() -> None:
