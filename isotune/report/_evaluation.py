@@ -172,16 +172,13 @@ def defaults_over_sections(over: Sequence[DefaultOverSections]) -> Table | None:
     return Table(columns, rows, left=2) if rows else None
 
 
-def defaults_over_sections_intro(over: Sequence[DefaultOverSections]) -> str:
-    """What the table counts; empty without one."""
-    if not over:
-        return ""
-    most = max(len(each.costs) for each in over)
+def defaults_over_sections_intro(sections: int) -> str:
+    """What the table counts, of so many sections that price defaults."""
     return (
-        f"Of the {f.word(most)} tables below that price a library's own defaults one by one: in how many the accuracy"
-        " falls or rises by a difference that holds there, and what the default costs, points. One that changes no"
-        " prediction acts on nothing that the protocol has, or on nothing that an image shows. This is a summary, and"
-        " no test of its own."
+        f"Of the {f.word(sections)} tables below that price a library's own defaults one by one: in how many the"
+        " accuracy falls or rises by a difference that holds there, and what the default costs, points. One that"
+        " changes no prediction acts on nothing that the protocol has, or on nothing that an image shows. This is a"
+        " summary, and no test of its own."
     )
 
 

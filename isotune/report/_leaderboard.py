@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from isotune.report.analysis.answers import Predictions
     from isotune.report.analysis.handed_in import HandedIn
     from isotune.report.analysis.judging import Finding
+    from isotune.report.analysis.prices import DefaultOverSections
 
 README_ROWS = 10
 MARKDOWN, PAGE, JSON = "leaderboard.md", "leaderboard.html", "leaderboard.json"
@@ -158,6 +159,7 @@ def _write(
     from isotune.report._templates import markdown
     from isotune.report.analysis.answers import Answers
     from isotune.report.analysis.judging import judge
+    from isotune.report.analysis.prices import over_sections
     from isotune.report.analysis.sections import sections
     from isotune.report.evidence import left_out
     from isotune.report.figures import defaults as _defaults
@@ -173,11 +175,12 @@ def _write(
     opened = [gallery.opened(finding) for finding in findings]
     out = left_out([record for record in records if id(record) not in counted], [*damaged, *answers.damaged])
     (place / "figures").mkdir()
-    figures = [*_defaults.draw(findings, place), *(each for one in findings for each in _figures.draw(one, place))]
+    over = over_sections(finding.defaults for finding in findings)
+    figures = [*_defaults.draw(over, place), *(each for one in findings for each in _figures.draw(one, place))]
     beside = {"command": _cited(command), "figures": figures, "left_out": list(map(escaped, out))}
 
     def written(opened: Sequence[Opened]) -> str:
-        page = markdown("leaderboard.md.j2").render(**_view(findings, kept, speeds, opened), **beside)
+        page = markdown("leaderboard.md.j2").render(**_view(findings, over, kept, speeds, opened), **beside)
         return f"{page.rstrip()}\n\n{how_to_read(page)}".rstrip() + "\n"
 
     text = written([])
@@ -210,24 +213,26 @@ def schema() -> dict[str, Any]:
 
 
 def _view(
-    findings: Sequence[Finding], records: Sequence[Record], speeds: Sequence[Speed], opened: Sequence[Opened]
+    findings: Sequence[Finding],
+    over: Sequence[DefaultOverSections],
+    records: Sequence[Record],
+    speeds: Sequence[Speed],
+    opened: Sequence[Opened],
 ) -> dict[str, Any]:
-    """opened: of each finding what images the page has, of which the markdown has none."""
+    """over: what single defaults cost. opened: of each finding what images the page has, the markdown having none."""
     from isotune.report import _conclusions, _evaluation, _tables
     from isotune.report import wording as f
     from isotune.report.analysis.judging import other_speeds
-    from isotune.report.analysis.prices import over_sections
     from isotune.report.evidence import evidence
 
     failed = [record for finding in findings for record in finding.section.failed]
     others = other_speeds(findings, speeds)
-    over = over_sections(finding.defaults for finding in findings)
     return {
         "headline": findings[0].sentence if findings else NO_ACCURACY,
         "more": [f"[{f.text(each.section.title)}](#{each.section.slug}): {each.sentence}" for each in findings[1:]],
         "outcomes": _conclusions.outcomes(findings),
         "defaults": _evaluation.defaults_over_sections(over),
-        "defaults_intro": _evaluation.defaults_over_sections_intro(over),
+        "defaults_intro": _evaluation.defaults_over_sections_intro(sum(bool(each.defaults) for each in findings)),
         "sections": [_conclusions.view(finding, images) for finding, images in zip_longest(findings, opened)],
         "speeds": _tables.speed_table(others),
         "speeds_disturbed": _tables.disturbed(others),

@@ -148,6 +148,12 @@ def test_over_several_protocols_each_default_is_counted_by_what_became_of_the_ac
     assert drawn.read_text().count("<svg") == 1
 
 
+def test_the_summary_counts_the_tables_that_price_any_default():
+    text = report.Leaderboard([*PLAIN, *PADDING, *elsewhere([*PLAIN, *MOMENTUM])]).markdown()
+    assert "Of the two tables below that price" in text
+    assert f"| `{KERAS}` | `stride2_padding=same` | 1 | 1 |" in text
+
+
 def test_of_one_protocol_there_is_no_summary(tmp_path: Path):
     board = report.Leaderboard([*PLAIN, *PADDING, *elsewhere(PLAIN)])
     assert "over all tables" not in board.markdown()

@@ -3,7 +3,7 @@
 - `section.draw(finding, folder)`: every figure of a section, each with its caption;
 - `scatter` (accuracy against speed), `spread` (every seed), `forest` (differences with their intervals) and
   `components` (variance by source): one kind of figure each, `figure(...)` makes it;
-- `defaults.draw(findings, folder)`: what single defaults cost, over all sections;
+- `defaults.draw(over, folder)`: what single defaults cost, over all sections;
 - `labels`: places labels so that they cover nothing; `names`: what rows are called, short and never two alike;
 - `style`: colours, markers, fonts, and how a figure is saved; `dark`: what becomes of its colours on a dark ground.
 

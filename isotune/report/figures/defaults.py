@@ -14,8 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from isotune.report import wording as f
-from isotune.report.analysis.judging import Finding
-from isotune.report.analysis.prices import DefaultOverSections, over_sections
+from isotune.report.analysis.prices import DefaultOverSections
 from isotune.report.figures import style as _style
 from isotune.report.figures.names import distinct, of_rows
 from isotune.report.figures.section import Drawn
@@ -29,13 +28,13 @@ _CAPTION = (
 )
 
 
-def draw(findings: Sequence[Finding], folder: Path) -> Iterator[Drawn]:
-    """Write `folder/figures/defaults.svg`; nothing where no two sections priced any."""
-    over = [each for each in over_sections(finding.defaults for finding in findings) if not each.changes_nothing]
-    if over:
+def draw(over: Sequence[DefaultOverSections], folder: Path) -> Iterator[Drawn]:
+    """Write `folder/figures/defaults.svg`; nothing where nothing changes anything."""
+    told = [each for each in over if not each.changes_nothing]
+    if told:
         with _style.style():
-            _style.save(figure(over[:_MOST]), folder / _PATH)
-        left = f" The first {_MOST} of {len(over)}." if len(over) > _MOST else ""
+            _style.save(figure(told[:_MOST]), folder / _PATH)
+        left = f" The first {_MOST} of {len(told)}." if len(told) > _MOST else ""
         yield Drawn(_PATH, f.text(_CAPTION + left), "What single defaults cost, over all tables")
 
 
